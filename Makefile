@@ -1,0 +1,42 @@
+# Everything a person or a bare machine needs: python3 (3.11+) with venv, and make.
+PYTHON ?= python3
+EXTRAS ?= light
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench models clean
+
+$(VENV)/.base: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# PyTorch's CPU build first: a plain "torch" would bring gigabytes of CUDA along.
+$(VENV)/.torch: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0' --extra-index-url https://download.pytorch.org/whl/cpu
+	touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/backquery demo
+
+test: $(VENV)/.dev $(if $(filter all,$(EXTRAS)),$(VENV)/.torch)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.torch
+	$(BIN)/python -m benchmarks
+
+models: $(VENV)/.base
+	$(BIN)/python -m backquery.models
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache

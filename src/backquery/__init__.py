@@ -1,0 +1,31 @@
+"""Train neural network classifiers, query them, and run them backwards.
+
+The public names are listed here and loaded on first use, so that importing the package costs nothing and
+has no side effects.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Layer": "network",
+    "Network": "network",
+    "Model": "model",
+    "Scaling": "scaling",
+    "Statistics": "statistics",
+    "BackqueryError": "errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'backquery' has no attribute {name!r}")
+    return getattr(import_module(f"backquery.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,44 @@
+"""What can go wrong, each with one clear message: what was received, what is allowed, what to do."""
+
+from __future__ import annotations
+
+
+class BackqueryError(Exception):
+    """Any error that backquery raises on purpose; the message is written for a person."""
+
+
+class DataError(BackqueryError, ValueError):
+    """Images, labels or a data file are not usable as they are."""
+
+
+class DownloadError(BackqueryError, OSError):
+    """A data set could not be fetched; the message names where to put which files by hand."""
+
+
+class ModelError(BackqueryError, ValueError):
+    """A network cannot be built, read or used as asked."""
+
+
+class TargetError(BackqueryError, ValueError):
+    """A back query's target lies outside what the network's outputs can give."""
+
+
+class InversionError(BackqueryError, ValueError):
+    """A method of inversion cannot be used on this network."""
+
+
+class TrainingError(BackqueryError, ValueError):
+    """A recipe's settings do not fit together, or do not fit the network."""
+
+
+class DivergenceError(BackqueryError, ArithmeticError):
+    """Training left the finite numbers."""
+
+
+class MissingExtraError(BackqueryError, ImportError):
+    """An optional package is not installed; the message names the command that installs it."""
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed; run: pip install 'backquery[{extra}]'"
+        )

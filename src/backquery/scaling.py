@@ -1,0 +1,82 @@
+"""How raw pixels become a network's inputs, and how inputs become ink again: the one place for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from backquery.errors import DataError, ModelError
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``input = gain * pixel + offset``, for raw pixels from 0 (paper) to `maximum` (ink).
+
+    `gain` and `offset` are numbers, or vectors with one number for each input (standardised inputs).
+    """
+
+    gain: float | Array
+    offset: float | Array
+    maximum: float = 255.0
+
+    def __post_init__(self) -> None:
+        if not (np.all(np.isfinite(self.gain)) and np.all(np.isfinite(self.offset)) and self.maximum > 0):
+            raise ModelError("a scaling needs a finite gain and offset, and a maximum above zero")
+
+    @classmethod
+    def book(cls, maximum: float = 255.0) -> Scaling:
+        """``pixel / maximum * 0.99 + 0.01``: no input is exactly zero, so every weight can learn."""
+        return cls(0.99 / maximum, 0.01, maximum)
+
+    @classmethod
+    def unit(cls, maximum: float = 255.0) -> Scaling:
+        """``pixel / maximum``, from 0 to 1."""
+        return cls(1.0 / maximum, 0.0, maximum)
+
+    @classmethod
+    def standardised(cls, images: ArrayLike, maximum: float = 255.0) -> Scaling:
+        """Mean 0 and standard deviation 1 of each pixel over `images`; pixels that never vary stay unscaled."""
+        pixels = np.asarray(images, np.float64)
+        pixels = pixels.reshape(len(pixels), -1)
+        deviation = pixels.std(axis=0)
+        gain = 1.0 / np.where(deviation > 0, deviation, 1.0)
+        return cls(gain, -pixels.mean(axis=0) * gain, maximum)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all pixels are scaled alike."""
+        return np.ndim(self.gain) == 0 and np.ndim(self.offset) == 0
+
+    @property
+    def low(self) -> float | Array:
+        """The input of blank paper."""
+        return self.offset
+
+    @property
+    def high(self) -> float | Array:
+        """The input of full ink."""
+        return self.gain * self.maximum + self.offset
+
+    def apply(self, images: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
+        """Raw images (n, ...) to inputs (n, pixels). Pixels outside 0..maximum or not finite raise `DataError`."""
+        pixels = np.asarray(images)
+        pixels = pixels.reshape(len(pixels), -1)
+        if pixels.size:
+            lowest, highest = pixels.min(), pixels.max()
+            if not (lowest >= 0 and highest <= self.maximum):
+                raise DataError(
+                    f"raw pixels must lie between 0 and {self.maximum:g}; received {lowest:g} to {highest:g}"
+                )
+        dtype = np.dtype(dtype)
+        gain, offset = np.asarray(self.gain, dtype), np.asarray(self.offset, dtype)
+        return pixels.astype(dtype) * gain + offset  # type: ignore[no-any-return]
+
+    def ink(self, inputs: ArrayLike) -> Array:
+        """Inputs (..., pixels) to ink between 0 (paper) and 1; what lies outside the scale is clipped."""
+        values = (np.asarray(inputs, np.float64) - self.low) / (np.asarray(self.gain) * self.maximum)
+        return np.clip(values, 0.0, 1.0)
