@@ -17,7 +17,7 @@ $(VENV)/.dev: $(VENV)/.base
 
 # PyTorch's CPU build first: a plain "torch" would bring gigabytes of CUDA along.
 $(VENV)/.torch: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet 'torch==2.13.0' --extra-index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
 	touch $@
 
 demo: $(VENV)/.base
