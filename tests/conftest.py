@@ -1,0 +1,44 @@
+"""Where the tests find real data, and what happens where there is none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from backquery.datasets import Dataset
+
+
+def missing(reason: str) -> None:
+    """Skip with a stated reason, or fail where BACKQUERY_REQUIRE says that nothing may be missing."""
+    if os.environ.get("BACKQUERY_REQUIRE"):
+        pytest.fail(f"BACKQUERY_REQUIRE is set, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    folder = os.environ.get("BACKQUERY_DATA")
+    if not folder or not Path(folder).is_dir():
+        missing("there is no real data: set BACKQUERY_DATA to a folder that holds mnist/")
+    return Path(str(folder))
+
+
+@pytest.fixture(scope="session")
+def mnist(data_folder: Path) -> Dataset:
+    from backquery import datasets
+
+    if not (data_folder / "mnist").is_dir():
+        missing("BACKQUERY_DATA holds no mnist/")
+    return datasets.read(data_folder / "mnist")
+
+
+@pytest.fixture(scope="session")
+def oracle_folder(data_folder: Path) -> Path:
+    folder = data_folder.parent / "oracle"
+    if not folder.is_dir():
+        missing("there is no folder oracle/ beside BACKQUERY_DATA")
+    return folder
