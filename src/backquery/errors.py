@@ -35,6 +35,10 @@ class DivergenceError(BackqueryError, ArithmeticError):
     """Training left the finite numbers."""
 
 
+class OutputError(BackqueryError, OSError):
+    """A result could not be written; what was there before is untouched."""
+
+
 class MissingExtraError(BackqueryError, ImportError):
     """An optional package is not installed; the message names the command that installs it."""
 

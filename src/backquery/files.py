@@ -1,0 +1,95 @@
+"""Files that are either written whole or left as they were."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from backquery.errors import BackqueryError, OutputError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary file to write, which takes the place of `path` once the block has ended well.
+
+    The bytes are written beside `path`, flushed to the disk and then moved into place, so that a reader sees
+    the old file or the new one and never a part. If anything fails, what was written is removed and the old
+    file stays. `OutputError` says what kept the file from being written.
+    """
+    target = check_writable(path)
+    beside = _name_beside(target)
+    try:
+        with beside.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if target.exists():
+            shutil.copymode(target, beside)
+        beside.replace(target)
+        _flush_folder(target.parent)
+    except BackqueryError:
+        raise
+    except OSError as error:
+        raise _output_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """Where a file of this name would be written (links followed), or `OutputError` if it could not be.
+
+    Worth asking before a long computation. A file is made beside `path` and removed again, because only
+    that tells for sure; `path` itself is not touched.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"cannot write {path}: it is not a regular file; choose another name")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise OutputError(f"cannot write {path}: the file is write-protected; choose another name")
+        beside = _name_beside(target)
+        beside.touch(exist_ok=False)
+        beside.unlink()
+    except BackqueryError:
+        raise
+    except OSError as error:
+        raise _output_error(path, error) from error
+    return target
+
+
+def _name_beside(target: Path) -> Path:
+    """A name in the same folder that nobody uses, and short enough however long the target's own is."""
+    return target.with_name(f".backquery-{secrets.token_hex(6)}.part")
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the move itself last through a power cut, where the system lets folders be opened."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    folder = Path(path).parent
+    reasons = {
+        errno.ENOENT: f"there is no folder {folder}; make it first",
+        errno.ENOTDIR: f"{folder} is not a folder; choose another name",
+        errno.EACCES: f"no permission to write in {folder}; choose another folder",
+        errno.EROFS: f"{folder} is on a read-only file system; choose another folder",
+        errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    }
+    reasons[errno.EPERM] = reasons[errno.EACCES]
+    otherwise = f"{error.strerror or error}; choose another name or folder"
+    return OutputError(f"cannot write {path}: {reasons.get(error.errno or 0, otherwise)}")
