@@ -15,6 +15,8 @@ _HOMES = {
     "Model": "model",
     "Scaling": "scaling",
     "Statistics": "statistics",
+    "load_model": "io",
+    "save_model": "io",
     "BackqueryError": "errors",
 }
 

@@ -1,0 +1,231 @@
+"""The package's own model files: safetensors, with the network's whole description in the metadata.
+
+The description is JSON under the metadata key ``backquery``. From it follows which tensors the file must
+hold, and a file is loaded only when its header says exactly that. Nothing in such a file can run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.activations import ACTIVATIONS
+from backquery.errors import ModelError
+from backquery.files import replacing
+from backquery.io.description import Fields, expected_tensors
+from backquery.network import Layer, Network
+from backquery.scaling import Scaling
+from backquery.statistics import Statistics
+
+KEY = "backquery"
+VERSION = 1
+HEADER_LIMIT = 16 * 2**20
+"""More bytes of description than any network has; a longer header is a broken or hostile file."""
+
+BYTES = {"F32": 4, "F64": 8}
+
+Array = NDArray[np.floating[Any]]
+Tensors = dict[str, Array]
+
+
+def save(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write `network`, with everything it carries, to the safetensors file `path`.
+
+    The file appears whole or not at all, and an older one stays until then. `OutputError` says what kept it
+    from being written, `ModelError` what cannot be described in JSON.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    tensors = _tensors(network)
+    content = to_bytes(tensors, metadata={KEY: _description(network)})
+    with replacing(path) as stream:
+        stream.write(content)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """The network in the safetensors file `path`, equal to the one that was saved.
+
+    Before any memory is taken for the tensors, the header's length, the description, and the name, dtype,
+    shape and place of every tensor are checked against one another and against the file's size. Whatever
+    does not fit raises `ModelError` naming the file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        header, content_size = _read_header(Path(path))
+        fields = _read_description(header)
+        _compare(header, expected_tensors(fields), content_size)
+        return _network(fields, load_file(path))
+    except ModelError as error:
+        raise ModelError(f"{path} is not a network that can be used: {error}") from None
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _tensors(network: Network) -> Tensors:
+    return {name: np.ascontiguousarray(values) for name, values in _named_arrays(network)}
+
+
+def _named_arrays(network: Network) -> Iterator[tuple[str, Array]]:
+    for number, layer in enumerate(network.layers):
+        yield f"layers.{number}.weights", layer.weights
+        if layer.biases is not None:
+            yield f"layers.{number}.biases", layer.biases
+    if network.scaling is not None:
+        for part in ("gain", "offset"):
+            values = getattr(network.scaling, part)
+            if np.ndim(values):
+                yield f"scaling.{part}", np.asarray(values, np.float64)
+    if network.statistics is not None:
+        dtype = _statistics_dtype(network.statistics)
+        for part in ("mean", "factor", "diagonal", "typical"):
+            values = getattr(network.statistics, part)
+            if values is not None:
+                yield f"statistics.{part}", np.asarray(values, dtype)
+
+
+def _statistics_dtype(statistics: Statistics) -> np.dtype[Any]:
+    return np.result_type(np.float32, statistics.mean, statistics.factor, statistics.diagonal)
+
+
+def _description(network: Network) -> str:
+    scaling, statistics = network.scaling, network.statistics
+    description = {
+        "version": VERSION,
+        "dtype": network.dtype.name,
+        "layers": [
+            {
+                "inputs": layer.inputs,
+                "outputs": layer.outputs,
+                "activation": layer.activation.name,
+                "biases": layer.biases is not None,
+            }
+            for layer in network.layers
+        ],
+        "input_shape": [int(length) for length in network.input_shape],
+        "classes": list(network.classes),
+        "scaling": scaling
+        and {
+            "gain": None if np.ndim(scaling.gain) else float(scaling.gain),
+            "offset": None if np.ndim(scaling.offset) else float(scaling.offset),
+            "maximum": float(scaling.maximum),
+        },
+        "statistics": statistics
+        and {
+            "dtype": _statistics_dtype(statistics).name,
+            "rank": statistics.factor.shape[1],
+            "typical": statistics.typical is not None,
+        },
+        "about": dict(network.about),
+    }
+    try:
+        return json.dumps(description, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"the network's `about` must hold plain JSON values (text, finite numbers, lists): {error}"
+        ) from None
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The safetensors header of `path` and how many bytes of tensors follow it."""
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        start = stream.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= size - 8:
+            raise ModelError(f"it is no safetensors file, or was cut short ({size} bytes)")
+        if length > HEADER_LIMIT:
+            raise ModelError(f"its header of {length} bytes is longer than any network needs")
+        try:
+            header = json.loads(stream.read(length))
+        except (ValueError, RecursionError):
+            raise ModelError("its header is not JSON") from None
+    if not isinstance(header, dict):
+        raise ModelError("its header is not a JSON object")
+    return header, size - 8 - length
+
+
+def _read_description(header: dict[str, Any]) -> Fields:
+    metadata = header.pop("__metadata__", None)
+    text = metadata.get(KEY) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise ModelError(
+            "it was not written by backquery, and bare tensors do not say how they belong together; build "
+            "Network((Layer(weights, biases, activation), ...)) from them in Python and save that"
+        )
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ModelError("its description is not JSON") from None
+    fields = Fields(description)
+    version = fields.count("version")
+    if version > VERSION:
+        raise ModelError(f"it was written by a newer backquery (format {version}); upgrade this one")
+    return fields
+
+
+def _compare(header: Mapping[str, Any], expected: dict[str, tuple[str, tuple[int, ...]]], size: int) -> None:
+    """Refuse a header that does not promise exactly the expected tensors, end to end in `size` bytes."""
+    if header.keys() != expected.keys():
+        odd = sorted(header.keys() ^ expected.keys())
+        raise ModelError(f"its description and its tensors disagree about {', '.join(odd[:3])}")
+    for name, (dtype, shape) in expected.items():
+        entry = header[name]
+        found = isinstance(entry, dict) and (entry.get("dtype"), entry.get("shape"))
+        if found != (dtype, list(shape)):
+            raise ModelError(f"{name} should be {dtype} of shape {list(shape)}; its header says {found}")
+    promised = sum(BYTES[dtype] * prod(shape) for dtype, shape in expected.values())
+    if promised != size:
+        raise ModelError(f"its tensors take {promised} bytes, but the file holds {size}")
+
+
+def _network(fields: Fields, tensors: Tensors) -> Network:
+    for name, values in tensors.items():
+        if not np.all(np.isfinite(values)):
+            raise ModelError(f"{name} holds numbers that are not finite")
+    layers = tuple(
+        Layer(
+            tensors[f"layers.{number}.weights"],
+            tensors.get(f"layers.{number}.biases"),
+            ACTIVATIONS[layer.choice("activation", ACTIVATIONS)],
+        )
+        for number, layer in enumerate(fields.objects("layers"))
+    )
+    return Network(
+        layers,
+        input_shape=fields.counts("input_shape"),
+        classes=fields.texts("classes"),
+        scaling=_scaling(fields.optional("scaling"), tensors),
+        statistics=_statistics(tensors) if fields.optional("statistics") else None,
+        about=fields.mapping("about"),
+    )
+
+
+def _scaling(fields: Fields | None, tensors: Tensors) -> Scaling | None:
+    if fields is None:
+        return None
+    gain = tensors.get("scaling.gain")
+    offset = tensors.get("scaling.offset")
+    return Scaling(
+        fields.number("gain") if gain is None else gain,
+        fields.number("offset") if offset is None else offset,
+        fields.number("maximum"),
+    )
+
+
+def _statistics(tensors: Tensors) -> Statistics:
+    return Statistics(
+        tensors["statistics.mean"],
+        tensors["statistics.factor"],
+        tensors["statistics.diagonal"],
+        tensors.get("statistics.typical"),
+    )

@@ -1,0 +1,84 @@
+"""Which sources a model is loaded from, and why others are refused."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backquery import models
+from backquery.errors import ModelError
+from backquery.io import load_model, save_model, save_text
+from backquery.network import Network
+
+
+def test_a_file_and_a_folder_of_text_files_are_both_models(tmp_path: Path) -> None:
+    network = Network.create([4, 3, 2], biases=True, rng=1, dtype="float64")
+    save_model(network, tmp_path / "network.safetensors")
+    save_text(network, tmp_path / "text")
+    x = np.linspace(0, 1, 4)
+    for source in (tmp_path / "network.safetensors", str(tmp_path / "text")):
+        np.testing.assert_array_equal(load_model(source).query(x), network.query(x))
+
+
+def test_bundled_models_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "__file__", str(tmp_path / "__init__.py"))
+    network = Network.create([4, 2], rng=1)
+    save_model(network, tmp_path / "little.safetensors")
+    assert models.bundled() == ("little",)
+    assert models.bundled_path("other") is None
+    assert np.array_equal(load_model("little").layers[0].weights, network.layers[0].weights)
+
+
+def test_an_unknown_model_is_said_with_what_there_is() -> None:
+    with pytest.raises(ModelError, match=r"there is no model 'nothing': give a \.safetensors file, .*bundled"):
+        load_model("nothing")
+
+
+class Trap:
+    """Unpickling this would make a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.PICKLE", "m.joblib", "m.pt", "m.pth"])
+def test_pickles_are_refused_unopened(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    with pytest.raises(ModelError, match=r"it is a pickle, and opening a pickle can run .*save_model"):
+        load_model(tmp_path / name)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_pickle_under_a_good_name_is_not_run_either(tmp_path: Path) -> None:
+    (tmp_path / "m.safetensors").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    with pytest.raises(ModelError, match="no safetensors file"):
+        load_model(tmp_path / "m.safetensors")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(("name", "said"), [("m.h5", "this format is not read"), ("m.npy", "bare arrays")])
+def test_other_formats_are_refused_with_what_to_do(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(ModelError, match=f"{said}.*build Network"):
+        load_model(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match="not a regular file"):
+        load_model(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("name", ["network", "network.pkl", ""])
+def test_a_model_is_saved_only_where_it_can_be_loaded_from(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError, match=r"saved as .safetensors files; .*try .*\.safetensors"):
+        save_model(Network.create([4, 2], rng=1), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
