@@ -1,0 +1,22 @@
+"""Labelled images: by name, from a path, or one picture at a time; always checked, never unpickled."""
+
+from backquery.datasets.catalogue import catalogue, fetch, is_at_hand, load
+from backquery.datasets.dataset import Dataset, Split, split_off_test
+from backquery.datasets.images import prepare_image
+from backquery.datasets.reading import open_data, read
+from backquery.datasets.summary import Summary, inspect
+
+__all__ = [
+    "Dataset",
+    "Split",
+    "Summary",
+    "catalogue",
+    "fetch",
+    "inspect",
+    "is_at_hand",
+    "load",
+    "open_data",
+    "prepare_image",
+    "read",
+    "split_off_test",
+]

@@ -1,0 +1,240 @@
+"""The data sets known by name: one comes with scikit-learn, the others are fetched once and then kept.
+
+Addresses and checksums: MNIST's and Fashion-MNIST's SHA-256 as in TensorFlow Datasets and Keras, KMNIST's and
+EMNIST's as in TensorFlow Datasets; mirrors from there and from torchvision.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from backquery.datasets.cache import user_cache
+from backquery.datasets.dataset import Dataset, Labelled, Split, split_off_test
+from backquery.datasets.download import RemoteFile, fetch_file
+from backquery.datasets.idx import find_pair, read_pair
+from backquery.errors import DataError, DownloadError
+from backquery.files import replacing
+
+DIGITS = "digits"
+DIGITS_TEST_SHARE = 0.4
+"""Sixty to forty, as the published training on these digits has it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from, and how its files become images and labels.
+
+    `prefixes` begin the names of the train and the test half's IDX files. Where the files come inside one
+    archive, `members` says which of its files to keep. `first_label` is the number of the first class;
+    `transposed` images are stored column by column.
+    """
+
+    description: str
+    mirrors: tuple[str, ...]
+    files: tuple[RemoteFile, ...]
+    classes: tuple[str, ...] = tuple(string.digits)
+    prefixes: tuple[str, str] = ("train", "t10k")
+    members: tuple[str, ...] = ()
+    first_label: int = 0
+    transposed: bool = False
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The names of the files that have to lie in the data set's folder."""
+        return tuple(Path(member).name for member in self.members) or tuple(file.name for file in self.files)
+
+
+def _four_files(*checksums: str) -> tuple[RemoteFile, ...]:
+    """MNIST's four names with their SHA-256: train images, train labels, test images, test labels."""
+    names = (f"{half}-{kind}-ubyte.gz" for half in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+    return tuple(RemoteFile(name, f"sha256:{digest}") for name, digest in zip(names, checksums, strict=True))
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "mnist": Source(
+            "70,000 handwritten digits, 28 x 28; the book's (LeCun, Cortes and Burges 1998)",
+            (
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ),
+            _four_files(
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+        ),
+        "fashion-mnist": Source(
+            "70,000 articles of clothing in 10 classes, 28 x 28 (Xiao, Rasul and Vollgraf 2017)",
+            (
+                "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            ),
+            _four_files(
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+            (
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
+            ),
+        ),
+        "kmnist": Source(
+            "70,000 cursive Japanese characters in 10 classes, 28 x 28 (Clanuwat et al. 2018)",
+            (
+                "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+                "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+            ),
+            _four_files(
+                "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+                "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+                "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+                "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            ),
+            ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        ),
+        "emnist-letters": Source(
+            "145,600 handwritten letters, capital and small as one, 28 x 28 (Cohen et al. 2017); 560 MB to fetch",
+            (
+                "https://biometrics.nist.gov/cs_links/EMNIST/",
+                "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
+            ),
+            (RemoteFile("gzip.zip", "sha256:fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"),),
+            tuple(string.ascii_uppercase),
+            prefixes=("emnist-letters-train", "emnist-letters-test"),
+            members=tuple(
+                f"gzip/emnist-letters-{half}-{kind}-ubyte.gz"
+                for half in ("train", "test")
+                for kind in ("images-idx3", "labels-idx1")
+            ),
+            first_label=1,
+            transposed=True,
+        ),
+    }
+)
+
+
+def catalogue() -> dict[str, str]:
+    """The names that `load` knows, each with a line of description."""
+    bundled = "1,797 handwritten digits, 8 x 8, at hand without download (Alpaydin and Kaynak 1998)"
+    return {DIGITS: bundled, **{name: source.description for name, source in SOURCES.items()}}
+
+
+def load(name: str) -> Dataset:
+    """The data set of that name, fetched first if it is nowhere on this machine.
+
+    Files that lie in ``BACKQUERY_DATA/<name>``, or in the user's cache, are used as they are, without any
+    network. An unknown name raises `DataError`; a failed transfer raises `DownloadError`, which says which
+    files to put where by hand.
+    """
+    if name == DIGITS:
+        return _digits()
+    folder = fetch(name)
+    assert folder is not None
+    source = SOURCES[name]
+    train, test = (_split(read_pair(*pair), source) for pair in _pairs(folder, source))
+    return Dataset(name, train, test, source.classes)
+
+
+def fetch(name: str) -> Path | None:
+    """The folder where the data set's files lie, fetched if they were nowhere; None for one that is bundled."""
+    if name == DIGITS:
+        return None
+    source = _source(name)
+    present = is_at_hand(name)
+    if present is not None:
+        return present
+    folder = _folders(name)[0]
+    try:
+        for file in source.files:
+            if not (folder / file.name).is_file():
+                fetch_file(file, source.mirrors, folder)
+        _unpack(folder, source)
+    except (DownloadError, OSError) as error:
+        raise DownloadError(
+            f"{name} could not be fetched ({error}). Without a network, put {_listed(source)} into {folder} "
+            f"by hand, for example from {source.mirrors[0]}, and try again"
+        ) from error
+    return folder
+
+
+def is_at_hand(name: str) -> Path | None:
+    """The folder that holds all of the data set's files already, or None (as for one that is bundled)."""
+    if name == DIGITS:
+        return None
+    source = _source(name)
+    return next((folder for folder in _folders(name) if len(_pairs(folder, source)) == 2), None)
+
+
+def _source(name: str) -> Source:
+    try:
+        return SOURCES[name]
+    except KeyError:
+        raise DataError(f"unknown data set {name!r}; known are {', '.join(catalogue())}") from None
+
+
+def _folders(name: str) -> list[Path]:
+    """Where the data set may lie, the place for new files first."""
+    chosen, cache = os.environ.get("BACKQUERY_DATA", ""), user_cache()
+    folders = ([Path(chosen) / name] if chosen else []) + ([cache / name] if cache else [])
+    if not folders:
+        raise DownloadError(f"there is no home folder to keep {name} in; set BACKQUERY_DATA to a folder")
+    return folders
+
+
+def _pairs(folder: Path, source: Source) -> list[tuple[Path, Path]]:
+    pairs = (find_pair(folder, prefix) for prefix in source.prefixes)
+    return [pair for pair in pairs if pair is not None]
+
+
+def _unpack(folder: Path, source: Source) -> None:
+    """Keep what is wanted of an archive, and let the rest of it go."""
+    if not source.members:
+        return
+    packed = folder / source.files[0].name
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            for member in source.members:
+                with replacing(folder / Path(member).name) as stream:
+                    stream.write(archive.read(member))
+    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise DownloadError(f"{packed} is broken ({error}); remove it") from error
+    packed.unlink()
+
+
+def _listed(source: Source) -> str:
+    either = f"{source.files[0].name} (or {', '.join(source.wanted)} out of it)"
+    return either if source.members else ", ".join(source.wanted)
+
+
+def _split(found: Labelled, source: Source) -> Split:
+    images = found.images.transpose(0, 2, 1) if source.transposed else found.images
+    return Split(np.ascontiguousarray(images), found.labels.astype(np.int64) - source.first_label)
+
+
+def _digits() -> Dataset:
+    from sklearn.datasets import load_digits
+
+    bundled = load_digits()
+    everything = Split(bundled.images.astype(np.uint8), bundled.target)
+    train, test = split_off_test(everything, DIGITS_TEST_SHARE, rng=0)
+    return Dataset(DIGITS, train, test, tuple(string.digits), maximum=16.0)

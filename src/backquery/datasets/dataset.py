@@ -1,0 +1,258 @@
+"""Images with labels as checked, frozen values: a split (one half), a data set (both halves and the names)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backquery.errors import DataError
+from backquery.network import Seed
+
+Pixels = NDArray[np.uint8 | np.floating[Any]]
+Labels = NDArray[np.int64]
+
+MEMORY_LIMIT = 4 * 2**30
+"""No file is read whose pixels would take more bytes than this."""
+
+HIGHEST_LABEL = 999
+"""Numbered labels go from 0 to at most this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One half of a data set: raw images and their labels, both read-only.
+
+    images: (n, height, width), uint8 or floating raw pixels, 0 for paper and the data set's maximum for ink;
+    labels: (n,), int64 positions into the data set's classes. Anything else raises `DataError`.
+    """
+
+    images: Pixels
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        images, labels = _raw_pixels(self.images), _whole_labels(self.labels)
+        if images.ndim != 3 or 0 in images.shape[1:]:
+            raise DataError(f"images must have the shape (n, height, width); received {images.shape}")
+        if len(images) != len(labels):
+            raise DataError(f"every image needs one label: {len(images)} images, {len(labels)} labels")
+        if not len(images):
+            raise DataError("there are no images; at least one is needed")
+        object.__setattr__(self, "images", _read_only(images))
+        object.__setattr__(self, "labels", _read_only(labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, which: ArrayLike | slice) -> Split:
+        """The images that `which` picks: a slice, positions, or a Boolean mask of shape (n,)."""
+        index = which if isinstance(which, slice) else np.asarray(which)
+        return Split(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images to train on, images to test on if there are any, and what their labels are called.
+
+    `maximum` is the raw pixel that stands for full ink: 255 for most files, 16 for the digits. Labels outside
+    the classes, pixels outside 0 to `maximum` or not finite, fewer than two classes, and halves of different
+    image shape raise `DataError`.
+    """
+
+    name: str
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    maximum: float = 255.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
+        object.__setattr__(self, "maximum", float(self.maximum))
+        if not (isfinite(self.maximum) and self.maximum > 0):
+            raise DataError(f"{self.name}: the maximum must be above zero; received {self.maximum}")
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise DataError(
+                f"{self.name}: two or more classes with different names are needed; "
+                f"received {_listed(self.classes) or 'none'}"
+            )
+        for half, split in self.halves:
+            self._check(half, split)
+
+    @property
+    def halves(self) -> tuple[tuple[str, Split], ...]:
+        """``("train", ...)`` and, where there is one, ``("test", ...)``."""
+        train = (("train", self.train),)
+        return train if self.test is None else (*train, ("test", self.test))
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """Height and width of one image."""
+        _, height, width = self.train.images.shape
+        return height, width
+
+    @property
+    def inputs(self) -> int:
+        """Pixels of one image."""
+        return prod(self.input_shape)
+
+    def with_test(self, share: float = 0.2, *, rng: Seed = None) -> Dataset:
+        """The same data with a random `share` of each label's images held out as the test half."""
+        if self.test is not None:
+            raise DataError(f"{self.name} has a test half already; use it, or hold out from its train half")
+        train, test = split_off_test(self.train, share, rng=rng)
+        return replace(self, train=train, test=test)
+
+    def with_classes(self, classes: Sequence[str]) -> Dataset:
+        """The same data with its labels as positions into `classes`, a network's for example, by name.
+
+        A label that occurs and is not among them raises `DataError`.
+        """
+        halves = {
+            half: Split(split.images, label_positions(np.asarray(self.classes)[split.labels], classes, self.name))
+            for half, split in self.halves
+        }
+        return replace(self, train=halves["train"], test=halves.get("test"), classes=tuple(classes))
+
+    def _check(self, half: str, split: Split) -> None:
+        where = f"{self.name}, {half} half"
+        if split.images.shape[1:] != self.train.images.shape[1:]:
+            raise DataError(
+                f"{where}: images of {_times(split.images.shape[1:])} pixels, "
+                f"but {_times(self.input_shape)} in the train half; both must be alike"
+            )
+        lowest, highest = int(split.labels.min()), int(split.labels.max())
+        if lowest < 0 or highest >= len(self.classes):
+            raise DataError(
+                f"{where}: labels from {lowest} to {highest}; "
+                f"{len(self.classes)} classes allow 0 to {len(self.classes) - 1}"
+            )
+        if split.images.dtype == np.uint8 and self.maximum >= 255:
+            return
+        lowest_pixel, highest_pixel = split.images.min(), split.images.max()
+        if not (lowest_pixel >= 0 and highest_pixel <= self.maximum):
+            raise DataError(
+                f"{where}: raw pixels from {lowest_pixel:g} to {highest_pixel:g}; "
+                f"0 (paper) to {self.maximum:g} (ink) is allowed"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What a reader found in one file or folder, before the labels have become positions.
+
+    images: (n, height, width) raw pixels; labels: (n,) whole numbers or names, as they stood there;
+    `source` is the path, for messages.
+    """
+
+    images: Pixels
+    labels: NDArray[Any]
+    source: str
+    maximum: float = 255.0
+
+
+def assemble(
+    name: str, train: Labelled, test: Labelled | None = None, classes: Sequence[str] | None = None
+) -> Dataset:
+    """A data set from what was read; without `classes`, those of the train half (`class_names`)."""
+    if test is not None and test.maximum != train.maximum:
+        raise DataError(
+            f"{test.source}: pixels up to {test.maximum:g}, but up to {train.maximum:g} in {train.source}; "
+            "bring both to the same scale"
+        )
+    names = class_names(train.labels, train.source) if classes is None else tuple(classes)
+    halves = [
+        None if half is None else Split(half.images, label_positions(half.labels, names, half.source))
+        for half in (train, test)
+    ]
+    assert halves[0] is not None
+    return Dataset(name, halves[0], halves[1], names, train.maximum)
+
+
+def class_names(labels: NDArray[Any], source: str = "the data") -> tuple[str, ...]:
+    """What the labels (n,) are called, in the order of their positions.
+
+    Whole numbers give "0" to the highest, so that position and label agree even where a label is missing;
+    they start at "1" where 0 is missing and nothing else is. Names are sorted, numbers among them by value.
+    """
+    if not len(labels):
+        raise DataError(f"{source}: there are no labels")
+    found = np.unique(labels)
+    if found.dtype.kind not in "iu":
+        return tuple(sorted((str(name) for name in found), key=_by_value))
+    lowest, highest = int(found[0]), int(found[-1])
+    if lowest < 0 or highest > HIGHEST_LABEL:
+        raise DataError(f"{source}: labels from {lowest} to {highest}; 0 to {HIGHEST_LABEL} is allowed")
+    first = 1 if lowest == 1 and len(found) == highest > 1 else 0
+    return tuple(str(number) for number in range(first, highest + 1))
+
+
+def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = "the data") -> Labels:
+    """The positions (n,) in `classes` of labels given by number or name; `DataError` for one not in there."""
+    found, inverse = np.unique(labels, return_inverse=True)
+    places = {name: position for position, name in enumerate(classes)}
+    unknown = [str(name) for name in found if str(name) not in places]
+    if unknown:
+        raise DataError(f"{source}: label {_listed(unknown)} is not among the classes {_listed(classes)}")
+    return np.array([places[str(name)] for name in found], np.int64)[inverse]
+
+
+def split_off_test(split: Split, share: float = 0.2, *, rng: Seed = None) -> tuple[Split, Split]:
+    """Hold out a random `share` of each label's images: (the rest, the held out), both in their old order.
+
+    At least one image of every label stays in the first half.
+    """
+    if not 0 < share < 1:
+        raise DataError(f"the share to hold out must lie between 0 and 1; received {share}")
+    generator = np.random.default_rng(rng)
+    held = np.zeros(len(split), bool)
+    for label in np.unique(split.labels):
+        members = np.flatnonzero(split.labels == label)
+        count = min(round(share * len(members)), len(members) - 1)
+        held[generator.choice(members, count, replace=False)] = True
+    if not held.any():
+        raise DataError(f"{len(split)} images are too few to hold out a share of {share}; give a test half")
+    return split.select(~held), split.select(held)
+
+
+def _raw_pixels(images: ArrayLike) -> Pixels:
+    pixels = np.asarray(images)
+    if pixels.dtype in (np.uint8, np.float32, np.float64):
+        return pixels
+    if pixels.dtype.kind == "f":
+        return pixels.astype(np.float32 if pixels.dtype.itemsize < 4 else np.float64)
+    if pixels.dtype.kind not in "biu":
+        raise DataError(f"pixels must be numbers; received {pixels.dtype}")
+    small = not pixels.size or (pixels.min() >= 0 and pixels.max() <= 255)
+    return pixels.astype(np.uint8 if small else np.float64)
+
+
+def _whole_labels(labels: ArrayLike) -> Labels:
+    numbers = np.asarray(labels)
+    if numbers.ndim != 1:
+        raise DataError(f"labels must have the shape (n,); received {numbers.shape}")
+    if numbers.size and numbers.dtype.kind not in "iu":
+        raise DataError(f"labels must be whole numbers; received {numbers.dtype}")
+    return numbers.astype(np.int64)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def _by_value(name: str) -> tuple[int, str]:
+    return (int(name), "") if name.isdecimal() and name.isascii() else (HIGHEST_LABEL + 1, name)
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " x ".join(str(side) for side in shape)

@@ -1,0 +1,105 @@
+"""A folder of pictures as a data set: a subfolder for each class, or the label at the end of each name.
+
+The book names its own handwriting ``2828_my_own_3.png``: the label stands before the extension. Folders may
+hold the halves apart, as ``train`` and ``test`` (or ``training`` and ``testing``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backquery.datasets.dataset import Labelled
+from backquery.datasets.images import FORMATS, ink_is_dark, prepare_image, read_brightness, upright_shape
+from backquery.errors import DataError
+
+HALVES = {"train": ("train", "training"), "test": ("test", "testing")}
+
+LARGEST_SIDE = 128
+"""Pictures of one size are used pixel by pixel up to this height and width."""
+
+USUAL_SHAPE = (28, 28)
+
+_LABEL = re.compile(r"(?P<label>\d+|[^\W\d_]+)$")
+
+
+def read_image_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
+    """Train half, and test half or None, of a folder of PNG, JPEG, BMP, WebP or GIF pictures.
+
+    Pictures of one size, up to 128 pixels a side, are used pixel by pixel: grey, and turned to 0 for paper
+    if most of their borders are bright. Pictures of different or larger sizes are each prepared as
+    `prepare_image` does, 28 x 28 and centred. `DataError` names the file that cannot be read or has no label.
+    """
+    train, test = (_half(folder, names) for names in HALVES.values())
+    halves = [folder if train is None else train, *([] if train is None or test is None else [test])]
+    pictures = [labelled_pictures(half) for half in halves]
+    shape = _common_shape([path for half in pictures for path, _ in half])
+    read = [_read(half, found, shape) for half, found in zip(halves, pictures, strict=True)]
+    return read[0], read[1] if len(read) > 1 else None
+
+
+def labelled_pictures(folder: Path) -> list[tuple[Path, str]]:
+    """Every picture in the folder with its label: its subfolder's name, or what its own name ends in."""
+    by_class = [
+        (path, child.name)
+        for child in sorted(folder.iterdir())
+        if child.is_dir() and not child.name.startswith(".")
+        for path in _pictures(child)
+    ]
+    return by_class or [(path, label_in_name(path)) for path in _pictures(folder)]
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether there are pictures in the folder or up to two folders down."""
+    return any(path.suffix.lower() in FORMATS for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth))
+
+
+def label_in_name(path: Path) -> str:
+    """The number, or else the word, that a picture's name ends in: ``2828_my_own_3.png`` is a 3."""
+    match = _LABEL.search(path.stem)
+    if match is None:
+        raise DataError(
+            f"{path}: no label before the extension; name it like 'my_own_3.png', or put it into a folder "
+            "named after its class"
+        )
+    return match["label"]
+
+
+def _half(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in FORMATS and path.is_file() and not path.name.startswith(".")
+    )
+
+
+def _read(folder: Path, found: Sequence[tuple[Path, str]], shape: tuple[int, int] | None) -> Labelled:
+    if not found:
+        raise DataError(f"{folder}: no pictures in it or in its subfolders; {', '.join(FORMATS)} are read")
+    paths = [path for path, _ in found]
+    labels = np.array([label for _, label in found])
+    if shape is None:
+        images = np.stack([prepare_image(path, USUAL_SHAPE) for path in paths])
+        return Labelled(np.rint(images).astype(np.uint8), labels, str(folder))
+    brightness = [read_brightness(path) for path in paths]
+    dark = 2 * sum(map(ink_is_dark, brightness)) >= len(paths)
+    pixels = np.rint(np.stack(brightness)).astype(np.uint8)
+    return Labelled(255 - pixels if dark else pixels, labels, str(folder))
+
+
+def _common_shape(paths: Sequence[Path]) -> tuple[int, int] | None:
+    """The height and width that all pictures have, or None if they differ or are large."""
+    shapes = set()
+    for path in paths:
+        shapes.add(upright_shape(path))
+        if len(shapes) > 1:
+            return None
+    shape = next(iter(shapes), None)
+    return shape if shape is not None and max(shape) <= LARGEST_SIDE else None

@@ -1,0 +1,174 @@
+"""IDX, the format of MNIST's own files: a big-endian header, then the values, gzipped or not.
+
+Four bytes 0, 0, type and number of dimensions, then each dimension as an unsigned 32-bit number. Source: the
+description by LeCun, Cortes and Burges on MNIST's home page.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
+from backquery.errors import DataError
+from backquery.files import replacing
+
+TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+"""The third byte of the header, and the values it announces."""
+
+HALVES = {"train": "train", "test": "t10k"}
+"""What MNIST calls the two halves in its files' names."""
+
+MOST_DIMENSIONS = 8
+BEST_COMPRESSION = 1032
+"""Deflate cannot make anything smaller than by this factor, so a header that says more is not true."""
+
+
+def read_idx(path: Path) -> NDArray[Any]:
+    """The array in an IDX file, of the shape its header gives, in native byte order.
+
+    The header is checked against the size of the file before any memory is taken for the values. A file that
+    is not IDX, is cut short, longer than its header says, or larger than 4 GiB raises `DataError`.
+    """
+    try:
+        with _opened(path) as stream:
+            dtype, shape = _header(stream, path)
+            _check_size(path, _header_bytes(len(shape)) + prod(shape) * dtype.itemsize)
+            values = np.empty(shape, dtype)
+            _fill(stream, values, path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as IDX ({error}); fetch or copy the file again") from error
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def write_idx(path: Path, values: NDArray[Any]) -> None:
+    """Write an array as IDX, gzipped if the name ends in ``.gz``; types that IDX lacks raise `DataError`."""
+    codes = {np.dtype(text).newbyteorder("="): code for code, text in TYPES.items()}
+    code = codes.get(values.dtype.newbyteorder("="))
+    if code is None or not 1 <= values.ndim <= MOST_DIMENSIONS:
+        raise DataError(
+            f"IDX holds {', '.join(str(dtype) for dtype in codes)} in 1 to {MOST_DIMENSIONS} dimensions; "
+            f"received {values.dtype} in {values.ndim}"
+        )
+    header = struct.pack(f">4B{values.ndim}I", 0, 0, code, values.ndim, *values.shape)
+    content = header + values.astype(TYPES[code]).tobytes()
+    with replacing(path) as stream:
+        # A fixed time makes the same array give the same bytes.
+        stream.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def read_pair(images: Path, labels: Path) -> Labelled:
+    """Images (n, height, width) and labels (n,) from the two files that belong together."""
+    pixels, numbers = read_idx(images), read_idx(labels)
+    if pixels.ndim != 3:
+        raise DataError(f"{images}: {pixels.ndim} dimensions; images have three (n, height, width)")
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise DataError(f"{labels}: labels must be one row of whole numbers")
+    if len(pixels) != len(numbers):
+        raise DataError(f"{images} holds {len(pixels)} images, but {labels} {len(numbers)} labels")
+    return Labelled(pixels, numbers, str(images))
+
+
+def read_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
+    """Both halves from a folder with files under MNIST's names; the test half may be missing."""
+    pairs = {half: find_pair(folder, prefix) for half, prefix in HALVES.items()}
+    if pairs["train"] is None:
+        raise DataError(f"{folder}: train-images-idx3-ubyte and train-labels-idx1-ubyte are needed")
+    return read_pair(*pairs["train"]), None if pairs["test"] is None else read_pair(*pairs["test"])
+
+
+def find_pair(folder: Path, prefix: str) -> tuple[Path, Path] | None:
+    """The files of images and labels whose names start so, unpacked or gzipped, or None."""
+    images, labels = (
+        next(filter(Path.is_file, (folder / name for name in _spellings(prefix, kind))), None)
+        for kind in ("images-idx3", "labels-idx1")
+    )
+    return None if images is None or labels is None else (images, labels)
+
+
+def labels_beside(images: Path) -> Path | None:
+    """The file of labels that belongs to a file of images by its name, gzipped or not, or None."""
+    name = images.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+    candidates = (images.with_name(name), images.with_name(f"{name}.gz"))
+    return next((path for path in candidates if path != images and path.is_file()), None)
+
+
+def is_idx(head: bytes) -> bool:
+    """Whether these first bytes of a file (unpacked) are an IDX header's."""
+    return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in TYPES and 1 <= head[3] <= MOST_DIMENSIONS
+
+
+def first_bytes(path: Path, count: int = 16) -> bytes:
+    """The first bytes of a file's content, unpacked if it is gzipped; fewer if there are not so many."""
+    try:
+        with _opened(path) as stream:
+            return stream.read(count)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _spellings(prefix: str, kind: str) -> Iterator[str]:
+    for joint in ("-", "."):
+        stem = f"{prefix}-{joint.join(kind.rsplit('-', 1))}-ubyte"
+        yield from (stem, f"{stem}.gz")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        if not zipped:
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw) as unpacked:
+            yield unpacked  # type: ignore[misc]
+
+
+def _header(stream: IO[bytes], path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    start = stream.read(4)
+    if not is_idx(start):
+        raise DataError(f"{path}: not an IDX file; it starts with {start.hex(' ') or 'nothing'}")
+    dimensions = stream.read(4 * start[3])
+    if len(dimensions) < 4 * start[3]:
+        raise DataError(f"{path}: cut short in the header; fetch or copy the file again")
+    return np.dtype(TYPES[start[2]]), struct.unpack(f">{start[3]}I", dimensions)
+
+
+def _header_bytes(dimensions: int) -> int:
+    return 4 + 4 * dimensions
+
+
+def _check_size(path: Path, expected: int) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        zipped = stream.read(2) == b"\x1f\x8b"
+    if expected > MEMORY_LIMIT:
+        raise DataError(f"{path}: its header announces {expected} bytes; at most {MEMORY_LIMIT} are read")
+    if expected > size * BEST_COMPRESSION if zipped else expected != size:
+        raise DataError(
+            f"{path}: its header announces {expected} bytes, but the file has {size}; fetch or copy the file again"
+        )
+
+
+def _fill(stream: IO[bytes], values: NDArray[Any], path: Path) -> None:
+    target = values.reshape(-1).view(np.uint8).data
+    filled = 0
+    while filled < len(target):
+        count = stream.readinto(target[filled:])  # type: ignore[attr-defined]
+        if not count:
+            raise DataError(
+                f"{path}: cut short, {filled} of {len(target)} bytes of values; fetch or copy the file again"
+            )
+        filled += count
+    if stream.read(1):
+        raise DataError(f"{path}: longer than its header says; fetch or copy the file again")

@@ -1,0 +1,232 @@
+"""One picture of any size and mode becomes raw pixels as a network knows them: ink on paper, in its shape.
+
+The steps, in order:
+
+1. The picture is turned upright as its EXIF data say, only its first frame is used, transparency shows white
+   paper, and colour becomes grey (ITU-R 601 luma, as in Pillow).
+2. Ink: where the border is bright, ink is what is dark, otherwise what is bright (`ink` settles it).
+3. `centre`, as MNIST was made: the paper's own shade is taken away, the box around the ink is scaled without
+   distortion until it just fits 20/28 of the shape, the strongest ink becomes full ink, and the whole is
+   moved until its centre of mass lies in the middle (on pixel 14, 14 of 28 x 28). Without `centre` the
+   picture is padded with paper to the shape's proportions and scaled.
+
+Scaling is antialiased. A blank picture stays blank.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Picture = str | os.PathLike[str] | bytes | IO[bytes] | NDArray[Any] | Image
+
+Ink = Literal["auto", "dark", "light"]
+Brightness = NDArray[np.float32]
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".gif": "GIF"}
+"""The pictures that are read, by the end of their names; the decoders of other formats are not tried."""
+
+MOST_PIXELS = 50_000_000
+"""Larger pictures are refused before they are decoded."""
+
+BOX_SHARE = 20 / 28
+"""MNIST's digits fit a box of 20 pixels in images of 28."""
+
+FAINTEST_INK = 0.2
+"""The box is drawn around what has at least this share of the strongest ink: noise must not widen it."""
+
+_ORIENTATION = 0x0112  # the EXIF tag; from 5 on, its values mean a picture lying on its side
+
+BLANK = 12.0
+"""Of 255: a picture whose brightness varies by no more has nothing drawn on it."""
+
+
+def prepare_image(
+    picture: Picture,
+    shape: tuple[int, int] = (28, 28),
+    maximum: float = 255.0,
+    *,
+    ink: Ink = "auto",
+    centre: bool = True,
+    box_share: float = BOX_SHARE,
+) -> NDArray[np.float64]:
+    """Raw pixels of `shape`, 0 for paper to `maximum` for ink, from a picture by the steps of this module.
+
+    `picture` is a path, the bytes of a file, an open binary file, a Pillow image, or an array (height, width)
+    or (height, width, 3 or 4) of brightness from 0 (black) to 255 (white). `ink` is ``"dark"`` or ``"light"``
+    for what was drawn, or ``"auto"``; with ``centre=False`` the picture is only scaled. What cannot be
+    decoded or has more than 50 million pixels raises `DataError`.
+    """
+    if ink not in ("auto", "dark", "light"):
+        raise DataError(f"ink must be 'auto', 'dark' or 'light'; received {ink!r}")
+    if len(shape) != 2 or min(shape) < 1 or not 0 < box_share <= 1 or not maximum > 0:
+        raise DataError(
+            "a shape of height and width, a maximum above 0 and a box share in (0, 1] are needed; "
+            f"received {shape}, {maximum} and {box_share}"
+        )
+    brightness = read_brightness(picture)
+    drawn = ink_is_dark(brightness) if ink == "auto" else ink == "dark"
+    if centre:
+        pixels = _centred(_without_paper(brightness, drawn), shape, box_share)
+    else:
+        pixels = _fitted(255 - brightness if drawn else brightness, shape)
+    return pixels.astype(np.float64) * (maximum / 255)
+
+
+def read_brightness(picture: Picture) -> Brightness:
+    """Brightness (height, width), 0 for black to 255 for white, of a picture as `prepare_image` takes it."""
+    with _opened(picture) as image:
+        return _brightness(image)
+
+
+def upright_shape(picture: Picture) -> tuple[int, int]:
+    """Height and width of a picture once it stands upright, from its header alone."""
+    with _opened(picture) as image:
+        lying = image.getexif().get(_ORIENTATION, 1) >= 5
+        return (image.width, image.height) if lying else (image.height, image.width)
+
+
+def ink_is_dark(brightness: Brightness) -> bool:
+    """Whether the border, taken for paper, is nearer to the brightest than to the darkest there is."""
+    darkest, brightest = float(brightness.min()), float(brightness.max())
+    middle = 127.5 if brightest - darkest <= BLANK else (darkest + brightest) / 2
+    return _paper(brightness) >= middle
+
+
+@contextmanager
+def _opened(picture: Picture) -> Iterator[Image]:
+    """The picture as a Pillow image of an allowed size, not yet decoded; `DataError` if it turns out broken."""
+    image = None
+    try:
+        image = _open(picture)
+        if image.width * image.height > MOST_PIXELS:
+            raise DataError(f"{_name(picture)}: more than {MOST_PIXELS} pixels; scale it down first")
+        yield image
+    except DataError:
+        raise
+    except Exception as error:  # broken pictures raise whatever their bytes lead the decoders to
+        formats = ", ".join(dict.fromkeys(FORMATS.values()))
+        raise DataError(f"{_name(picture)}: cannot be read as {formats} ({error})") from error
+    finally:
+        if image is not None and image is not picture:
+            image.close()
+
+
+def _open(picture: Picture) -> Image:
+    from PIL import Image as pillow  # noqa: N813
+
+    if isinstance(picture, pillow.Image):
+        return picture
+    if isinstance(picture, np.ndarray):
+        return pillow.fromarray(_as_bytes(picture))
+    with warnings.catch_warnings():
+        # Pillow only warns of pictures twice as large as this module refuses.
+        warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
+        source = io.BytesIO(picture) if isinstance(picture, bytes) else picture
+        return pillow.open(source, formats=sorted(set(FORMATS.values())))
+
+
+def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    colours = array.shape[2:] in ((), (3,), (4,))
+    if array.ndim not in (2, 3) or not colours or 0 in array.shape or array.dtype.kind not in "biuf":
+        raise DataError(
+            "an array must be a picture (height, width) or (height, width, 3 or 4); "
+            f"received {array.dtype} of the shape {array.shape}"
+        )
+    if not (array.min() >= 0 and array.max() <= 255):
+        raise DataError("an array's brightness must lie between 0 (black) and 255 (white)")
+    return np.rint(array).astype(np.uint8) if array.dtype.kind == "f" else array.astype(np.uint8)
+
+
+def _brightness(image: Image) -> Brightness:
+    from PIL import Image as pillow  # noqa: N813
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):
+        deep = np.asarray(upright, np.float32) * np.float32(255 / 65535)
+        return deep.clip(0, 255)
+    if upright.has_transparency_data:
+        seen = upright.convert("RGBA")
+        upright = pillow.alpha_composite(pillow.new("RGBA", seen.size, "white"), seen)
+    return np.asarray(upright.convert("L"), np.float32)
+
+
+def _paper(brightness: Brightness) -> float:
+    border = (brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1])
+    return float(np.median(np.concatenate(border)))
+
+
+def _without_paper(brightness: Brightness, dark_ink: bool) -> Brightness:
+    """Ink from 0, the border's shade and whatever lies on its far side, to 255, black (or white) itself."""
+    light = 255 - brightness if dark_ink else brightness
+    paper = _paper(light)
+    if paper >= 255:
+        return np.zeros_like(light)
+    ink: Brightness = np.clip((light - paper) * np.float32(255 / (255 - paper)), 0, 255)
+    return ink
+
+
+def _centred(ink: Brightness, shape: tuple[int, int], box_share: float) -> Brightness:
+    page = np.zeros(shape, np.float32)
+    if ink.max() <= BLANK:
+        return page
+    drawing = _cropped(ink)
+    scale = min(room * box_share / side for room, side in zip(shape, drawing.shape, strict=True))
+    height, width = (max(1, round(side * scale)) for side in drawing.shape)
+    drawing = _resized(drawing, (height, width))
+    drawing *= 255 / drawing.max()
+    top, left = _offset(drawing.sum(axis=1), shape[0]), _offset(drawing.sum(axis=0), shape[1])
+    page[top : top + drawing.shape[0], left : left + drawing.shape[1]] = drawing
+    return page
+
+
+def _cropped(ink: Brightness) -> Brightness:
+    visible = ink >= FAINTEST_INK * ink.max()
+    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _offset(masses: Brightness, room: int) -> int:
+    """Where to put a row of masses so that its centre comes nearest to the middle, without leaving the room.
+
+    Over MNIST's own images the centre of mass lies within half a pixel of the one numbered 14, counted from 0.
+    """
+    centre = float(np.average(np.arange(len(masses)), weights=masses))
+    return min(max(round(room // 2 - centre), 0), room - len(masses))
+
+
+def _fitted(ink: Brightness, shape: tuple[int, int]) -> Brightness:
+    """The whole picture, padded with paper to the proportions of `shape`, then scaled to it."""
+    scale = max(side / room for side, room in zip(ink.shape, shape, strict=True))
+    missing = [max(0, round(room * scale) - side) for side, room in zip(ink.shape, shape, strict=True)]
+    before_and_after = [(gap // 2, gap - gap // 2) for gap in missing]
+    return _resized(np.pad(ink, before_and_after), shape)
+
+
+def _resized(values: Brightness, shape: tuple[int, int]) -> Brightness:
+    from PIL import Image
+
+    if values.shape == shape:
+        return values.copy()
+    # Bilinear, because its weights are never negative: ink outside 0 to 255 cannot arise.
+    scaled = Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR)
+    return np.array(scaled, np.float32)
+
+
+def _name(picture: Picture) -> str:
+    if isinstance(picture, str | os.PathLike):
+        return os.fspath(picture)
+    return str(getattr(picture, "name", "") or "the picture")

@@ -1,0 +1,119 @@
+"""Data from a path, whatever it is: what kind it is, is decided by what is found there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from backquery.datasets import csv, folders, idx, npz
+from backquery.datasets.catalogue import catalogue, load
+from backquery.datasets.dataset import Dataset, Labelled, assemble
+from backquery.errors import DataError
+
+UNDERSTOOD = (
+    "a CSV file with the label first, IDX files or a folder with MNIST's four, an .npz archive, "
+    "or a folder of pictures by class"
+)
+
+Found = tuple[Labelled, Labelled | None, tuple[str, ...] | None]
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF")
+
+
+def open_data(
+    name_or_path: str | os.PathLike[str],
+    test: str | os.PathLike[str] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """A data set by its name in the catalogue or, failing that, from a path, as `load` and `read` give it.
+
+    `test` is a path to take the test half from. With `classes`, a network's for example, labels become
+    positions into those.
+    """
+    if str(name_or_path) in catalogue():
+        dataset = load(str(name_or_path))
+        dataset = dataset if classes is None else dataset.with_classes(classes)
+        return dataset if test is None else replace(dataset, test=_test_half(test, dataset.classes))
+    if not Path(name_or_path).exists():
+        raise DataError(
+            f"{str(name_or_path)!r} is neither a file or folder nor a known data set; known are "
+            f"{', '.join(catalogue())}; a path may be {UNDERSTOOD}"
+        )
+    return read(name_or_path, test, classes=classes)
+
+
+def read(
+    path: str | os.PathLike[str],
+    test: str | os.PathLike[str] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """A data set from a file or folder.
+
+    - CSV: a label and its pixels on each line. With ``train`` in its name, the file whose name has ``test``
+      instead is taken for the test half, if it is there.
+    - IDX, gzipped or not: a file of images whose labels lie beside it, or a folder of files under MNIST's names.
+    - ``.npz``: ``images`` and ``labels``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``.
+    - A folder of pictures: a subfolder for each class, or the label before each name's extension.
+
+    `test` is a second such path, whose images become the test half; its labels must be among the first's.
+    `classes` gives the labels' names and order, a network's for example; without it they are those found.
+    """
+    train, beside, names = _find(Path(path))
+    names = names if classes is None else tuple(classes)
+    name = Path(path).resolve().name.removesuffix(".gz")
+    name = name if Path(path).is_dir() else Path(name).stem
+    if test is None:
+        return assemble(name, train, beside, names)
+    return assemble(name, train, _find(Path(test))[0], names)
+
+
+def _find(path: Path) -> Found:
+    if path.is_dir():
+        return _find_in_folder(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file or folder; it may be {UNDERSTOOD}")
+    return _find_in_file(path)
+
+
+def _find_in_folder(folder: Path) -> Found:
+    if idx.find_pair(folder, idx.HALVES["train"]) is not None:
+        return *idx.read_folder(folder), None
+    if (folder / "mnist_train.csv").is_file():
+        return _find_in_file(folder / "mnist_train.csv")
+    if folders.holds_pictures(folder):
+        return *folders.read_image_folder(folder), None
+    raise DataError(f"{folder}: nothing in this folder is understood; a path may be {UNDERSTOOD}")
+
+
+def _find_in_file(path: Path) -> Found:
+    head = idx.first_bytes(path)
+    if head.startswith(b"PK"):
+        return npz.read_npz(path)
+    if idx.is_idx(head):
+        return *_read_idx(path), None
+    if head.startswith(_PICTURES):
+        raise DataError(f"{path}: a single picture is no data set; name the folder it lies in")
+    if b"\0" in head:
+        raise DataError(f"{path}: not understood; a path may be {UNDERSTOOD}")
+    return csv.read_csv(path), _csv_beside(path), None
+
+
+def _read_idx(images: Path) -> tuple[Labelled, Labelled | None]:
+    labels = idx.labels_beside(images)
+    if labels is None:
+        raise DataError(f"{images}: the labels that belong to it are not beside it; put both files together")
+    prefix = idx.HALVES["test"]
+    beside = idx.find_pair(images.parent, prefix) if images.name.startswith(idx.HALVES["train"]) else None
+    return idx.read_pair(images, labels), None if beside is None else idx.read_pair(*beside)
+
+
+def _csv_beside(path: Path) -> Labelled | None:
+    other = path.with_name(path.name.replace("train", "test"))
+    return csv.read_csv(other) if other != path and other.is_file() else None
+
+
+def _test_half(path: str | os.PathLike[str], classes: Sequence[str]):  # type: ignore[no-untyped-def]
+    return assemble(str(path), _find(Path(path))[0], None, classes).train
