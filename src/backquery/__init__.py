@@ -17,6 +17,12 @@ _HOMES = {
     "Statistics": "statistics",
     "load_model": "io",
     "save_model": "io",
+    "train": "training",
+    "Online": "training",
+    "MiniBatch": "training",
+    "FullBatch": "training",
+    "History": "training",
+    "evaluate": "evaluation",
     "BackqueryError": "errors",
 }
 

@@ -50,6 +50,9 @@ class Model(Protocol):
     def output_activation(self) -> Activation:
         """How log-odds become answers."""
 
+    def scale(self, images: ArrayLike) -> Array:
+        """Raw images (n, ...) to inputs (n, inputs); `ModelError` where there is no scaling."""
+
     def query(self, x: ArrayLike) -> Array:
         """Answers (n, outputs)."""
 

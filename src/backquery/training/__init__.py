@@ -1,0 +1,23 @@
+"""Training: recipes, the loop, the history."""
+
+from backquery.examples import Data, Examples, LabelledImages
+from backquery.training.history import EpochRecord, History, Moment
+from backquery.training.loop import train
+from backquery.training.recipes import LOSSES, RECIPES, FullBatch, Loss, MiniBatch, Online, Recipe
+
+__all__ = [
+    "LOSSES",
+    "RECIPES",
+    "Data",
+    "EpochRecord",
+    "Examples",
+    "FullBatch",
+    "History",
+    "LabelledImages",
+    "Loss",
+    "MiniBatch",
+    "Moment",
+    "Online",
+    "Recipe",
+    "train",
+]

@@ -1,0 +1,102 @@
+"""Steps made of whole batches by matrix products; with batches of one, the NumPy twin of the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.examples import Examples
+from backquery.network import Network
+from backquery.training.gradients import descent, with_parameters
+from backquery.training.recipes import Loss
+
+Array = NDArray[np.floating[Any]]
+
+
+class BatchTraining:
+    """Weights and biases that change batch by batch.
+
+    `optimizer` is ``"descent"`` (the plain step), ``"momentum"`` or ``"adam"``.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        examples: Examples,
+        loss: Loss,
+        targets: Array,
+        *,
+        batch_size: int,
+        optimizer: str = "descent",
+        momentum: float = 0.0,
+    ) -> None:
+        self.network = network
+        self.examples = examples
+        self.loss = loss
+        self.targets = targets
+        self.batch_size = batch_size
+        self.optimizer = {"descent": self._descend, "momentum": self._roll, "adam": self._adam}[optimizer]
+        self.momentum = momentum
+        self.activations = [layer.activation for layer in network.layers]
+        self.weights = [np.array(layer.weights) for layer in network.layers]
+        self.biases = [None if layer.biases is None else np.array(layer.biases) for layer in network.layers]
+        self.parameters = [*self.weights, *(b for b in self.biases if b is not None)]
+        self.mean = [np.zeros_like(values) for values in self.parameters]
+        self.square = [np.zeros_like(values) for values in self.parameters]
+        self.steps = 0
+        self.totals = np.zeros(2)
+
+    def prepare(self) -> None:
+        """Scale the images."""
+        self.inputs = self.examples.inputs().astype(self.network.dtype, copy=False)
+
+    def snapshot(self) -> Network:
+        """The network as it is now."""
+        return with_parameters(self.network, self.weights, self.biases)
+
+    def run(self, order: NDArray[np.int64], rate: float, rate_after: float) -> int:
+        """A step for each batch of `order`; the position of the first batch that diverged, or -1."""
+        for begin in range(0, len(order), self.batch_size):
+            batch = order[begin : begin + self.batch_size]
+            whole = len(batch) == len(self.examples)
+            inputs = self.inputs if whole else self.inputs[batch]
+            labels = self.examples.labels if whole else self.examples.labels[batch]
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                lost, read, for_weights, for_biases = descent(
+                    self.activations, self.weights, self.biases, inputs, self.targets[labels], self.loss
+                )
+            if not np.isfinite(lost):
+                return begin
+            self.totals += lost, (read == labels).sum()
+            used = [direction for direction, b in zip(for_biases, self.biases, strict=True) if b is not None]
+            self.steps += 1
+            pace = rate + (rate_after - rate) * begin / len(order)
+            self.optimizer([*for_weights, *used], pace)
+        return -1
+
+    def _descend(self, directions: list[Array], rate: float) -> None:
+        for values, direction in zip(self.parameters, directions, strict=True):
+            values += rate * direction
+
+    def _roll(self, directions: list[Array], rate: float) -> None:
+        """Heavy ball (Polyak 1964): the step keeps a share of the last one."""
+        for values, direction, speed in zip(self.parameters, directions, self.mean, strict=True):
+            speed *= self.momentum
+            speed += direction
+            values += rate * speed
+
+    def _adam(self, directions: list[Array], rate: float) -> None:
+        """Kingma & Ba 2015, algorithm 1, with its usual constants; the corrections are folded into the rate."""
+        fall, spread, tiny = 0.9, 0.999, 1e-8
+        correction = float(np.sqrt(1 - spread**self.steps))
+        pace = rate * correction / (1 - fall**self.steps)
+        for values, direction, mean, square in zip(
+            self.parameters, directions, self.mean, self.square, strict=True
+        ):
+            mean *= fall
+            mean += (1 - fall) * direction
+            square *= spread
+            square += (1 - spread) * direction * direction
+            values += pace * mean / (np.sqrt(square) + tiny * correction)

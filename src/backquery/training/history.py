@@ -1,0 +1,60 @@
+"""What happened while a network learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from backquery.network import Network
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch. `loss` (mean over the images) and `train_accuracy` are those met on the way: each image is
+    judged just before the step that learns from it. `test_accuracy` is measured after the epoch; `seconds` is the
+    time of training alone."""
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    test_accuracy: float | None
+    seconds: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class History:
+    """All epochs of one training, and the kernel that did the work."""
+
+    kernel: str
+    epochs: tuple[EpochRecord, ...]
+    stopped: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Time of training alone, without tests, callbacks and compilation."""
+        return sum(record.seconds for record in self.epochs)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """One plain dictionary for each epoch."""
+        return [asdict(record) for record in self.epochs]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a callback sees after an epoch; `network` is made when it is asked for."""
+
+    record: EpochRecord
+    snapshot: Callable[[], Network]
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch that has just ended, from 1."""
+        return self.record.epoch
+
+    @cached_property
+    def network(self) -> Network:
+        """The network as it is now."""
+        return self.snapshot()

@@ -1,0 +1,107 @@
+"""How a network learns: one image at a time, in mini-batches, or from the whole training set at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from backquery.activations import SIGMOID, SOFTMAX, TANH
+from backquery.errors import TrainingError
+from backquery.network import Network
+
+Loss = Literal["book", "squared", "cross-entropy"]
+LOSSES: tuple[Loss, ...] = ("book", "squared", "cross-entropy")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What all recipes have.
+
+    `loss` is ``"book"``, which sends the output errors back through the weights without the slope of the output
+    activation (*Make Your Own Neural Network*, part 1; it is not a gradient), or a true gradient:
+    ``"squared"``, half the squared error, or ``"cross-entropy"``.
+    """
+
+    learning_rate: float
+    loss: Loss
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < float("inf"):
+            raise TrainingError(f"the learning rate must be a number above zero; received {self.learning_rate!r}")
+        if self.loss not in LOSSES:
+            raise TrainingError(f"unknown loss {self.loss!r}; choose one of {', '.join(LOSSES)}")
+
+
+@dataclass(frozen=True)
+class Online(Recipe):
+    """One image at a time: a step after each, in file order or shuffled anew each epoch.
+
+    With ``decay="linear"`` the learning rate falls evenly from image to image, to zero after the last epoch.
+    """
+
+    learning_rate: float = 0.1
+    loss: Loss = "book"
+    shuffle: bool = False
+    decay: Literal["none", "linear"] = "none"
+    kind: ClassVar[str] = "online"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.decay not in ("none", "linear"):
+            raise TrainingError(f"unknown decay {self.decay!r}; choose none or linear")
+
+
+@dataclass(frozen=True)
+class MiniBatch(Recipe):
+    """Shuffled batches, with momentum (Polyak 1964) or Adam (Kingma & Ba 2015)."""
+
+    learning_rate: float = 0.001
+    loss: Loss = "cross-entropy"
+    batch_size: int = 128
+    optimizer: Literal["adam", "momentum"] = "adam"
+    momentum: float = 0.9
+    decay: Literal["none", "linear"] = "none"
+    kind: ClassVar[str] = "minibatch"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 1:
+            raise TrainingError(f"the batch size must be at least 1; received {self.batch_size}")
+        if self.optimizer not in ("adam", "momentum"):
+            raise TrainingError(f"unknown optimizer {self.optimizer!r}; choose adam or momentum")
+        if not 0 <= self.momentum < 1:
+            raise TrainingError(f"momentum must lie between 0 and 1; received {self.momentum}")
+        if self.decay not in ("none", "linear"):
+            raise TrainingError(f"unknown decay {self.decay!r}; choose none or linear")
+
+
+@dataclass(frozen=True)
+class FullBatch(Recipe):
+    """Gradient descent on the mean over the whole training set; an epoch is one iteration."""
+
+    learning_rate: float = 0.25
+    loss: Loss = "squared"
+    kind: ClassVar[str] = "batch"
+
+
+RECIPES: dict[str, Recipe] = {
+    "book": Online(),
+    "online": Online(learning_rate=0.05, loss="cross-entropy", shuffle=True, decay="linear"),
+    "minibatch": MiniBatch(),
+    "batch": FullBatch(),
+}
+
+
+def target_values(network: Network, loss: Loss) -> tuple[float, float]:
+    """The answers to learn for the other labels and for the right one.
+
+    The book's rule keeps them inside the sigmoid's open range; a tanh output runs from -0.99 to 0.99.
+    """
+    output = network.output_activation
+    if loss == "cross-entropy" and output not in (SIGMOID, SOFTMAX):
+        raise TrainingError(
+            f"cross-entropy needs sigmoid or softmax outputs, not {output.name}; use the loss 'squared'"
+        )
+    if output is TANH:
+        return -0.99, 0.99
+    return (0.01, 0.99) if loss == "book" else (0.0, 1.0)
