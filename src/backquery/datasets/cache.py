@@ -30,12 +30,12 @@ _SETTLED = 100_000_000
 
 def user_cache() -> Path | None:
     """The folder for what can be made or fetched again, or None where the user has no home."""
-    if sys.platform == "win32":
+    place = os.environ.get("XDG_CACHE_HOME", "")
+    if not place and sys.platform == "win32":
         place = os.environ.get("LOCALAPPDATA", "")
-    elif sys.platform == "darwin":
-        place = os.path.expanduser("~/Library/Caches")  # noqa: PTH111 (Path.expanduser raises without a home)
-    else:
-        place = os.environ.get("XDG_CACHE_HOME", "") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    elif not place:
+        home = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+        place = os.path.expanduser(home)  # noqa: PTH111 (Path.expanduser raises without a home)
     return Path(place) / "backquery" if Path(place).is_absolute() else None
 
 

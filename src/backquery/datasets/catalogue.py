@@ -7,8 +7,10 @@ EMNIST's as in TensorFlow Datasets; mirrors from there and from torchvision.
 from __future__ import annotations
 
 import os
+import shutil
 import string
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,9 +150,8 @@ def load(name: str) -> Dataset:
     """
     if name == DIGITS:
         return _digits()
-    folder = fetch(name)
-    assert folder is not None
-    source = SOURCES[name]
+    source = _source(name)
+    folder = is_at_hand(name) or _fetched(name, source)
     train, test = (_split(read_pair(*pair), source) for pair in _pairs(folder, source))
     return Dataset(name, train, test, source.classes)
 
@@ -159,30 +160,30 @@ def fetch(name: str) -> Path | None:
     """The folder where the data set's files lie, fetched if they were nowhere; None for one that is bundled."""
     if name == DIGITS:
         return None
+    return is_at_hand(name) or _fetched(name, _source(name))
+
+
+def is_at_hand(name: str) -> Path | None:
+    """The folder that holds all of the data set's files already; None if there is none, or for a bundled one."""
+    if name == DIGITS:
+        return None
     source = _source(name)
-    present = is_at_hand(name)
-    if present is not None:
-        return present
+    return next((folder for folder in _folders(name) if len(_pairs(folder, source)) == 2), None)
+
+
+def _fetched(name: str, source: Source) -> Path:
     folder = _folders(name)[0]
     try:
         for file in source.files:
             if not (folder / file.name).is_file():
                 fetch_file(file, source.mirrors, folder)
         _unpack(folder, source)
-    except (DownloadError, OSError) as error:
+    except OSError as error:
         raise DownloadError(
             f"{name} could not be fetched ({error}). Without a network, put {_listed(source)} into {folder} "
             f"by hand, for example from {source.mirrors[0]}, and try again"
         ) from error
     return folder
-
-
-def is_at_hand(name: str) -> Path | None:
-    """The folder that holds all of the data set's files already, or None (as for one that is bundled)."""
-    if name == DIGITS:
-        return None
-    source = _source(name)
-    return next((folder for folder in _folders(name) if len(_pairs(folder, source)) == 2), None)
 
 
 def _source(name: str) -> Source:
@@ -214,9 +215,9 @@ def _unpack(folder: Path, source: Source) -> None:
     try:
         with zipfile.ZipFile(packed) as archive:
             for member in source.members:
-                with replacing(folder / Path(member).name) as stream:
-                    stream.write(archive.read(member))
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+                with archive.open(member) as part, replacing(folder / Path(member).name) as stream:
+                    shutil.copyfileobj(part, stream)
+    except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, zlib.error) as error:
         raise DownloadError(f"{packed} is broken ({error}); remove it") from error
     packed.unlink()
 
@@ -228,7 +229,7 @@ def _listed(source: Source) -> str:
 
 def _split(found: Labelled, source: Source) -> Split:
     images = found.images.transpose(0, 2, 1) if source.transposed else found.images
-    return Split(np.ascontiguousarray(images), found.labels.astype(np.int64) - source.first_label)
+    return Split(np.ascontiguousarray(images, np.uint8), found.labels.astype(np.int64) - source.first_label)
 
 
 def _digits() -> Dataset:

@@ -158,18 +158,13 @@ def assemble(
     name: str, train: Labelled, test: Labelled | None = None, classes: Sequence[str] | None = None
 ) -> Dataset:
     """A data set from what was read; without `classes`, those of the train half (`class_names`)."""
-    if test is not None and test.maximum != train.maximum:
-        raise DataError(
-            f"{test.source}: pixels up to {test.maximum:g}, but up to {train.maximum:g} in {train.source}; "
-            "bring both to the same scale"
-        )
     names = class_names(train.labels, train.source) if classes is None else tuple(classes)
-    halves = [
-        None if half is None else Split(half.images, label_positions(half.labels, names, half.source))
-        for half in (train, test)
-    ]
-    assert halves[0] is not None
-    return Dataset(name, halves[0], halves[1], names, train.maximum)
+    tested = None if test is None else _split(test, names)
+    return Dataset(name, _split(train, names), tested, names, train.maximum)
+
+
+def _split(found: Labelled, classes: Sequence[str]) -> Split:
+    return Split(found.images, label_positions(found.labels, classes, found.source))
 
 
 def class_names(labels: NDArray[Any], source: str = "the data") -> tuple[str, ...]:

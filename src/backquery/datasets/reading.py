@@ -35,7 +35,7 @@ def open_data(
     if str(name_or_path) in catalogue():
         dataset = load(str(name_or_path))
         dataset = dataset if classes is None else dataset.with_classes(classes)
-        return dataset if test is None else replace(dataset, test=_test_half(test, dataset.classes))
+        return dataset if test is None else _with_test(dataset, Path(test))
     if not Path(name_or_path).exists():
         raise DataError(
             f"{str(name_or_path)!r} is neither a file or folder nor a known data set; known are "
@@ -67,7 +67,18 @@ def read(
     name = name if Path(path).is_dir() else Path(name).stem
     if test is None:
         return assemble(name, train, beside, names)
-    return assemble(name, train, _find(Path(test))[0], names)
+    return _with_test(assemble(name, train, None, names), Path(test))
+
+
+def _with_test(dataset: Dataset, path: Path) -> Dataset:
+    """The data set with the images at `path` for its test half, whatever it had before."""
+    found = _find(path)[0]
+    if found.maximum != dataset.maximum:
+        raise DataError(
+            f"{path}: raw pixels up to {found.maximum:g}, but up to {dataset.maximum:g} in {dataset.name}; "
+            "bring both to the same scale"
+        )
+    return replace(dataset, test=assemble(dataset.name, found, None, dataset.classes).train)
 
 
 def _find(path: Path) -> Found:
@@ -113,7 +124,3 @@ def _read_idx(images: Path) -> tuple[Labelled, Labelled | None]:
 def _csv_beside(path: Path) -> Labelled | None:
     other = path.with_name(path.name.replace("train", "test"))
     return csv.read_csv(other) if other != path and other.is_file() else None
-
-
-def _test_half(path: str | os.PathLike[str], classes: Sequence[str]):  # type: ignore[no-untyped-def]
-    return assemble(str(path), _find(Path(path))[0], None, classes).train
