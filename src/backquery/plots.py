@@ -225,7 +225,7 @@ def _picture_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     return (side, side) if side * side == shape[0] else (1, shape[0])
 
 
-def _label_cells(ax: Axes, confusion: Array, most: float) -> None:
+def _label_cells(ax: Axes, confusion: NDArray[np.int64], most: float) -> None:
     if len(confusion) > 20:
         return
     for (row, column), number in np.ndenumerate(confusion):
@@ -238,8 +238,8 @@ def _label_cells(ax: Axes, confusion: Array, most: float) -> None:
 
 def _class_ticks(ax: Axes, classes: tuple[str, ...]) -> None:
     words = _words(9 if len(classes) <= 20 else 6)
-    steep = {"rotation": 90} if _name_width(classes) > 0.4 else {}
-    ax.set_xticks(range(len(classes)), classes, **words, **steep)
+    rotation = 90 if _name_width(classes) > 0.4 else 0
+    ax.set_xticks(range(len(classes)), classes, rotation=rotation, **words)
     ax.set_yticks(range(len(classes)), classes, **words)
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     for spine in ax.spines.values():
@@ -278,7 +278,7 @@ def _curves(ax: Axes, epochs: list[int], curves: dict[str, list[float]], digits:
             f"{name} {end:{digits}}", (epochs[-1], end), (8, nudge), textcoords="offset points",
             va="center", annotation_clip=False, **_words(9, shade),
         )  # fmt: skip
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.set_xlabel("epoch", **_words(9, PENCIL))
     _bare(ax)
 

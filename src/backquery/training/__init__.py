@@ -3,9 +3,11 @@
 from backquery.examples import Data, Examples, LabelledImages
 from backquery.training.history import EpochRecord, History, Moment
 from backquery.training.loop import train
+from backquery.training.online import KERNELS
 from backquery.training.recipes import LOSSES, RECIPES, FullBatch, Loss, MiniBatch, Online, Recipe
 
 __all__ = [
+    "KERNELS",
     "LOSSES",
     "RECIPES",
     "Data",

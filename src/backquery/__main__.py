@@ -1,0 +1,8 @@
+"""``python -m backquery`` is ``backquery``."""
+
+import sys
+
+from backquery.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The command line: parse, call, print.
+
+Results go to standard output, progress and messages to standard error. Errors are one line; the exit code is 0
+when all went well, 2 for a command that cannot be understood, 1 for anything else, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from backquery import __version__
+from backquery.cli.pages import COMMANDS, find_page
+from backquery.errors import BackqueryError
+
+DONE, FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+
+class UsageError(BackqueryError):
+    """The command line cannot be understood as it stands."""
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command line, by default the one this process was started with; returns the exit code."""
+    arguments = sys.argv[1:] if tokens is None else list(tokens)
+    _write_what_can_be_written()
+    try:
+        code = _answer(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        print("\nbackquery: stopped; no unfinished file was left behind", file=sys.stderr)
+        return INTERRUPTED
+    return code
+
+
+def _answer(arguments: list[str]) -> int:
+    page = find_page(arguments)
+    if page is not None:
+        print(page, end="")
+        return DONE
+    if arguments == ["--version"]:
+        print(__version__)
+        return DONE
+    return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    from backquery.cli.app import build_app
+
+    try:
+        build_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except (CycloptsError, UsageError) as error:
+        return _complain(f"{error} Try: backquery {_command(arguments)}--help", USAGE)
+    except BrokenPipeError:
+        raise
+    except (BackqueryError, OSError) as error:
+        return _complain(error, FAILED)
+    except MemoryError:
+        return _complain("there is not enough memory for this", FAILED)
+    return DONE
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command that was meant, as far as it can be told, with a space after it."""
+    known = [command for command in COMMANDS if tuple(arguments[: len(command)]) == command]
+    return "".join(f"{word} " for word in max(known, key=len))
+
+
+def _complain(error: object, code: int) -> int:
+    print(f"backquery: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _write_what_can_be_written() -> None:
+    """A terminal that lacks a sign shows a question mark for it instead of stopping the program."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _forget_output() -> None:
+    """Whoever read the output has gone: nothing more may be written there, not even when Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

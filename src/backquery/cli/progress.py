@@ -1,0 +1,64 @@
+"""How a training shows itself while it runs: a live bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from backquery.cli.terminal import messages, say
+
+if TYPE_CHECKING:
+    from backquery.training import EpochRecord, Moment
+
+LINES = 20
+"""At most about so many lines are written where there is no terminal to redraw."""
+
+
+class TrainingProgress:
+    """A context manager whose methods are a training's `progress` and one of its `callbacks`."""
+
+    def __init__(self, epochs: int) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console = messages()
+        self._epochs = epochs
+        self._live = console.is_terminal
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[reached]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not self._live,
+        )
+        self._task = self._progress.add_task("getting ready", total=None, reached="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def images(self, done: int, total: int) -> None:
+        """So many of the images of all epochs have been learned from."""
+        epoch = min(1 + done * self._epochs // total, self._epochs)
+        self._progress.update(
+            self._task, completed=done, total=total, description=f"epoch {epoch} of {self._epochs}"
+        )
+
+    def epoch(self, moment: Moment) -> None:
+        """An epoch has ended."""
+        text = _reached(moment.record)
+        self._progress.update(self._task, reached=text)
+        step = -(-self._epochs // LINES)
+        if not self._live and (moment.epoch % step == 0 or moment.epoch == self._epochs):
+            say(f"epoch {moment.epoch} of {self._epochs}: {text}")
+
+
+def _reached(record: EpochRecord) -> str:
+    tested = "" if record.test_accuracy is None else f", test {record.test_accuracy:.2%}"
+    return f"train {record.train_accuracy:.2%}{tested}"

@@ -1,0 +1,137 @@
+"""``backquery scan``: the network asked backwards, label by label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from backquery.cli.options import AsJson, Model
+from backquery.cli.terminal import print_json, save_picture, say, show
+from backquery.inversion import METHODS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from backquery.inversion import BackQuery
+    from backquery.network import Network
+
+Labels = Annotated[
+    list[str] | None,
+    Parameter(name="--label", consume_multiple=True, negative="", help="Which labels; all of them by default."),
+]
+Method = Annotated[
+    str,
+    Parameter(
+        choices=tuple(METHODS),
+        help="transpose: backwards through the transposed weights, as in the book. gauss-newton: the likeliest "
+        "image that the network provably reads as asked. ascent: climb to a strong answer.",
+    ),
+]
+Confidence = Annotated[
+    float | None, Parameter(help="The answer to ask for, between 0.5 and 1; by default the method's own choice.")
+]
+Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
+Arrays = Annotated[
+    Path | None,
+    Parameter(help="Also write the images (in input scale) and labels (positions) as arrays to this .npz file."),
+]
+
+
+def scan(
+    model: Model,
+    /,
+    *,
+    output: Picture,
+    label: Labels = None,
+    method: Method = "transpose",
+    confidence: Confidence = None,
+    arrays: Arrays = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a network backwards, and draw what it sees when it says each label.
+
+    Under each image stands what the network reads in it and how surely; one that it does not read as the
+    label asked for has a dashed frame and a cross. With --json: method and scans, a list of label, read (what
+    the network reads in the image), answer (how surely), error (the largest difference between the answers
+    and the target), converged (whether the image is read as asked and the method reached its goal), outcome
+    (in words), steps; output and arrays (paths, or null).
+    """
+    from backquery.files import check_writable
+    from backquery.inversion import back_query
+    from backquery.io import load_model
+    from backquery.plots import check_picture_path, scan_grid
+
+    check_writable(check_picture_path(output))
+    if arrays is not None:
+        check_writable(_check_arrays_path(arrays))
+    network = load_model(model)
+    labels = [network.label(name) for name in label or network.classes]
+    result = back_query(network, labels, method=method, confidence=confidence)
+    save_picture(scan_grid(result, network), output)
+    if arrays is not None:
+        save_arrays(result, arrays)
+    if as_json:
+        print_json({**describe(result, network), "output": str(output), "arrays": arrays and str(arrays)})
+        return
+    show(scan_table(result, network), "", summary(result))
+    say(f"wrote {output}" + (f" and {arrays}" if arrays else ""))
+
+
+def summary(result: BackQuery) -> str:
+    """One line: how many are read as asked."""
+    return f"{int(sum(result.read_as_asked))} of {len(result.images)} read as asked, by {result.method}"
+
+
+def describe(result: BackQuery, network: Network) -> dict[str, Any]:
+    """The method and each scan as plain JSON values."""
+    return {"method": result.method, "scans": [_scan(result, network, k) for k in range(len(result.images))]}
+
+
+def scan_table(result: BackQuery, network: Network) -> Table:
+    """Each scan in a row: asked, read, how surely, error, outcome."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    for heading in ("asked", "reads", "surely", "error", "outcome"):
+        table.add_column(heading, header_style="dim", justify="right" if heading == "surely" else "left")
+    for position in range(len(result.images)):
+        one = _scan(result, network, position)
+        mark = "" if result.read_as_asked[position] else " ✗"
+        table.add_row(
+            one["label"], one["read"] + mark, f"{one['answer']:.3f}", f"{one['error']:.2g}", one["outcome"],
+            style="bold" if mark else "",
+        )  # fmt: skip
+    return table
+
+
+def save_arrays(result: BackQuery, path: Path) -> None:
+    """The images (n, inputs) in input scale and the labels (n,) as an .npz file."""
+    import numpy as np
+
+    from backquery.files import replacing
+
+    with replacing(path) as stream:
+        np.savez_compressed(stream, images=result.images, labels=result.labels)
+
+
+def _scan(result: BackQuery, network: Network, position: int) -> dict[str, Any]:
+    read = int(result.read[position])
+    return {
+        "label": network.classes[int(result.labels[position])],
+        "read": network.classes[read],
+        "answer": float(result.answers[position][read]),
+        "error": float(result.error[position]),
+        "converged": bool(result.converged[position]),
+        "outcome": str(result.outcome[position]),
+        "steps": int(result.steps[position]),
+    }
+
+
+def _check_arrays_path(path: Path) -> Path:
+    from backquery.errors import OutputError
+
+    if path.suffix.lower() != ".npz":
+        raise OutputError(f"arrays are written as .npz; received {path}")
+    return path

@@ -1,0 +1,147 @@
+"""What all commands print with: results to standard output, messages to standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from backquery.errors import OutputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console, RenderableType
+
+PLAIN_WIDTH = 120
+"""Columns where the output is no terminal and cannot tell."""
+
+BAR_WIDTH = 40
+
+
+def results() -> Console:
+    """Standard output."""
+    return _console(sys.stdout)
+
+
+def messages() -> Console:
+    """Standard error."""
+    return _console(sys.stderr)
+
+
+def say(text: str) -> None:
+    """One message for the person at the terminal; whoever reads the results does not see it."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(*parts: RenderableType) -> None:
+    """Print results, one below the other."""
+    console = results()
+    if console.is_terminal:
+        console.print(*parts, sep="\n")
+        return
+    with console.capture() as text:
+        console.print(*parts, sep="\n")
+    # Rich fills tables up to the right edge, which a file or a pipe has no use for.
+    print("\n".join(line.rstrip() for line in text.get().splitlines()))
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """The one object that a command gives with --json."""
+    print(json.dumps(answer, allow_nan=False))
+
+
+def count(number: int, thing: str) -> str:
+    """``1 image``, ``10,000 images``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
+    """Names and values in two columns."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 3, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def answer_table(answers: Sequence[float], classes: Sequence[str]) -> RenderableType:
+    """The answers to one image as bars, the strongest in bold."""
+    from rich.bar import Bar
+    from rich.table import Table
+
+    low, high = min(0.0, *answers), max(1.0, *answers)
+    strongest = max(answers)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(justify="right")
+    table.add_column(width=BAR_WIDTH)
+    table.add_column(justify="right")
+    for name, answer in zip(classes, answers, strict=True):
+        begin, end = sorted((0.0, answer))
+        bar = Bar(high - low, begin - low, end - low, width=BAR_WIDTH)
+        table.add_row(name, bar, f"{answer:.3f}", style="bold" if answer == strongest else "")
+    return table
+
+
+def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> RenderableType:
+    """Rows are the truth, columns what was read; mistakes are shaded by their number."""
+    from rich.table import Table
+    from rich.text import Text
+
+    most = max((n for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j), default=0)
+    table = Table(box=None, padding=(0, 1), caption="rows: the truth, columns: what was read")
+    table.caption_style, table.caption_justify = "dim", "left"
+    table.add_column("", justify="right", style="bold")
+    for name in classes:
+        table.add_column(name, justify="right")
+    for truth, (name, row) in enumerate(zip(classes, confusion, strict=True)):
+        cells = [Text(str(n) if n else "·", _shade(n, most, truth == read)) for read, n in enumerate(row)]
+        table.add_row(name, *cells)
+    return table
+
+
+def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure without Matplotlib's own remarks about its caches."""
+    from backquery.plots import save_figure
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    save_figure(figure, path)
+
+
+def draw_seed() -> int:
+    """A seed that nobody chose, small enough to be typed again."""
+    return secrets.randbelow(1_000_000)
+
+
+def make_folder(folder: Path) -> Path:
+    """`folder`, made if it is not there, with those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file has that name" if isinstance(error, FileExistsError) else error.strerror
+        raise OutputError(f"cannot make the folder {folder}: {reason}; choose another with -o") from error
+    return folder
+
+
+def _console(stream: IO[str]) -> Console:
+    from rich.console import Console
+
+    width = None if stream.isatty() else PLAIN_WIDTH
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def _shade(number: int, most: int, right: bool) -> str:
+    """Grey as dark as the share of mistakes; the diagonal, which would drown them, stays plain."""
+    if right:
+        return "bold"
+    if not number:
+        return "dim"
+    level = round(255 - 200 * number / most)
+    return f"{'white' if level < 140 else 'black'} on rgb({level},{level},{level})"

@@ -1,0 +1,137 @@
+"""``backquery train``: a new network, trained, tested and saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from backquery.activations import ACTIVATIONS
+from backquery.cli.options import AsJson, Data, TestHalf
+from backquery.cli.plan import Plan, parse_activations, parse_hidden, run, settle, test_half
+from backquery.cli.terminal import count, draw_seed, print_json, say, show
+from backquery.training import KERNELS, LOSSES, RECIPES, FullBatch
+
+EPOCHS, ITERATIONS = 5, 3000
+HELD_OUT = 0.2
+
+ModelFile = Annotated[Path, Parameter(name=["-o", "--output"], help="The .safetensors file to write.")]
+Hidden = Annotated[str, Parameter(help="Nodes of each hidden layer, such as 200 or 100,50.")]
+Epochs = Annotated[
+    int | None,
+    Parameter(help=f"Rounds through the images; by default {EPOCHS}, with recipe batch {ITERATIONS}.",
+              validator=Number(gte=1)),
+]  # fmt: skip
+LearningRate = Annotated[float | None, Parameter(help="By default the recipe's own.", validator=Number(gt=0))]
+RecipeName = Annotated[
+    str,
+    Parameter(
+        choices=tuple(RECIPES),
+        help="book: one image at a time in file order, by the book's rule. online: the same shuffled, by the "
+        "gradient, at a falling rate. minibatch: Adam. batch: the whole set at once, on standardised pixels.",
+    ),
+]
+ActivationNames = Annotated[
+    str | None,
+    Parameter(
+        help=f"One name, or one for each layer (relu,softmax), of {', '.join(ACTIVATIONS)}. By default sigmoid, "
+        "with recipes online and minibatch relu, and softmax for the answers."
+    ),
+]
+LossName = Annotated[
+    str | None, Parameter(choices=LOSSES, help="What is made small; by default the recipe's own.")
+]
+Biases = Annotated[
+    bool | None, Parameter(help="Whether nodes have biases; by default not with recipe book, else yes.")
+]
+SeedNumber = Annotated[
+    int | None, Parameter(help="The same seed gives the same network; drawn and noted by default.",
+                          validator=Number(gte=0)),
+]  # fmt: skip
+Statistics = Annotated[
+    bool | None,
+    Parameter(
+        help="Keep the mean and covariance of the training images in the file, for better back queries; they "
+        "say something about the images. By default yes for data sets known by name, not for your own."
+    ),
+]
+KernelName = Annotated[
+    str, Parameter(choices=KERNELS, help="How single steps are computed; the result is the same.")
+]
+
+
+def train(
+    data: Data,
+    /,
+    *,
+    output: ModelFile,
+    hidden: Hidden = "200",
+    epochs: Epochs = None,
+    learning_rate: LearningRate = None,
+    recipe: RecipeName = "book",
+    activation: ActivationNames = None,
+    loss: LossName = None,
+    biases: Biases = None,
+    seed: SeedNumber = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    kernel: KernelName = "auto",
+    test: TestHalf = None,
+    statistics: Statistics = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on a data set, test it, and save it.
+
+    Where the data have no test half, 20 % of the images are held out by the seed and not trained on. With
+    --json: performance (share of right answers on the test half), seconds (of training alone), kernel (how
+    single steps were computed), history (for each epoch: epoch, loss, train_accuracy, test_accuracy, seconds,
+    learning_rate), model (the file), test_images, held_out (true or false), seed.
+    """
+    from backquery.datasets import catalogue, open_data
+    from backquery.files import check_writable
+    from backquery.io import check_model_path, save_model
+
+    check_writable(check_model_path(output))
+    layers = parse_hidden(hidden)
+    settled = settle(RECIPES[recipe], learning_rate, loss)
+    plan = Plan(
+        layers,
+        parse_activations(activation, recipe, settled, len(layers) + 1),
+        recipe != "book" if biases is None else biases,
+        recipe,
+        settled,
+        epochs or (ITERATIONS if isinstance(settled, FullBatch) else EPOCHS),
+        draw_seed() if seed is None else seed,
+        dtype,
+        kernel,
+        data in catalogue() if statistics is None else statistics,
+    )
+    dataset = open_data(data, test)
+    held_out = dataset.test is None
+    if held_out:
+        dataset = dataset.with_test(HELD_OUT, rng=plan.seed)
+        images = count(len(test_half(dataset)), "image")
+        say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
+    network, history = run(plan, dataset)
+    save_model(network, output)
+    performance = network.about["performance"]
+    if as_json:
+        print_json(
+            {
+                "performance": performance,
+                "seconds": history.seconds,
+                "kernel": history.kernel,
+                "history": history.as_json(),
+                "model": str(output),
+                "test_images": len(test_half(dataset)),
+                "held_out": held_out,
+                "seed": plan.seed,
+            }
+        )
+        return
+    tested = count(len(test_half(dataset)), "test image")
+    show(
+        f"{performance:.2%} of {tested} right after {history.seconds:.2f} s of training (kernel {history.kernel})"
+    )
+    say(f"wrote {output}")
