@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +52,8 @@ class Examples:
             given, pixels = None, images.reshape(len(images), -1)
             if len(pixels):
                 model.scale(images[:1])
+            if model.scaling is not None:
+                model.scaling.check(pixels)
         count = len(pixels) if pixels is not None else len(given if given is not None else ())
         return cls(model, _labels(labels, count, model.outputs), pixels, given)
 
@@ -84,14 +87,13 @@ class Examples:
 
 def _inputs(values: ArrayLike, width: int) -> Array:
     inputs = np.asarray(values)
-    inputs = inputs.reshape(len(inputs), -1) if inputs.ndim else inputs.reshape(0, 0)
-    if inputs.shape[1] != width or not np.issubdtype(inputs.dtype, np.number):
+    if inputs.ndim == 0 or prod(inputs.shape[1:]) != width or not np.issubdtype(inputs.dtype, np.number):
         raise DataError(
             f"inputs must be numbers of shape (n, {width}); received {np.shape(values)}, {inputs.dtype}"
         )
     if not np.all(np.isfinite(inputs)):
         raise DataError("inputs must be finite; received NaN or infinity")
-    return inputs
+    return inputs.reshape(len(inputs), width)
 
 
 def _labels(labels: ArrayLike, count: int, outputs: int) -> NDArray[np.int64]:

@@ -62,16 +62,20 @@ class Scaling:
         """The input of full ink."""
         return self.gain * self.maximum + self.offset
 
-    def apply(self, images: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
-        """Raw images (n, ...) to inputs (n, pixels). Pixels outside 0..maximum or not finite raise `DataError`."""
-        pixels = np.asarray(images)
-        pixels = pixels.reshape(len(pixels), -1)
+    def check(self, pixels: NDArray[Any]) -> None:
+        """Raise `DataError` for raw pixels that are not finite or lie outside 0..maximum."""
         if pixels.size:
             lowest, highest = pixels.min(), pixels.max()
             if not (lowest >= 0 and highest <= self.maximum):
                 raise DataError(
                     f"raw pixels must lie between 0 and {self.maximum:g}; received {lowest:g} to {highest:g}"
                 )
+
+    def apply(self, images: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
+        """Raw images (n, ...) to inputs (n, pixels); `DataError` for pixels that `check` refuses."""
+        pixels = np.asarray(images)
+        pixels = pixels.reshape(len(pixels), -1)
+        self.check(pixels)
         dtype = np.dtype(dtype)
         gain, offset = np.asarray(self.gain, dtype), np.asarray(self.offset, dtype)
         return pixels.astype(dtype) * gain + offset  # type: ignore[no-any-return]

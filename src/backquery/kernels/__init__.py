@@ -12,7 +12,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 
 def available() -> bool:
@@ -23,7 +23,7 @@ def available() -> bool:
 
 
 @cache
-def load() -> ModuleType:
+def load() -> Any:
     """The module `backquery.kernels.online`, with Numba's cache pointed at this user's folder."""
     from numba import config
 

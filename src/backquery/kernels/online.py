@@ -134,6 +134,14 @@ _forward_wide, _update_wide = _microkernels(2)
 
 
 @_fast
+def _lines(count, like):
+    """`count` zeros that begin at a line: a load across two lines costs two."""
+    room = np.zeros(count + LINE // like.itemsize, like.dtype)
+    skip = -room.ctypes.data % LINE // like.itemsize
+    return room[skip : skip + count]
+
+
+@_fast
 def _pack(panel, pixels, slots, order, begin, end, starts, places, values):
     """The block's ink as a panel (used pixels x BLOCK), pixels in the order in which they are met."""
     used = 0
@@ -203,20 +211,23 @@ def _activate(code, signals, begin, size, padded):
 def _times_slope(code, signals, errors, deltas, begin, size):
     """Deltas = errors * f'(z), with f' read from the outputs."""
     unit = signals.dtype.type(1)
-    leak = signals.dtype.type(_LEAK)
     zero = signals.dtype.type(0)
-    for k in range(begin, begin + size):
-        h = signals[k]
-        slope = unit
-        if code in (_SIGMOID, _SOFTMAX):
-            slope = h - h * h
-        elif code == _TANH:
-            slope = unit - h * h
-        elif code == _RELU:
-            slope = unit if h > zero else zero
-        elif code == _LEAKY_RELU:
-            slope = unit if h > zero else leak
-        deltas[k] = errors[k] * slope
+    below = signals.dtype.type(_LEAK) if code == _LEAKY_RELU else zero
+    h = signals[begin : begin + size]
+    e = errors[begin : begin + size]
+    d = deltas[begin : begin + size]
+    if code in (_SIGMOID, _SOFTMAX):
+        for k in range(size):
+            d[k] = e[k] * (h[k] - h[k] * h[k])
+    elif code == _TANH:
+        for k in range(size):
+            d[k] = e[k] * (unit - h[k] * h[k])
+    elif code == _IDENTITY:
+        for k in range(size):
+            d[k] = e[k]
+    else:
+        for k in range(size):
+            d[k] = e[k] * (unit if h[k] > zero else below)
 
 
 @_fast
@@ -319,21 +330,22 @@ def train_online(
     width = padded[0]
     outputs = offsets[layers - 1]
 
-    panel = np.zeros((inputs + GROUP) * BLOCK, dtype)
+    panel = _lines((inputs + GROUP) * BLOCK, first)
     pixels = np.zeros(inputs + GROUP, np.uint32)
     identity = np.arange(inputs + GROUP).astype(np.uint32)
     slots = np.full(inputs, -1, np.int32)
-    sums = np.zeros(BLOCK * width, dtype)
-    steps = np.zeros(BLOCK * width, dtype)
-    gram = np.zeros(BLOCK * BLOCK, dtype)
-    ink = np.zeros(BLOCK, dtype)
-    signals = np.zeros(offsets[layers], dtype)
-    errors = np.zeros(offsets[layers], dtype)
-    deltas = np.zeros(offsets[layers], dtype)
-    column_sums = np.zeros(width, dtype)
+    sums = _lines(BLOCK * width, first)
+    steps = _lines(BLOCK * width, first)
+    gram = _lines(BLOCK * BLOCK, first)
+    ink = _lines(BLOCK, first)
+    signals = _lines(offsets[layers], first)
+    errors = _lines(offsets[layers], first)
+    deltas = _lines(offsets[layers], first)
+    column_sums = _lines(width, first)
     for k in range(inputs):
         for n in range(width):
             column_sums[n] += first[k * width + n]
+    unit = dtype.type(1)
     c = dtype.type(background)
     area = dtype.type(inputs * background)
     span = max(len(order), 1)
@@ -354,10 +366,11 @@ def train_online(
             _forward(panel, column, BLOCK, panel, identity, used, gram, 0)
             _forward(panel, column, BLOCK, panel, identity, used, gram, GROUP)
         steps[:] = 0
-        ink[:] = 0
-        for k in range(used):
-            for i in range(BLOCK):
-                ink[i] += panel[k * BLOCK + i]
+        for column in range(0, BLOCK, lanes):
+            inked = zeros(panel, 1)
+            for k in range(used):
+                inked = add_scaled(inked, unit, load(panel, k * BLOCK + column, 1))
+            store(ink, column, inked)
 
         for i in range(end - begin):
             image = at(order, begin + i)
@@ -371,8 +384,8 @@ def train_online(
                     product = gram[i * BLOCK + j] + c * (ink[i] + ink[j] + area)
                     a = add_scaled(a, product, load(steps, j * width + k, 1))
                 if biased[0]:
-                    a = add_scaled(a, dtype.type(1), load(biases, k, 1))
-                healthy = add_scaled(healthy, dtype.type(1), a)
+                    a = add_scaled(a, unit, load(biases, k, 1))
+                healthy = add_scaled(healthy, unit, a)
                 store(signals, k, a)
             check = total_of(healthy)
             _activate(codes[0], signals, 0, sizes[1], width)
@@ -408,10 +421,11 @@ def train_online(
                     for k in range(above, above + sizes[n + 1]):
                         biases[k] += rate * deltas[k]
                 _times_slope(codes[n - 1], signals, errors, deltas, below, sizes[n])
-            for k in range(sizes[1]):
-                steps[i * width + k] = rate * deltas[k]
+            for k in range(0, width, lanes):
+                step = scaled(rate, load(deltas, k, 1))
+                store(steps, i * width + k, step)
                 if biased[0]:
-                    biases[k] += steps[i * width + k]
+                    store(biases, k, add_scaled(step, unit, load(biases, k, 1)))
 
         column = 0
         while column + 2 * lanes <= width:
@@ -419,10 +433,15 @@ def train_online(
             column += 2 * lanes
         if column < width:
             _update(first, column, width, panel, pixels, used, steps)
-        for i in range(end - begin):
-            for k in range(width):
-                shared[k] += c * steps[i * width + k]
-                column_sums[k] += ink[i] * steps[i * width + k]
+        for k in range(0, width, lanes):
+            u = load(shared, k, 1)
+            sums_of_columns = load(column_sums, k, 1)
+            for i in range(end - begin):
+                step = load(steps, i * width + k, 1)
+                u = add_scaled(u, c, step)
+                sums_of_columns = add_scaled(sums_of_columns, ink[i], step)
+            store(shared, k, u)
+            store(column_sums, k, sums_of_columns)
     return -1
 
 

@@ -21,7 +21,7 @@ LINE = 64
 _INTEGER = ir.IntType(64)
 
 
-class Tile(types.Type):  # type: ignore[misc]
+class Tile(types.Type):
     """`lanes` numbers of one floating type."""
 
     def __init__(self, dtype: Any, lanes: int) -> None:

@@ -26,9 +26,11 @@ def output_delta(output: Activation, loss: Loss, answers: Array, targets: Array)
     """
     error = targets - answers
     if loss == "cross-entropy":
-        return targets - answers * targets.sum(axis=-1, keepdims=True) if output is SOFTMAX else error
+        share: Array = targets.sum(axis=-1, keepdims=True)
+        return targets - answers * share if output is SOFTMAX else error
     if loss == "squared" and output is SOFTMAX:
-        return answers * (error - (answers * error).sum(axis=-1, keepdims=True))
+        mean: Array = (answers * error).sum(axis=-1, keepdims=True)
+        return answers * (error - mean)
     return error * output.slope(answers)
 
 
@@ -62,7 +64,8 @@ def descent(
         signals.append(f.function(z if b is None else z + b))
     answers = signals[-1]
     error, delta = targets - answers, output_delta(activations[-1], loss, answers, targets)
-    for_weights, for_biases = [], []
+    for_weights: list[Array] = []
+    for_biases: list[Array] = []
     for n in range(len(weights) - 1, -1, -1):
         for_weights.append(delta.T @ signals[n] / len(inputs))
         for_biases.append(delta.mean(axis=0))

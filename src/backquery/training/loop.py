@@ -101,7 +101,7 @@ def train(
         records.append(EpochRecord(epoch, float(lost), float(right), accuracy, spent, start))
         spent = 0.0
         moment = Moment(records[-1], work.snapshot)
-        if any([callback(moment) for callback in callbacks]):
+        if sum(bool(callback(moment)) for callback in callbacks):
             stopped = epoch < epochs
             break
     return work.snapshot(), History(name, tuple(records), stopped)
@@ -118,9 +118,14 @@ def _work(
     if kernel not in ("auto", "numpy"):
         raise TrainingError(f"kernel {kernel!r} is for training one image at a time; batches use NumPy")
     if isinstance(recipe, MiniBatch):
-        settings = {"optimizer": recipe.optimizer, "momentum": recipe.momentum}
         return "numpy", BatchTraining(
-            network, examples, recipe.loss, targets, batch_size=recipe.batch_size, **settings
+            network,
+            examples,
+            recipe.loss,
+            targets,
+            batch_size=recipe.batch_size,
+            optimizer=recipe.optimizer,
+            momentum=recipe.momentum,
         )
     if isinstance(recipe, FullBatch):
         return "numpy", BatchTraining(network, examples, recipe.loss, targets, batch_size=len(examples))

@@ -50,7 +50,7 @@ class CompiledOnline:
 
     def __init__(self, network: Network, examples: Examples, loss: Loss, targets: Array, sparse: bool) -> None:
         self.network = network
-        self.kernel = kernels.load()
+        self.kernel: Any = kernels.load()
         self.targets = targets
         self.labels = examples.labels
         self.loss = LOSSES.index(loss)
@@ -92,11 +92,11 @@ class CompiledOnline:
         """The network as it is now."""
         first = self.first.reshape(self.sizes[0], -1)[:, : self.sizes[1]].T
         matrices = [first]
-        place = 0
-        for nodes, inputs, width in zip(self.sizes[2:], self.sizes[1:-1], self.padded[:-1], strict=True):
-            block = self.later[place : place + nodes * width].reshape(nodes, width)
-            matrices.append(block[:, :inputs])
-            place += nodes * width
+        ends = np.cumsum(self.sizes[2:] * self.padded[:-1])
+        for flat, nodes, inputs in zip(
+            np.split(self.later, ends[:-1]), self.sizes[2:], self.sizes[1:-1], strict=False
+        ):
+            matrices.append(flat.reshape(nodes, -1)[:, :inputs])
         biases = np.split(self.biases, np.cumsum(self.padded)[:-1])
         return with_parameters(
             self.network, matrices, [b[:n] for b, n in zip(biases, self.sizes[1:], strict=True)]
@@ -131,7 +131,7 @@ class CompiledOnline:
         dtype = self.network.dtype
         self.starts = np.zeros(len(examples) + 1, np.int64)
         if examples.pixels is not None and scaling is not None and scaling.uniform:
-            used = np.count_nonzero(examples.pixels)
+            used = int(np.count_nonzero(examples.pixels))
             self.places, self.values = np.empty(used, np.uint32), np.empty(used, dtype)
             self.kernel.compress_pixels(
                 examples.pixels, float(scaling.gain), self.starts, self.places, self.values

@@ -86,7 +86,7 @@ class FullBatch(Recipe):
 
 RECIPES: dict[str, Recipe] = {
     "book": Online(),
-    "online": Online(learning_rate=0.05, loss="cross-entropy", shuffle=True, decay="linear"),
+    "online": Online(learning_rate=0.02, loss="cross-entropy", shuffle=True, decay="linear"),
     "minibatch": MiniBatch(),
     "batch": FullBatch(),
 }
