@@ -85,7 +85,7 @@ def _first_row(path: Path) -> tuple[bytes, int]:
 def _is_header(line: bytes) -> bool:
     """Whether a line names its columns: the first is no number, and no two are alike, as pixels would be."""
     fields = [field.strip() for field in line.split(b",")]
-    return not _VALUE.fullmatch(_text(fields[0])) and len(set(fields)) == len(fields)
+    return not _VALUE.fullmatch(_text(fields[0])) and 1 < len(fields) == len(set(fields))
 
 
 def _check_columns(path: Path, line: int, columns: int) -> None:

@@ -186,12 +186,19 @@ def class_names(labels: NDArray[Any], source: str = "the data") -> tuple[str, ..
 
 
 def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = "the data") -> Labels:
-    """The positions (n,) in `classes` of labels given by number or name; `DataError` for one not in there."""
+    """The positions (n,) in `classes` of labels given by number or name; `DataError` for one not in there.
+
+    Where no class is named by a number, numbers are the positions themselves.
+    """
     found, inverse = np.unique(labels, return_inverse=True)
-    places = {name: position for position, name in enumerate(classes)}
+    numbered = found.dtype.kind in "iu" and not any(map(_is_number, classes))
+    names = map(str, range(len(classes))) if numbered else classes
+    places = {name: position for position, name in enumerate(names)}
     unknown = [str(name) for name in found if str(name) not in places]
     if unknown:
-        raise DataError(f"{source}: label {_listed(unknown)} is not among the classes {_listed(classes)}")
+        raise DataError(
+            f"{source}: labels without a class: {_listed(unknown)}; the classes are {_listed(classes)}"
+        )
     return np.array([places[str(name)] for name in found], np.int64)[inverse]
 
 
@@ -240,8 +247,12 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-def _by_value(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdecimal() and name.isascii() else (HIGHEST_LABEL + 1, name)
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
+def _by_value(name: str) -> tuple[bool, int, str]:
+    return (False, int(name), name) if _is_number(name) else (True, 0, name)
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:

@@ -1,0 +1,181 @@
+"""Splits and data sets: what is accepted, what is refused and why, how halves are held out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backquery.datasets import Dataset, Split, split_off_test
+from backquery.datasets.dataset import class_names, label_positions
+from backquery.errors import DataError
+
+
+def images(count: int, value: float = 1, dtype: type = np.uint8) -> np.ndarray:
+    return np.full((count, 2, 2), value, dtype)
+
+
+def test_a_split_keeps_bytes_and_floats_and_converts_the_rest() -> None:
+    for given_dtype, kept in [
+        (np.uint8, np.uint8),
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+        (np.float16, np.float32),
+        (np.bool_, np.uint8),
+        (np.int64, np.uint8),
+    ]:
+        split = Split(images(3, 1, given_dtype), [0, 1, 0])
+        assert split.images.dtype == kept
+        assert (split.images == 1).all()
+        assert split.labels.dtype == np.int64
+    assert Split(images(1, 300, np.int32), [0]).images.dtype == np.float64
+
+
+def test_a_split_is_read_only_and_leaves_its_arguments_writable() -> None:
+    given_images = images(2)
+    split = Split(given_images, np.array([0, 1]))
+    with pytest.raises(ValueError, match="read-only"):
+        split.images[0, 0, 0] = 5
+    with pytest.raises(ValueError, match="read-only"):
+        split.labels[0] = 5
+    given_images[0, 0, 0] = 7
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels", "message"),
+    [
+        (np.zeros((2, 4)), [0, 1], r"shape \(n, height, width\)"),
+        (np.zeros((2, 0, 3)), [0, 1], r"shape \(n, height, width\)"),
+        (np.zeros((3, 2, 2)), [0, 1], "3 images, 2 labels"),
+        (np.zeros((0, 2, 2)), np.zeros(0, int), "no images"),
+        (np.zeros((2, 2, 2)), [0.0, 1.0], "whole numbers"),
+        (np.zeros((2, 2, 2)), [[0], [1]], r"shape \(n,\)"),
+        (np.full((1, 2, 2), "x"), [0], "must be numbers"),
+    ],
+)
+def test_a_split_refuses(pixels: np.ndarray, labels: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Split(pixels, np.asarray(labels))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 255.5])
+def test_pixels_outside_the_scale_are_refused(value: float) -> None:
+    pixels = images(2, 10.0, np.float64)
+    pixels[1, 0, 1] = value
+    with pytest.raises(DataError, match="odd, test half: raw pixels"):
+        Dataset("odd", Split(images(2), [0, 1]), Split(pixels, [0, 1]), ("a", "b"))
+
+
+def test_bytes_above_a_smaller_maximum_are_refused() -> None:
+    with pytest.raises(DataError, match=r"0 \(paper\) to 16"):
+        Dataset("digits", Split(images(2, 17), [0, 1]), None, ("a", "b"), maximum=16)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "message"),
+    [
+        (("a",), [0, 0], "two or more classes"),
+        (("a", "a"), [0, 1], "different names"),
+        (("a", "b"), [0, 2], "labels from 0 to 2; 2 classes allow 0 to 1"),
+        (("a", "b"), [-1, 0], "labels from -1"),
+    ],
+)
+def test_classes_and_labels_must_fit(classes: tuple[str, ...], labels: list[int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Dataset("odd", Split(images(2), labels), None, classes)
+
+
+def test_halves_must_have_images_of_one_shape() -> None:
+    with pytest.raises(DataError, match="3 x 3 pixels, but 2 x 2"):
+        Dataset("odd", Split(images(2), [0, 1]), Split(np.zeros((2, 3, 3)), [0, 1]), ("a", "b"))
+
+
+@pytest.mark.parametrize("maximum", [0, -1, np.inf, np.nan])
+def test_the_maximum_must_be_a_number_above_zero(maximum: float) -> None:
+    with pytest.raises(DataError, match="maximum must be above zero"):
+        Dataset("odd", Split(images(2), [0, 1]), None, ("a", "b"), maximum)
+
+
+def test_shape_and_inputs(small: Dataset) -> None:
+    assert small.input_shape == (3, 3)
+    assert small.inputs == 9
+    assert [half for half, _ in small.halves] == ["train", "test"]
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=60),
+    st.floats(0.05, 0.95),
+    st.integers(0, 1000),
+)
+def test_holding_out_divides_every_label_by_the_share(labels: list[int], share: float, seed: int) -> None:
+    counts = np.bincount(labels, minlength=5)
+    wanted = np.minimum([round(share * count) for count in counts], np.maximum(counts - 1, 0))
+    everything = Split(np.arange(len(labels), dtype=np.float64).reshape(-1, 1, 1), np.array(labels))
+    if not wanted.sum():
+        with pytest.raises(DataError, match="too few to hold out"):
+            split_off_test(everything, share, rng=seed)
+        return
+    train, test = split_off_test(everything, share, rng=seed)
+    assert (np.bincount(test.labels, minlength=5) == wanted).all()
+    assert sorted([*train.images.ravel(), *test.images.ravel()]) == list(range(len(labels)))
+    for half in (train, test):
+        assert (np.diff(half.images.ravel()) > 0).all()
+        assert (half.labels == np.array(labels)[half.images.ravel().astype(int)]).all()
+
+
+def test_the_same_seed_holds_out_the_same_images() -> None:
+    everything = Split(np.arange(50.0).reshape(-1, 1, 1), np.arange(50) % 5)
+    first, second, other = (split_off_test(everything, 0.3, rng=seed)[1].images for seed in (1, 1, 2))
+    assert (first == second).all()
+    assert (first != other).any()
+
+
+def test_with_test_holds_out_once(small: Dataset) -> None:
+    whole = Dataset("whole", small.train, None, small.classes)
+    divided = whole.with_test(0.3, rng=0)
+    assert whole.test is None
+    assert divided.test is not None
+    assert (len(divided.train), len(divided.test)) == (7, 3)
+    with pytest.raises(DataError, match="has a test half already"):
+        divided.with_test(0.3)
+    with pytest.raises(DataError, match="between 0 and 1"):
+        whole.with_test(1.0)
+
+
+def test_with_classes_finds_labels_by_name(small: Dataset) -> None:
+    moved = small.with_classes(("c", "x", "b", "a"))
+    assert moved.classes == ("c", "x", "b", "a")
+    for (_, before), (_, after) in zip(small.halves, moved.halves, strict=True):
+        assert [small.classes[label] for label in before.labels] == [moved.classes[k] for k in after.labels]
+    with pytest.raises(DataError, match="labels without a class: c; the classes are a, b"):
+        small.with_classes(("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (np.array([7, 2, 1, 0, 4]), tuple("01234567")),
+        (np.array([1, 2, 3, 2]), ("1", "2", "3")),
+        (np.array([1, 3]), ("0", "1", "2", "3")),
+        (np.array([1, 1]), ("0", "1")),
+        (np.array(["10", "9", "b", "a"]), ("9", "10", "a", "b")),
+    ],
+)
+def test_class_names(labels: np.ndarray, names: tuple[str, ...]) -> None:
+    assert class_names(labels) == names
+    positions = label_positions(labels, names)
+    assert [names[position] for position in positions] == [str(label) for label in labels]
+
+
+def test_numbers_are_positions_where_no_class_is_a_number() -> None:
+    assert label_positions(np.array([2, 0]), ("shirt", "bag", "shoe")).tolist() == [2, 0]
+    with pytest.raises(DataError, match="labels without a class: 3; the classes are shirt, bag, shoe"):
+        label_positions(np.array([3]), ("shirt", "bag", "shoe"))
+
+
+def test_labels_far_out_are_refused() -> None:
+    with pytest.raises(DataError, match="labels from 0 to 1000000000; 0 to 999 is allowed"):
+        class_names(np.array([0, 10**9]))
+    with pytest.raises(DataError, match="there are no labels"):
+        class_names(np.zeros(0, int))

@@ -1,0 +1,130 @@
+"""A folder of pictures: classes from subfolders or names, halves, sizes and polarity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backquery.datasets import Dataset, read
+from backquery.datasets.folders import label_in_name
+from backquery.errors import DataError
+
+
+def draw(path: Path, pixels: np.ndarray) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def digit(seed: int, side: int = 6) -> np.ndarray:
+    """Something bright on black with a black border."""
+    pixels = np.zeros((side, side), np.uint8)
+    pixels[1:-1, 1:-1] = np.random.default_rng(seed).integers(0, 256, (side - 2, side - 2))
+    return pixels
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_subfolder_for_each_class(tmp_path: Path, dark: bool) -> None:
+    drawn = [digit(k) for k in range(4)]
+    for name, pixels in zip(("cat/a", "cat/b", "dog/a", "ant/x"), drawn, strict=True):
+        draw(tmp_path / f"{name}.png", 255 - pixels if dark else pixels)
+    (tmp_path / "dog" / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden").mkdir()
+    dataset = read(tmp_path)
+    assert dataset.classes == ("ant", "cat", "dog")
+    assert dataset.train.labels.tolist() == [0, 1, 1, 2]
+    np.testing.assert_array_equal(dataset.train.images, np.stack([drawn[k] for k in (3, 0, 1, 2)]))
+    assert dataset.name == tmp_path.name
+
+
+def test_the_label_before_the_extension_as_in_the_book(tmp_path: Path) -> None:
+    for label in (2, 3, 10):
+        draw(tmp_path / f"2828_my_own_{label}.png", digit(label, 28))
+    dataset = read(tmp_path)
+    assert dataset.classes == ("2", "3", "10")
+    assert [dataset.classes[k] for k in dataset.train.labels] == ["10", "2", "3"]
+    assert dataset.input_shape == (28, 28)
+
+
+def test_a_single_picture_is_enough_where_the_classes_are_told(tmp_path: Path) -> None:
+    draw(tmp_path / "my_own_3.png", digit(0))
+    assert read(tmp_path, classes="0123456789").train.labels.tolist() == [3]
+    with pytest.raises(DataError, match="two or more classes"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("2828_my_own_3", "3"), ("img7", "7"), ("5", "5"), ("a-12", "12"), ("x_A", "A"), ("буква_Ж", "Ж")],
+)
+def test_labels_in_names(name: str, label: str) -> None:
+    assert label_in_name(Path(f"{name}.png")) == label
+
+
+def test_a_name_without_label_is_refused(tmp_path: Path) -> None:
+    draw(tmp_path / "picture_.png", digit(0))
+    with pytest.raises(DataError, match=r"picture_\.png: no label before the extension"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("training", "testing")])
+def test_halves_in_folders_of_their_own(tmp_path: Path, train: str, test: str) -> None:
+    for half, seeds in ((train, (1, 2)), (test, (3, 4))):
+        for label, seed in enumerate(seeds):
+            draw(tmp_path / half / str(label) / "picture.bmp", digit(seed))
+    dataset = read(tmp_path)
+    assert dataset.test is not None
+    np.testing.assert_array_equal(dataset.train.images, [digit(1), digit(2)])
+    np.testing.assert_array_equal(dataset.test.images, [digit(3), digit(4)])
+
+
+def test_pictures_of_different_sizes_are_prepared(tmp_path: Path) -> None:
+    for name, side in (("small_1", 30), ("large_2", 90)):
+        page = np.full((side, side), 255, np.uint8)
+        page[side // 3 : side // 2, side // 6 : side // 2] = 0
+        draw(tmp_path / f"{name}.png", page)
+    dataset = read(tmp_path)
+    assert dataset.input_shape == (28, 28)
+    assert dataset.train.images.dtype == np.uint8
+    assert dataset.train.images.max() == 255
+    np.testing.assert_allclose(*dataset.train.images.astype(float), atol=80)
+
+
+def test_large_pictures_of_one_size_are_prepared(tmp_path: Path) -> None:
+    for label in (1, 2):
+        page = np.full((200, 200), 255, np.uint8)
+        page[50:150, 60 * label : 60 * label + 20] = 0
+        draw(tmp_path / f"{label}.png", page)
+    assert read(tmp_path).input_shape == (28, 28)
+
+
+def test_a_picture_on_its_side_counts_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    tall = np.zeros((8, 5), np.uint8)
+    tall[2:4, 1:3] = 200
+    draw(tmp_path / "a_1.png", tall)
+    Image.fromarray(np.ascontiguousarray(np.rot90(tall))).save(tmp_path / "a_2.png", exif=exif)
+    dataset = read(tmp_path)
+    np.testing.assert_array_equal(dataset.train.images, [tall, tall])
+
+
+def test_a_broken_picture_is_named(tmp_path: Path) -> None:
+    draw(tmp_path / "a_1.png", digit(0))
+    (tmp_path / "a_2.png").write_bytes(b"\x89PNG nonsense")
+    with pytest.raises(DataError, match=r"a_2\.png: cannot be read"):
+        read(tmp_path)
+
+
+def test_real_digits_come_back_from_pictures(mnist: Dataset, tmp_path: Path) -> None:
+    assert mnist.test is not None
+    some = mnist.test.select(slice(0, 60))
+    for number, (image, label) in enumerate(zip(some.images, some.labels, strict=True)):
+        draw(tmp_path / str(label) / f"{number:03}.png", 255 - image)
+    dataset = read(tmp_path, classes=mnist.classes)
+    order = np.argsort(some.labels, kind="stable")
+    np.testing.assert_array_equal(dataset.train.images, some.images[order])
+    np.testing.assert_array_equal(dataset.train.labels, some.labels[order])
