@@ -18,15 +18,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import OutputError
-from backquery.evaluation import Evaluation
 from backquery.files import replacing
-from backquery.inversion import BackQuery
-from backquery.model import Model
-from backquery.training import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from backquery.evaluation import Evaluation
+    from backquery.inversion import BackQuery
+    from backquery.model import Model
+    from backquery.training import History
 
 Array = NDArray[np.floating[Any]]
 

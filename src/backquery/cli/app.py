@@ -17,29 +17,21 @@ Results are printed on standard output, messages on standard error; --json print
 The exit code is 0 when all went well, 2 for a command that cannot be understood, 1 for other errors.
 """
 
-COMMANDS = {
-    "demo": "Train, test and ask a network backwards on the spot, with pictures, in seconds.",
-    "train": "Train a network and save it.",
-    "test": "Put the test images to a network: performance, confusions.",
-    "query": "Ask a network what it reads in pictures.",
-    "scan": "Ask a network backwards: draw what it sees when it says each label.",
-    "info": "Say what a model file holds.",
-}
-DATA_COMMANDS = {
-    "list": "The data sets that are known by name.",
-    "fetch": "Download a data set and keep it.",
-    "inspect": "Count and measure the images and labels of a data set.",
-}
+DATA_DESCRIPTION = "Data sets: which there are, fetching one, looking into one."
+
+COMMANDS = ("demo", "data", "train", "test", "query", "scan", "info")
+DATA_COMMANDS = ("list", "fetch", "inspect")
 
 
 def build_app() -> App:
     """The whole command line, with nothing loaded yet that a command needs."""
-    app = App("backquery", help=DESCRIPTION, help_format="plaintext", version=__version__)
-    app.help_flags, app.version_flags = ("--help", "-h"), ("--version",)
-    for name, summary in COMMANDS.items():
-        app.command(f"backquery.cli.{name}:{name}", name=name, help=summary)
-    data = App("data", help="Data sets: which there are, fetching one, looking into one.")
-    for name, summary in DATA_COMMANDS.items():
-        data.command(f"backquery.cli.data:{name}_", name=name, help=summary)
-    app.command(data)
+    app = App("backquery", help=DESCRIPTION, help_format="markdown", version=__version__)
+    data = App("data", help=DATA_DESCRIPTION, sort_key=COMMANDS.index("data"))
+    for place, name in enumerate(DATA_COMMANDS):
+        data.command(f"backquery.cli.data:{name}_", name=name, sort_key=place)
+    for place, name in enumerate(COMMANDS):
+        if name == "data":
+            app.command(data)
+        else:
+            app.command(f"backquery.cli.{name}:{name}", name=name, sort_key=place)
     return app

@@ -38,8 +38,9 @@ def list_(*, as_json: AsJson = False) -> None:
 def fetch_(name: DataSetName, /, *, as_json: AsJson = False) -> None:
     """Download a data set by its name, check it against the published checksum, and keep it.
 
-    It is kept in the folder BACKQUERY_DATA if that is set, otherwise in the user's cache. With --json: name,
-    folder (null for one that comes with the package).
+    It is kept in the folder BACKQUERY_DATA if that is set, otherwise in the user's cache.
+
+    With --json: name, folder (null for one that comes with the package).
     """
     from backquery.datasets import fetch
 

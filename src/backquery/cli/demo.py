@@ -44,8 +44,9 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
     """Train, test and ask a network backwards on the spot, with pictures, in seconds.
 
     A small network learns 1,078 handwritten digits of 8 x 8 pixels, is tested on 719 others, and is asked what
-    it sees when it says 0 to 9; then the bundled MNIST network is asked the same. Nothing is downloaded. With
-    --json: performance (of the small network), seconds (all together), pictures (path to what it shows),
+    it sees when it says 0 to 9; then the bundled MNIST network is asked the same. Nothing is downloaded.
+
+    With --json: performance (of the small network), seconds (all together), pictures (path to what it shows),
     read_as_asked (for each network and method, how many of its images it reads as asked), model (the file of
     the small network), next (commands worth trying).
     """

@@ -7,7 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead of text.")]
+AsJson = Annotated[
+    bool,
+    Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead of text."),
+]
 Data = Annotated[str, Parameter(help="A data set's name, or a path to one.")]
 DataSetName = Annotated[str, Parameter(help="A data set's name: see backquery data list.")]
 Model = Annotated[str, Parameter(help="A .safetensors file, a folder with weight1.txt, or mnist.")]

@@ -30,6 +30,8 @@ def query(
 ) -> None:
     """Ask a network what it reads in pictures, and show its answers as bars.
 
+    For example: `backquery query mnist my-three.png`
+
     With --json: classes, images (the paths), answers (for each image one number for each class) and read (for
     each image the class with the strongest answer).
     """

@@ -53,10 +53,12 @@ def scan(
     """Ask a network backwards, and draw what it sees when it says each label.
 
     Under each image stands what the network reads in it and how surely; one that it does not read as the
-    label asked for has a dashed frame and a cross. With --json: method and scans, a list of label, read (what
-    the network reads in the image), answer (how surely), error (the largest difference between the answers
-    and the target), converged (whether the image is read as asked and the method reached its goal), outcome
-    (in words), steps; output and arrays (paths, or null).
+    label asked for has a dashed frame and a cross. For example: `backquery scan mnist -o scans.png`
+
+    With --json: method and scans, a list of label, read (what the network reads in the image), answer (how
+    surely), error (the largest difference between the answers and the target), converged (whether the image
+    is read as asked and the method reached its goal), outcome (in words), steps; output and arrays (paths, or
+    null).
     """
     from backquery.files import check_writable
     from backquery.inversion import back_query

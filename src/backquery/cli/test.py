@@ -17,9 +17,11 @@ WIDEST_TABLE = 26
 def test(model: Model, data: Data, /, *, test: TestHalf = None, as_json: AsJson = False) -> None:
     """Put the test images to a network, and say how many it reads rightly and which it confuses.
 
-    The test half is used, or all images where the data has only one half. With --json: performance (share of
-    right answers), images, confusion (rows are the truth, columns what was read), classes, and
-    worst_confusions, a list of truth, read, images.
+    The test half is used, or all images where the data has only one half. For example: `backquery test mnist
+    my_digits/`
+
+    With --json: performance (share of right answers), images, confusion (rows are the truth, columns what was
+    read), classes, and worst_confusions, a list of truth, read, images.
     """
     from backquery.cli.matching import load_for_data
     from backquery.evaluation import evaluate

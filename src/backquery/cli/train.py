@@ -83,10 +83,12 @@ def train(
 ) -> None:
     """Train a network on a data set, test it, and save it.
 
-    Where the data have no test half, 20 % of the images are held out by the seed and not trained on. With
-    --json: performance (share of right answers on the test half), seconds (of training alone), kernel (how
-    single steps were computed), history (for each epoch: epoch, loss, train_accuracy, test_accuracy, seconds,
-    learning_rate), model (the file), test_images, held_out (true or false), seed.
+    Where the data have no test half, 20 % of the images are held out by the seed and not trained on. For
+    example: `backquery train mnist -o mine.safetensors`
+
+    With --json: performance (share of right answers on the test half), seconds (of training alone), kernel
+    (how single steps were computed), history (for each epoch: epoch, loss, train_accuracy, test_accuracy,
+    seconds, learning_rate), model (the file), test_images, held_out (true or false), seed.
     """
     from backquery.datasets import catalogue, open_data
     from backquery.files import check_writable
