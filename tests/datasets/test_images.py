@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from backquery.datasets import Dataset, prepare_image
@@ -102,6 +103,19 @@ def test_any_shape_and_maximum(shape: tuple[int, int]) -> None:
         assert pixels.shape == shape
         assert pixels.min() >= 0
         assert 0 < pixels.max() <= 16
+
+
+@given(
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)),
+    st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    st.sampled_from([1.0, 16.0, 255.0, 0.1]),
+    st.booleans(),
+)
+def test_pixels_never_leave_the_scale(picture, shape, maximum: float, centre: bool) -> None:
+    pixels = prepare_image(picture, shape, maximum, centre=centre)
+    assert pixels.shape == shape
+    assert pixels.min() >= 0
+    assert pixels.max() <= maximum
 
 
 @pytest.mark.parametrize("value", [0, 7, 128, 255])

@@ -82,7 +82,8 @@ def prepare_image(
         pixels = _centred(_without_paper(brightness, drawn), shape, box_share)
     else:
         pixels = _fitted(255 - brightness if drawn else brightness, shape)
-    return pixels.astype(np.float64) * (maximum / 255)
+    # Rounding must not take the strongest ink beyond the scale, where it would be refused.
+    return np.minimum(pixels.astype(np.float64) * (maximum / 255), maximum)
 
 
 def read_brightness(picture: Picture) -> Brightness:
