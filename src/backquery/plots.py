@@ -144,9 +144,11 @@ def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | No
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` to `path` as its suffix says (.png, .svg or .pdf), whole or not at all."""
+    from matplotlib import rc_context
+
     kind = check_picture_path(path).suffix.lower().lstrip(".")
     undated = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with replacing(path) as stream, warnings.catch_warnings():
+    with replacing(path) as stream, warnings.catch_warnings(), rc_context({"svg.hashsalt": "backquery"}):
         # A class name in a script that no installed font has is drawn as boxes; the picture is still worth having.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(stream, format=kind, dpi=160, metadata=undated)

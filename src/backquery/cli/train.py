@@ -115,6 +115,8 @@ def train(
         dataset = dataset.with_test(HELD_OUT, rng=plan.seed)
         images = count(len(test_half(dataset)), "image")
         say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
+    sizes = "-".join(map(str, (dataset.inputs, *plan.hidden, len(dataset.classes))))
+    say(f"training {sizes} on {count(len(dataset.train), 'image')}, recipe {recipe}, seed {plan.seed}")
     network, history = run(plan, dataset)
     save_model(network, output)
     performance = network.about["performance"]
