@@ -23,6 +23,7 @@ from backquery.files import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     from backquery.evaluation import Evaluation
     from backquery.inversion import BackQuery
@@ -37,7 +38,6 @@ SUPPORTS, AGAINST = "#D55E00", "#0072B2"
 
 FORMATS = (".png", ".svg", ".pdf")
 READ, NOT_READ = "\N{CHECK MARK}", "\N{BALLOT X}"
-WARNING_FRAME: dict[str, Any] = {"color": INK, "linewidth": 1.8, "linestyle": (0, (4, 2))}
 
 # The first that are installed are used, each for the signs that those before it lack.
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei")
@@ -170,7 +170,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def _tiles(count: int, columns: int, shape: tuple[int, ...], lines: int) -> tuple[Figure, list[Axes]]:
     """A figure with `count` axes for images of that shape above `lines` lines of text, in inches, row by row."""
-    rows, caption = -(-count // columns), lines * LINE + 0.12
+    rows, caption = -(-count // columns), lines * LINE + 0.16
     tile_height = TILE * min(max(shape[0] / shape[1], 0.25), 4.0)
     width = max(2 * MARGIN + columns * TILE + (columns - 1) * GAP, 4.4)
     height = HEADING + rows * (tile_height + caption) + (rows - 1) * GAP / 2 + MARGIN / 2
@@ -196,15 +196,27 @@ def _draw_ink(ax: Axes, ink: Array, as_asked: bool) -> None:
     ax.imshow(ink, cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal")
     ax.set_xticks([])
     ax.set_yticks([])
-    frame = {"color": HAIRLINE, "linewidth": 0.6} if as_asked else WARNING_FRAME
     for spine in ax.spines.values():
-        spine.set(**frame)
+        spine.set(color=HAIRLINE, linewidth=0.6)
+    if not as_asked:
+        ax.add_patch(_warning_frame(ax))
+
+
+def _warning_frame(ax: Axes) -> Rectangle:
+    """A heavy dashed line with a little paper between it and the image."""
+    from matplotlib.patches import Rectangle
+
+    away = 0.05 / TILE
+    return Rectangle(
+        (-away, -away), 1 + 2 * away, 1 + 2 * away, transform=ax.transAxes, fill=False, clip_on=False,
+        edgecolor=INK, linewidth=1.6, linestyle=(0, (4, 2)),
+    )  # fmt: skip
 
 
 def _write_caption(ax: Axes, lines: list[str]) -> None:
     for number, text in enumerate(lines):
         ax.annotate(
-            text, (0, 0), (0, -4 - 72 * LINE * number), xycoords="axes fraction", textcoords="offset points",
+            text, (0, 0), (0, -6 - 72 * LINE * number), xycoords="axes fraction", textcoords="offset points",
             ha="left", va="top", fontweight="bold" if number == 0 else "normal", **_words(8.5),
         )  # fmt: skip
 
