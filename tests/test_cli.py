@@ -426,6 +426,22 @@ def test_a_reader_that_leaves_early_is_no_error_to_talk_about(model: Path) -> No
     assert process.returncode == 141
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device to write to")
+def test_an_answer_that_cannot_be_written_is_one_line(model: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run([COMMAND, "info", model], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert answer.returncode == 1
+    assert answer.stderr == "backquery: cannot use the output: No space left on device\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closing a stream before the start works otherwise here")
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_closed_stream_does_not_stop_the_program(model: Path, stream: int) -> None:
+    answer = installed("test", model, "digits", preexec_fn=lambda: os.close(stream))
+    assert answer.returncode == 0
+    assert ("right" in answer.stdout) == (stream == 2)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes and signals work otherwise here")
 def test_ctrl_c_stops_in_one_friendly_line_and_keeps_the_old_model(tmp_path: Path) -> None:
     kept = tmp_path / "m.safetensors"

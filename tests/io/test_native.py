@@ -248,3 +248,25 @@ def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:
     path.write_bytes(with_header(json.dumps(header).encode(), whole[8 + length :]))
     with pytest.raises(ModelError, match=r"network.safetensors"):
         native.load(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    places=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4),
+    cut=st.integers(0, 300),
+)
+def test_whatever_happens_to_the_bytes_it_is_a_network_or_a_clear_refusal(
+    places: list[tuple[int, int]], cut: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "network.safetensors"
+    native.save(full_network(), path)
+    content = bytearray(path.read_bytes())
+    for place, value in places:
+        content[place % len(content)] = value
+    path.write_bytes(bytes(content[: len(content) - cut]))
+    try:
+        network = native.load(path)
+    except ModelError as error:
+        assert str(path) in str(error)
+    else:
+        assert np.isfinite(network.query(np.zeros(network.inputs))).all()

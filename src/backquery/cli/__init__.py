@@ -24,13 +24,16 @@ class UsageError(BackqueryError):
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line, by default the one this process was started with; returns the exit code."""
     arguments = sys.argv[1:] if tokens is None else list(tokens)
-    _write_what_can_be_written()
+    _prepare_streams()
     try:
         code = _answer(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_output()
         return PIPE_CLOSED
+    except OSError as error:
+        _forget_output()
+        return _complain(f"cannot use {error.filename or 'the output'}: {error.strerror or error}", FAILED)
     except KeyboardInterrupt:
         print("\nbackquery: stopped; no unfinished file was left behind", file=sys.stderr)
         return INTERRUPTED
@@ -57,9 +60,7 @@ def _run(arguments: list[str]) -> int:
         build_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (CycloptsError, UsageError) as error:
         return _complain(f"{error} Try: backquery {_command(arguments)}--help", USAGE)
-    except BrokenPipeError:
-        raise
-    except (BackqueryError, OSError) as error:
+    except BackqueryError as error:
         return _complain(error, FAILED)
     except MemoryError:
         return _complain("there is not enough memory for this", FAILED)
@@ -77,12 +78,14 @@ def _complain(error: object, code: int) -> int:
     return code
 
 
-def _write_what_can_be_written() -> None:
-    """A terminal that lacks a sign shows a question mark for it instead of stopping the program."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
+def _prepare_streams() -> None:
+    """A terminal that lacks a sign shows a question mark for it; a stream that was closed takes everything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 (open to the end)
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _forget_output() -> None:

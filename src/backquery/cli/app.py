@@ -25,7 +25,13 @@ DATA_COMMANDS = ("list", "fetch", "inspect")
 
 def build_app() -> App:
     """The whole command line, with nothing loaded yet that a command needs."""
-    app = App("backquery", help=DESCRIPTION, help_format="markdown", version=__version__)
+    app = App(
+        "backquery",
+        help=DESCRIPTION,
+        help_format="markdown",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+    )
     data = App("data", help=DATA_DESCRIPTION, sort_key=COMMANDS.index("data"))
     for place, name in enumerate(DATA_COMMANDS):
         data.command(f"backquery.cli.data:{name}_", name=name, sort_key=place)
