@@ -1,4 +1,4 @@
-"""Files that are either written whole or left as they were."""
+"""Files that are either written whole or left as they were, and the folder for what can be made again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -93,3 +94,14 @@ def _output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
     reasons[errno.EPERM] = reasons[errno.EACCES]
     otherwise = f"{error.strerror or error}; choose another name or folder"
     return OutputError(f"cannot write {path}: {reasons.get(error.errno or 0, otherwise)}")
+
+
+def user_cache() -> Path | None:
+    """The folder for what can be made or fetched again, or None where the user has no home."""
+    place = os.environ.get("XDG_CACHE_HOME", "")
+    if not place and sys.platform == "win32":
+        place = os.environ.get("LOCALAPPDATA", "")
+    elif not place:
+        home = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+        place = os.path.expanduser(home)  # noqa: PTH111 (Path.expanduser raises without a home)
+    return Path(place) / "backquery" if Path(place).is_absolute() else None

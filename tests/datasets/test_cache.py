@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from backquery.datasets import cache as caching
-from backquery.datasets.cache import remembered, user_cache
+from backquery.datasets.cache import remembered
+from backquery.files import user_cache
 
 
 class Parser:

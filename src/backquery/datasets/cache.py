@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,24 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import BackqueryError
-from backquery.files import replacing
+from backquery.files import replacing, user_cache
 
 MOST_KEPT = 8
 """Of each kind, this many matrices are kept; the ones longest unused are removed."""
 
 _SETTLED = 100_000_000
 """Nanoseconds: a file changed more recently may change again without its times telling."""
-
-
-def user_cache() -> Path | None:
-    """The folder for what can be made or fetched again, or None where the user has no home."""
-    place = os.environ.get("XDG_CACHE_HOME", "")
-    if not place and sys.platform == "win32":
-        place = os.environ.get("LOCALAPPDATA", "")
-    elif not place:
-        home = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-        place = os.path.expanduser(home)  # noqa: PTH111 (Path.expanduser raises without a home)
-    return Path(place) / "backquery" if Path(place).is_absolute() else None
 
 
 def remembered(path: Path, kind: str, parse: Callable[[Path], NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -18,12 +18,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from backquery.datasets.cache import user_cache
 from backquery.datasets.dataset import Dataset, Labelled, Split, split_off_test
 from backquery.datasets.download import RemoteFile, fetch_file
 from backquery.datasets.idx import find_pair, read_pair
 from backquery.errors import DataError, DownloadError
-from backquery.files import replacing
+from backquery.files import replacing, user_cache
 
 DIGITS = "digits"
 DIGITS_TEST_SHARE = 0.4

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
-from functools import cache
+from contextlib import suppress
+from functools import cache as once
 from pathlib import Path
 from typing import Any
+
+from backquery.files import user_cache
 
 
 def available() -> bool:
@@ -22,7 +24,7 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
-@cache
+@once
 def load() -> Any:
     """The module `backquery.kernels.online`, with Numba's cache pointed at this user's folder."""
     from numba import config
@@ -39,29 +41,11 @@ def load() -> Any:
 def _cache_folder() -> Path:
     sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     name = f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
-    for folder in (_user_cache(), Path(tempfile.gettempdir()) / f"backquery-{_user_number()}"):
-        try:
-            (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-            if os.access(folder / name, os.W_OK):
-                return folder / name
-        except OSError:
-            continue
+    cache = user_cache()
+    if cache is not None:
+        with suppress(OSError):
+            (cache / name).mkdir(parents=True, exist_ok=True)
+            if os.access(cache / name, os.W_OK):
+                return cache / name
+    # Where nothing can be kept, each process compiles for itself.
     return Path(tempfile.mkdtemp(prefix="backquery-"))
-
-
-def _user_cache() -> Path:
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "backquery"
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return Path(tempfile.gettempdir()) / f"backquery-{_user_number()}"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "backquery"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "backquery"
-    return home / ".cache" / "backquery"
-
-
-def _user_number() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0
