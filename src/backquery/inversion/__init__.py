@@ -1,0 +1,141 @@
+"""Models run backwards: from an answer to the image that gives it.
+
+`back_query` is the one entry; `METHODS` names the ways there are. An inversion knows nothing of how a model
+was trained, and nothing here scores an image beyond running it forwards again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from backquery.errors import TargetError
+from backquery.inversion.ascent import Ascent
+from backquery.inversion.fitting import fit_statistics
+from backquery.inversion.gauss_newton import GaussNewton
+from backquery.inversion.priors import PRIORS, Prior, data_prior, flat_prior, smooth_prior
+from backquery.inversion.problem import Method, Problem, Seed, box, check_images
+from backquery.inversion.result import BackQuery
+from backquery.inversion.targets import (
+    Labels,
+    Targets,
+    answers,
+    confidence,
+    difference,
+    hidden_node,
+    several,
+    typical,
+)
+from backquery.inversion.transpose import Transpose
+from backquery.model import Model
+
+__all__ = [
+    "METHODS",
+    "PRIORS",
+    "Ascent",
+    "BackQuery",
+    "GaussNewton",
+    "Method",
+    "Prior",
+    "Targets",
+    "Transpose",
+    "answers",
+    "back_query",
+    "confidence",
+    "data_prior",
+    "difference",
+    "fit_statistics",
+    "flat_prior",
+    "hidden_node",
+    "several",
+    "smooth_prior",
+    "typical",
+]
+
+METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}
+"""Every method by its name, with its usual settings: the command line, menus and tests read this."""
+
+
+def back_query(
+    model: Model,
+    targets: Labels | ArrayLike | Targets,
+    *,
+    method: str | Method | None = None,
+    prior: str | Prior | None = None,
+    confidence: float | None = None,
+    near: ArrayLike | None = None,
+    start: ArrayLike | None = None,
+    bounds: tuple[ArrayLike, ArrayLike] | None = None,
+    rng: Seed = 0,
+) -> BackQuery:
+    """Ask a model backwards which images give these answers.
+
+    `targets` are labels (positions or class names, one or many), answers (n, outputs), or `Targets` made by
+    `typical`, `confidence`, `several`, `difference` or `hidden_node`. Plain labels are asked for with
+    `confidence` where it is given; else gauss-newton asks for the model's typical answers where it keeps
+    them, and every other case for the book's 0.99.
+
+    `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by
+    default gauss-newton where the model keeps statistics, and the book's transpose where not. `prior` is
+    ``"data"``, ``"smooth"``, ``"flat"`` or a `Prior`. `near` is one image, or one for each question, in input
+    scale: then the smallest change, in the prior's measure, is sought that gives the answer. `start` tells a
+    search where to begin, such as the images of an earlier result. `bounds` are the lowest and highest
+    inputs; by default those of the model's scaling, or 0 and 1. `rng` is used by methods that draw numbers.
+
+    Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
+    no error: it is an outcome, with advice.
+    """
+    chosen = _method(model, method)
+    asked = _questions(model, targets, confidence, chosen)
+    low, high = box(model, bounds)
+    problem = Problem(model, asked, low, high, prior)
+    return chosen.invert(
+        Problem(
+            model,
+            asked,
+            low,
+            high,
+            prior,
+            near=check_images("near", near, problem),
+            start=check_images("start", start, problem),
+            rng=rng,
+        )
+    )
+
+
+def _method(model: Model, method: str | Method | None) -> Method:
+    if method is None:
+        return METHODS["transpose" if model.statistics is None else "gauss-newton"]
+    if not isinstance(method, str):
+        return method
+    try:
+        return METHODS[method]
+    except KeyError:
+        raise TargetError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}") from None
+
+
+def _questions(model: Model, targets: Labels | ArrayLike | Targets, p: float | None, method: Method) -> Targets:
+    given = targets if isinstance(targets, Targets) else _plain(targets)
+    if not isinstance(given, list):
+        if p is not None:
+            raise TargetError("a confidence goes with labels; the targets given already say what is asked for")
+        return given if isinstance(given, Targets) else answers(model, given)
+    if p is None and method.usual_question == "typical" and _keeps_typical(model):
+        return typical(model, given)
+    return confidence(model, given) if p is None else confidence(model, given, p)
+
+
+def _plain(targets: Any) -> list[Any] | Any:
+    """Labels as a list; answers as an array."""
+    if isinstance(targets, str):
+        return [targets]
+    array = np.asarray(targets)
+    if array.ndim <= 1 and array.dtype.kind in "iuU":
+        return [targets] if array.ndim == 0 else list(targets)
+    return array
+
+
+def _keeps_typical(model: Model) -> bool:
+    return model.statistics is not None and model.statistics.typical is not None

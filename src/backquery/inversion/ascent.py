@@ -1,0 +1,147 @@
+"""Activation maximisation: climb from noise to an image that the model answers as strongly as it can.
+
+Erhan et al. 2009, with what keeps such images from turning to noise in Olah, Mordvintsev & Schubert,
+*Feature Visualization*, 2017: total variation, an L2 penalty and random jitter; steps by Adam (Kingma & Ba
+2015). It asks for *more* of a label, never for a chosen answer: it is here for comparison, and for nodes inside
+a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.errors import InversionError, TargetError
+from backquery.inversion.problem import Problem
+from backquery.inversion.readouts import readout_for
+from backquery.inversion.result import CLIMBED, BackQuery, round_trip
+from backquery.inversion.targets import Targets
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Climb the log-odds of a label, their difference, or a hidden node's pre-activation.
+
+    steps and learning_rate are Adam's, the latter in ink per step. total_variation weighs the differences
+    between neighbouring pixels, l2 the ink itself, both against one unit of log-odds. jitter is how far, in
+    pixels, the image is moved at random before every step. Total variation and jitter need an input shape
+    of two or more axes and are left out where there is none.
+    """
+
+    steps: int = 512
+    learning_rate: float = 0.05
+    total_variation: float = 0.05
+    l2: float = 0.02
+    jitter: int = 1
+
+    name: ClassVar[str] = "ascent"
+    summary: ClassVar[str] = "climb from noise to an ever stronger answer"
+    usual_question: ClassVar[str] = "confidence"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.learning_rate > 0:
+            raise InversionError("ascent needs at least one step and a learning rate above zero")
+        if min(self.total_variation, self.l2, self.jitter) < 0:
+            raise InversionError("total_variation, l2 and jitter cannot be negative")
+
+    def invert(self, problem: Problem) -> BackQuery:
+        """Climb for all questions at once; `problem.rng` draws the first noise and the jitter."""
+        model, asked = problem.model, problem.asked
+        rng = np.random.default_rng(problem.rng)
+        low, span = problem.low, problem.high - problem.low
+        readout = readout_for(model, asked.layer, _uphill(asked, model.outputs), low, span)
+        rows = np.arange(len(asked))
+        shape = model.input_shape if len(model.input_shape) > 1 else ()
+        begin = problem.near if problem.start is None else problem.start
+        ink = (
+            rng.uniform(0.4, 0.6, (len(asked), model.inputs))
+            if begin is None
+            else (begin - low) / np.where(span > 0, span, 1)
+        )
+        ink = np.clip(ink, 0.0, 1.0)
+        for climb in _adam(self.learning_rate, self.steps):
+            shift = tuple(rng.integers(-self.jitter, self.jitter + 1, 2)) if shape else (0, 0)
+            moved = _rolled(ink, shape, shift)
+            _, kept = readout.values(moved, rows)
+            slope = readout.jacobian(kept, rows)[:, 0, :]
+            slope = slope - self.total_variation * _roughness_slope(moved, shape) - 2 * self.l2 * moved
+            ink = np.clip(ink + climb(_rolled(slope, shape, (-shift[0], -shift[1]))), 0.0, 1.0)
+        images = np.clip(low + span * ink, problem.low, problem.high)
+        found = None if asked.layer is None else _values(problem, images)
+        return round_trip(
+            model,
+            asked,
+            images,
+            method=self.name,
+            outcome=[CLIMBED] * len(asked),
+            steps=np.full(len(asked), self.steps, np.int64),
+            near=problem.near,
+            found=found,
+            met=None if found is None else np.all(found >= asked.values, axis=1),
+        )
+
+
+def _uphill(asked: Targets, outputs: int) -> Array:
+    """The one direction (n, 1, nodes) to climb for each question."""
+    if asked.log_odds is None:
+        return asked.maps if asked.maps.ndim == 3 else np.broadcast_to(asked.maps, (len(asked), *asked.maps.shape))
+    if np.any(asked.labels < 0):
+        raise TargetError(
+            "ascent climbs one label at a time, and these answers name no single one; use gauss-newton"
+        )
+    centred = np.eye(outputs) - 1 / outputs
+    return centred[asked.labels][:, None, :]
+
+
+def _adam(learning_rate: float, steps: int) -> Iterator[Any]:
+    """Adam's step for each gradient, (n, inputs) to (n, inputs), uphill."""
+    mean: Array | float = 0.0
+    square: Array | float = 0.0
+    for step in range(1, steps + 1):
+
+        def climb(slope: Array, step: int = step) -> Array:
+            nonlocal mean, square
+            mean = 0.9 * mean + 0.1 * slope
+            square = 0.999 * square + 0.001 * slope**2
+            size = np.sqrt(square / (1 - 0.999**step)) + 1e-8
+            return learning_rate * (mean / (1 - 0.9**step)) / size  # type: ignore[no-any-return]
+
+        yield climb
+
+
+def _rolled(images: Array, shape: tuple[int, ...], shift: tuple[int, int]) -> Array:
+    if not shape:
+        return images
+    return np.roll(images.reshape(-1, *shape), shift, axis=(1, 2)).reshape(images.shape)
+
+
+def _roughness_slope(images: Array, shape: tuple[int, ...]) -> Array:
+    """The derivative of the total variation, the sum of ``sqrt(d^2 + 0.01^2)`` over neighbours' differences d."""
+    slope = np.zeros((len(images), *shape)) if shape else np.zeros_like(images)
+    if not shape:
+        return slope
+    grid = images.reshape(slope.shape)
+    for axis in (1, 2):
+        difference = np.diff(grid, axis=axis)
+        pull = difference / np.sqrt(difference**2 + 1e-4)
+        later = [slice(None)] * grid.ndim
+        earlier = list(later)
+        later[axis], earlier[axis] = slice(1, None), slice(None, -1)
+        slope[tuple(later)] += pull
+        slope[tuple(earlier)] -= pull
+    return slope.reshape(images.shape)
+
+
+def _values(problem: Problem, images: Array) -> Array:
+    """The constraint values (n, k) of questions about hidden nodes."""
+    asked = problem.asked
+    readout = readout_for(
+        problem.model, asked.layer, asked.maps, np.zeros(problem.model.inputs), np.ones(problem.model.inputs)
+    )
+    return readout.values(images, np.arange(len(asked)))[0]

@@ -1,0 +1,203 @@
+"""What images look like before any network is asked: one mean and one covariance, the same for every label.
+
+A prior is the normal distribution N(m, C) with ``C = F F' + diag(d)``. It knows no classes, so whatever
+separates the labels in a back query comes from the network. Only the proportions of C matter to a back
+query, never its scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backquery.errors import InversionError, TargetError
+from backquery.model import Model
+from backquery.statistics import Statistics
+
+Array = NDArray[np.floating[Any]]
+
+NOISE = 0.01
+"""Variance that every prior grants each pixel alone, for ink between 0 and 1."""
+
+SMOOTH_VARIANCE = 0.09
+"""Variance of the smooth part of the prior `smooth`, for ink between 0 and 1."""
+
+CHANNELS = 4
+"""A last axis no longer than this holds colours, not positions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """N(mean, factor factor' + diag(diagonal)) over images in input scale.
+
+    mean: (inputs,); factor: (inputs, rank), where rank may be 0; diagonal: (inputs,), positive.
+    """
+
+    name: str
+    mean: Array
+    factor: Array
+    diagonal: Array
+
+    def __post_init__(self) -> None:
+        for part in ("mean", "factor", "diagonal"):
+            values = np.array(getattr(self, part), np.float64)
+            if not np.all(np.isfinite(values)):
+                raise InversionError(f"the {part} of the prior {self.name!r} holds numbers that are not finite")
+            values.setflags(write=False)
+            object.__setattr__(self, part, values)
+        inputs = self.mean.size
+        if self.mean.ndim != 1 or self.diagonal.shape != (inputs,) or self.factor.shape[:1] != (inputs,):
+            raise InversionError(
+                "a prior needs a mean (inputs,), a factor (inputs, rank) and a diagonal (inputs,); received "
+                f"{self.mean.shape}, {self.factor.shape} and {self.diagonal.shape}"
+            )
+        if np.any(self.diagonal <= 0):
+            raise InversionError("the diagonal of a prior's covariance must be positive")
+
+    @property
+    def inputs(self) -> int:
+        """The number of pixels."""
+        return self.mean.size
+
+    @property
+    def rank(self) -> int:
+        """How many directions the factor has."""
+        return int(self.factor.shape[1])
+
+    def covariance_times(self, vectors: ArrayLike) -> Array:
+        """C v for each row v of (n, inputs), without ever forming C."""
+        v = np.asarray(vectors, np.float64)
+        return (v @ self.factor) @ self.factor.T + v * self.diagonal
+
+    def squared_distance(self, images: ArrayLike, mean: ArrayLike | None = None) -> Array:
+        """The squared Mahalanobis distance ``(x - m)' C^-1 (x - m)`` of each row of (n, inputs) from `mean`.
+
+        By Woodbury's identity, in the space of the factor.
+        """
+        deviation = np.sqrt(self.diagonal)
+        centre = self.mean if mean is None else np.asarray(mean, np.float64)
+        whitened = (np.asarray(images, np.float64) - centre) / deviation
+        factor = self.factor / deviation[:, None]
+        scores = whitened @ factor
+        inner = np.eye(self.rank) + factor.T @ factor
+        explained = np.sum(scores * np.linalg.solve(inner, scores.T).T, axis=-1)
+        return np.asarray(np.sum(whitened**2, axis=-1) - explained)
+
+    def scaled(self, scale: float) -> Prior:
+        """The same prior with `scale` times the covariance; every back query stays what it is."""
+        return Prior(self.name, self.mean, self.factor * scale**0.5, self.diagonal * scale)
+
+
+def data_prior(statistics: Statistics) -> Prior:
+    """The prior `data`: the mean and the covariance of the training images."""
+    return Prior("data", statistics.mean, statistics.factor, statistics.diagonal)
+
+
+def smooth_prior(
+    shape: tuple[int, ...], low: ArrayLike = 0.0, high: ArrayLike = 1.0, *, length: float | None = None
+) -> Prior:
+    """The prior `smooth`: neighbouring pixels are alike, and more is not known; it needs no data.
+
+    The mean is blank paper (`low`). The covariance between two pixels is ``exp(-(distance / length)^2 / 2)``
+    along each axis, a Kronecker product whose factor is cut where its variances fall below the noise; what
+    is cut stays on the diagonal. `shape` is (height, width) or (height, width, channels); `length` is in
+    pixels, by default a fourteenth of the longer side (2 for 28 x 28), at least one.
+    """
+    if len(shape) < 2:
+        raise InversionError(
+            f"the prior 'smooth' must know where the pixels lie, but the model's images have shape {shape}; "
+            "give the model an input shape such as (28, 28), or use the prior 'flat'"
+        )
+    colours = len(shape) > 2 and shape[-1] <= CHANNELS
+    sides = shape[:-1] if colours else shape
+    length = max(1.0, max(sides) / 14) if length is None else float(length)
+    if not length > 0:
+        raise InversionError(f"the length scale must be a positive number of pixels; received {length:g}")
+    axes = [_similarity(side, length) for side in sides]
+    variances: Array = np.ones(1)
+    vectors: Array = np.ones((1, 1))
+    for position, (values, basis) in enumerate(axes):
+        largest_rest = np.prod([rest.max() for rest, _ in axes[position + 1 :]])
+        products = np.multiply.outer(variances, values)
+        kept = np.nonzero(products * largest_rest > NOISE / SMOOTH_VARIANCE)
+        variances = products[kept]
+        pairs = vectors[:, None, kept[0]] * basis[None, :, kept[1]]
+        vectors = pairs.reshape(-1, variances.size)
+    if colours:
+        variances, vectors = np.repeat(variances, shape[-1]), np.kron(vectors, np.eye(shape[-1]))
+    factor = vectors * np.sqrt(variances * SMOOTH_VARIANCE)
+    lost = np.maximum(SMOOTH_VARIANCE - np.sum(factor**2, axis=1), 0.0)
+    return _in_input_scale("smooth", factor, lost + NOISE, low, high)
+
+
+def flat_prior(inputs: int, low: ArrayLike = 0.0, high: ArrayLike = 1.0) -> Prior:
+    """The prior `flat`: every pixel alone, all alike, around blank paper."""
+    return _in_input_scale("flat", np.zeros((inputs, 0)), np.ones(inputs), low, high)
+
+
+def _similarity(side: int, length: float) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors of the squared-exponential covariance along one axis."""
+    places = np.arange(side)
+    return np.linalg.eigh(np.exp(-0.5 * ((places[:, None] - places) / length) ** 2))
+
+
+def _in_input_scale(name: str, factor: Array, diagonal: Array, low: ArrayLike, high: ArrayLike) -> Prior:
+    inputs = len(diagonal)
+    paper = np.broadcast_to(np.asarray(low, np.float64), inputs)
+    span = np.abs(np.broadcast_to(np.asarray(high, np.float64), inputs) - paper)
+    span = np.where(span > 0, span, 1.0)
+    return Prior(name, paper, factor * span[:, None], diagonal * span**2)
+
+
+PRIORS = ("data", "smooth", "flat")
+"""The names that `back_query(..., prior=)` knows; a `Prior` of one's own can be given too."""
+
+
+def prior_for(model: Model, prior: str | Prior | None, low: ArrayLike, high: ArrayLike) -> Prior:
+    """The prior asked for, remembered for as long as the model lives.
+
+    By default `data` where the model keeps statistics, else `smooth`, or `flat` where its images have no shape.
+    """
+    if isinstance(prior, Prior):
+        if prior.inputs != model.inputs:
+            raise InversionError(
+                f"the prior is for images of {prior.inputs} pixels, but the model takes {model.inputs}"
+            )
+        return prior
+    name = prior or _usual(model)
+    key = (name, np.asarray(low).tobytes(), np.asarray(high).tobytes())
+    try:
+        known = _named.setdefault(model, {})
+    except TypeError:
+        known = {}
+    if key not in known:
+        known[key] = _build(model, name, low, high)
+    return known[key]
+
+
+_named: WeakKeyDictionary[Model, dict[tuple[str, bytes, bytes], Prior]] = WeakKeyDictionary()
+
+
+def _usual(model: Model) -> str:
+    if model.statistics is not None:
+        return "data"
+    return "smooth" if len(model.input_shape) > 1 else "flat"
+
+
+def _build(model: Model, name: str, low: ArrayLike, high: ArrayLike) -> Prior:
+    if name == "data":
+        if model.statistics is None:
+            raise InversionError(
+                "the prior 'data' needs statistics of the training images, which this model does not keep; "
+                "fit them with fit_statistics(model, data), or use the prior 'smooth' or 'flat'"
+            )
+        return data_prior(model.statistics)
+    if name == "smooth":
+        return smooth_prior(model.input_shape, low, high)
+    if name == "flat":
+        return flat_prior(model.inputs, low, high)
+    raise TargetError(f"unknown prior {name!r}; choose one of {', '.join(PRIORS)}, or give a Prior")

@@ -1,0 +1,92 @@
+"""One call of `back_query`, checked: the same for every method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backquery.errors import DataError, InversionError
+from backquery.inversion.priors import Prior
+from backquery.inversion.result import BackQuery
+from backquery.inversion.targets import Targets
+from backquery.model import Model
+
+Array = NDArray[np.floating[Any]]
+Seed = int | np.random.Generator | None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is asked of which model, within which box.
+
+    low, high: (inputs,) in input scale; prior: a name, a `Prior` or None for the default;
+    near: (n, inputs), the images that are to be changed as little as possible, or None;
+    start: (n, inputs), images to begin the search at, or None.
+    """
+
+    model: Model
+    asked: Targets
+    low: Array
+    high: Array
+    prior: str | Prior | None = None
+    near: Array | None = None
+    start: Array | None = None
+    rng: Seed = 0
+
+
+class Method(Protocol):
+    """A way to answer: its settings are its own fields, the problem comes with the call."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    usual_question: ClassVar[str]
+
+    def invert(self, problem: Problem) -> BackQuery:
+        """Images for every question of the problem."""
+
+
+def box(model: Model, bounds: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array, Array]:
+    """The smallest and the largest input of each pixel, (inputs,).
+
+    They are `bounds` where given, else those of the model's scaling, else 0 and 1.
+    """
+    ends: tuple[ArrayLike, ArrayLike]
+    if bounds is None:
+        ends = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
+    else:
+        ends = bounds
+    try:
+        first, second = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in ends)
+    except ValueError:
+        raise InversionError(
+            f"bounds are two numbers, or two vectors of {model.inputs} numbers, one for each input"
+        ) from None
+    if bounds is not None and not np.all(first < second):
+        raise InversionError("the lower bound must lie below the upper one for every input")
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+def check_images(name: str, images: ArrayLike | None, problem: Problem) -> Array | None:
+    """`near` or `start` as (n, inputs) within the box: one image for all questions, or one for each."""
+    if images is None:
+        return None
+    given = np.asarray(images, np.float64)
+    inputs, count = problem.model.inputs, len(problem.asked)
+    if given.size not in (inputs, count * inputs):
+        raise DataError(
+            f"{name} must be one image of {inputs} inputs, or one for each of {count} questions; "
+            f"received shape {given.shape}"
+        )
+    rows = np.broadcast_to(given.reshape(-1, inputs), (count, inputs))
+    if not np.all(np.isfinite(rows)):
+        raise DataError(f"{name} must be finite; received NaN or infinity")
+    slack = 1e-5 * (problem.high - problem.low)
+    if np.any(rows < problem.low - slack) or np.any(rows > problem.high + slack):
+        raise DataError(
+            f"{name} must lie within the range of the inputs, {problem.low.min():g} to {problem.high.max():g}; "
+            f"received {rows.min():g} to {rows.max():g}. Scale raw images first, with model.scale(images)"
+        )
+    return np.clip(rows, problem.low, problem.high)

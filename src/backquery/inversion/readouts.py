@@ -1,0 +1,150 @@
+"""What a back query constrains: linear maps of a model's log-odds, or of one layer's pre-activations.
+
+Everything here lives in whitened coordinates: an image is ``x = origin + deviation * y``, where `deviation`
+is the square root of the prior's diagonal, and derivatives are taken by y. The dense chain of a `Network` is
+kept in float64, with the deviation already multiplied into its first layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.errors import InversionError
+from backquery.model import Model
+from backquery.network import Network
+
+Array = NDArray[np.floating[Any]]
+Rows = NDArray[np.intp]
+
+
+class Readout(Protocol):
+    """Constraint functions c(y) and their derivatives, for a batch of questions."""
+
+    def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
+        """Constraints c (n, k) of whitened images (n, inputs) for the questions `rows`, and what to keep."""
+
+    def jacobian(self, kept: list[Array], rows: Rows) -> Array:
+        """The derivatives (n, k, inputs) at the images that `values` kept something of."""
+
+
+class ChainReadout:
+    """``maps @ z`` for the pre-activations z of a network's layer: of the last one, these are the log-odds.
+
+    maps: (k, nodes), the same for all questions, or (n, k, nodes), one for each.
+    origin: (inputs,) or (n, inputs).
+    """
+
+    def __init__(self, chain: Chain, layer: int, maps: Array, origin: Array) -> None:
+        self._chain = chain
+        self._depth = layer - 1
+        self._shared = maps.ndim == 2
+        self._base: Array = np.atleast_2d(origin) @ chain.weights[0].T + chain.biases[0]
+        self._head: Array = maps
+        self._offset: Array = np.zeros(maps.shape[:-1])
+        if self._depth:
+            self._head = maps @ chain.weights[self._depth]
+            self._offset = maps @ chain.biases[self._depth]
+
+    def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
+        """See `Readout`."""
+        chain = self._chain
+        z = y @ chain.first_transposed + _of_rows(self._base, rows)
+        signals = []
+        for layer in range(self._depth):
+            signals.append(chain.functions[layer](z))
+            if layer + 1 < self._depth:
+                z = signals[-1] @ chain.weights[layer + 1].T + chain.biases[layer + 1]
+        last = signals[-1] if signals else z
+        if self._shared:
+            return last @ self._head.T + self._offset, signals
+        return (self._head[rows] @ last[:, :, None])[:, :, 0] + self._offset[rows], signals
+
+    def jacobian(self, kept: list[Array], rows: Rows) -> Array:
+        """See `Readout`."""
+        chain = self._chain
+        head = np.broadcast_to(self._head, (len(rows), *self._head.shape)) if self._shared else self._head[rows]
+        gradients: Array = head
+        for layer in range(self._depth - 1, -1, -1):
+            gradients = gradients * chain.slopes[layer](kept[layer])[:, None, :]
+            if layer:
+                gradients = _product(gradients, chain.weights[layer])
+        return _product(gradients, chain.first)
+
+
+class Chain:
+    """A network's layers in float64, the first one also with the whitening multiplied in."""
+
+    def __init__(self, network: Network, deviation: Array) -> None:
+        layers = network.layers
+        self.weights = [layer.weights.astype(np.float64) for layer in layers]
+        self.biases = [
+            np.zeros(layer.outputs) if layer.biases is None else layer.biases.astype(np.float64)
+            for layer in layers
+        ]
+        self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
+        self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
+        self.first = self.weights[0] * deviation
+        self.first_transposed = np.ascontiguousarray(self.first.T)
+
+
+class ModelReadout:
+    """``maps @ log-odds`` of any model that can differentiate itself."""
+
+    def __init__(self, model: Model, maps: Array, origin: Array, deviation: Array) -> None:
+        self._model = model
+        self._maps = maps
+        self._origin = np.atleast_2d(origin)
+        self._deviation = deviation
+
+    def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
+        """See `Readout`."""
+        images = _of_rows(self._origin, rows) + y * self._deviation
+        log_odds = np.asarray(self._model.log_odds(images), np.float64)
+        return (self._maps_of(rows) @ log_odds[:, :, None])[:, :, 0], [images]
+
+    def jacobian(self, kept: list[Array], rows: Rows) -> Array:
+        """See `Readout`."""
+        _, jacobian = self._model.log_odds_and_jacobian(kept[0])
+        product: Array = self._maps_of(rows) @ np.asarray(jacobian, np.float64) * self._deviation
+        return product
+
+    def _maps_of(self, rows: Rows) -> Array:
+        return self._maps if self._maps.ndim == 2 else self._maps[rows]
+
+
+def readout_for(
+    model: Model, layer: int | None, maps: Array, origin: Array, deviation: Array
+) -> ChainReadout | ModelReadout:
+    """The fastest readout there is for a model; `layer` None means the log-odds."""
+    if isinstance(model, Network):
+        return ChainReadout(_chain_of(model, deviation), layer or len(model.layers), maps, origin)
+    if layer is not None:
+        raise InversionError(
+            f"only a Network can be asked about its hidden nodes; {type(model).__name__} shows its answers alone"
+        )
+    return ModelReadout(model, maps, origin, deviation)
+
+
+_chains: WeakKeyDictionary[Network, tuple[Array, Chain]] = WeakKeyDictionary()
+
+
+def _chain_of(network: Network, deviation: Array) -> Chain:
+    known = _chains.get(network)
+    if known is None or not np.array_equal(known[0], deviation):
+        known = _chains[network] = (deviation, Chain(network, deviation))
+    return known[1]
+
+
+def _of_rows(values: Array, rows: Rows) -> Array:
+    return values if len(values) == 1 else values[rows]
+
+
+def _product(gradients: Array, weights: Array) -> Array:
+    """(n, k, nodes) times (nodes, inputs), as one matrix product."""
+    flat = gradients.reshape(-1, gradients.shape[-1]) @ weights
+    return flat.reshape(*gradients.shape[:-1], weights.shape[1])

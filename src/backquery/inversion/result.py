@@ -1,0 +1,119 @@
+"""What a back query gives, whatever the method: images, and what the model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.inversion.targets import Targets
+from backquery.model import Model
+
+Array = NDArray[np.floating[Any]]
+
+CONVERGED = "converged"
+STALLED = "stalled"
+OUT_OF_REACH = "out of reach"
+EXACT_FORMULA = "exact formula"
+CLIMBED = "climbed"
+
+
+@dataclass(frozen=True, eq=False)
+class BackQuery:
+    """The images that answer n questions, and the round trip: every answer here comes from running forwards.
+
+    method, question, prior: names of what was used; prior is None for methods without one.
+    images: (n, inputs) in input scale.
+    targets, log_odds: (n, outputs), the answers asked for and their log-odds, or None where the question
+    did not ask for all answers.
+    answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads.
+    labels: (n,), the labels asked for, -1 where a question names no single one.
+    read_as_asked: (n,), whether the label read is one that was asked for most; where no label was asked for,
+    whether the question was met.
+    error: (n,), the largest difference between answers and targets; log_odds_error: (n,), the same in
+    log-odds. Where not all answers were asked for, both are the largest error of what was.
+    outcome: for each image ``"converged"``, ``"stalled"``, ``"out of reach"`` (gauss-newton), ``"exact
+    formula"`` (transpose) or ``"climbed"`` (ascent); advice: for each, a sentence, or an empty one.
+    steps: (n,); change: (n, inputs), images minus start images, where `near` was given.
+    """
+
+    method: str
+    question: str
+    images: Array
+    targets: Array | None
+    log_odds: Array | None
+    answers: Array
+    labels: NDArray[np.int64]
+    read: NDArray[np.int64]
+    read_as_asked: NDArray[np.bool_]
+    error: Array
+    log_odds_error: Array
+    outcome: tuple[str, ...]
+    advice: tuple[str, ...]
+    steps: NDArray[np.int64]
+    prior: str | None = None
+    change: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether each image is read as asked and its method reached its goal, (n,)."""
+        failed = [outcome in (STALLED, OUT_OF_REACH) for outcome in self.outcome]
+        reached: NDArray[np.bool_] = self.read_as_asked & ~np.array(failed, bool)
+        return reached
+
+
+def round_trip(
+    model: Model,
+    asked: Targets,
+    images: Array,
+    *,
+    method: str,
+    outcome: Sequence[str],
+    steps: NDArray[np.int64],
+    advice: Sequence[str] | None = None,
+    prior: str | None = None,
+    near: Array | None = None,
+    found: Array | None = None,
+    met: NDArray[np.bool_] | None = None,
+) -> BackQuery:
+    """Run the images forwards and set what comes out beside what was asked.
+
+    found: (n, k), the constraint values at the images, for questions that log-odds alone cannot answer;
+    met: (n,), whether such questions were met.
+    """
+    answers = np.asarray(model.query(images), np.float64)
+    read = answers.argmax(axis=1)
+    if asked.answers is not None and asked.log_odds is not None:
+        error = np.abs(answers - asked.answers).max(axis=1)
+        log_odds_error = np.abs(model.log_odds(images) - asked.log_odds).max(axis=1)
+        most = asked.answers.max(axis=1)
+        read_as_asked = np.take_along_axis(asked.answers, read[:, None], axis=1)[:, 0] >= most - 1e-9
+    else:
+        values = asked.of_log_odds(model.log_odds(images)) if found is None else found
+        error = log_odds_error = np.abs(values - asked.values).max(axis=1)
+        named = asked.labels >= 0
+        read_as_asked = np.where(named, read == asked.labels, False if met is None else met)
+    return BackQuery(
+        method=method,
+        question=asked.question,
+        images=images,
+        targets=asked.answers,
+        log_odds=asked.log_odds,
+        answers=answers,
+        labels=asked.labels,
+        read=read,
+        read_as_asked=read_as_asked,
+        error=np.asarray(error, np.float64),
+        log_odds_error=np.asarray(log_odds_error, np.float64),
+        outcome=tuple(outcome),
+        advice=tuple(advice) if advice is not None else ("",) * len(images),
+        steps=steps,
+        prior=prior,
+        change=None if near is None else images - near,
+    )

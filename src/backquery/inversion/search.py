@@ -1,0 +1,219 @@
+"""The search behind the faithful back query: linearise, step inside the box, return to the constraint.
+
+Every iteration linearises the constraints at the present image (Gauss-Newton) and takes one step of the
+linearised problem. A trial image is brought back onto the true constraint by corrections that reuse the same
+factors and cost only a forward pass each. An image goes through up to three stages:
+
+approach  the constraint does not hold yet: steps towards the likeliest image, each bringing it nearer;
+restore   such a step failed: the likeliest change of the image itself that brings it nearer;
+improve   the constraint holds: steps must keep it, and make the image likelier.
+
+No accepted step makes it worse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.inversion.linearised import BoundPixels, Linearised, newton_step, times
+from backquery.inversion.readouts import Readout
+
+Array = NDArray[np.floating[Any]]
+Rows = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+SLACK = 0.1
+"""A step must bring at least this share of what it promised; corrections aim this far below the tolerance."""
+
+PATIENCE = 3
+"""Refused steps in a row after which a search ends."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """When a search is content and when it gives up; see `GaussNewton`."""
+
+    tolerance: float = 1e-3
+    optimality: float = 5e-3
+    steps: int = 100
+    corrections: int = 3
+    halvings: int = 6
+    damping: float = 0.1
+
+
+@dataclass
+class Images:
+    """A batch of images with what the model makes of them: constraints c, signals kept for the Jacobian."""
+
+    y: Array
+    c: Array
+    kept: list[Array]
+
+    def __getitem__(self, rows: Any) -> Images:
+        return Images(self.y[rows], self.c[rows], [signals[rows] for signals in self.kept])
+
+    def __setitem__(self, rows: Any, other: Images) -> None:
+        self.y[rows], self.c[rows] = other.y, other.c
+        for signals, new in zip(self.kept, other.kept, strict=True):
+            signals[rows] = new
+
+
+class Search:
+    """A batch of questions on their way from a start image to an answer, all in whitened coordinates.
+
+    asked: (n, k) values of the constraints; factor: (inputs, rank); low, high: (inputs,) or (n, inputs);
+    start: (n, inputs), within the box.
+    """
+
+    def __init__(
+        self, readout: Readout, asked: Array, factor: Array, low: Array, high: Array, start: Array, effort: Effort
+    ) -> None:
+        n, rank = len(asked), factor.shape[1]
+        self._readout, self._asked, self._factor, self._effort = readout, asked, factor, effort
+        self._low, self._high = np.atleast_2d(low), np.atleast_2d(high)
+        self._inner = np.linalg.inv(np.eye(rank) + factor.T @ factor)
+        self._bound = BoundPixels(factor, n)
+        self.images = self._look(start, np.arange(n))
+        self.cost = self._cost_of(self.images.y)
+        self.steps = np.zeros(n, int)
+        self.trapped = np.zeros(n, bool)
+        self._multipliers = np.zeros_like(asked)
+        self._damping = np.full(n, effort.damping)
+        self._restoring = np.zeros(n, bool)
+        self._refused = np.zeros(n, int)
+        self._gained = np.full(n, np.inf)
+        self._finished = self.error == 0.0
+
+    @property
+    def error(self) -> Array:
+        """How far each image is from what was asked: the largest constraint error, (n,)."""
+        return _largest(self._asked - self.images.c)
+
+    @property
+    def holds(self) -> Mask:
+        """Whether the constraints hold within the tolerance, (n,)."""
+        return np.asarray(self.error < self._effort.tolerance)
+
+    def run(self) -> None:
+        """Search until every image is done or the steps are used up."""
+        while (rows := np.flatnonzero(~self._finished & (self.steps < self._effort.steps))).size:
+            self._advance(rows)
+
+    def _advance(self, rows: Rows) -> None:
+        here = self.images[rows]
+        residual = self._asked[rows] - here.c
+        held = self.holds[rows]
+        jacobian = self._readout.jacobian(here.kept, rows)
+        solution = newton_step(
+            self._factor,
+            jacobian,
+            residual,
+            here.y,
+            (here.y @ self._factor) @ self._inner,
+            self._multipliers[rows],
+            low=_of(self._low, rows),
+            high=_of(self._high, rows),
+            damping=np.where(held, 0.0, self._damping[rows]),
+            restore=self._restoring[rows],
+            bound=self._bound,
+            rows=rows,
+        )
+        self.steps[rows] += 1
+        size = _length(residual)
+        left = _length(residual - times(jacobian, solution.target - here.y))
+        promised = np.where(self._restoring[rows], size - left, size)
+        waiting, share = np.arange(len(rows)), 1.0
+        for _ in range(self._effort.halvings):
+            trial = self._trial(rows, waiting, here.y[waiting], solution, share)
+            error = self._asked[rows[waiting]] - trial.c
+            cost = self._cost_of(trial.y)
+            holds = _largest(error) < self._effort.tolerance
+            nearer = _length(error) < size[waiting] - SLACK * share * promised[waiting]
+            likelier = cost < self.cost[rows[waiting]]
+            good = np.where(held[waiting], holds & likelier, nearer | holds)
+            self._accept(rows, waiting[good], trial[good], cost[good], solution, held, share)
+            waiting, share = waiting[~good], share / 2
+            if share < 0.2:
+                waiting = self._turn_to_restoring(rows, waiting, held)
+            if not waiting.size:
+                return
+        self._refuse(rows[waiting], solution.multipliers[waiting])
+
+    def _trial(self, rows: Rows, waiting: Rows, y: Array, solution: Linearised, share: float) -> Images:
+        """Go a `share` of the way to the solution's target, then correct what the constraints then lack."""
+        images = self._look(y + share * (solution.target[waiting] - y), rows[waiting])
+        moving = np.arange(len(waiting))
+        residual = self._asked[rows[waiting]] - images.c
+        for _ in range(self._effort.corrections):
+            wanting = _largest(residual) > SLACK * self._effort.tolerance
+            moving, residual = moving[wanting], residual[wanting]
+            if not moving.size:
+                break
+            chosen = waiting[moving]
+            corrected = self._look(images.y[moving] + solution.correction(residual, chosen), rows[chosen])
+            rest = self._asked[rows[chosen]] - corrected.c
+            better = _length(rest) < 0.7 * _length(residual)
+            moving, residual = moving[better], rest[better]
+            images[moving] = corrected[better]
+        return images
+
+    def _accept(
+        self, rows: Rows, taken: Rows, images: Images, cost: Array, solution: Linearised, held: Mask, share: float
+    ) -> None:
+        if not taken.size:
+            return
+        chosen, held = rows[taken], held[taken]
+        gained = self.cost[chosen] - cost
+        self.images[chosen], self.cost[chosen] = images, cost
+        old = self._multipliers[chosen]
+        self._multipliers[chosen] = old + share * (solution.multipliers[taken] - old)
+        self._restoring[chosen] &= ~self.holds[chosen]
+        self._multipliers[chosen[self._restoring[chosen]]] = 0.0
+        self._damping[chosen] *= 0.1 if share == 1 else 10.0 if share < 0.5 else 1.0
+        self._damping[chosen] = np.clip(self._damping[chosen], 1e-10, 1.0)
+        self._refused[chosen] = 0
+        rate = np.clip(gained / self._gained[chosen], 0.0, 0.9)
+        self._gained[chosen] = np.where(held, gained, np.inf)
+        expected = gained * np.maximum(rate / (1 - rate), 1.0)
+        self._finished[chosen] = held & (expected < self._effort.optimality * cost)
+
+    def _turn_to_restoring(self, rows: Rows, waiting: Rows, held: Mask) -> Rows:
+        """Let images that no step towards the likeliest one brings nearer be restored; return the others."""
+        turning = ~held[waiting] & ~self._restoring[rows[waiting]]
+        self._restoring[rows[waiting[turning]]] = True
+        return waiting[~turning]
+
+    def _refuse(self, rows: Rows, multipliers: Array) -> None:
+        """No share of the step was good: try again with more damping, or with the multipliers just found."""
+        self._refused[rows] += 1
+        done = self._refused[rows] >= PATIENCE
+        self.trapped[rows] = done & ~self.holds[rows]
+        self._finished[rows] = done
+        self._damping[rows] = np.minimum(self._damping[rows] * 10, 1.0)
+        self._multipliers[rows] = np.where(self._restoring[rows, None], 0.0, multipliers)
+
+    def _look(self, y: Array, rows: Rows) -> Images:
+        y = np.clip(y, _of(self._low, rows), _of(self._high, rows))
+        return Images(y, *self._readout.values(y, rows))
+
+    def _cost_of(self, y: Array) -> Array:
+        """Half the squared Mahalanobis distance of each image."""
+        scores = y @ self._factor
+        return 0.5 * (np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", scores @ self._inner, scores))
+
+
+def _of(bound: Array, rows: Rows) -> Array:
+    chosen: Array = bound if len(bound) == 1 else bound[rows]
+    return chosen
+
+
+def _largest(vectors: Array) -> Array:
+    return np.asarray(np.abs(vectors).max(axis=1))
+
+
+def _length(vectors: Array) -> Array:
+    return np.asarray(np.linalg.norm(vectors, axis=1))

@@ -1,0 +1,254 @@
+"""What can be asked of a model backwards, as linear constraints on its log-odds or on a layer's signals.
+
+Questions are built by the functions here; `back_query` also takes plain labels, or arrays of answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backquery.activations import RELU, SOFTMAX, TANH, Activation
+from backquery.errors import TargetError
+from backquery.model import Model
+from backquery.network import Network
+
+Array = NDArray[np.floating[Any]]
+Label = int | str
+Labels = Label | Sequence[Label] | NDArray[np.integer[Any]]
+
+BOOK_CONFIDENCE = 0.99
+"""What the book asks for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """n questions of one kind: ``maps @ z = values``, with z the log-odds, or a layer's pre-activations.
+
+    maps: (k, nodes), the same for all questions, or (n, k, nodes); values: (n, k).
+    layer: None for the log-odds, or the number of a hidden layer, counted from 1.
+    labels: (n,), the positions of the labels asked for, -1 where a question names none.
+    answers, log_odds: (n, outputs), where all answers are asked for.
+    """
+
+    question: str
+    maps: Array
+    values: Array
+    labels: NDArray[np.int64]
+    answers: Array | None = None
+    log_odds: Array | None = None
+    layer: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def of_log_odds(self, log_odds: ArrayLike) -> Array:
+        """The constraint values (n, k) of log-odds (n, outputs)."""
+        vectors = np.asarray(log_odds, np.float64)
+        return (self.maps @ vectors[:, :, None])[:, :, 0]
+
+
+def typical(model: Model, labels: Labels) -> Targets:
+    """Each label as the model usually says it: the median log-odds that it gives to real images of the label."""
+    positions = label_positions(model, labels)
+    if model.statistics is None or model.statistics.typical is None:
+        raise TargetError(
+            "this model does not keep its typical answers; fit them with fit_statistics(model, data), "
+            "or ask for a confidence, such as confidence=0.99"
+        )
+    log_odds = np.asarray(model.statistics.typical, np.float64)[positions]
+    answers = model.output_activation.function(log_odds)
+    return _all_answers(model, answers, log_odds, positions, "typical")
+
+
+def confidence(model: Model, labels: Labels, p: float = BOOK_CONFIDENCE, others: float | None = None) -> Targets:
+    """Each label with confidence `p`.
+
+    Sigmoid outputs are asked for `p` at the label and `others`, by default 1 - p, elsewhere: the book's 0.99
+    and 0.01. Softmax outputs share 1 - p evenly among the other labels. Tanh outputs stand for 2 p - 1; other
+    outputs are asked for the numbers `p` and 1 - p themselves, as one-hot regression has them.
+    """
+    positions = label_positions(model, labels)
+    wanted: list[dict[Label, float]] = [{int(position): p} for position in positions]
+    return several(model, wanted, others, question=f"confidence {p:g}")
+
+
+def several(
+    model: Model,
+    confidences: Mapping[Label, float] | Sequence[Mapping[Label, float]],
+    others: float | None = None,
+    *,
+    question: str = "several labels",
+) -> Targets:
+    """Several labels at once, each with a confidence of its own: ``several(model, {"4": 0.9, "9": 0.9})``.
+
+    `others` is what all labels not named are asked for; by default, sigmoid and tanh outputs 1 - the
+    highest confidence, softmax outputs an even share of what is left of 1.
+    """
+    wanted = [confidences] if isinstance(confidences, Mapping) else list(confidences)
+    if not wanted or not all(wanted):
+        raise TargetError("ask for at least one label, as in {'4': 0.9, '9': 0.9}")
+    rows = [_row(model, {_position(model, label): p for label, p in row.items()}, others) for row in wanted]
+    return answers(model, np.array(rows), question=question)
+
+
+def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> Targets:
+    """All answers of each question as they are, (n, outputs) or one vector (outputs,).
+
+    They must lie inside the range of the output activation. Softmax answers are taken as proportions and
+    made to add up to 1.
+    """
+    wanted = np.atleast_2d(np.asarray(answers, np.float64))
+    if wanted.ndim != 2 or wanted.shape[1] != model.outputs or not len(wanted):
+        raise TargetError(
+            f"answers must have {model.outputs} numbers each, one for each output; "
+            f"received shape {np.shape(answers)}"
+        )
+    _check_inside(wanted, model.output_activation)
+    if model.output_activation is SOFTMAX:
+        wanted = wanted / wanted.sum(axis=1, keepdims=True)
+    best = wanted.max(axis=1, keepdims=True)
+    alone = np.isclose(wanted, best, rtol=0, atol=1e-9).sum(axis=1) == 1
+    positions = np.where(alone, wanted.argmax(axis=1), -1)
+    inverse = model.output_activation.inverse
+    return _all_answers(model, wanted, wanted if inverse is None else inverse(wanted), positions, question)
+
+
+def difference(
+    model: Model, pairs: tuple[Label, Label] | Sequence[tuple[Label, Label]], log_odds: float | None = None
+) -> Targets:
+    """What separates one label from another: log-odds of the first that exceed the second's by `log_odds`.
+
+    Nothing is asked of the other labels. The default is what is typical of the first label where the model
+    keeps statistics, and 2 logit(0.99) where not.
+    """
+    listed: list[Any] = [pairs] if _is_pair(pairs) else list(pairs)
+    places = np.array([[_position(model, label) for label in pair] for pair in listed], np.int64)
+    if places.ndim != 2 or places.shape[1] != 2 or np.any(places[:, 0] == places[:, 1]):
+        raise TargetError(f"a difference is between two labels, such as ('4', '9'); received {pairs!r}")
+    rows = np.arange(len(places))
+    maps = np.zeros((len(places), 1, model.outputs))
+    maps[rows, 0, places[:, 0]], maps[rows, 0, places[:, 1]] = 1.0, -1.0
+    if log_odds is not None:
+        values = np.full((len(places), 1), float(log_odds))
+        if not np.isfinite(log_odds):
+            raise TargetError(f"the difference asked for must be finite; received {log_odds}")
+    elif model.statistics is not None and model.statistics.typical is not None:
+        values = (maps @ model.statistics.typical[places[:, 0], :, None])[:, :, 0]
+    else:
+        values = np.full((len(places), 1), 2 * np.log(BOOK_CONFIDENCE / (1 - BOOK_CONFIDENCE)))
+    names = ", ".join(f"{model.classes[a]} against {model.classes[b]}" for a, b in places)
+    return Targets(f"difference: {names}", maps, values, places[:, 0])
+
+
+def hidden_node(
+    network: Network, layer: int, nodes: int | Sequence[int], value: float | Sequence[float]
+) -> Targets:
+    """One hidden node at a time: the pre-activation `value` for each of `nodes` in a `layer`, counted from 1.
+
+    Nothing is asked of the other nodes.
+    """
+    if not isinstance(network, Network):
+        raise TargetError(f"only a Network can be asked about its hidden nodes, not {type(network).__name__}")
+    hidden = len(network.layers) - 1
+    if not 1 <= layer <= hidden:
+        raise TargetError(f"this network's hidden layers are numbered 1 to {hidden}; received {layer}")
+    places = np.atleast_1d(np.asarray(nodes))
+    count = network.layers[layer - 1].outputs
+    if not np.issubdtype(places.dtype, np.integer) or np.any((places < 0) | (places >= count)):
+        raise TargetError(f"the nodes of layer {layer} are numbered 0 to {count - 1}; received {nodes!r}")
+    values = np.broadcast_to(np.asarray(value, np.float64), places.shape)[:, None].copy()
+    if not np.all(np.isfinite(values)):
+        raise TargetError(f"the pre-activation asked for must be finite; received {value}")
+    maps = np.eye(count)[places][:, None, :]
+    return Targets(f"hidden nodes of layer {layer}", maps, values, np.full(len(places), -1), layer=layer)
+
+
+def label_positions(model: Model, labels: Labels) -> NDArray[np.int64]:
+    """Positions (n,) of labels: whole numbers are positions, words are class names."""
+    listed = [labels] if isinstance(labels, str | int | np.integer) else list(labels)
+    if not listed:
+        raise TargetError("ask for at least one label")
+    return np.array([_position(model, label) for label in listed], np.int64)
+
+
+def _position(model: Model, label: Label) -> int:
+    if isinstance(label, str) and label in model.classes:
+        return model.classes.index(label)
+    whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
+    if whole and 0 <= int(label) < model.outputs:
+        return int(label)
+    raise TargetError(
+        f"unknown label {label!r}; choose from {', '.join(model.classes)}, or positions 0 to {model.outputs - 1}"
+    )
+
+
+def _is_pair(pairs: Any) -> bool:
+    return len(pairs) == 2 and all(isinstance(label, str | int | np.integer) for label in pairs)
+
+
+def _row(model: Model, wanted: dict[int, float], others: float | None) -> Array:
+    """The answers (outputs,) that give each position its confidence and all others the rest."""
+    activation = model.output_activation
+    given = np.array(list(wanted.values()), np.float64)
+    if activation.bounded and not np.all((given > 0) & (given < 1)):
+        raise TargetError(f"a confidence lies between 0 and 1, both excluded; received {given.tolist()}")
+    if activation is SOFTMAX:
+        rest = _softmax_rest(model, wanted, others)
+    else:
+        rest = 1 - float(given.max()) if others is None else others
+        if activation.bounded and not 0 < rest < 1:
+            raise TargetError(f"others must lie between 0 and 1, both excluded; received {others}")
+    row = np.full(model.outputs, rest)
+    row[list(wanted)] = given
+    return 2 * row - 1 if activation is TANH else row
+
+
+def _softmax_rest(model: Model, wanted: dict[int, float], others: float | None) -> float:
+    left, unnamed = 1 - sum(wanted.values()), model.outputs - len(wanted)
+    if others is not None:
+        raise TargetError("softmax answers add up to 1, so that the other labels share what is left: omit others")
+    if unnamed and left <= 0:
+        raise TargetError(
+            f"softmax answers add up to 1, but the confidences asked for already make {1 - left:.4g}"
+        )
+    return left / unnamed if unnamed else 0.5
+
+
+def _check_inside(wanted: Array, activation: Activation) -> None:
+    low, high = activation.low, activation.high
+    if not np.all(np.isfinite(wanted)) or not activation.contains(wanted):
+        outside = wanted[~((wanted > low) & (wanted < high))]
+        shown = outside.flat[0] if outside.size else "NaN or infinity"
+        advice = "such as 0.01 and 0.99" if low == 0 and activation is not RELU else "strictly inside"
+        raise TargetError(
+            f"{activation.name} outputs give answers between {low:g} and {high:g}, both excluded, so "
+            f"{shown} cannot be asked for; choose answers {advice}"
+        )
+
+
+def _all_answers(
+    model: Model, wanted: Array, log_odds: Array, positions: NDArray[np.int64], question: str
+) -> Targets:
+    if model.output_activation is SOFTMAX:
+        log_odds = log_odds - log_odds.mean(axis=1, keepdims=True)
+        maps = contrasts(model.outputs)
+    else:
+        maps = np.eye(model.outputs)
+    return Targets(question, maps, log_odds @ maps.T, positions, wanted, log_odds)
+
+
+def contrasts(count: int) -> Array:
+    """An orthonormal basis (count - 1, count) of the vectors that add up to zero.
+
+    Softmax answers fix the log-odds up to a constant; these are all their differences, each once.
+    """
+    basis = np.zeros((count - 1, count))
+    for row in range(1, count):
+        basis[row - 1, :row] = 1 / np.sqrt(row * (row + 1))
+        basis[row - 1, row] = -row / np.sqrt(row * (row + 1))
+    return basis
