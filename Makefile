@@ -36,7 +36,8 @@ bench: $(VENV)/.torch
 	$(BIN)/python -m benchmarks
 
 models: $(VENV)/.base
-	$(BIN)/python -m backquery.models
+	$(BIN)/backquery train mnist --recipe book --hidden 200 --epochs 5 --learning-rate 0.1 --seed 1 \
+	    --statistics -o src/backquery/models/mnist.safetensors
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache

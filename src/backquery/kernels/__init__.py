@@ -6,8 +6,10 @@ the package's version and the kernels' own source, so that neither an update nor
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 from contextlib import suppress
 from functools import cache as once
@@ -48,4 +50,6 @@ def _cache_folder() -> Path:
             if os.access(cache / name, os.W_OK):
                 return cache / name
     # Where nothing can be kept, each process compiles for itself.
-    return Path(tempfile.mkdtemp(prefix="backquery-"))
+    passing = tempfile.mkdtemp(prefix="backquery-")
+    atexit.register(shutil.rmtree, passing, ignore_errors=True)
+    return Path(passing)
