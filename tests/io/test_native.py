@@ -35,7 +35,10 @@ def full_network(rng: int = 0, dtype: str = "float32") -> Network:
         classes=("один", "二", "3"),
         scaling=Scaling.standardised(random.uniform(0, 16, (20, 6)), 16),
         statistics=Statistics(
-            random.normal(size=6), random.normal(size=(6, 2)), random.uniform(1, 2, 6), random.normal(size=(3, 3))
+            random.normal(size=6),
+            random.normal(size=(6, 2)).astype("float32"),
+            random.uniform(1, 2, 6),
+            random.normal(size=(3, 3)),
         ),
         about={"recipe": "book", "epochs": 5, "history": [{"loss": 0.25}], "note": "ink — на бумаге"},
     )
@@ -56,7 +59,9 @@ def assert_same(one: Network, other: Network) -> None:
         mine, yours = getattr(one, part), getattr(other, part)
         assert (mine is None) == (yours is None)
         for name in names if mine is not None else ():
-            assert np.array_equal(getattr(mine, name), getattr(yours, name)), f"{part}.{name}"
+            one_part, other_part = np.asarray(getattr(mine, name)), np.asarray(getattr(yours, name))
+            assert np.array_equal(one_part, other_part), f"{part}.{name}"
+            assert part == "scaling" or one_part.dtype == other_part.dtype
 
 
 networks = st.builds(
@@ -161,8 +166,10 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
         ({"scaling.maximum": 10**400}, "scaling.maximum must be finite"),
         ({"scaling.gain": 1.0}, "disagree about scaling.gain"),
         ({"scaling": None}, "disagree about scaling.gain, scaling.offset"),
-        ({"statistics.rank": 3}, r"statistics.factor should be F64 of shape \[6, 3\]"),
-        ({"statistics.typical": False}, "disagree about statistics.typical"),
+        ({"statistics.rank": 3}, r"statistics.factor should be F32 of shape \[6, 3\]"),
+        ({"statistics.dtypes.typical": None}, "disagree about statistics.typical"),
+        ({"statistics.dtypes.mean": "int8"}, "statistics.dtypes.mean is 'int8'"),
+        ({"statistics.dtypes": None}, "needs an object as statistics.dtypes"),
         ({"statistics": None}, "disagree about statistics.diagonal"),
         ({"about": "mine"}, "needs an object as about"),
     ],

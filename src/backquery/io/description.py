@@ -111,8 +111,8 @@ def expected_tensors(fields: Fields) -> Expected:
     return expected | _scaling_tensors(fields, first) | _statistics_tensors(fields, first, last)
 
 
-def _dtype(fields: Fields) -> str:
-    return SAFETENSORS_NAMES[fields.choice("dtype", SAFETENSORS_NAMES)]
+def _dtype(fields: Fields, name: str = "dtype") -> str:
+    return SAFETENSORS_NAMES[fields.choice(name, SAFETENSORS_NAMES)]
 
 
 def _scaling_tensors(fields: Fields, inputs: int) -> Expected:
@@ -123,15 +123,16 @@ def _scaling_tensors(fields: Fields, inputs: int) -> Expected:
 
 
 def _statistics_tensors(fields: Fields, inputs: int, outputs: int) -> Expected:
+    """The mean, factor and diagonal, and the typical answers where the file has a dtype for them."""
     statistics = fields.optional("statistics")
     if statistics is None:
         return {}
-    dtype = _dtype(statistics)
-    expected: Expected = {
-        "statistics.mean": (dtype, (inputs,)),
-        "statistics.factor": (dtype, (inputs, statistics.count("rank", least=0))),
-        "statistics.diagonal": (dtype, (inputs,)),
+    dtypes = Fields(statistics.mapping("dtypes"), "statistics.dtypes.")
+    shapes = {
+        "mean": (inputs,),
+        "factor": (inputs, statistics.count("rank", least=0)),
+        "diagonal": (inputs,),
+        "typical": (outputs, outputs),
     }
-    if statistics.flag("typical"):
-        expected["statistics.typical"] = (dtype, (outputs, outputs))
-    return expected
+    kept = [part for part in shapes if part != "typical" or dtypes.has(part)]
+    return {f"statistics.{part}": (_dtype(dtypes, part), shapes[part]) for part in kept}

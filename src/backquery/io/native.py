@@ -31,6 +31,7 @@ HEADER_LIMIT = 16 * 2**20
 """More bytes of description than any network has; a longer header is a broken or hostile file."""
 
 BYTES = {"F32": 4, "F64": 8}
+STATISTICS = ("mean", "factor", "diagonal", "typical")
 
 Array = NDArray[np.floating[Any]]
 Tensors = dict[str, Array]
@@ -86,15 +87,14 @@ def _named_arrays(network: Network) -> Iterator[tuple[str, Array]]:
             if np.ndim(values):
                 yield f"scaling.{part}", np.asarray(values, np.float64)
     if network.statistics is not None:
-        dtype = _statistics_dtype(network.statistics)
-        for part in ("mean", "factor", "diagonal", "typical"):
+        for part in STATISTICS:
             values = getattr(network.statistics, part)
             if values is not None:
-                yield f"statistics.{part}", np.asarray(values, dtype)
+                yield f"statistics.{part}", _floating(values)
 
 
-def _statistics_dtype(statistics: Statistics) -> np.dtype[Any]:
-    return np.result_type(np.float32, statistics.mean, statistics.factor, statistics.diagonal)
+def _floating(values: Array) -> Array:
+    return np.asarray(values, np.float32 if values.dtype == np.float32 else np.float64)
 
 
 def _description(network: Network) -> str:
@@ -121,9 +121,12 @@ def _description(network: Network) -> str:
         },
         "statistics": statistics
         and {
-            "dtype": _statistics_dtype(statistics).name,
             "rank": statistics.factor.shape[1],
-            "typical": statistics.typical is not None,
+            "dtypes": {
+                part: _floating(values).dtype.name
+                for part in STATISTICS
+                if (values := getattr(statistics, part)) is not None
+            },
         },
         "about": dict(network.about),
     }
