@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +338,28 @@ def test_a_scan_draws_what_the_network_sees_and_tells_it(
     assert (tmp_path / "some.svg").read_text("utf-8").startswith("<?xml")
 
 
+def test_the_method_follows_what_the_model_knows(run: Run, tmp_path: Path, model: Path) -> None:
+    bare = tmp_path / "bare.safetensors"
+    save_model(replace(load_model(model), statistics=None), bare)
+    for source, method, prior in ((model, "gauss-newton", "data"), (bare, "transpose", None)):
+        answer = json.loads(run("scan", source, "-o", tmp_path / "s.png", "--label", "1", "--json")[1])
+        assert (answer["method"], answer["prior"]) == (method, prior)
+
+
+def test_a_search_that_fails_says_for_which_labels_and_what_to_do(run: Run, tmp_path: Path, model: Path) -> None:
+    options = ["--method", "gauss-newton", "--confidence", "0.999999999"]
+    code, out, err = run("scan", model, "-o", tmp_path / "s.png", *options, "--json")
+    scans = json.loads(out)["scans"]
+    failed = [scan for scan in scans if scan["outcome"] in ("out of reach", "stalled")]
+    assert code == 0
+    assert failed
+    assert not any(scan["converged"] for scan in failed)
+    assert all(scan["advice"] for scan in failed)
+    code, out, err = run("scan", model, "-o", tmp_path / "s.png", *options)
+    assert failed[0]["advice"] in err
+    assert failed[0]["outcome"] in out
+
+
 def test_a_folder_of_text_files_is_a_model_too(run: Run, tmp_path: Path, model: Path) -> None:
     save_text(load_model(model), tmp_path / "text")
     code, out, err = run("test", tmp_path / "text", "digits", "--json")
@@ -495,7 +519,8 @@ def test_the_demonstration_ends_by_naming_pictures_and_commands(run: Run, tmp_pa
     for path in (tmp_path / "shown").glob("*.png"):
         assert str(path) in out
     lines = out.splitlines()
-    following = [line.split() for line in lines[lines.index("to try next") + 1 :]]
+    following = [shlex.split(line) for line in lines[lines.index("to try next") + 1 :]]
     assert [words[0] for words in following] == ["backquery"] * 3
-    assert {words[1] for words in following} <= {"scan", "test", "train", "query", "info"}
+    assert {words[1] for words in following} == {"scan", "test", "train"}
+    assert run(*following[0][1:])[0] == 0, "the command for the model just made works as it stands"
     assert "done in" in err

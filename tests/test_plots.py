@@ -82,7 +82,7 @@ def test_every_scan_has_its_ink_on_the_fixed_scale_and_its_caption(
         assert (image.get_cmap().name, image.get_interpolation()) == ("Greys", "nearest")
         written = " ".join(text.get_text() for text in ax.texts)
         read = network.classes[scans.read[position]]
-        surely = f"{scans.answers[position].max():.2f}"
+        surely = f"{scans.answers[position].max():.3f}"
         assert written.startswith(f"asked {position} reads {read}, {surely}")
         assert (plots.NOT_READ in written) == (not scans.read_as_asked[position])
     assert f"{int(np.sum(scans.read_as_asked))} of 10 read as asked" in texts(figure)[0]

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import OutputError
 from backquery.files import replacing
+from backquery.inversion.result import OUT_OF_REACH, STALLED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
 
     from backquery.evaluation import Evaluation
+    from backquery.faithfulness import Comparison, Row
     from backquery.inversion import BackQuery
     from backquery.model import Model
     from backquery.training import History
@@ -42,6 +44,8 @@ READ, NOT_READ = "\N{CHECK MARK}", "\N{BALLOT X}"
 # The first that are installed are used, each for the signs that those before it lack.
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei")
 
+ASKED_FOR = {"typical": "its usual answers"}
+
 TILE, GAP, MARGIN, HEADING = 1.35, 0.3, 0.3, 0.75
 LINE = 1 / 6
 """The distance of two lines of a caption."""
@@ -53,15 +57,14 @@ def scan_grid(result: BackQuery, model: Model, *, title: str | None = None) -> F
     Ink is drawn on the fixed scale from the input of blank paper to that of full ink, never stretched for
     one image. An image that is not read as asked has a heavy dashed frame and a cross.
     """
-    count = len(result.images)
+    count = len(result)
     columns = min(count, 5 if count <= 10 else ceil(count**0.5 * 1.3))
     captions = [_wrapped(scan_captions(result, model, position)) for position in range(count)]
     lines = max(len(caption) for caption in captions)
     figure, axes = _tiles(count, columns, _picture(result.images[0], model).shape, lines)
-    figure_title = title or (
-        f"What the network sees: {sum(map(bool, result.read_as_asked))} of {count} read as asked"
-    )
-    _heading(figure, figure_title, f"back query by {result.method}; black is ink, white is paper")
+    figure_title = title or (f"What the network sees: {int(result.read_as_asked.sum())} of {count} read as asked")
+    asked = f"asked by {result.method} for {ASKED_FOR.get(result.question, result.question)}"
+    _heading(figure, figure_title, f"{asked}; black is ink, white is paper")
     for position, (ax, caption) in enumerate(zip(axes, captions, strict=True)):
         _draw_ink(ax, _picture(result.images[position], model), bool(result.read_as_asked[position]))
         _write_caption(ax, caption)
@@ -72,10 +75,10 @@ def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
     """What stands under one scan: the label asked, what the model reads and how surely, the outcome."""
     label, read = int(result.labels[position]), int(result.read[position])
     asked = f"asked {model.classes[label]}" if label >= 0 else "asked a mixture"
-    surely = f"reads {model.classes[read]}, {result.answers[position][read]:.2f}"
+    surely = f"reads {model.classes[read]}, {result.answers[position][read]:.3f}"
     mark = f"{READ} as asked" if result.read_as_asked[position] else f"{NOT_READ} not as asked"
-    outcome = str(result.outcome[position])
-    return [asked, surely, mark] if outcome == "converged" else [asked, surely, mark, outcome]
+    outcome = result.outcome[position]
+    return [asked, surely, mark, outcome] if outcome in (STALLED, OUT_OF_REACH) else [asked, surely, mark]
 
 
 def confusion_matrix(evaluation: Evaluation, classes: tuple[str, ...]) -> Figure:
@@ -142,6 +145,115 @@ def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | No
     return figure
 
 
+def comparison_table(comparison: Comparison) -> Figure:
+    """Every method and every control in a row of images, one for each label, with its scores at the right.
+
+    An image that the network does not read as the label asked for has a dashed frame. Below the first faithful
+    row stand the real images nearest to it.
+    """
+    lines = _comparison_lines(comparison)
+    columns = len(comparison.classes)
+    tile, names, judges = 0.62, 1.75, [judge.name for judge in comparison.judges]
+    scores = ["read as asked", *judges, "worst error", "typicality", "obeys"]
+    width = MARGIN + names + columns * tile + 0.2 + 0.92 * len(scores) + MARGIN
+    height = HEADING + 0.38 + sum(0.42 if row is None else tile + 0.06 for _, row, _ in lines) + MARGIN
+    figure = _figure(width, height)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_xlim(0, width)
+    ax.set_ylim(height, 0)
+    ax.set_axis_off()
+    top, left = HEADING + 0.3, MARGIN + names
+    for k, name in enumerate(comparison.classes):
+        ax.text(left + (k + 0.5) * tile, top, name, ha="center", va="bottom", fontweight="bold", **_words(9))
+    for k, name in enumerate(scores):
+        x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
+        ax.text(x, top, name, ha="center", va="bottom", **_words(8, PENCIL))
+    y = top + 0.08
+    for name, row, ink in lines:
+        if row is None:
+            ax.text(MARGIN, y + 0.3, name, va="center", fontweight="bold", **_words(9.5))
+            y += 0.42
+            continue
+        ax.text(MARGIN, y + tile / 2, textwrap.fill(name, 22), va="center", **_words(8.5))
+        nearest = ink is not row.ink
+        for k, image in enumerate(ink):
+            box = (left + k * tile + 0.04, y + 0.04, tile - 0.08)
+            as_asked = nearest or bool(row.read[k] == row.asked[k])
+            _place_ink(ax, image.reshape(_picture_shape(comparison.image_shape)), box, as_asked)
+        for k, text in enumerate([] if nearest else _comparison_scores(row, judges)):
+            x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
+            ax.text(x, y + tile / 2, text, ha="center", va="center", **_words(8.5))
+        y += tile + 0.06
+    _heading(figure, _comparison_title(comparison), _comparison_subtitle(comparison))
+    return figure
+
+
+def _comparison_lines(comparison: Comparison) -> list[tuple[str, Row | None, Array]]:
+    """Headings (without a row) and rows in the order in which they are drawn, each with the ink to draw."""
+    headings = {
+        "method": "Methods",
+        "images": "Controls: images",
+        "network": "Controls: networks, by gauss-newton",
+    }
+    lines: list[tuple[str, Row | None, Array]] = []
+    shown = False
+    for kind, heading in headings.items():
+        rows = [row for row in comparison.rows if row.kind == kind]
+        if rows:
+            lines.append((heading, None, np.zeros(0)))
+        for row in rows:
+            lines.append((row.name, row, row.ink))
+            if row.name.startswith("gauss-newton") and not shown:
+                lines.append(("real images nearest to these", row, comparison.nearest_ink[row.name]))
+                shown = True
+    return lines
+
+
+def _comparison_scores(row: Row, judges: list[str]) -> list[str]:
+    error = row.worst_error
+    return [
+        f"{row.read_as_asked} of {len(row.asked)}",
+        *(f"{row.agreement(judge)}" for judge in judges),
+        "" if error is None else f"{error:.1g}" if error < 0.01 else f"{error:.1f}",
+        f"{float(np.median(row.typicality)):.2f}",
+        "" if row.obedience is None else f"{row.obedience.obeyed:.0%}",
+    ]
+
+
+def _comparison_title(comparison: Comparison) -> str:
+    rows = [row for row in comparison.rows if row.kind == "method"]
+    best = max(rows, key=lambda row: (row.read_as_asked, -(row.worst_error or 0.0)))
+    worst = min(rows, key=lambda row: row.read_as_asked)
+    count = len(comparison.classes)
+    return (
+        f"The network reads {best.read_as_asked} of {count} images by {best.name} as asked, "
+        f"and {worst.read_as_asked} of {count} by {worst.name}"
+    )
+
+
+def _comparison_subtitle(comparison: Comparison) -> str:
+    judges = ", ".join(
+        judge.name if judge.performance is None else f"{judge.name} ({judge.performance:.1%} of real test images)"
+        for judge in comparison.judges
+    )
+    return f"dashed: not read as asked; error: in log-odds; typicality: 0.5 for the usual image; judges: {judges}"
+
+
+def _place_ink(ax: Axes, ink: Array, box: tuple[float, float, float], as_asked: bool) -> None:
+    """An image in the square (left, top, side), with the frame that says how it is read."""
+    from matplotlib.patches import Rectangle
+
+    left, top, side = box
+    ax.imshow(
+        ink, cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal",
+        extent=(left, left + side, top + side, top),
+    )  # fmt: skip
+    frame = Rectangle((left, top), side, side, fill=False, linewidth=0.5, edgecolor=HAIRLINE)
+    if not as_asked:
+        frame.set(linewidth=1.2, edgecolor=INK, linestyle=(0, (3, 2)))
+    ax.add_patch(frame)
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` to `path` as its suffix says (.png, .svg or .pdf), whole or not at all."""
     from matplotlib import rc_context
@@ -172,7 +284,7 @@ def _tiles(count: int, columns: int, shape: tuple[int, ...], lines: int) -> tupl
     """A figure with `count` axes for images of that shape above `lines` lines of text, in inches, row by row."""
     rows, caption = -(-count // columns), lines * LINE + 0.16
     tile_height = TILE * min(max(shape[0] / shape[1], 0.25), 4.0)
-    width = max(2 * MARGIN + columns * TILE + (columns - 1) * GAP, 4.4)
+    width = max(2 * MARGIN + columns * TILE + (columns - 1) * GAP, 5.6)
     height = HEADING + rows * (tile_height + caption) + (rows - 1) * GAP / 2 + MARGIN / 2
     figure = _figure(width, height)
     axes = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from backquery.network import Network
 
 BUNDLED = "mnist"
-METHODS = {"transpose": "as the book does", "gauss-newton": "so that the network reads the label"}
+METHODS = {"transpose": "by the book's formula", "gauss-newton": "by the faithful search"}
+NAMES = {"digits": "the small network", BUNDLED: "the MNIST network"}
 
 Folder = Annotated[Path, Parameter(name=["-o", "--output"], help="The folder for the pictures, made if needed.")]
 Seed = Annotated[int, Parameter(help="Another seed starts from another network.")]
@@ -51,6 +53,7 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
     the small network), next (commands worth trying).
     """
     from backquery.files import check_writable
+    from backquery.io import load_model
 
     clock = perf_counter()
     model = make_folder(output) / "digits.safetensors"
@@ -58,8 +61,8 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
     tour = Tour(output)
     network = _learn(tour, _plan(seed), model)
     _ask(tour, network, "digits")
-    say(f"asking the bundled network {BUNDLED}, which learned 60,000 digits, what it sees")
-    bundled = _bundled()
+    bundled = load_model(BUNDLED)
+    say(f"asking {NAMES[BUNDLED]}, which learned {count(bundled.about['training_images'], 'digit')}, the same")
     _ask(tour, bundled, BUNDLED)
     following = _next(model)
     if as_json:
@@ -70,27 +73,28 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
                 "pictures": tour.pictures,
                 "read_as_asked": tour.read_as_asked,
                 "model": str(model),
-                "next": list(following),
+                "next": following,
             }
         )
         return
     show(_found("digits", network, tour), "", _found(BUNDLED, bundled, tour), "")
     show("pictures", pairs((f"  {path}", what) for path, what in tour.pictures.items()), "")
-    show("to try next", pairs((f"  {command}", what) for command, what in following.items()))
+    show("to try next", *(f"  {command}" for command in following))
     say(f"done in {perf_counter() - clock:.1f} s")
 
 
 def _plan(seed: int) -> Plan:
     from backquery.cli.plan import Plan
-    from backquery.training import RECIPES
+    from backquery.training import MiniBatch
 
+    # Batches need no compiled kernel, whose first compilation would take longer than all the rest.
     return Plan(
         hidden=(100,),
         activations=("sigmoid", "sigmoid"),
         biases=False,
-        recipe_name="book",
-        recipe=RECIPES["book"],
-        epochs=50,
+        recipe_name="minibatch",
+        recipe=MiniBatch(learning_rate=0.01, batch_size=32),
+        epochs=30,
         seed=seed,
         dtype="float32",
         kernel="auto",
@@ -107,7 +111,7 @@ def _learn(tour: Tour, plan: Plan, model: Path) -> Network:
     from backquery.plots import confusion_matrix, learning_curves
 
     digits = load("digits")
-    say(f"learning {count(len(digits.train), 'digit')} of 8 x 8 pixels, the book's way, {plan.epochs} times over")
+    say(f"learning {count(len(digits.train), 'digit')} of 8 x 8 pixels, {plan.epochs} times over")
     network, history = run(plan, digits)
     save_model(network, model)
     say(f"testing it on {count(len(test_half(digits)), 'other digit')}, and asking it what it sees")
@@ -125,15 +129,9 @@ def _ask(tour: Tour, network: Network, name: str) -> None:
     tour.read_as_asked[name] = {}
     for method, manner in METHODS.items():
         result = back_query(network, list(range(network.outputs)), method=method)
-        tour.read_as_asked[name][method] = f"{int(sum(result.read_as_asked))} of {len(result.images)}"
-        what = f"what {name} sees, asked {manner}"
+        tour.read_as_asked[name][method] = f"{int(result.read_as_asked.sum())} of {len(result)}"
+        what = f"what {NAMES[name]} sees, {manner}"
         tour.keep(scan_grid(result, network), f"{name}-{method}.png", what)
-
-
-def _bundled() -> Network:
-    from backquery.io import load_model
-
-    return load_model(BUNDLED)
 
 
 def _found(name: str, network: Network, tour: Tour) -> Any:
@@ -142,13 +140,13 @@ def _found(name: str, network: Network, tour: Tour) -> Any:
         f"{network.about['performance']:.2%} of {count(network.about['test_images'], 'test image')} right"
     )
     asked = tour.read_as_asked[name]
-    rows = [(f"  asked {METHODS[method]}", f"{share} read as asked") for method, share in asked.items()]
-    return pairs([(f"{name}, {sizes}", performance), *rows])
+    rows = [(f"  asked {METHODS[method]}", f"{share} images read as asked") for method, share in asked.items()]
+    return pairs([(f"{NAMES[name]}, {sizes}", performance), *rows])
 
 
-def _next(model: Path) -> dict[str, str]:
-    return {
-        f"backquery scan {BUNDLED} --label 3 --method gauss-newton -o three.png": "one label, large",
-        f"backquery test {model} digits": "the confusion matrix in the terminal",
-        f"backquery train {BUNDLED} -o mine.safetensors": "the book's network, yours; fetches 11 MB once",
-    }
+def _next(model: Path) -> list[str]:
+    return [
+        f"backquery test {quote(str(model))} digits",
+        f"backquery scan {BUNDLED} --label 3 8 --confidence 0.9 -o three-and-eight.png",
+        f"backquery train {BUNDLED} -o mine.safetensors",
+    ]

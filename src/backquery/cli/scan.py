@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Model
 from backquery.cli.terminal import print_json, save_picture, say, show
-from backquery.inversion import METHODS
+from backquery.inversion import METHODS, PRIORS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,15 +22,27 @@ Labels = Annotated[
     Parameter(name="--label", consume_multiple=True, negative="", help="Which labels; all of them by default."),
 ]
 Method = Annotated[
-    str,
+    str | None,
     Parameter(
         choices=tuple(METHODS),
-        help="transpose: backwards through the transposed weights, as in the book. gauss-newton: the likeliest "
-        "image that the network provably reads as asked. ascent: climb to a strong answer.",
+        help="; ".join(f"{name}: {method.summary}" for name, method in METHODS.items())
+        + ". By default gauss-newton where the model keeps statistics of its training images, else transpose.",
+    ),
+]
+Prior = Annotated[
+    str | None,
+    Parameter(
+        choices=PRIORS,
+        help="What gauss-newton takes images to be like: data, those it was trained on; smooth; flat. By default "
+        "data where the model keeps statistics, else smooth.",
     ),
 ]
 Confidence = Annotated[
-    float | None, Parameter(help="The answer to ask for, between 0.5 and 1; by default the method's own choice.")
+    float | None,
+    Parameter(
+        help="The answer to ask for, such as 0.9; by default what the model usually answers to real images of the "
+        "label (gauss-newton, with statistics), else 0.99."
+    ),
 ]
 Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
 Arrays = Annotated[
@@ -45,7 +57,8 @@ def scan(
     *,
     output: Picture,
     label: Labels = None,
-    method: Method = "transpose",
+    method: Method = None,
+    prior: Prior = None,
     confidence: Confidence = None,
     arrays: Arrays = None,
     as_json: AsJson = False,
@@ -55,10 +68,10 @@ def scan(
     Under each image stands what the network reads in it and how surely; one that it does not read as the
     label asked for has a dashed frame and a cross. For example: `backquery scan mnist -o scans.png`
 
-    With --json: method and scans, a list of label, read (what the network reads in the image), answer (how
-    surely), error (the largest difference between the answers and the target), converged (whether the image
-    is read as asked and the method reached its goal), outcome (in words), steps; output and arrays (paths, or
-    null).
+    With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what
+    the network reads in the image), answer (how surely), error (the largest difference between the answers
+    and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
+    and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null).
     """
     from backquery.files import check_writable
     from backquery.inversion import back_query
@@ -70,7 +83,7 @@ def scan(
         check_writable(_check_arrays_path(arrays))
     network = load_model(model)
     labels = [network.label(name) for name in label or network.classes]
-    result = back_query(network, labels, method=method, confidence=confidence)
+    result = back_query(network, labels, method=method, prior=prior, confidence=confidence)
     save_picture(scan_grid(result, network), output)
     if arrays is not None:
         save_arrays(result, arrays)
@@ -78,17 +91,24 @@ def scan(
         print_json({**describe(result, network), "output": str(output), "arrays": arrays and str(arrays)})
         return
     show(scan_table(result, network), "", summary(result))
+    for advice, asked in _advice(result, network).items():
+        say(f"{', '.join(asked)}: {advice}")
     say(f"wrote {output}" + (f" and {arrays}" if arrays else ""))
 
 
 def summary(result: BackQuery) -> str:
     """One line: how many are read as asked."""
-    return f"{int(sum(result.read_as_asked))} of {len(result.images)} read as asked, by {result.method}"
+    return f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}"
 
 
 def describe(result: BackQuery, network: Network) -> dict[str, Any]:
-    """The method and each scan as plain JSON values."""
-    return {"method": result.method, "scans": [_scan(result, network, k) for k in range(len(result.images))]}
+    """What was asked, and each scan, as plain JSON values."""
+    return {
+        "method": result.method,
+        "question": result.question,
+        "prior": result.prior,
+        "scans": [_scan(result, network, position) for position in range(len(result))],
+    }
 
 
 def scan_table(result: BackQuery, network: Network) -> Table:
@@ -98,7 +118,7 @@ def scan_table(result: BackQuery, network: Network) -> Table:
     table = Table(box=None, padding=(0, 3, 0, 0))
     for heading in ("asked", "reads", "surely", "error", "outcome"):
         table.add_column(heading, header_style="dim", justify="right" if heading == "surely" else "left")
-    for position in range(len(result.images)):
+    for position in range(len(result)):
         one = _scan(result, network, position)
         mark = "" if result.read_as_asked[position] else " ✗"
         table.add_row(
@@ -125,10 +145,21 @@ def _scan(result: BackQuery, network: Network, position: int) -> dict[str, Any]:
         "read": network.classes[read],
         "answer": float(result.answers[position][read]),
         "error": float(result.error[position]),
+        "log_odds_error": float(result.log_odds_error[position]),
         "converged": bool(result.converged[position]),
-        "outcome": str(result.outcome[position]),
+        "outcome": result.outcome[position],
+        "advice": result.advice[position],
         "steps": int(result.steps[position]),
     }
+
+
+def _advice(result: BackQuery, network: Network) -> dict[str, list[str]]:
+    """For each piece of advice, the labels that it is about."""
+    advice: dict[str, list[str]] = {}
+    for label, sentence in zip(result.labels, result.advice, strict=True):
+        if sentence:
+            advice.setdefault(sentence, []).append(network.classes[label])
+    return advice
 
 
 def _check_arrays_path(path: Path) -> Path:

@@ -41,13 +41,16 @@ def say(text: str) -> None:
 def show(*parts: RenderableType) -> None:
     """Print results, one below the other."""
     console = results()
-    if console.is_terminal:
-        console.print(*parts, sep="\n")
-        return
-    with console.capture() as text:
-        console.print(*parts, sep="\n")
-    # Rich fills tables up to the right edge, which a file or a pipe has no use for.
-    print("\n".join(line.rstrip() for line in text.get().splitlines()))
+    for part in parts:
+        if isinstance(part, str):
+            print(part)
+        elif console.is_terminal:
+            console.print(part)
+        else:
+            with console.capture() as text:
+                console.print(part)
+            # Rich fills tables up to the right edge, which a file or a pipe has no use for.
+            print("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def print_json(answer: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ COMMANDS = (
     ("test",),
     ("query",),
     ("scan",),
+    ("compare",),
     ("info",),
 )
 
