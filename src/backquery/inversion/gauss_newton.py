@@ -7,15 +7,13 @@ the prior. The method minimises
 
 by Gauss-Newton steps on the constraint, ``x+ = m + C J'(J C J')^-1 (a - g(x) + J (x - m))``, damped and kept
 within the box: the iterated extended Kalman update (Bell & Cathey 1993) of an observation without noise. The
-search starts where statistical linearisation puts the answer: images drawn from the prior are shown to the
-network once, and regressing them on its answers says roughly which image goes with which answer.
+search starts where statistical linearisation puts the answer (`starts`); `search` says how it goes on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +21,14 @@ from numpy.typing import NDArray
 from backquery.errors import InversionError
 from backquery.inversion.priors import Prior, prior_for
 from backquery.inversion.problem import Problem
-from backquery.inversion.readouts import Readout, readout_for
+from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search
+from backquery.inversion.starts import first_guess, workspace_of
 from backquery.inversion.targets import Targets
 from backquery.model import Model
-from backquery.network import Network
 
 Array = NDArray[np.floating[Any]]
-
-DRAWS = 1024
-"""Images drawn from the prior for the first guess, half of them mirrored about its mean."""
 
 
 @dataclass(frozen=True)
@@ -63,105 +58,89 @@ class GaussNewton:
         """Search for all questions, block by block; see `BackQuery` for the outcomes."""
         model, asked = problem.model, problem.asked
         prior = prior_for(model, problem.prior, problem.low, problem.high)
-        workspace = workspace_of(model, prior)
-        searches = [
-            self._search(problem, prior, workspace, slice(begin, begin + self.block))
-            for begin in range(0, len(asked), self.block)
+        blocks = np.array_split(np.arange(len(asked)), range(self.block, len(asked), self.block))
+        found = _Found.joined([self._answer(problem.of(rows), prior) for rows in blocks])
+        outcome = [
+            CONVERGED if holds else OUT_OF_REACH if trapped else STALLED
+            for holds, trapped in zip(found.holds, found.trapped, strict=True)
         ]
-        images = np.concatenate([images for images, _ in searches])
-        found = np.concatenate([search.images.c for _, search in searches])
-        met = np.concatenate([search.holds for _, search in searches])
-        trapped = np.concatenate([search.trapped for _, search in searches])
-        outcome = [_outcome(*flags) for flags in zip(met, trapped, strict=True)]
         return round_trip(
             model,
             asked,
-            images,
+            found.images,
             method=self.name,
             outcome=outcome,
-            advice=_advice(model, asked, found, outcome, self.steps),
-            steps=np.concatenate([search.steps for _, search in searches]),
+            advice=_advice(model, asked, found.c, outcome, self.steps),
+            steps=found.steps,
             prior=prior.name,
             near=problem.near,
-            found=None if asked.layer is None else found,
-            met=met,
+            found=None if asked.layer is None else found.c,
+            met=found.holds,
         )
 
-    def _search(self, problem: Problem, prior: Prior, workspace: Workspace, part: slice) -> tuple[Array, Search]:
-        asked, deviation = problem.asked, workspace.deviation
-        maps = asked.maps if asked.maps.ndim == 2 else asked.maps[part]
-        values = asked.values[part]
-        origin = prior.mean if problem.near is None else problem.near[part]
-        low, high = (problem.low - origin) / deviation, (problem.high - origin) / deviation
-        start: Array
+    def _answer(self, problem: Problem, prior: Prior) -> _Found:
+        """Search from the best start there is, and from another where that was in vain."""
         if problem.start is not None:
-            start = (problem.start[part] - origin) / deviation
-        elif problem.near is not None:
-            start = np.zeros((len(values), prior.inputs))
-        else:
-            start = workspace.first_guess(problem.model, prior, asked.layer, maps, values, low, high)
-        readout = readout_for(problem.model, asked.layer, maps, origin, deviation)
+            return self._search(problem, prior, problem.start)
+        if problem.near is not None:
+            return self._answer_near(problem, prior, problem.near)
+        found = self._search(problem, prior, first_guess(problem, prior))
+        lost = np.flatnonzero(~found.holds)
+        return found.improved(lost, self._search(problem.of(lost), prior, prior.mean)) if lost.size else found
+
+    def _answer_near(self, problem: Problem, prior: Prior, near: Array) -> _Found:
+        """The smallest change of `near`, searched for from `near` itself and from the likeliest answer of all."""
+        found = self._search(problem, prior, near)
+        rest = np.flatnonzero(~found.holds | (found.cost > 0))
+        if not rest.size:
+            return found
+        others = problem.of(rest)
+        anywhere = self._answer(replace(others, near=None), prior)
+        return found.improved(rest, self._search(others, prior, anywhere.images))
+
+    def _search(self, problem: Problem, prior: Prior, start: Array) -> _Found:
+        """What a search from `start`, (inputs,) or (n, inputs), comes to."""
+        asked, workspace = problem.asked, workspace_of(problem.model, prior)
+        origin = prior.mean if problem.near is None else problem.near
+        deviation = workspace.deviation
+        low, high = (problem.low - origin) / deviation, (problem.high - origin) / deviation
+        begin = np.broadcast_to((start - origin) / deviation, (len(asked), prior.inputs))
+        readout = readout_for(problem.model, asked.layer, asked.maps, origin, deviation)
         effort = Effort(tolerance=self.tolerance, optimality=self.optimality, steps=self.steps)
-        search = Search(readout, values, workspace.factor, low, high, start, effort)
-        search.run()
-        return np.clip(origin + deviation * search.images.y, problem.low, problem.high), search
+        search = Search(readout, asked.values, workspace.factor, low, high, begin, effort).run()
+        images = np.clip(origin + deviation * search.images.y, problem.low, problem.high)
+        return _Found(
+            images, search.images.c, search.cost, search.error, search.holds, search.trapped, search.steps
+        )
 
 
-class Workspace:
-    """What a prior and a model need once: the whitened factor, and what the network says to draws."""
+@dataclass(frozen=True)
+class _Found:
+    """What a search came to: images (n, inputs), constraint values c (n, k), and how good they are, (n,)."""
 
-    def __init__(self, prior: Prior) -> None:
-        self.deviation = np.sqrt(prior.diagonal)
-        self.factor = prior.factor / self.deviation[:, None]
-        self._regressions: dict[int | None, tuple[Array, Array, Array]] = {}
+    images: Array
+    c: Array
+    cost: Array
+    error: Array
+    holds: NDArray[np.bool_]
+    trapped: NDArray[np.bool_]
+    steps: NDArray[np.int64]
 
-    def first_guess(
-        self, model: Model, prior: Prior, layer: int | None, maps: Array, values: Array, low: Array, high: Array
-    ) -> Array:
-        """Whitened images (n, inputs) within the box, the regression of draws on the values asked for."""
-        if not prior.rank:
-            return np.zeros((len(values), prior.inputs))
-        if layer not in self._regressions:
-            self._regressions[layer] = self._regress(model, prior, layer, low, high)
-        mean, covariance, mixed = self._regressions[layer]
-        every = maps if maps.ndim == 3 else maps[None]
-        spread: Array = every @ covariance @ every.transpose(0, 2, 1)
-        k = spread.shape[-1]
-        spread = spread + np.eye(k) * (1e-9 * np.trace(spread, axis1=1, axis2=2)[:, None, None] / k + 1e-300)
-        weights = np.linalg.solve(spread, (values - every @ mean)[:, :, None])
-        scores = (mixed @ every.transpose(0, 2, 1) @ weights)[:, :, 0]
-        guess: Array = np.clip(scores @ self.factor.T, low, high)
-        return guess
+    @classmethod
+    def joined(cls, blocks: list[_Found]) -> _Found:
+        """All blocks' results in one."""
+        return cls(*(np.concatenate([getattr(block, part.name) for block in blocks]) for part in fields(cls)))
 
-    def _regress(
-        self, model: Model, prior: Prior, layer: int | None, low: Array, high: Array
-    ) -> tuple[Array, Array, Array]:
-        """Mean and covariance of the nodes' signals over draws, and the covariance of draws with signals."""
-        half = np.random.default_rng(0).normal(size=(DRAWS // 2, prior.rank))
-        draws = np.concatenate([half, -half])
-        nodes = model.outputs if layer is None else cast(Network, model).layers[layer - 1].outputs
-        readout: Readout = readout_for(model, layer, np.eye(nodes), prior.mean, self.deviation)
-        images = np.clip(draws @ self.factor.T, low, high)
-        signals, _ = readout.values(images, np.arange(DRAWS))
-        mean = signals.mean(axis=0)
-        centred = signals - mean
-        return mean, centred.T @ centred / DRAWS, draws.T @ centred / DRAWS
-
-
-_workspaces: WeakKeyDictionary[Model, WeakKeyDictionary[Prior, Workspace]] = WeakKeyDictionary()
-
-
-def workspace_of(model: Model, prior: Prior) -> Workspace:
-    """The workspace of a model and a prior, remembered for as long as both live."""
-    try:
-        known = _workspaces.setdefault(model, WeakKeyDictionary())
-    except TypeError:
-        return Workspace(prior)
-    return known.setdefault(prior, Workspace(prior)) if prior not in known else known[prior]
-
-
-def _outcome(met: bool, trapped: bool) -> str:
-    return CONVERGED if met else OUT_OF_REACH if trapped else STALLED
+    def improved(self, rows: NDArray[np.intp], other: _Found) -> _Found:
+        """These results, with those of `other` at `rows` where they are better, and all steps counted."""
+        holds, other_holds = self.holds[rows], other.holds
+        likelier = np.where(holds & other_holds, other.cost < self.cost[rows], other.error < self.error[rows])
+        better = np.where(holds == other_holds, likelier, other_holds)
+        merged = {part.name: getattr(self, part.name).copy() for part in fields(self)}
+        for name, values in merged.items():
+            values[rows[better]] = getattr(other, name)[better]
+        merged["steps"][rows] = self.steps[rows] + other.steps
+        return _Found(**merged)
 
 
 def _advice(model: Model, asked: Targets, found: Array, outcome: list[str], steps: int) -> list[str]:

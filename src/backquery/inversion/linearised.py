@@ -28,6 +28,10 @@ ROUNDING = 1e-12
 """Damping that is always there, so that constraints which repeat one another do no harm."""
 
 
+FLAT = 1e-30
+"""Where the constraints do not depend on the pixels at all, their sensitivity counts as this much."""
+
+
 class BoundPixels:
     """The sums ``I + F_B' F_B`` of many images, brought up to date as pixels reach or leave their bounds."""
 
@@ -105,12 +109,13 @@ def newton_step(
     response, shift = _solve_positive(bound.sums(rows, free), rows, mixed, r_u)
     gain = inside @ inside.transpose(0, 2, 1) + mixed @ response
     k = gain.shape[1]
-    unit = np.maximum(np.trace(gain, axis1=1, axis2=2) / k, np.finfo(float).tiny)
+    unit = np.maximum(np.trace(gain, axis1=1, axis2=2) / k, FLAT)
     damped = (damping + ROUNDING) * unit
     gain[:, np.arange(k), np.arange(k)] += damped[:, None]
     inverse = np.linalg.inv(gain)
 
-    r_b = residual - times(jacobian, here - image) - damped[:, None] * multipliers
+    centre = np.where(forget, 0.0, times(inverse, times(inside, image)))
+    r_b = residual - times(jacobian, here - image) - damped[:, None] * (multipliers - centre)
     step = times(inverse, r_b + times(mixed, shift))
     u_step = times(response, step) - shift
     change = u_step @ factor.T + times_transposed(jacobian, step)

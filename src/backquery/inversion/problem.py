@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -35,6 +35,11 @@ class Problem:
     near: Array | None = None
     start: Array | None = None
     rng: Seed = 0
+
+    def of(self, rows: NDArray[np.intp]) -> Problem:
+        """Only the questions `rows`."""
+        near, start = (None if images is None else images[rows] for images in (self.near, self.start))
+        return replace(self, asked=self.asked[rows], near=near, start=start)
 
 
 class Method(Protocol):

@@ -6,9 +6,9 @@ factors and cost only a forward pass each. An image goes through up to three sta
 
 approach  the constraint does not hold yet: steps towards the likeliest image, each bringing it nearer;
 restore   such a step failed: the likeliest change of the image itself that brings it nearer;
-improve   the constraint holds: steps must keep it, and make the image likelier.
+improve   the constraint holds: each step must make the image likelier by more than it loses in constraint.
 
-No accepted step makes it worse.
+No accepted step makes it worse in its stage's measure; shorter steps are tried until one is good.
 """
 
 from __future__ import annotations
@@ -23,14 +23,20 @@ from backquery.inversion.linearised import BoundPixels, Linearised, newton_step,
 from backquery.inversion.readouts import Readout
 
 Array = NDArray[np.floating[Any]]
-Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 
 SLACK = 0.1
 """A step must bring at least this share of what it promised; corrections aim this far below the tolerance."""
 
+PRICE = 3.0
+"""What a unit of constraint costs while an image improves, in lengths of its multipliers: an exact penalty."""
+
 PATIENCE = 3
 """Refused steps in a row after which a search ends."""
+
+TURNING = 0.2
+"""A share of an approaching step below which restoring promises more."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Search:
     """A batch of questions on their way from a start image to an answer, all in whitened coordinates.
 
     asked: (n, k) values of the constraints; factor: (inputs, rank); low, high: (inputs,) or (n, inputs);
-    start: (n, inputs), within the box.
+    start: (n, inputs).
     """
 
     def __init__(
@@ -79,14 +85,14 @@ class Search:
         self._bound = BoundPixels(factor, n)
         self.images = self._look(start, np.arange(n))
         self.cost = self._cost_of(self.images.y)
-        self.steps = np.zeros(n, int)
+        self.steps = np.zeros(n, np.int64)
         self.trapped = np.zeros(n, bool)
         self._multipliers = np.zeros_like(asked)
         self._damping = np.full(n, effort.damping)
         self._restoring = np.zeros(n, bool)
         self._refused = np.zeros(n, int)
         self._gained = np.full(n, np.inf)
-        self._finished = self.error == 0.0
+        self._finished = self.holds & (self.cost <= 0.0)
 
     @property
     def error(self) -> Array:
@@ -98,15 +104,15 @@ class Search:
         """Whether the constraints hold within the tolerance, (n,)."""
         return np.asarray(self.error < self._effort.tolerance)
 
-    def run(self) -> None:
+    def run(self) -> Search:
         """Search until every image is done or the steps are used up."""
         while (rows := np.flatnonzero(~self._finished & (self.steps < self._effort.steps))).size:
             self._advance(rows)
+        return self
 
     def _advance(self, rows: Rows) -> None:
-        here = self.images[rows]
+        here, held = self.images[rows], self.holds[rows]
         residual = self._asked[rows] - here.c
-        held = self.holds[rows]
         jacobian = self._readout.jacobian(here.kept, rows)
         solution = newton_step(
             self._factor,
@@ -131,13 +137,14 @@ class Search:
             trial = self._trial(rows, waiting, here.y[waiting], solution, share)
             error = self._asked[rows[waiting]] - trial.c
             cost = self._cost_of(trial.y)
-            holds = _largest(error) < self._effort.tolerance
-            nearer = _length(error) < size[waiting] - SLACK * share * promised[waiting]
-            likelier = cost < self.cost[rows[waiting]]
-            good = np.where(held[waiting], holds & likelier, nearer | holds)
+            good = np.where(
+                held[waiting],
+                self._improves(rows[waiting], error, cost, solution.multipliers[waiting], share),
+                self._comes_nearer(error, size[waiting] - SLACK * share * promised[waiting]),
+            )
             self._accept(rows, waiting[good], trial[good], cost[good], solution, held, share)
             waiting, share = waiting[~good], share / 2
-            if share < 0.2:
+            if share < TURNING:
                 waiting = self._turn_to_restoring(rows, waiting, held)
             if not waiting.size:
                 return
@@ -161,6 +168,15 @@ class Search:
             images[moving] = corrected[better]
         return images
 
+    def _comes_nearer(self, error: Array, goal: Array) -> Mask:
+        return np.asarray((_length(error) < goal) | (_largest(error) < self._effort.tolerance))
+
+    def _improves(self, rows: Rows, error: Array, cost: Array, multipliers: Array, share: float) -> Mask:
+        before = self.cost[rows]
+        keeps = (_largest(error) < self._effort.tolerance) & (cost < before)
+        paid = cost + PRICE * _length(multipliers) * _length(error)
+        return np.asarray(keeps | (paid < (1 - SLACK * share) * before))
+
     def _accept(
         self, rows: Rows, taken: Rows, images: Images, cost: Array, solution: Linearised, held: Mask, share: float
     ) -> None:
@@ -169,17 +185,18 @@ class Search:
         chosen, held = rows[taken], held[taken]
         gained = self.cost[chosen] - cost
         self.images[chosen], self.cost[chosen] = images, cost
+        holds = self.holds[chosen]
+        self._restoring[chosen] &= ~holds
         old = self._multipliers[chosen]
-        self._multipliers[chosen] = old + share * (solution.multipliers[taken] - old)
-        self._restoring[chosen] &= ~self.holds[chosen]
-        self._multipliers[chosen[self._restoring[chosen]]] = 0.0
-        self._damping[chosen] *= 0.1 if share == 1 else 10.0 if share < 0.5 else 1.0
-        self._damping[chosen] = np.clip(self._damping[chosen], 1e-10, 1.0)
+        moved = old + share * (solution.multipliers[taken] - old)
+        self._multipliers[chosen] = np.where(self._restoring[chosen, None], 0.0, moved)
+        factor = 0.1 if share == 1 else 10.0 if share < 0.5 else 1.0
+        self._damping[chosen] = np.clip(self._damping[chosen] * factor, 1e-10, 1.0)
         self._refused[chosen] = 0
         rate = np.clip(gained / self._gained[chosen], 0.0, 0.9)
-        self._gained[chosen] = np.where(held, gained, np.inf)
         expected = gained * np.maximum(rate / (1 - rate), 1.0)
-        self._finished[chosen] = held & (expected < self._effort.optimality * cost)
+        self._gained[chosen] = np.where(held, gained, np.inf)
+        self._finished[chosen] = held & holds & (expected < self._effort.optimality * cost)
 
     def _turn_to_restoring(self, rows: Rows, waiting: Rows, held: Mask) -> Rows:
         """Let images that no step towards the likeliest one brings nearer be restored; return the others."""
@@ -203,7 +220,8 @@ class Search:
     def _cost_of(self, y: Array) -> Array:
         """Half the squared Mahalanobis distance of each image."""
         scores = y @ self._factor
-        return 0.5 * (np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", scores @ self._inner, scores))
+        squares: Array = np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", scores @ self._inner, scores)
+        return 0.5 * squares
 
 
 def _of(bound: Array, rows: Rows) -> Array:

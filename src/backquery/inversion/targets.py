@@ -6,7 +6,7 @@ Questions are built by the functions here; `back_query` also takes plain labels,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ Label = int | str
 Labels = Label | Sequence[Label] | NDArray[np.integer[Any]]
 
 BOOK_CONFIDENCE = 0.99
-"""What the book asks for."""
+"""What the book asks for at the label; elsewhere, it asks for what is left of 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,17 @@ class Targets:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __getitem__(self, rows: NDArray[np.intp]) -> Targets:
+        """Only the questions `rows`."""
+        return replace(
+            self,
+            maps=self.maps if self.maps.ndim == 2 else self.maps[rows],
+            values=self.values[rows],
+            labels=self.labels[rows],
+            answers=None if self.answers is None else self.answers[rows],
+            log_odds=None if self.log_odds is None else self.log_odds[rows],
+        )
+
     def of_log_odds(self, log_odds: ArrayLike) -> Array:
         """The constraint values (n, k) of log-odds (n, outputs)."""
         vectors = np.asarray(log_odds, np.float64)
@@ -68,9 +79,9 @@ def typical(model: Model, labels: Labels) -> Targets:
 def confidence(model: Model, labels: Labels, p: float = BOOK_CONFIDENCE, others: float | None = None) -> Targets:
     """Each label with confidence `p`.
 
-    Sigmoid outputs are asked for `p` at the label and `others`, by default 1 - p, elsewhere: the book's 0.99
-    and 0.01. Softmax outputs share 1 - p evenly among the other labels. Tanh outputs stand for 2 p - 1; other
-    outputs are asked for the numbers `p` and 1 - p themselves, as one-hot regression has them.
+    Sigmoid outputs are asked for `p` at the label and for `others` elsewhere, by default the book's 0.01, or
+    1 - p where that is less. Softmax outputs share 1 - p evenly among the other labels. Tanh outputs stand for
+    2 p - 1; other outputs are asked for the numbers `p` and `others` themselves, as one-hot regression has them.
     """
     positions = label_positions(model, labels)
     wanted: list[dict[Label, float]] = [{int(position): p} for position in positions]
@@ -86,8 +97,7 @@ def several(
 ) -> Targets:
     """Several labels at once, each with a confidence of its own: ``several(model, {"4": 0.9, "9": 0.9})``.
 
-    `others` is what all labels not named are asked for; by default, sigmoid and tanh outputs 1 - the
-    highest confidence, softmax outputs an even share of what is left of 1.
+    `others` is what all labels not named are asked for, by default as in `confidence`.
     """
     wanted = [confidences] if isinstance(confidences, Mapping) else list(confidences)
     if not wanted or not all(wanted):
@@ -200,7 +210,7 @@ def _row(model: Model, wanted: dict[int, float], others: float | None) -> Array:
     if activation is SOFTMAX:
         rest = _softmax_rest(model, wanted, others)
     else:
-        rest = 1 - float(given.max()) if others is None else others
+        rest = min(1 - BOOK_CONFIDENCE, 1 - float(given.max())) if others is None else others
         if activation.bounded and not 0 < rest < 1:
             raise TargetError(f"others must lie between 0 and 1, both excluded; received {others}")
     row = np.full(model.outputs, rest)

@@ -10,7 +10,7 @@ stretched to [0.01, 0.99], or to the range of the inputs where that is not withi
 
 The formula is exact, the image is not: as many numbers as there are labels cannot fix all pixels, so the
 network need not read it as asked. With `rescale`, even the confidence asked for cancels out: where there are
-no biases, every p above 0.5 gives the same image.
+no biases, every p above 0.5, with 1 - p for the other labels, gives the same image.
 """
 
 from __future__ import annotations

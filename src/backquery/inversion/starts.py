@@ -1,0 +1,81 @@
+"""Where a search begins: the image that statistical linearisation expects to give the answer.
+
+Near the prior's mean a network is often flat, and its derivatives there mislead. So images drawn from the prior
+are shown to it once, and regressing the draws on its answers says roughly which image goes with which answer
+(statistical linearisation; Gelb 1974). The draws know no more classes than the prior does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.inversion.priors import Prior
+from backquery.inversion.problem import Problem
+from backquery.inversion.readouts import readout_for
+from backquery.model import Model
+from backquery.network import Network
+
+Array = NDArray[np.floating[Any]]
+
+DRAWS = 1024
+"""Images drawn, half of them mirrored about the prior's mean."""
+
+
+class Workspace:
+    """What a prior and a model need once: the whitened prior, and what the model says to draws from it."""
+
+    def __init__(self, prior: Prior) -> None:
+        self.deviation = np.sqrt(prior.diagonal)
+        self.factor = prior.factor / self.deviation[:, None]
+        self.regressions: dict[int | None, tuple[Array, Array, Array]] = {}
+
+
+_workspaces: WeakKeyDictionary[Model, WeakKeyDictionary[Prior, Workspace]] = WeakKeyDictionary()
+
+
+def workspace_of(model: Model, prior: Prior) -> Workspace:
+    """The workspace of a model and a prior, remembered for as long as both live."""
+    try:
+        known = _workspaces.setdefault(model, WeakKeyDictionary())
+    except TypeError:
+        return Workspace(prior)
+    if prior not in known:
+        known[prior] = Workspace(prior)
+    return known[prior]
+
+
+def first_guess(problem: Problem, prior: Prior) -> Array:
+    """Images (n, inputs) to start at; the prior's mean where it has no directions to go."""
+    asked = problem.asked
+    if not prior.rank:
+        return np.broadcast_to(prior.mean, (len(asked), prior.inputs))
+    workspace = workspace_of(problem.model, prior)
+    if asked.layer not in workspace.regressions:
+        workspace.regressions[asked.layer] = _regression(problem, prior, workspace)
+    mean, covariance, mixed = workspace.regressions[asked.layer]
+    maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
+    spread = maps @ covariance @ maps.transpose(0, 2, 1)
+    k = spread.shape[-1]
+    unit = np.maximum(np.trace(spread, axis1=1, axis2=2) / k, np.finfo(float).tiny)
+    regular = spread + 1e-9 * unit[:, None, None] * np.eye(k)
+    weights = np.linalg.solve(regular, (asked.values - maps @ mean)[:, :, None])
+    scores = (mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]
+    return prior.mean + scores @ prior.factor.T
+
+
+def _regression(problem: Problem, prior: Prior, workspace: Workspace) -> tuple[Array, Array, Array]:
+    """Mean and covariance of a layer's signals over draws, and the covariance of draws (rank) with signals."""
+    model, layer = problem.model, problem.asked.layer
+    half = np.random.default_rng(0).normal(size=(DRAWS // 2, prior.rank))
+    draws = np.concatenate([half, -half])
+    nodes = model.outputs if layer is None else cast(Network, model).layers[layer - 1].outputs
+    readout = readout_for(model, layer, np.eye(nodes), prior.mean, workspace.deviation)
+    images = np.clip(prior.mean + draws @ prior.factor.T, problem.low, problem.high)
+    signals, _ = readout.values((images - prior.mean) / workspace.deviation, np.arange(DRAWS))
+    mean = signals.mean(axis=0)
+    centred = signals - mean
+    return mean, centred.T @ centred / DRAWS, draws.T @ centred / DRAWS
