@@ -23,6 +23,8 @@ _HOMES = {
     "FullBatch": "training",
     "History": "training",
     "evaluate": "evaluation",
+    "back_query": "inversion",
+    "BackQuery": "inversion",
     "BackqueryError": "errors",
 }
 

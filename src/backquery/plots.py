@@ -110,7 +110,7 @@ def learning_curves(history: History) -> Figure:
     epochs = [record.epoch for record in history.epochs]
     figure = _figure(8.4, 3.6)
     performance, loss = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.08, right=0.9, top=0.74, bottom=0.15, wspace=0.5)
+    figure.subplots_adjust(left=0.08, right=0.88, top=0.74, bottom=0.15, wspace=0.5)
     tested = [100 * record.test_accuracy for record in history.epochs if record.test_accuracy is not None]
     trained = [100 * record.train_accuracy for record in history.epochs]
     _curves(performance, epochs, {"test": tested, "train": trained} if tested else {"train": trained}, ".2f")
