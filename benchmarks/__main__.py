@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bandwidth, reading, training
+from benchmarks import bandwidth, faithful, inversion, reading, training
 
 SECTIONS = {
     "training": training.single_steps,
@@ -25,6 +25,9 @@ SECTIONS = {
     "memory": training.memory,
     "bandwidth": bandwidth.traffic,
     "csv": reading.csv_files,
+    "inversion": inversion.speed,
+    "faithful": faithful.networks,
+    "controls": faithful.controls,
 }
 
 
@@ -35,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"unknown section {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
-    console = Console(width=110)
+    console = Console(width=150)
     figures = {}
     for name in options.sections or SECTIONS:
         title, columns, rows = SECTIONS[name]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,12 @@ def missing(reason: str) -> None:
     if os.environ.get("BACKQUERY_REQUIRE"):
         pytest.fail(f"BACKQUERY_REQUIRE is set, but {reason}")
     pytest.skip(reason)
+
+
+def needs(package: str) -> None:
+    """Skip, or fail where nothing may be missing, if an optional package is not installed."""
+    if find_spec(package) is None:
+        missing(f"{package} is not installed: make test EXTRAS=all brings it")
 
 
 @pytest.fixture(scope="session")

@@ -67,11 +67,14 @@ class CompiledOnline:
         self.starts, self.places = np.zeros(1, np.int64), np.zeros(0, np.uint32)
         self.values = np.zeros(0, network.dtype)
         self.run(empty, 0.0, 0.0)
-        self._read_images = lambda: self._sparse_rows(examples) if sparse else self._dense_rows(examples)
+        self._examples, self._sparse = examples, sparse
 
     def prepare(self) -> None:
         """Turn the images into rows; part of the time of training."""
-        self._read_images()
+        if self._sparse:
+            self._sparse_rows(self._examples)
+        else:
+            self._dense_rows(self._examples)
 
     def run(self, order: NDArray[np.int64], rate: float, rate_after: float) -> int:
         """Steps for the images of `order`; the position where it diverged, or -1."""

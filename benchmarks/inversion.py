@@ -1,0 +1,91 @@
+"""Back queries of the bundled network, beside activation maximisation in PyTorch as Lucent does it."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from backquery import load_model
+from backquery.inversion import back_query
+from backquery.network import Network
+from benchmarks import faithful, peers
+from benchmarks.training import Section
+
+LABELS = np.arange(10)
+LUCENT_STEPS = 512
+
+
+def speed() -> Section:
+    """Milliseconds after the first call, the round trip and the judge."""
+    network = load_model("mnist")
+    start = back_query(network, [3], confidence=0.9).images
+    work = {
+        "transpose, ten images": lambda: back_query(network, LABELS, method="transpose"),
+        "gauss-newton, ten images, typical": lambda: back_query(network, LABELS),
+        "gauss-newton, ten images, 0.99": lambda: back_query(network, LABELS, confidence=0.99),
+        "gauss-newton, one image": lambda: back_query(network, [3], confidence=0.92),
+        "gauss-newton, one image, warm": lambda: back_query(network, [3], confidence=0.92, start=start),
+        "gauss-newton, 1,000 images": lambda: back_query(network, np.tile(LABELS, 100)),
+        "ascent (NumPy), ten images": lambda: back_query(network, LABELS, method="ascent"),
+    }
+    judge = faithful.judge()
+    rows = []
+    for name, ask in work.items():
+        result = ask()
+        seconds = _best(ask, 2 if "1,000" in name or "ascent" in name else 20)
+        count = len(result.images)
+        judged = judge.ask(network.scaling.ink(result.images))  # type: ignore[union-attr]
+        rows.append(
+            [
+                name,
+                f"{seconds * 1e3:.1f}",
+                f"{seconds * 1e3 / count:.2f}",
+                f"{int(np.sum(result.read == result.labels))} of {count}",
+                f"{int(np.sum(judged == result.labels))}",
+                f"{result.log_odds_error.max():.1g}",
+            ]
+        )
+    if peers.torch_available():
+        clock = perf_counter()
+        images = torch_ascent(network)
+        seconds = perf_counter() - clock
+        read = network.query(images).argmax(axis=1)
+        judged = judge.ask(network.scaling.ink(images))  # type: ignore[union-attr]
+        agreed = [f"{int(np.sum(read == LABELS))} of 10", f"{int(np.sum(judged == LABELS))}"]
+        name = f"ascent (PyTorch), {LUCENT_STEPS} Adam steps, ten images"
+        rows.append([name, f"{seconds * 1e3:.1f}", f"{seconds * 1e2:.2f}", *agreed, "-"])
+    columns = ["what", "milliseconds", "an image", "read as asked", "judge", "worst error"]
+    return "Back queries of the bundled network, one thread", columns, rows
+
+
+def torch_ascent(network: Network, steps: int = LUCENT_STEPS) -> Any:
+    """Activation maximisation by autodiff: Adam at 0.05, total variation, L2 and jitter, on the log-odds."""
+    import torch
+
+    torch.manual_seed(0)
+    first, second = (torch.from_numpy(np.array(layer.weights)) for layer in network.layers)
+    low, high = float(network.scaling.low), float(network.scaling.high)  # type: ignore[union-attr, arg-type]
+    hidden = (0.01 * torch.randn(10, 28, 28)).requires_grad_()
+    optimizer = torch.optim.Adam([hidden], lr=0.05)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        images = low + (high - low) * torch.sigmoid(hidden)
+        shift = torch.randint(-2, 3, (2,)).tolist()
+        moved = torch.roll(images, shift, (1, 2))
+        log_odds = torch.sigmoid(moved.reshape(10, -1) @ first.T) @ second.T
+        variation = (images.diff(dim=1).abs().sum() + images.diff(dim=2).abs().sum()) / 100
+        loss = -log_odds.diagonal().sum() + variation + 0.01 * (images**2).sum()
+        loss.backward()
+        optimizer.step()
+    return (low + (high - low) * torch.sigmoid(hidden)).detach().reshape(10, -1).numpy()
+
+
+def _best(ask: Any, repeats: int) -> float:
+    seconds = []
+    for _ in range(repeats):
+        clock = perf_counter()
+        ask()
+        seconds.append(perf_counter() - clock)
+    return min(seconds)

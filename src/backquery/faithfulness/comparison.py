@@ -1,0 +1,265 @@
+"""Every method against every score, with the controls in the same table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.activations import SIGMOID, SOFTMAX
+from backquery.datasets import Dataset
+from backquery.errors import BackqueryError, InversionError, MissingExtraError, TargetError
+from backquery.faithfulness.controls import control_images, control_networks
+from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, neighbour_judge
+from backquery.faithfulness.obedience import Obedience, obedience
+from backquery.faithfulness.real import RealImages, ink_of, typicality
+from backquery.inversion import METHODS, BackQuery, Prior, back_query, data_prior, fit_statistics
+from backquery.model import Model
+from backquery.network import Network, Seed
+
+Array = NDArray[np.floating[Any]]
+Labels = NDArray[np.int64]
+Kind = Literal["method", "images", "network"]
+
+TEST_IMAGES = 2000
+"""Real images that typicality is measured against."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One image for each label, from one source, with every score.
+
+    kind: ``"method"``, or the controls ``"images"`` and ``"network"``. ink: (n, inputs) from 0 to 1. asked: (n,);
+    expected: (n,) what a judge should read (another label where the network was taught so); read: (n,) by the
+    network itself. judges: for each the labels (n,) it reads. typicality, distance: (n,); nearest: (n,) positions
+    of the nearest training images. result: the back query, where there was one.
+    """
+
+    name: str
+    kind: Kind
+    ink: Array
+    asked: Labels
+    expected: Labels
+    read: Labels
+    judges: Mapping[str, Labels]
+    typicality: Array
+    distance: Array
+    nearest: Labels
+    result: BackQuery | None = None
+    obedience: Obedience | None = None
+
+    @property
+    def read_as_asked(self) -> int:
+        """How many images the network itself reads as the label asked for."""
+        return int(np.sum(self.read == self.asked))
+
+    def agreement(self, judge: str) -> int:
+        """How many images a judge reads as expected."""
+        return int(np.sum(self.judges[judge] == self.expected))
+
+    @property
+    def worst_error(self) -> float | None:
+        """The largest log-odds error of all images, where something was asked for."""
+        return None if self.result is None else float(self.result.log_odds_error.max())
+
+    def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Plain values; labels by their names."""
+        outcome = None if self.result is None else list(self.result.outcome)
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "asked": [classes[k] for k in self.asked],
+            "expected": [classes[k] for k in self.expected],
+            "read": [classes[k] for k in self.read],
+            "read_as_asked": self.read_as_asked,
+            "worst_log_odds_error": self.worst_error,
+            "outcomes": outcome,
+            "judges": {name: [classes[k] for k in labels] for name, labels in self.judges.items()},
+            "agreement": {name: self.agreement(name) for name in self.judges},
+            "typicality": [round(float(v), 4) for v in self.typicality],
+            "distance_to_nearest": [round(float(v), 4) for v in self.distance],
+            "nearest": [int(v) for v in self.nearest],
+            "obeyed": None if self.obedience is None else self.obedience.obeyed,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All rows, the judges with their performance on real images, and what was left out and why."""
+
+    classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    rows: tuple[Row, ...]
+    judges: tuple[Judge, ...]
+    left_out: tuple[str, ...] = ()
+    nearest_ink: Mapping[str, Array] = field(default_factory=dict)
+
+    def row(self, name: str) -> Row:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "rows": [row.as_json(self.classes) for row in self.rows],
+            "judges": {judge.name: judge.performance for judge in self.judges},
+            "left_out": list(self.left_out),
+        }
+
+
+def usual_judges(
+    dataset: Dataset, real: RealImages, progress: Callable[[str], None] | None = None
+) -> tuple[list[Judge], list[str]]:
+    """Neighbours, linear and (where PyTorch is installed) convolutional; and a line for each that is missing."""
+    say = progress or (lambda _: None)
+    say("asking the nearest neighbours")
+    judges = [neighbour_judge(real, dataset.test, dataset.maximum)]
+    say("training the linear judge")
+    judges.append(linear_judge(dataset))
+    try:
+        say("training the convolutional judge")
+        judges.append(convolutional_judge(dataset))
+    except MissingExtraError as error:
+        return judges, [str(error)]
+    return judges, []
+
+
+def compare(
+    model: Model,
+    dataset: Dataset,
+    *,
+    judges: Sequence[Judge] | None = None,
+    controls: bool = True,
+    rng: Seed = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Every method, asked for every label, beside images and networks whose scores are known beforehand.
+
+    `dataset` gives the judges, the real images and the controls; its classes are the model's. Without `judges`
+    the usual three are trained on its training half. `progress` is told what is being done.
+    """
+    if dataset.inputs != model.inputs or len(dataset.classes) != model.outputs:
+        raise BackqueryError(
+            f"the model takes {model.inputs} inputs and knows {model.outputs} labels, but {dataset.name} has "
+            f"{dataset.inputs} pixels and {len(dataset.classes)} classes; use data like those it was trained on"
+        )
+    say = progress or (lambda _: None)
+    generator = np.random.default_rng(rng)
+    real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
+    chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, progress)
+    scorer = _Scorer(model, dataset, real, chosen)
+    labels = np.arange(model.outputs)
+    rows = []
+    for name, ask in _questions(model).items():
+        say(f"back queries by {name}")
+        try:
+            result = ask(labels)
+        except (InversionError, TargetError) as error:
+            left_out.append(f"{name}: {error}")
+            continue
+        rows.append(scorer.of_result(name, result, obeys=_obedience(model, labels, result)))
+    for name, images in control_images(dataset, labels, generator).items():
+        rows.append(scorer.of_images(name, model.scale(images), labels))
+    if controls and isinstance(model, Network):
+        say("training the controls")
+        rows.extend(_network_rows(model, dataset, scorer, labels, generator))
+    elif controls:
+        left_out.append("networks as controls: they are made for dense networks only")
+    nearest = {row.name: real.ink[row.nearest] for row in rows}
+    return Comparison(model.classes, model.input_shape, tuple(rows), tuple(chosen), tuple(left_out), nearest)
+
+
+def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:
+    """Each method with its usual question; gauss-newton with both that are worth asking."""
+    asks: dict[str, Callable[[Labels], BackQuery]] = {}
+    for name in METHODS:
+        asks[name] = lambda labels, name=name: back_query(model, labels, method=name)  # type: ignore[misc]
+    keeps = model.statistics is not None and model.statistics.typical is not None
+    if keeps and "gauss-newton" in asks:
+        usual = asks.pop("gauss-newton")
+        asks["gauss-newton, typical"] = usual
+        asks["gauss-newton, 0.99"] = lambda labels: back_query(
+            model, labels, method="gauss-newton", confidence=0.99
+        )
+    return asks
+
+
+def _obedience(model: Model, labels: Labels, result: BackQuery) -> Obedience | None:
+    if model.output_activation not in (SIGMOID, SOFTMAX):
+        return None
+    return obedience(model, labels, result.method)
+
+
+def _network_rows(
+    network: Network, dataset: Dataset, scorer: _Scorer, labels: Labels, rng: np.random.Generator
+) -> list[Row]:
+    """The faithful back query of networks that have learned nothing, or the wrong thing, with both questions.
+
+    The two must be told apart: typical answers are medians over labelled images, so that even an untrained
+    network's typical answers say something of the labels; 0.99 says nothing that the network does not know.
+    """
+    rows = []
+    for name, control in control_networks(network, dataset, rng).items():
+        expected = (labels - 1) % len(labels) if name == "labels moved by one" else labels
+        for question, confidence in (("typical", None), ("0.99", 0.99)):
+            result = back_query(control, labels, method="gauss-newton", confidence=confidence)
+            rows.append(scorer.of_result(f"{name}, {question}", result, kind="network", expected=expected))
+    return rows
+
+
+class _Scorer:
+    """Scores of images, with what all rows share: the judges, the prior of the real images, the neighbours."""
+
+    def __init__(self, model: Model, dataset: Dataset, real: RealImages, judges: Sequence[Judge]) -> None:
+        self._model, self._real, self._judges = model, real, judges
+        statistics = model.statistics or fit_statistics(model, dataset.train)
+        self._prior: Prior = data_prior(statistics)
+        self._usual = model.scale((dataset.test or dataset.train).images[:TEST_IMAGES])
+
+    def of_result(
+        self,
+        name: str,
+        result: BackQuery,
+        *,
+        kind: Kind = "method",
+        expected: Labels | None = None,
+        obeys: Obedience | None = None,
+    ) -> Row:
+        """The row of a back query; `read` is what the network that was asked reads itself."""
+        return self._row(name, kind, result.images, result.labels, result.read, expected, result, obeys)
+
+    def of_images(self, name: str, inputs: Array, labels: Labels) -> Row:
+        """The row of images that nobody asked a network for."""
+        read = np.asarray(self._model.query(inputs).argmax(axis=1), np.int64)
+        return self._row(name, "images", inputs, labels, read, None, None, None)
+
+    def _row(
+        self,
+        name: str,
+        kind: Kind,
+        inputs: Array,
+        asked: Labels,
+        read: Labels,
+        expected: Labels | None,
+        result: BackQuery | None,
+        obeys: Obedience | None,
+    ) -> Row:
+        ink = ink_of(self._model, inputs)
+        distances, positions = self._real.neighbours(ink, 1)
+        return Row(
+            name=name,
+            kind=kind,
+            ink=ink,
+            asked=asked,
+            expected=asked if expected is None else expected,
+            read=read,
+            judges={judge.name: judge.ask(ink) for judge in self._judges},
+            typicality=typicality(self._prior, inputs, self._usual),
+            distance=distances[:, 0],
+            nearest=positions[:, 0],
+            result=result,
+            obedience=obeys,
+        )

@@ -1,0 +1,89 @@
+"""What a score is worth: the same scores for images and networks of which the outcome is known beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.activations import SIGMOID, SOFTMAX
+from backquery.datasets import Dataset, Split
+from backquery.inversion import fit_statistics
+from backquery.network import Layer, Network
+from backquery.training import Online, train
+
+Labels = NDArray[np.int64]
+
+CHEAP = 2_000_000
+"""Networks with more parameters than this are not trained again for a control."""
+
+CONTROL_EPOCHS, CONTROL_STEPS = 3, 60_000
+"""Controls are trained for so many epochs, and on small data for so many steps."""
+
+
+def control_images(dataset: Dataset, labels: Labels, rng: np.random.Generator) -> dict[str, NDArray[np.floating]]:
+    """Raw images (n, height, width) for each label: a real test image, the class mean, noise with as much ink."""
+    test = dataset.test or dataset.train
+    real = np.stack([test.images[rng.choice(np.flatnonzero(test.labels == label))] for label in labels])
+    means = np.stack([dataset.train.images[dataset.train.labels == label].mean(axis=0) for label in labels])
+    noise = rng.permuted(real.reshape(len(labels), -1), axis=1).reshape(real.shape)
+    return {"real test images": real.astype(float), "class means": means, "noise": noise.astype(float)}
+
+
+def control_networks(network: Network, dataset: Dataset, rng: np.random.Generator) -> dict[str, Network]:
+    """Networks of the same shape that have learned nothing, or the wrong thing; each keeps statistics of its own.
+
+    ``"untrained"``; ``"shuffled weights"`` (the first layer's, each where another was); and, where training is
+    cheap, ``"shuffled labels"`` and ``"labels moved by one"`` (every k is called k + 1, the last one 0).
+    """
+    controls = {"untrained": _untrained(network, rng), "shuffled weights": _shuffled(network, rng)}
+    if network.parameters <= CHEAP:
+        labels = dataset.train.labels
+        shuffled = Split(dataset.train.images, rng.permutation(labels))
+        moved = Split(dataset.train.images, (labels + 1) % network.outputs)
+        controls["shuffled labels"] = _trained(network, shuffled, rng)
+        controls["labels moved by one"] = _trained(network, moved, rng)
+        return {
+            name: replace(control, statistics=fit_statistics(control, taught))
+            for (name, control), taught in zip(
+                controls.items(), (dataset.train, dataset.train, shuffled, moved), strict=True
+            )
+        }
+    return {
+        name: replace(control, statistics=fit_statistics(control, dataset.train))
+        for name, control in controls.items()
+    }
+
+
+def _untrained(network: Network, rng: np.random.Generator) -> Network:
+    """The same layers with new random weights, as this network's own training would begin."""
+    fresh = Network.create(
+        network.sizes,
+        activation=[layer.activation.name for layer in network.layers],
+        rng=rng,
+        dtype=network.dtype,
+    )
+    layers = tuple(
+        Layer(
+            new.weights,
+            None if old.biases is None else np.zeros(old.outputs, network.dtype),
+            old.activation,
+        )
+        for new, old in zip(fresh.layers, network.layers, strict=True)
+    )
+    return replace(network, layers=layers, statistics=None, about={})
+
+
+def _shuffled(network: Network, rng: np.random.Generator) -> Network:
+    first = network.layers[0]
+    weights = rng.permutation(first.weights.reshape(-1)).reshape(first.weights.shape)
+    layers = (Layer(weights, first.biases, first.activation), *network.layers[1:])
+    return replace(network, layers=layers, statistics=None, about={})
+
+
+def _trained(network: Network, taught: Split, rng: np.random.Generator) -> Network:
+    probabilities = network.output_activation in (SIGMOID, SOFTMAX)
+    recipe = Online(0.02, "cross-entropy" if probabilities else "squared", shuffle=True, decay="linear")
+    epochs = max(CONTROL_EPOCHS, CONTROL_STEPS // len(taught))
+    return train(_untrained(network, rng), taught, recipe, epochs=epochs, rng=rng)[0]

@@ -1,0 +1,189 @@
+"""Judges: classifiers of other families that say what they read in an image. They never see a scan in training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.datasets import Dataset, Split
+from backquery.errors import BackqueryError, MissingExtraError
+from backquery.evaluation import evaluate
+from backquery.faithfulness.real import RealImages
+from backquery.files import replacing, user_cache
+from backquery.model import Model
+from backquery.network import Network
+from backquery.scaling import Scaling
+from backquery.training import Online, train
+
+Array = NDArray[np.floating[Any]]
+Labels = NDArray[np.int64]
+
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Judge:
+    """`ask` reads ink (n, inputs) between 0 and 1 and names labels (n,); `performance` is on real test images."""
+
+    name: str
+    ask: Callable[[Array], Labels]
+    performance: float | None = None
+
+
+def neighbour_judge(real: RealImages, test: Split | None = None, maximum: float = 255.0) -> Judge:
+    """The vote of the five nearest training images (Cover & Hart 1967); a tie goes to the nearer ones."""
+
+    def ask(ink: Array) -> Labels:
+        _, positions = real.neighbours(ink, NEIGHBOURS)
+        votes = real.labels[positions]
+        # Counting nearer neighbours a trifle more settles ties and nothing else.
+        weights = 1 + 1e-3 * np.arange(votes.shape[1], 0, -1)
+        counts = np.zeros((len(votes), int(real.labels.max()) + 1))
+        np.add.at(counts, (np.arange(len(votes))[:, None], votes), weights)
+        return np.asarray(counts.argmax(axis=1), np.int64)
+
+    return _tested("neighbours", ask, test, maximum, most=1000)
+
+
+def linear_judge(dataset: Dataset, *, rng: int = 0) -> Judge:
+    """A linear classifier: one softmax layer, trained by cross-entropy."""
+    network = Network.create(
+        [dataset.inputs, len(dataset.classes)],
+        activation=["softmax"],
+        biases=True,
+        rng=rng,
+        scaling=Scaling.unit(dataset.maximum),
+    )
+    epochs = max(3, -(-60_000 // len(dataset.train)))
+    recipe = Online(0.01, "cross-entropy", shuffle=True, decay="linear")
+    trained, _ = train(network, dataset.train, recipe, epochs=epochs, rng=rng)
+    return model_judge("linear", trained, dataset.test)
+
+
+def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
+    """Any other model as a judge; it needs a scaling, by which ink becomes its inputs."""
+    scaling = model.scaling
+    if scaling is None:
+        raise BackqueryError(f"the model cannot judge images ({name}): it has no scaling; give it one")
+
+    def ask(ink: Array) -> Labels:
+        inputs = model.scale((ink * scaling.maximum).reshape(len(ink), *model.input_shape))
+        return np.asarray(model.query(inputs).argmax(axis=1), np.int64)
+
+    return Judge(name, ask, None if test is None else evaluate(model, test).performance)
+
+
+def convolutional_judge(
+    dataset: Dataset, *, epochs: int = 2, rng: int = 0, progress: Callable[[int, int], None] | None = None
+) -> Judge:
+    """A small convolutional network, by PyTorch (extra `torch`).
+
+    Two layers of 3 x 3 filters (16 and 32), each halved by its maxima, and 64 hidden nodes; Adam, batches of 128.
+    Trained once for each training set: the weights are kept in the user's cache.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("the convolutional judge", "PyTorch", "torch") from None
+    epochs = max(epochs, -(-30_000 // len(dataset.train)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(rng)
+        module = _convolutional_module(torch, dataset.input_shape, len(dataset.classes))
+        name = _fingerprint(dataset, epochs, rng)
+        if not _remembered(torch, module, name):
+            _train_convolutional(torch, module, dataset, epochs, progress)
+            _remember(module, name)
+    module.eval()
+
+    def ask(ink: Array) -> Labels:
+        pictures = torch.from_numpy(np.asarray(ink, np.float32).reshape(-1, 1, *dataset.input_shape))
+        with torch.no_grad():
+            read = [module(part).argmax(dim=1).numpy() for part in pictures.split(1000)]
+        return np.concatenate(read).astype(np.int64)
+
+    return _tested("convolutional", ask, dataset.test, dataset.maximum)
+
+
+def _tested(
+    name: str, ask: Callable[[Array], Labels], test: Split | None, maximum: float, most: int = 10_000
+) -> Judge:
+    if test is None:
+        return Judge(name, ask)
+    pixels = test.images[:most]
+    read = ask(pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(maximum))
+    return Judge(name, ask, float(np.mean(read == test.labels[:most])))
+
+
+def _convolutional_module(torch: Any, shape: tuple[int, ...], outputs: int) -> Any:
+    nn = torch.nn
+    features = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+    )  # fmt: skip
+    with torch.no_grad():
+        width = prod(features(torch.zeros(1, 1, *shape)).shape)
+    return nn.Sequential(features, nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, outputs))
+
+
+def _train_convolutional(
+    torch: Any, module: Any, dataset: Dataset, epochs: int, progress: Callable[[int, int], None] | None
+) -> None:
+    pictures = torch.from_numpy(np.array(dataset.train.images, np.float32)).unsqueeze(1)
+    pictures /= dataset.maximum
+    labels = torch.from_numpy(np.array(dataset.train.labels))
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.002)
+    batches = -(-len(labels) // 128) * epochs
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.006, total_steps=batches)
+    loss = torch.nn.CrossEntropyLoss()
+    done = 0
+    for _ in range(epochs):
+        for batch in torch.randperm(len(labels)).split(128):
+            optimizer.zero_grad()
+            loss(module(pictures[batch]), labels[batch]).backward()
+            optimizer.step()
+            schedule.step()
+            done += len(batch)
+            if progress is not None:
+                progress(done, epochs * len(labels))
+
+
+def _fingerprint(dataset: Dataset, epochs: int, rng: int) -> str:
+    content = hashlib.sha256(dataset.train.images.tobytes())
+    content.update(dataset.train.labels.tobytes())
+    content.update(f"16-32-64 {epochs} {rng} {dataset.maximum} {len(dataset.classes)}".encode())
+    return f"judge-{content.hexdigest()[:32]}.safetensors"
+
+
+def _remembered(torch: Any, module: Any, name: str) -> bool:
+    """Fill the module from the cache; False where there is nothing that fits."""
+    from safetensors.numpy import load_file
+
+    cache = user_cache()
+    if cache is None or not (path := cache / name).is_file():
+        return False
+    try:
+        tensors: Mapping[str, Any] = load_file(path)
+        module.load_state_dict({key: torch.from_numpy(values) for key, values in tensors.items()})
+    except Exception:  # a file cut short or of another make is no reason to fail: the judge is trained again
+        return False
+    return True
+
+
+def _remember(module: Any, name: str) -> None:
+    from safetensors.numpy import save
+
+    cache = user_cache()
+    if cache is None:
+        return
+    # A cache that cannot be written costs time, not the answer.
+    with suppress(OSError, BackqueryError):
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing(cache / name) as stream:
+            stream.write(save({key: values.numpy() for key, values in module.state_dict().items()}))

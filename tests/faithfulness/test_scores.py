@@ -1,0 +1,165 @@
+"""Scores and controls against slow twins, on the bundled digits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backquery import Network, Online, Scaling, datasets, train
+from backquery.errors import BackqueryError
+from backquery.faithfulness import (
+    Judge,
+    RealImages,
+    compare,
+    control_images,
+    control_networks,
+    linear_judge,
+    model_judge,
+    neighbour_judge,
+    obedience,
+    typicality,
+)
+from backquery.inversion import data_prior, fit_statistics
+
+LABELS = np.arange(10)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("digits")
+
+
+@pytest.fixture(scope="module")
+def network(digits):
+    fresh = Network.create(
+        [64, 40, 10], biases=True, rng=1, input_shape=(8, 8), scaling=Scaling.book(digits.maximum)
+    )
+    trained, _ = train(
+        fresh, digits.train, Online(0.05, "cross-entropy", shuffle=True, decay="linear"), epochs=30, rng=1
+    )
+    return replace(trained, statistics=fit_statistics(trained, digits.train))
+
+
+@pytest.fixture(scope="module")
+def real(digits):
+    return RealImages(digits.train.images, digits.train.labels, digits.maximum)
+
+
+@pytest.fixture(scope="module")
+def comparison(network, digits, real):
+    judges = [neighbour_judge(real, digits.test, digits.maximum), linear_judge(digits)]
+    return compare(network, digits, judges=judges)
+
+
+def test_neighbours_are_the_nearest_by_distance(real, digits):
+    pictures = digits.test.images[:7].reshape(7, -1) / 16
+    distances, positions = real.neighbours(pictures, 3)
+    for picture, near, places in zip(pictures, distances, positions, strict=True):
+        slow = [sum((a - b) ** 2 for a, b in zip(picture, other, strict=True)) ** 0.5 for other in real.ink]
+        order = np.argsort(slow, kind="stable")[:3]
+        np.testing.assert_allclose(near, np.array(slow)[order], rtol=1e-4)
+        assert set(places) == set(order)
+
+
+def test_neighbours_vote_and_the_nearer_ones_settle_a_tie():
+    ink = np.array([[0.0], [0.1], [0.5], [0.6], [0.9]])
+    real = RealImages(ink * 255, np.array([1, 1, 0, 0, 2]), 255.0)
+    judge = neighbour_judge(real)
+    np.testing.assert_array_equal(judge.ask(np.array([[0.05], [0.56]])), [1, 0])
+
+
+def test_judges_read_real_images(real, digits):
+    assert neighbour_judge(real, digits.test, digits.maximum).performance >= 0.95
+    assert linear_judge(digits).performance >= 0.9
+
+
+def test_any_model_can_judge(network, digits):
+    judge = model_judge("another", network, digits.test)
+    read = judge.ask(digits.test.images[:50].reshape(50, -1) / 16)
+    np.testing.assert_array_equal(read, network.query_images(digits.test.images[:50]).argmax(axis=1))
+    with pytest.raises(BackqueryError, match="no scaling"):
+        model_judge("bare", replace(network, scaling=None))
+
+
+def test_typicality_is_the_share_of_real_images_farther_away(network, digits):
+    prior = data_prior(network.statistics)
+    inputs = network.scale(digits.test.images[:60])
+    asked = network.scale(digits.test.images[60:70])
+    covariance = prior.factor @ prior.factor.T + np.diag(prior.diagonal)
+    inverse = np.linalg.inv(covariance)
+
+    def far(images):
+        return [float((x - prior.mean) @ inverse @ (x - prior.mean)) for x in images.astype(float)]
+
+    expected = [sum(other > own for other in far(inputs)) / 60 for own in far(asked)]
+    np.testing.assert_allclose(typicality(prior, asked, inputs), expected)
+    assert typicality(prior, prior.mean[None], inputs)[0] == 1.0
+
+
+def test_a_faithful_back_query_obeys_and_the_book_s_cannot(network):
+    assert obedience(network, LABELS, "gauss-newton").obeyed == 1.0
+    book = obedience(network, LABELS, "transpose")
+    assert book.obeyed < 0.5
+
+
+def test_control_images_are_what_they_say(digits):
+    images = control_images(digits, LABELS, np.random.default_rng(0))
+    tests = {image.tobytes() for image in digits.test.images.astype(float)}
+    assert all(image.tobytes() in tests for image in images["real test images"])
+    slow = [digits.train.images[digits.train.labels == label].astype(float).mean(axis=0) for label in LABELS]
+    np.testing.assert_allclose(images["class means"], slow)
+    for noise, picture in zip(images["noise"], images["real test images"], strict=True):
+        np.testing.assert_allclose(np.sort(noise.ravel()), np.sort(picture.ravel()))
+
+
+def test_control_networks_have_learned_nothing_or_the_wrong_thing(network, digits):
+    controls = control_networks(network, digits, np.random.default_rng(0))
+    assert list(controls) == ["untrained", "shuffled weights", "shuffled labels", "labels moved by one"]
+    for control in controls.values():
+        assert control.sizes == network.sizes
+        assert control.statistics.typical.shape == (10, 10)
+    np.testing.assert_array_equal(
+        np.sort(controls["shuffled weights"].layers[0].weights.ravel()), np.sort(network.layers[0].weights.ravel())
+    )
+    read = controls["labels moved by one"].query_images(digits.test.images).argmax(axis=1)
+    assert np.mean(read == (digits.test.labels + 1) % 10) >= 0.9
+
+
+def test_a_comparison_scores_every_method_and_every_control(comparison, digits):
+    kinds = {
+        kind: [row.name for row in comparison.rows if row.kind == kind] for kind in ("method", "images", "network")
+    }
+    assert kinds["method"] == ["transpose", "ascent", "gauss-newton, typical", "gauss-newton, 0.99"]
+    assert kinds["images"] == ["real test images", "class means", "noise"]
+    assert len(kinds["network"]) == 8
+    faithful = comparison.row("gauss-newton, typical")
+    assert faithful.read_as_asked == 10
+    assert faithful.worst_error < 1e-3
+    assert faithful.agreement("linear") >= 9
+    assert comparison.row("noise").agreement("linear") <= 4
+    assert comparison.row("untrained, 0.99").agreement("neighbours") <= 4
+    assert all(set(row.judges) == {"neighbours", "linear"} for row in comparison.rows)
+
+
+def test_the_rows_say_again_what_the_judges_said(comparison, network):
+    row = comparison.row("gauss-newton, 0.99")
+    images = row.result.images
+    np.testing.assert_array_equal(row.read, network.query(images).argmax(axis=1))
+    np.testing.assert_allclose(row.ink, network.scaling.ink(images))
+    for judge in comparison.judges:
+        np.testing.assert_array_equal(row.judges[judge.name], judge.ask(row.ink))
+
+
+def test_a_comparison_is_plain_json(comparison):
+    answer = json.loads(json.dumps(comparison.as_json(), allow_nan=False))
+    assert {row["kind"] for row in answer["rows"]} == {"method", "images", "network"}
+    assert answer["judges"]["linear"] > 0.9
+
+
+def test_data_of_another_shape_are_refused(network, digits):
+    small = Network.create([16, 10], rng=0, scaling=Scaling.book(16))
+    with pytest.raises(BackqueryError, match="16 inputs"):
+        compare(small, digits, judges=[Judge("none", lambda ink: np.zeros(len(ink), int))])
