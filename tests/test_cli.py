@@ -209,7 +209,7 @@ def test_training_gives_the_documented_json_and_a_model_that_says_so(run: Run, t
 
 def test_the_same_seed_gives_the_same_network(run: Run, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        options = ["--recipe", "online", "--epochs", "2", "--seed", "3", "--no-statistics"]
+        options = ["--recipe", "online", "--epochs", "2", "--seed", "3", "--no-keep-prior"]
         assert run("train", "digits", "-o", tmp_path / f"{name}.safetensors", *options)[0] == 0
     one, two = (load_model(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     assert all(np.array_equal(a.weights, b.weights) for a, b in zip(one.layers, two.layers, strict=True))
@@ -254,7 +254,7 @@ def test_images_are_held_out_where_there_is_no_test_half(run: Run, tmp_path: Pat
 def test_statistics_are_kept_for_known_data_or_when_asked(run: Run, tmp_path: Path, model: Path) -> None:
     assert load_model(model).statistics is not None
     path = tmp_path / "bare.safetensors"
-    assert run("train", "digits", "-o", path, "--epochs", "1", "--no-statistics")[0] == 0
+    assert run("train", "digits", "-o", path, "--epochs", "1", "--no-keep-prior")[0] == 0
     assert load_model(path).statistics is None
 
 
@@ -524,3 +524,34 @@ def test_the_demonstration_ends_by_naming_pictures_and_commands(run: Run, tmp_pa
     assert {words[1] for words in following} == {"scan", "test", "train"}
     assert run(*following[0][1:])[0] == 0, "the command for the model just made works as it stands"
     assert "done in" in err
+
+
+def test_a_prior_is_fitted_to_a_finished_network(run: Run, tmp_path: Path, model: Path) -> None:
+    bare, kept = tmp_path / "bare.safetensors", tmp_path / "kept.safetensors"
+    save_model(replace(load_model(model), statistics=None), bare)
+    code, out, err = run("prior", bare, "digits", "-o", kept, "--json")
+    assert code == 0
+    assert "blurred pictures" in err, "what it reveals is said plainly"
+    answer = json.loads(out)
+    assert answer["images"] == 1078
+    assert 0.5 < answer["variance"] <= 1
+    with_prior = load_model(kept)
+    assert with_prior.statistics.typical.shape == (10, 10)
+    np.testing.assert_array_equal(with_prior.layers[0].weights, load_model(bare).layers[0].weights)
+    assert run("scan", kept, "-o", tmp_path / "scan.png")[1].count("converged") == 10
+    code, _, err = run("prior", bare, "mnist-missing", "-o", kept)
+    assert code == 1
+    assert load_model(kept).statistics is not None, "a failed run leaves the file as it was"
+
+
+def test_compare_shows_every_method_beside_its_controls(run: Run, tmp_path: Path, model: Path) -> None:
+    picture = tmp_path / "compare.png"
+    code, out, _ = run("compare", model, "digits", "-o", picture, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    kinds = [row["kind"] for row in answer["rows"]]
+    assert set(kinds) == {"method", "images", "network"}
+    faithful = next(row for row in answer["rows"] if row["name"] == "gauss-newton, typical")
+    assert faithful["read_as_asked"] == 10
+    assert faithful["read"] == faithful["asked"]
+    assert picture.read_bytes().startswith(b"\x89PNG")

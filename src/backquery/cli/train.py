@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 from backquery.activations import ACTIVATIONS
 from backquery.cli.options import AsJson, Data, TestHalf
 from backquery.cli.plan import Plan, parse_activations, parse_hidden, run, settle, test_half
+from backquery.cli.prior import REVEALS
 from backquery.cli.terminal import count, draw_seed, print_json, say, show
 from backquery.training import KERNELS, LOSSES, RECIPES, FullBatch
 
@@ -50,11 +51,12 @@ SeedNumber = Annotated[
     int | None, Parameter(help="The same seed gives the same network; drawn and noted by default.",
                           validator=Number(gte=0)),
 ]  # fmt: skip
-Statistics = Annotated[
+KeepPrior = Annotated[
     bool | None,
     Parameter(
-        help="Keep the mean and covariance of the training images in the file, for better back queries; they "
-        "say something about the images. By default yes for data sets known by name, not for your own."
+        help="Keep what the training images are like in the file (their mean and covariance, which are blurred "
+        "pictures of them, and the usual answers), for faithful back queries without the data. By default yes "
+        "for data sets known by name, which are public, and not for your own."
     ),
 ]
 KernelName = Annotated[
@@ -78,7 +80,7 @@ def train(
     dtype: Literal["float32", "float64"] = "float32",
     kernel: KernelName = "auto",
     test: TestHalf = None,
-    statistics: Statistics = None,
+    keep_prior: KeepPrior = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on a data set, test it, and save it.
@@ -107,7 +109,7 @@ def train(
         draw_seed() if seed is None else seed,
         dtype,
         kernel,
-        data in catalogue() if statistics is None else statistics,
+        data in catalogue() if keep_prior is None else keep_prior,
     )
     dataset = open_data(data, test)
     held_out = dataset.test is None
@@ -138,4 +140,6 @@ def train(
     show(
         f"{performance:.2%} of {tested} right after {history.seconds:.2f} s of training (kernel {history.kernel})"
     )
+    if network.statistics is not None:
+        say(REVEALS)
     say(f"wrote {output}")

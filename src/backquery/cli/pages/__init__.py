@@ -23,6 +23,7 @@ COMMANDS = (
     ("query",),
     ("scan",),
     ("compare",),
+    ("prior",),
     ("info",),
 )
 

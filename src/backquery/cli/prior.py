@@ -1,0 +1,55 @@
+"""``backquery prior``: let a finished network remember what images are like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from backquery.cli.options import AsJson, Data, Model, TestHalf
+from backquery.cli.terminal import count, print_json, say, show
+
+REVEALS = (
+    "the model file now holds the mean of these images and the leading directions in which they vary, which are "
+    "blurred pictures of them, and the usual answers to each label: do not share it if the images are private"
+)
+"""What a prior tells to whoever has the file."""
+
+ModelFile = Annotated[
+    Path, Parameter(name=["-o", "--output"], help="The .safetensors file to write; it may be the same file.")
+]
+
+
+def prior(
+    model: Model, data: Data, /, *, output: ModelFile, test: TestHalf = None, as_json: AsJson = False
+) -> None:
+    """Fit the prior of a finished network to images like those it learned from, and keep it in the model file.
+
+    The prior is one mean and one covariance for all images, and the answers that the network usually gives to
+    each label. With it, faithful back queries need no data, look like the images, and ask for typical answers.
+    It says something about the images: do not share the file if they are private. For example: `backquery prior
+    mine.safetensors my_digits/ -o mine.safetensors`
+
+    With --json: model (the file written), images, rank, variance (the share that the kept directions explain).
+    """
+    from dataclasses import replace
+
+    from backquery.cli.matching import load_for_data
+    from backquery.files import check_writable
+    from backquery.inversion import fit_statistics
+    from backquery.io import check_model_path, save_model
+
+    check_writable(check_model_path(output))
+    network, dataset = load_for_data(model, data, test)
+    statistics = fit_statistics(network, dataset.train)
+    save_model(replace(network, statistics=statistics), output)
+    images, rank = len(dataset.train), statistics.factor.shape[1]
+    varied = network.scale(dataset.train.images[:5000]).astype(float).var(axis=0).sum()
+    variance = min(1.0, float((statistics.factor.astype(float) ** 2).sum() / varied)) if varied else 1.0
+    say(REVEALS)
+    if as_json:
+        print_json({"model": str(output), "images": images, "rank": rank, "variance": variance})
+        return
+    show(f"a prior of {rank} directions from {count(images, 'image')}, {variance:.0%} of their variance")
+    say(f"wrote {output}")
