@@ -9,6 +9,8 @@ from collections.abc import Collection
 from sys import float_info
 from typing import Any
 
+import numpy as np
+
 from backquery.activations import ACTIVATIONS
 from backquery.errors import ModelError
 
@@ -30,6 +32,12 @@ class Fields:
             raise ModelError(f"its description needs {what} as {self._place}{name}; it has {shown}")
         return value
 
+    def _items(self, name: str) -> tuple[Fields, int]:
+        """The list `name` as fields called 0, 1, 2, ..., and how many there are."""
+        values = self._get(name, list, "a list of numbers")
+        numbered = {str(position): value for position, value in enumerate(values)}
+        return Fields(numbered, f"{self._place}{name}."), len(values)
+
     def flag(self, name: str) -> bool:
         """True or false."""
         return bool(self._get(name, bool, "true or false"))
@@ -41,6 +49,13 @@ class Fields:
             raise ModelError(f"{self._place}{name} must be finite")
         return float(value)
 
+    def numbers(self, name: str) -> Any:
+        """A finite number, or a list of them as a float64 vector."""
+        if not isinstance(self._values.get(name), list):
+            return self.number(name)
+        items, length = self._items(name)
+        return np.array([items.number(str(position)) for position in range(length)])
+
     def count(self, name: str, least: int = 1) -> int:
         """A whole number of at least `least`."""
         value = int(self._get(name, int, "a whole number"))
@@ -50,9 +65,8 @@ class Fields:
 
     def counts(self, name: str) -> tuple[int, ...]:
         """A list of whole numbers of at least one."""
-        values = self._get(name, list, "a list of whole numbers")
-        items = Fields({str(position): value for position, value in enumerate(values)}, f"{self._place}{name}.")
-        return tuple(items.count(str(position)) for position in range(len(values)))
+        items, length = self._items(name)
+        return tuple(items.count(str(position)) for position in range(length))
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
