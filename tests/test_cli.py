@@ -555,3 +555,19 @@ def test_compare_shows_every_method_beside_its_controls(run: Run, tmp_path: Path
     assert faithful["read_as_asked"] == 10
     assert faithful["read"] == faithful["asked"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_is_turned_into_another_label(run: Run, tmp_path: Path, model: Path) -> None:
+    from PIL import Image
+
+    digits = load("digits")
+    four = digits.test.images[int(np.flatnonzero(digits.test.labels == 4)[0])]
+    picture = Image.fromarray(np.uint8(255 - 255 * (four / 16))).resize((80, 80))
+    picture.save(tmp_path / "four.png")
+    code, out, _ = run(
+        "scan", model, "--near", tmp_path / "four.png", "--label", "9", "-o", tmp_path / "nine.png", "--json"
+    )
+    assert code == 0
+    (answer,) = json.loads(out)["scans"]
+    assert (answer["label"], answer["read"], answer["converged"]) == ("9", "9", True)
+    assert (tmp_path / "nine.png").stat().st_size > 2000

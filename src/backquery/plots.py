@@ -145,6 +145,35 @@ def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | No
     return figure
 
 
+def change_grid(result: BackQuery, model: Model) -> Figure:
+    """For each question of a back query with `near`: the start image, the answer, and the change apart.
+
+    In the change, grey is what stayed; darker is where ink came, lighter where ink went.
+    """
+    assert result.change is not None
+    count = len(result)
+    captions = [
+        [_wrapped(lines) for lines in (["the start image"], scan_captions(result, model, k), ["the change"])]
+        for k in range(count)
+    ]
+    lines = max(len(caption) for row in captions for caption in row)
+    figure, axes = _tiles(3 * count, 3, _picture(result.images[0], model).shape, lines)
+    read = sum(map(bool, result.read_as_asked))
+    _heading(
+        figure, f"{read} of {count} read as asked, by a small change", "change: grey stays, dark is ink added"
+    )
+    for k, row in enumerate(captions):
+        answer = _picture(result.images[k], model)
+        start = _picture(result.images[k] - result.change[k], model)
+        start_ax, answer_ax, change_ax = axes[3 * k : 3 * k + 3]
+        _draw_ink(start_ax, start, True)
+        _draw_ink(answer_ax, answer, bool(result.read_as_asked[k]))
+        _draw_ink(change_ax, 0.5 + (answer - start) / 2, True)
+        for ax, caption in zip((start_ax, answer_ax, change_ax), row, strict=True):
+            _write_caption(ax, caption)
+    return figure
+
+
 def comparison_table(comparison: Comparison) -> Figure:
     """Every method and every control in a row of images, one for each label, with its scores at the right.
 

@@ -38,7 +38,7 @@ def query(
     from backquery.cli.matching import load_for_images
 
     network = load_for_images(model)
-    answers = network.query_images(_prepared(network, images, ink, centre))
+    answers = network.query_images(prepared(network, images, ink, centre))
     strongest = [network.classes[position] for position in answers.argmax(axis=1)]
     if as_json:
         print_json(
@@ -54,9 +54,10 @@ def query(
         show(f"{path}: read as {read}", answer_table(answer.tolist(), network.classes), "")
 
 
-def _prepared(
-    network: Network, images: list[Path], ink: Literal["auto", "dark", "light"], centre: bool
+def prepared(
+    network: Network, images: list[Path], ink: Literal["auto", "dark", "light"] = "auto", centre: bool = True
 ) -> NDArray[Any]:
+    """Pictures (n, height, width) as raw pixels on the network's scale."""
     import numpy as np
 
     from backquery.datasets import prepare_image

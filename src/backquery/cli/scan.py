@@ -45,6 +45,10 @@ Confidence = Annotated[
     ),
 ]
 Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
+Near = Annotated[
+    Path | None,
+    Parameter(help="A picture to begin with: find the smallest change that makes the network read each label."),
+]
 Arrays = Annotated[
     Path | None,
     Parameter(help="Also write the images (in input scale) and labels (positions) as arrays to this .npz file."),
@@ -60,31 +64,36 @@ def scan(
     method: Method = None,
     prior: Prior = None,
     confidence: Confidence = None,
+    near: Near = None,
     arrays: Arrays = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network backwards, and draw what it sees when it says each label.
 
     Under each image stands what the network reads in it and how surely; one that it does not read as the
-    label asked for has a dashed frame and a cross. For example: `backquery scan mnist -o scans.png`
+    label asked for has a dashed frame and a cross. For example: `backquery scan mnist -o scans.png`, or, to turn
+    your 4 into a 9, `backquery scan mnist --near my-four.png --label 9 -o nine.png`
 
     With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what
     the network reads in the image), answer (how surely), error (the largest difference between the answers
     and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
     and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null).
     """
+    from backquery.cli.matching import load_for_images
+    from backquery.cli.query import prepared
     from backquery.files import check_writable
     from backquery.inversion import back_query
     from backquery.io import load_model
-    from backquery.plots import check_picture_path, scan_grid
+    from backquery.plots import change_grid, check_picture_path, scan_grid
 
     check_writable(check_picture_path(output))
     if arrays is not None:
         check_writable(_check_arrays_path(arrays))
-    network = load_model(model)
+    network = load_model(model) if near is None else load_for_images(model)
     labels = [network.label(name) for name in label or network.classes]
-    result = back_query(network, labels, method=method, prior=prior, confidence=confidence)
-    save_picture(scan_grid(result, network), output)
+    start = None if near is None else network.scale(prepared(network, [near]))
+    result = back_query(network, labels, method=method, prior=prior, confidence=confidence, near=start)
+    save_picture((scan_grid if near is None else change_grid)(result, network), output)
     if arrays is not None:
         save_arrays(result, arrays)
     if as_json:
