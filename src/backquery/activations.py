@@ -40,6 +40,10 @@ class Activation:
     low: float = -inf
     high: float = inf
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By name: a copy is the object itself, so that ``is SOFTMAX`` stays true of it.
+        return activation_named, (self.name,)
+
     def derivative(self, z: Array) -> Array:
         """f'(z), of the same shape as `z`."""
         return self.slope(self.function(z))

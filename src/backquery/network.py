@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.activations import SOFTMAX, Activation, activation_named
 from backquery.errors import DataError, ModelError
-from backquery.scaling import Scaling
+from backquery.scaling import Scaling, checked_inputs, scaled_images
 from backquery.statistics import Statistics
 
 Array = NDArray[np.floating[Any]]
@@ -56,6 +56,10 @@ class Layer:
                     f"biases must be a vector of {len(self.weights)} numbers, one for each node; "
                     f"received shape {self.biases.shape}"
                 )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Through the constructor, because a copied array forgets that it is read-only.
+        return Layer, (self.weights, self.biases, self.activation)
 
     @property
     def inputs(self) -> int:
@@ -207,20 +211,7 @@ class Network:
 
     def check_inputs(self, x: ArrayLike) -> Array:
         """`x` as finite numbers of the network's dtype, (n, inputs); anything else raises `DataError`."""
-        try:
-            signals = np.asarray(x, self.dtype)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"inputs must be numbers: {error}") from None
-        single = signals.ndim == 1 or signals.shape == self.input_shape
-        signals = signals.reshape(1, -1) if single else signals.reshape(len(signals), -1)
-        if signals.shape[1] != self.inputs:
-            raise DataError(
-                f"the network takes {self.inputs} inputs (shape {self.input_shape}); "
-                f"received {signals.shape[1]} (shape {np.shape(x)})"
-            )
-        if not np.all(np.isfinite(signals)):
-            raise DataError("inputs must be finite; received NaN or infinity")
-        return signals
+        return checked_inputs(x, self.input_shape, self.dtype)
 
     def signals(self, x: ArrayLike) -> list[Array]:
         """The signals of every layer for inputs (n, inputs): the inputs themselves first, the answers last."""
@@ -241,14 +232,7 @@ class Network:
 
     def scale(self, images: ArrayLike) -> Array:
         """Raw images (n, ...) to inputs (n, inputs) by the network's scaling."""
-        if self.scaling is None:
-            raise ModelError("this network does not know how to scale raw images; give it a scaling")
-        pixels = np.asarray(images)
-        if pixels.shape == self.input_shape:
-            pixels = pixels[None]
-        if prod(pixels.shape[1:]) != self.inputs:
-            raise DataError(f"the network takes images of shape {self.input_shape}; received {pixels.shape[1:]}")
-        return self.scaling.apply(pixels, self.dtype)
+        return scaled_images(images, self.scaling, self.input_shape, self.dtype)
 
     def log_odds(self, x: ArrayLike) -> Array:
         """The answers' log-odds (n, outputs): the output layer's pre-activations, which never saturate.

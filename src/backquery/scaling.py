@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,36 @@ class Scaling:
         """Inputs (..., pixels) to ink between 0 (paper) and 1; what lies outside the scale is clipped."""
         values = (np.asarray(inputs, np.float64) - self.low) / (np.asarray(self.gain) * self.maximum)
         return np.clip(values, 0.0, 1.0)
+
+
+def checked_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """`x`, one input vector, one image of `shape` or a batch, as finite numbers (n, inputs).
+
+    Anything else raises `DataError`.
+    """
+    try:
+        signals = np.atleast_1d(np.asarray(x, dtype))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"inputs must be numbers: {error}") from None
+    single = signals.ndim == 1 or signals.shape == shape
+    signals = signals.reshape(1, -1) if single else signals.reshape(len(signals), prod(signals.shape[1:]))
+    if signals.shape[1] != prod(shape):
+        raise DataError(
+            f"the network takes {prod(shape)} inputs (shape {shape}); "
+            f"received {signals.shape[1]} (shape {np.shape(x)})"
+        )
+    if not np.all(np.isfinite(signals)):
+        raise DataError("inputs must be finite; received NaN or infinity")
+    return signals
+
+
+def scaled_images(images: ArrayLike, scaling: Scaling | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """One raw image of `shape`, or raw images (n, ...), to inputs (n, inputs); `ModelError` without a scaling."""
+    if scaling is None:
+        raise ModelError("this network does not know how to scale raw images; give it a scaling")
+    pixels = np.asarray(images)
+    if pixels.shape == shape:
+        pixels = pixels[None]
+    if prod(pixels.shape[1:]) != prod(shape):
+        raise DataError(f"the network takes images of shape {shape}; received {pixels.shape[1:]}")
+    return scaling.apply(pixels, dtype)
