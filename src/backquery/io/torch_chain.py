@@ -1,0 +1,133 @@
+"""Chains of dense layers: PyTorch's `Sequential` to a `Network`, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.activations import (
+    IDENTITY,
+    LEAK,
+    LEAKY_RELU,
+    RELU,
+    SIGMOID,
+    SOFTMAX,
+    TANH,
+    Activation,
+)
+from backquery.errors import ModelError
+from backquery.io.chain import Chain
+from backquery.io.torch import import_torch
+from backquery.network import Network
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[np.floating[Any]]
+
+_ADVICE = "use from_torch, which takes any module"
+
+
+def network_from_torch(
+    module: torch.nn.Module,
+    *,
+    outputs: Literal["logits", "scores"] = "logits",
+    input_shape: Sequence[int] = (),
+    **description: Any,
+) -> Network:
+    """A `Sequential` of `Linear` layers and known activations as a `Network`, with the same answers.
+
+    `Flatten`, `Dropout`, `Identity` and `BatchNorm1d` (which is folded into the weights beside it) may stand
+    between, and a `Sequential` may hold others. Activations are Sigmoid, Tanh, ReLU, LeakyReLU (with its usual
+    slope), and for the answers Softmax or LogSoftmax. Where the last `Linear` has no activation, `outputs` says
+    what it gives: ``"logits"``, so that the network's answers are their softmax, or ``"scores"``, the answers
+    themselves. One output alone becomes two labels.
+
+    `input_shape`, and as `description` classes, scaling, statistics and about, go to the network. Anything that
+    is not such a chain raises `ModelError`, which names where it stopped.
+    """
+    torch = import_torch("Converting a PyTorch model")
+    if outputs not in ("logits", "scores"):
+        raise ModelError(f"outputs are 'logits' or 'scores'; received {outputs!r}")
+    chain = Chain()
+    for name, part in _parts(torch, module, ""):
+        try:
+            _gather(torch, chain, part)
+        except ModelError as error:
+            raise ModelError(f"{part} ({name}) cannot be converted: {error}; {_ADVICE}") from None
+    return chain.finish(outputs=outputs, input_shape=tuple(input_shape), **description)
+
+
+def network_to_torch(network: Network) -> torch.nn.Sequential:
+    """The network as a `Sequential` in evaluation mode, with the same answers to inputs (n, ...) in input scale.
+
+    Each layer is a `Linear` with its activation, the last one included; `Flatten` comes first where images have
+    a shape. A network's dtype stays what it is.
+    """
+    torch = import_torch("Converting to PyTorch")
+    parts: list[Any] = [torch.nn.Flatten()] if len(network.input_shape) > 1 else []
+    dtype = getattr(torch, str(network.dtype))
+    for layer in network.layers:
+        linear = torch.nn.Linear(layer.inputs, layer.outputs, bias=layer.biases is not None, dtype=dtype)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(layer.weights))
+            if layer.biases is not None:
+                linear.bias.copy_(torch.tensor(layer.biases))
+        parts.append(linear)
+        if layer.activation is not IDENTITY:
+            parts.append(_module(torch, layer.activation))
+    return torch.nn.Sequential(*parts).eval()
+
+
+def _parts(torch: Any, module: torch.nn.Module, name: str) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The modules that compute something, in order, each with its place."""
+    nn = torch.nn
+    if type(module) is nn.Sequential:
+        for key, part in module.named_children():
+            yield from _parts(torch, part, f"{name}.{key}" if name else key)
+    elif isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
+        return
+    elif not isinstance(module, nn.Identity | nn.Dropout | nn.AlphaDropout):
+        yield name or "the module", module
+
+
+def _gather(torch: Any, chain: Chain, part: torch.nn.Module) -> None:
+    if isinstance(part, torch.nn.Linear):
+        chain.dense(_array(part.weight), None if part.bias is None else _array(part.bias))
+    elif isinstance(part, torch.nn.BatchNorm1d) and part.running_var is not None:
+        gain = (part.running_var + part.eps) ** -0.5 * (1 if part.weight is None else part.weight)
+        shift = 0 if part.bias is None else part.bias
+        chain.rescale(_array(gain), _array(shift - part.running_mean * gain))
+    else:
+        chain.activate(_activation(torch, part))
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    """Numbers as float64 where they are so, and as float32 where they are that or coarser."""
+    dtype = np.float64 if tensor.element_size() == 8 else np.float32
+    numbers: Array = tensor.detach().cpu().double().numpy().astype(dtype)
+    return numbers
+
+
+def _activation(torch: Any, part: torch.nn.Module) -> Activation:
+    nn = torch.nn
+    plain = {nn.Sigmoid: SIGMOID, nn.Tanh: TANH, nn.ReLU: RELU}
+    if type(part) in plain:
+        return plain[type(part)]
+    if type(part) in (nn.Softmax, nn.LogSoftmax) and part.dim in (1, -1, None):
+        return SOFTMAX
+    if type(part) is nn.LeakyReLU and part.negative_slope == LEAK:
+        return LEAKY_RELU
+    raise ModelError("a Network has no such layer or activation")
+
+
+def _module(torch: Any, activation: Activation) -> torch.nn.Module:
+    nn = torch.nn
+    if activation is SOFTMAX:
+        return nn.Softmax(dim=-1)
+    if activation is LEAKY_RELU:
+        return nn.LeakyReLU(LEAK)
+    return {SIGMOID: nn.Sigmoid, TANH: nn.Tanh, RELU: nn.ReLU}[activation]()
