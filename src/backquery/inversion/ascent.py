@@ -36,8 +36,8 @@ class Ascent:
 
     steps: int = 512
     learning_rate: float = 0.05
-    total_variation: float = 0.05
-    l2: float = 0.02
+    total_variation: float = 0.2
+    l2: float = 0.2
     jitter: int = 1
 
     name: ClassVar[str] = "ascent"

@@ -24,7 +24,7 @@ from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search
-from backquery.inversion.starts import first_guess, workspace_of
+from backquery.inversion.starts import first_guess, other_starts, workspace_of
 from backquery.inversion.targets import Targets
 from backquery.model import Model
 
@@ -61,8 +61,8 @@ class GaussNewton:
         blocks = np.array_split(np.arange(len(asked)), range(self.block, len(asked), self.block))
         found = _Found.joined([self._answer(problem.of(rows), prior) for rows in blocks])
         outcome = [
-            CONVERGED if holds else OUT_OF_REACH if trapped else STALLED
-            for holds, trapped in zip(found.holds, found.trapped, strict=True)
+            CONVERGED if holds else OUT_OF_REACH if lost else STALLED
+            for holds, lost in zip(found.holds, found.trapped | found.impossible, strict=True)
         ]
         return round_trip(
             model,
@@ -79,14 +79,19 @@ class GaussNewton:
         )
 
     def _answer(self, problem: Problem, prior: Prior) -> _Found:
-        """Search from the best start there is, and from another where that was in vain."""
+        """Search from the best start there is, and from others where that was in vain."""
         if problem.start is not None:
             return self._search(problem, prior, problem.start)
         if problem.near is not None:
             return self._answer_near(problem, prior, problem.near)
         found = self._search(problem, prior, first_guess(problem, prior))
-        lost = np.flatnonzero(~found.holds)
-        return found.improved(lost, self._search(problem.of(lost), prior, prior.mean)) if lost.size else found
+        for start in other_starts(problem, prior):
+            lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+            if not lost.size:
+                break
+            again = self._search(problem.of(lost), prior, start[lost], found.steps[lost])
+            found = found.improved(lost, again)
+        return found
 
     def _answer_near(self, problem: Problem, prior: Prior, near: Array) -> _Found:
         """The smallest change of `near`, searched for from `near` itself and from the likeliest answer of all."""
@@ -98,25 +103,37 @@ class GaussNewton:
         anywhere = self._answer(replace(others, near=None), prior)
         return found.improved(rest, self._search(others, prior, anywhere.images))
 
-    def _search(self, problem: Problem, prior: Prior, start: Array) -> _Found:
-        """What a search from `start`, (inputs,) or (n, inputs), comes to."""
+    def _search(self, problem: Problem, prior: Prior, start: Array, used: NDArray[np.int64] | int = 0) -> _Found:
+        """What a search from `start` (n, inputs) comes to, when `used` of the steps are gone."""
         asked, workspace = problem.asked, workspace_of(problem.model, prior)
         origin = prior.mean if problem.near is None else problem.near
         deviation = workspace.deviation
         low, high = (problem.low - origin) / deviation, (problem.high - origin) / deviation
-        begin = np.broadcast_to((start - origin) / deviation, (len(asked), prior.inputs))
+        begin = (start - origin) / deviation
         readout = readout_for(problem.model, asked.layer, asked.maps, origin, deviation)
         effort = Effort(tolerance=self.tolerance, optimality=self.optimality, steps=self.steps)
-        search = Search(readout, asked.values, workspace.factor, low, high, begin, effort).run()
+        search = Search(readout, asked.values, workspace.factor, low, high, begin, effort, used).run()
         images = np.clip(origin + deviation * search.images.y, problem.low, problem.high)
+        lowest, highest = readout.limits(low, high)
+        beyond = np.any((asked.values < lowest) | (asked.values > highest), axis=1)
         return _Found(
-            images, search.images.c, search.cost, search.error, search.holds, search.trapped, search.steps
+            images,
+            search.images.c,
+            search.cost,
+            search.error,
+            search.holds,
+            search.trapped,
+            beyond & ~search.holds,
+            search.steps,
         )
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What a search came to: images (n, inputs), constraint values c (n, k), and how good they are, (n,)."""
+    """What a search came to: images (n, inputs), constraint values c (n, k), and how good they are, (n,).
+
+    trapped: no step comes nearer; impossible: no image within the box can give what was asked.
+    """
 
     images: Array
     c: Array
@@ -124,6 +141,7 @@ class _Found:
     error: Array
     holds: NDArray[np.bool_]
     trapped: NDArray[np.bool_]
+    impossible: NDArray[np.bool_]
     steps: NDArray[np.int64]
 
     @classmethod
@@ -132,14 +150,14 @@ class _Found:
         return cls(*(np.concatenate([getattr(block, part.name) for block in blocks]) for part in fields(cls)))
 
     def improved(self, rows: NDArray[np.intp], other: _Found) -> _Found:
-        """These results, with those of `other` at `rows` where they are better, and all steps counted."""
+        """These results, with those of `other` at `rows` where they are better; steps add up."""
         holds, other_holds = self.holds[rows], other.holds
         likelier = np.where(holds & other_holds, other.cost < self.cost[rows], other.error < self.error[rows])
         better = np.where(holds == other_holds, likelier, other_holds)
         merged = {part.name: getattr(self, part.name).copy() for part in fields(self)}
         for name, values in merged.items():
             values[rows[better]] = getattr(other, name)[better]
-        merged["steps"][rows] = self.steps[rows] + other.steps
+        merged["steps"][rows] = other.steps
         return _Found(**merged)
 
 

@@ -100,7 +100,7 @@ def newton_step(
     pull = u @ factor.T + times_transposed(jacobian, multipliers)
     if restore.any():
         pull = np.where(forget, _released(factor, jacobian, residual, image, low, high), pull)
-    free = (pull > low) & (pull < high)
+    free = (pull >= low) & (pull <= high)
     here = np.where(forget, image, np.clip(pull, low, high))
     r_u = np.where(forget, 0.0, u - (here - u @ factor.T) @ factor)
 
@@ -124,11 +124,11 @@ def newton_step(
 
 
 def _released(factor: Array, jacobian: Array, residual: Array, image: Array, low: Array, high: Array) -> Array:
-    """The images, with those pixels moved off their bounds that could help to make up for the residual."""
+    """The images, with the pixels at a bound that cannot help to make up for the residual moved beyond it."""
     wish = times_transposed(jacobian, residual)
     wish += (wish @ factor) @ factor.T
-    width = high - low
-    return np.clip(image, low + 1e-9 * width * (wish > 0), high - 1e-9 * width * (wish < 0))
+    stuck = ((image <= low) & (wish < 0)) | ((image >= high) & (wish > 0))
+    return image + np.where(stuck, wish, 0.0)
 
 
 def _solve_positive(matrices: Array, rows: Rows, mixed: Array, r_u: Array) -> tuple[Array, Array]:

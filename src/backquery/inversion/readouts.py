@@ -31,6 +31,9 @@ class Readout(Protocol):
     def jacobian(self, kept: list[Array], rows: Rows) -> Array:
         """The derivatives (n, k, inputs) at the images that `values` kept something of."""
 
+    def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Bounds, (n, k) or (1, k), that c cannot leave while y stays between `low` and `high`."""
+
 
 class ChainReadout:
     """``maps @ z`` for the pre-activations z of a network's layer: of the last one, these are the log-odds.
@@ -75,6 +78,16 @@ class ChainReadout:
                 gradients = _product(gradients, chain.weights[layer])
         return _product(gradients, chain.first)
 
+    def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Interval arithmetic, layer by layer: rigorous, and rarely tight."""
+        chain = self._chain
+        lowest, highest = _interval(chain.first, np.atleast_2d(low), np.atleast_2d(high), self._base)
+        for layer in range(self._depth):
+            lowest, highest = chain.functions[layer](lowest), chain.functions[layer](highest)
+            if layer + 1 < self._depth:
+                lowest, highest = _interval(chain.weights[layer + 1], lowest, highest, chain.biases[layer + 1])
+        return _interval(self._head, lowest, highest, self._offset)
+
 
 class Chain:
     """A network's layers in float64, the first one also with the whitening multiplied in."""
@@ -113,6 +126,11 @@ class ModelReadout:
         product: Array = self._maps_of(rows) @ np.asarray(jacobian, np.float64) * self._deviation
         return product
 
+    def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Nothing is known of a model that does not show its layers."""
+        anything = np.full((1, self._maps.shape[-2]), np.inf)
+        return -anything, anything
+
     def _maps_of(self, rows: Rows) -> Array:
         return self._maps if self._maps.ndim == 2 else self._maps[rows]
 
@@ -138,6 +156,14 @@ def _chain_of(network: Network, deviation: Array) -> Chain:
     if known is None or not np.array_equal(known[0], deviation):
         known = _chains[network] = (deviation, Chain(network, deviation))
     return known[1]
+
+
+def _interval(weights: Array, low: Array, high: Array, offset: Array) -> tuple[Array, Array]:
+    """Where ``weights @ h + offset`` lies for all h between `low` and `high`, both (n, nodes) or (1, nodes)."""
+    middle, reach = (low + high)[..., None] / 2, (high - low)[..., None] / 2
+    centre = (weights @ middle)[..., 0] + offset
+    spread = (np.abs(weights) @ reach)[..., 0]
+    return centre - spread, centre + spread
 
 
 def _of_rows(values: Array, rows: Rows) -> Array:

@@ -32,6 +32,9 @@ SLACK = 0.1
 PRICE = 3.0
 """What a unit of constraint costs while an image improves, in lengths of its multipliers: an exact penalty."""
 
+STRETCH = 8
+"""Steps in which the error must halve until the constraint holds."""
+
 PATIENCE = 3
 """Refused steps in a row after which a search ends."""
 
@@ -72,11 +75,19 @@ class Search:
     """A batch of questions on their way from a start image to an answer, all in whitened coordinates.
 
     asked: (n, k) values of the constraints; factor: (inputs, rank); low, high: (inputs,) or (n, inputs);
-    start: (n, inputs).
+    start: (n, inputs); used: the steps that are already gone.
     """
 
     def __init__(
-        self, readout: Readout, asked: Array, factor: Array, low: Array, high: Array, start: Array, effort: Effort
+        self,
+        readout: Readout,
+        asked: Array,
+        factor: Array,
+        low: Array,
+        high: Array,
+        start: Array,
+        effort: Effort,
+        used: NDArray[np.int64] | int = 0,
     ) -> None:
         n, rank = len(asked), factor.shape[1]
         self._readout, self._asked, self._factor, self._effort = readout, asked, factor, effort
@@ -85,13 +96,15 @@ class Search:
         self._bound = BoundPixels(factor, n)
         self.images = self._look(start, np.arange(n))
         self.cost = self._cost_of(self.images.y)
-        self.steps = np.zeros(n, np.int64)
+        self.steps = np.zeros(n, np.int64) + used
         self.trapped = np.zeros(n, bool)
         self._multipliers = np.zeros_like(asked)
         self._damping = np.full(n, effort.damping)
         self._restoring = np.zeros(n, bool)
         self._refused = np.zeros(n, int)
         self._gained = np.full(n, np.inf)
+        self._since = np.zeros(n, int)
+        self._mark = np.zeros(n)
         self._finished = self.holds & (self.cost <= 0.0)
 
     @property
@@ -130,6 +143,7 @@ class Search:
         )
         self.steps[rows] += 1
         size = _length(residual)
+        self._look_back(rows, held, size)
         left = _length(residual - times(jacobian, solution.target - here.y))
         promised = np.where(self._restoring[rows], size - left, size)
         waiting, share = np.arange(len(rows)), 1.0
@@ -196,7 +210,7 @@ class Search:
         rate = np.clip(gained / self._gained[chosen], 0.0, 0.9)
         expected = gained * np.maximum(rate / (1 - rate), 1.0)
         self._gained[chosen] = np.where(held, gained, np.inf)
-        self._finished[chosen] = held & holds & (expected < self._effort.optimality * cost)
+        self._finished[chosen] |= held & holds & (expected < self._effort.optimality * cost)
 
     def _turn_to_restoring(self, rows: Rows, waiting: Rows, held: Mask) -> Rows:
         """Let images that no step towards the likeliest one brings nearer be restored; return the others."""
@@ -212,6 +226,16 @@ class Search:
         self._finished[rows] = done
         self._damping[rows] = np.minimum(self._damping[rows] * 10, 1.0)
         self._multipliers[rows] = np.where(self._restoring[rows, None], 0.0, multipliers)
+
+    def _look_back(self, rows: Rows, held: Mask, size: Array) -> None:
+        """End searches that have not come half the way nearer in a stretch of steps."""
+        self._since[rows] += 1
+        self._since[rows[held]] = 0
+        self._mark[rows] = np.where(self._since[rows] <= 1, size, self._mark[rows])
+        due = rows[self._since[rows] > STRETCH]
+        slow = _length(self._asked[due] - self.images.c[due]) > 0.5 * self._mark[due]
+        self._finished[due[slow]] = True
+        self._since[due[~slow]] = 0
 
     def _look(self, y: Array, rows: Rows) -> Images:
         y = np.clip(y, _of(self._low, rows), _of(self._high, rows))

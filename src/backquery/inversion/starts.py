@@ -7,6 +7,8 @@ are shown to it once, and regressing the draws on its answers says roughly which
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -24,6 +26,9 @@ Array = NDArray[np.floating[Any]]
 DRAWS = 1024
 """Images drawn, half of them mirrored about the prior's mean."""
 
+RETRIES = 3
+"""Draws that a search which was in vain is tried from again."""
+
 
 class Workspace:
     """What a prior and a model need once: the whitened prior, and what the model says to draws from it."""
@@ -31,7 +36,18 @@ class Workspace:
     def __init__(self, prior: Prior) -> None:
         self.deviation = np.sqrt(prior.diagonal)
         self.factor = prior.factor / self.deviation[:, None]
-        self.regressions: dict[int | None, tuple[Array, Array, Array]] = {}
+        self.shown: dict[int | None, Shown] = {}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Draws from the prior (n, rank), a layer's signals (n, nodes) for them, and the signals' mean (nodes,)."""
+
+    draws: Array
+    signals: Array
+    mean: Array
+    covariance: Array
+    mixed: Array
 
 
 _workspaces: WeakKeyDictionary[Model, WeakKeyDictionary[Prior, Workspace]] = WeakKeyDictionary()
@@ -53,29 +69,40 @@ def first_guess(problem: Problem, prior: Prior) -> Array:
     asked = problem.asked
     if not prior.rank:
         return np.broadcast_to(prior.mean, (len(asked), prior.inputs))
-    workspace = workspace_of(problem.model, prior)
-    if asked.layer not in workspace.regressions:
-        workspace.regressions[asked.layer] = _regression(problem, prior, workspace)
-    mean, covariance, mixed = workspace.regressions[asked.layer]
+    shown = _shown(problem, prior)
     maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
-    spread = maps @ covariance @ maps.transpose(0, 2, 1)
+    spread = maps @ shown.covariance @ maps.transpose(0, 2, 1)
     k = spread.shape[-1]
     unit = np.maximum(np.trace(spread, axis1=1, axis2=2) / k, np.finfo(float).tiny)
     regular = spread + 1e-9 * unit[:, None, None] * np.eye(k)
-    weights = np.linalg.solve(regular, (asked.values - maps @ mean)[:, :, None])
-    scores = (mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]
+    weights = np.linalg.solve(regular, (asked.values - maps @ shown.mean)[:, :, None])
+    scores = (shown.mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]
     return prior.mean + scores @ prior.factor.T
 
 
-def _regression(problem: Problem, prior: Prior, workspace: Workspace) -> tuple[Array, Array, Array]:
-    """Mean and covariance of a layer's signals over draws, and the covariance of draws (rank) with signals."""
-    model, layer = problem.model, problem.asked.layer
-    half = np.random.default_rng(0).normal(size=(DRAWS // 2, prior.rank))
-    draws = np.concatenate([half, -half])
-    nodes = model.outputs if layer is None else cast(Network, model).layers[layer - 1].outputs
-    readout = readout_for(model, layer, np.eye(nodes), prior.mean, workspace.deviation)
-    images = np.clip(prior.mean + draws @ prior.factor.T, problem.low, problem.high)
-    signals, _ = readout.values((images - prior.mean) / workspace.deviation, np.arange(DRAWS))
-    mean = signals.mean(axis=0)
-    centred = signals - mean
-    return mean, centred.T @ centred / DRAWS, draws.T @ centred / DRAWS
+def other_starts(problem: Problem, prior: Prior) -> Iterator[Array]:
+    """Where to try again, (n, inputs) each: the prior's mean, then the draws whose answers come nearest."""
+    yield np.broadcast_to(prior.mean, (len(problem.asked), prior.inputs))
+    if not prior.rank:
+        return
+    shown, asked = _shown(problem, prior), problem.asked
+    maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
+    distance = np.linalg.norm(shown.signals @ maps.transpose(0, 2, 1) - asked.values[:, None, :], axis=2)
+    for nearest in np.argsort(distance, axis=1, kind="stable")[:, :RETRIES].T:
+        yield prior.mean + shown.draws[nearest] @ prior.factor.T
+
+
+def _shown(problem: Problem, prior: Prior) -> Shown:
+    """The draws, shown to the model once."""
+    model, layer, workspace = problem.model, problem.asked.layer, workspace_of(problem.model, prior)
+    if layer not in workspace.shown:
+        half = np.random.default_rng(0).normal(size=(DRAWS // 2, prior.rank))
+        draws = np.concatenate([half, -half])
+        nodes = model.outputs if layer is None else cast(Network, model).layers[layer - 1].outputs
+        readout = readout_for(model, layer, np.eye(nodes), prior.mean, workspace.deviation)
+        images = np.clip(prior.mean + draws @ prior.factor.T, problem.low, problem.high)
+        signals, _ = readout.values((images - prior.mean) / workspace.deviation, np.arange(DRAWS))
+        centred = signals - signals.mean(axis=0)
+        covariance, mixed = centred.T @ centred / DRAWS, draws.T @ centred / DRAWS
+        workspace.shown[layer] = Shown(draws, signals, signals.mean(axis=0), covariance, mixed)
+    return workspace.shown[layer]
