@@ -20,10 +20,14 @@ $(VENV)/.torch: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
 	touch $@
 
+$(VENV)/.all: $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
+	touch $@
+
 demo: $(VENV)/.base
 	$(BIN)/backquery demo
 
-test: $(VENV)/.dev $(if $(filter all,$(EXTRAS)),$(VENV)/.torch)
+test: $(VENV)/.dev $(if $(filter all,$(EXTRAS)),$(VENV)/.all)
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev
