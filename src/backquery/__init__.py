@@ -28,6 +28,8 @@ _HOMES = {
     "from_torch": "io.torch",
     "network_from_torch": "io.torch_chain",
     "network_to_torch": "io.torch_chain",
+    "network_from_sklearn": "io.sklearn",
+    "network_to_sklearn": "io.sklearn",
     "BackqueryError": "errors",
 }
 

@@ -1,0 +1,235 @@
+"""scikit-learn: a converted classifier answers as the original, whatever its shape, in both directions."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, StandardScaler
+
+from backquery import Network, Scaling, back_query, datasets, evaluate
+from backquery import network_from_sklearn as from_sklearn
+from backquery import network_to_sklearn as to_sklearn
+from backquery.activations import RELU, SIGMOID, SOFTMAX
+from backquery.errors import ModelError
+from backquery.inversion import fit_statistics
+from backquery.network import Layer
+
+
+def examples(labels=3, inputs=6, count=40, dtype=np.float64):
+    rng = np.random.default_rng(labels)
+    return (rng.normal(size=(count, inputs)) * 3 + 2).astype(dtype), np.arange(count) % labels
+
+
+def fitted(estimator, labels=3, **shape):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(*examples(labels, **shape))
+
+
+def mlp(hidden=(5,), activation="relu"):
+    return MLPClassifier(hidden, activation=activation, max_iter=5, random_state=1)
+
+
+def assert_alike(network, estimator, inputs=6, tolerance=1e-9):
+    x = np.random.default_rng(9).normal(size=(20, inputs)) * 3
+    np.testing.assert_allclose(network.query(x), estimator.predict_proba(x), atol=tolerance)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    hidden=st.lists(st.integers(1, 7), max_size=3),
+    activation=st.sampled_from(["identity", "logistic", "tanh", "relu"]),
+    labels=st.integers(2, 5),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_any_mlp_becomes_a_network_and_comes_back(hidden, activation, labels, dtype):
+    original = fitted(mlp(tuple(hidden), activation), labels, dtype=dtype)
+    network = from_sklearn(original)
+    back = to_sklearn(network)
+    x = examples(labels, dtype=dtype)[0]
+    tolerance = 1e-6 if dtype == np.float32 else 1e-12
+    assert network.sizes == (6, *hidden, labels)
+    assert network.dtype == dtype
+    np.testing.assert_allclose(network.query(x), original.predict_proba(x), atol=tolerance)
+    np.testing.assert_allclose(back.predict_proba(x), original.predict_proba(x), atol=tolerance)
+    np.testing.assert_array_equal(back.predict(x), original.predict(x))
+    np.testing.assert_array_equal(back.classes_, original.classes_)
+
+
+@pytest.mark.parametrize("labels", [2, 4])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_logistic_regression_becomes_a_network(labels, intercept):
+    original = fitted(LogisticRegression(fit_intercept=intercept), labels)
+    network = from_sklearn(original)
+    assert network.sizes == (6, labels)
+    assert network.output_activation is SOFTMAX
+    assert_alike(network, original)
+
+
+@pytest.mark.parametrize(
+    "scalers",
+    [
+        [StandardScaler()],
+        [StandardScaler(with_mean=False)],
+        [StandardScaler(with_std=False)],
+        [MinMaxScaler((-1, 2))],
+        [MaxAbsScaler(), "passthrough", make_pipeline(StandardScaler(), MinMaxScaler())],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("last", [mlp((5, 4), "tanh"), LogisticRegression()], ids=["mlp", "logistic"])
+@pytest.mark.parametrize("labels", [2, 3])
+def test_scalers_before_it_are_folded_into_the_first_layer(scalers, last, labels):
+    pipeline = fitted(make_pipeline(*scalers, last), labels)
+    assert_alike(from_sklearn(pipeline), pipeline)
+
+
+def test_float32_weights_after_a_scaler_are_folded_in_float64():
+    pipeline = fitted(make_pipeline(StandardScaler(), mlp()), dtype=np.float32)
+    network = from_sklearn(pipeline)
+    assert network.dtype == np.float64
+    assert_alike(network, pipeline, tolerance=1e-5)
+
+
+def test_several_labels_at_once_keep_their_sigmoids():
+    x, _ = examples()
+    y = np.random.default_rng(0).integers(0, 2, (40, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        original = mlp().fit(x, y)
+    network = from_sklearn(original)
+    assert network.output_activation is SIGMOID
+    assert_alike(network, original)
+
+
+def test_names_and_shape_go_along():
+    x, y = examples()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        original = mlp().fit(x, np.array(["boot", "coat", "bag"])[y])
+    network = from_sklearn(original, input_shape=(2, 3), scaling=Scaling(1, 0, 16), about={"data": "drawn"})
+    assert network.classes == ("bag", "boot", "coat")
+    assert network.input_shape == (2, 3)
+    assert network.scaling.maximum == 16
+    assert network.about == {"data": "drawn"}
+    assert to_sklearn(network).predict(x).tolist() == original.predict(x).tolist()
+    assert from_sklearn(original, classes=("x", "y", "z")).classes == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (MLPClassifier(), "MLPClassifier cannot be converted: give a fitted"),
+        (make_pipeline(StandardScaler(), MLPClassifier()), "give a fitted"),
+        (fitted(MLPRegressor(hidden_layer_sizes=(3,), max_iter=2)), "MLPRegressor cannot be converted"),
+        (fitted(make_pipeline(Normalizer(), mlp())), r"Normalizer\(\) cannot be folded"),
+        (fitted(make_pipeline(MinMaxScaler(clip=True), mlp())), "cannot be folded"),
+        (fitted(CalibratedClassifierCV(LogisticRegression())), "CalibratedClassifierCV cannot be converted"),
+        (42, "int cannot be converted"),
+    ],
+)
+def test_what_is_no_chain_of_dense_layers_is_named(estimator, message):
+    with pytest.raises(ModelError, match=message):
+        from_sklearn(estimator)
+
+
+class Doubting(LogisticRegression):
+    def predict_proba(self, x):
+        return 0.5 * super().predict_proba(x) + 0.5 / len(self.classes_)
+
+
+def test_a_classifier_that_answers_otherwise_is_refused():
+    with pytest.raises(ModelError, match="does not answer as a chain of dense layers"):
+        from_sklearn(fitted(Doubting()))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    sizes=st.lists(st.integers(1, 8), min_size=1, max_size=4),
+    outputs=st.integers(2, 12),
+    activation=st.sampled_from(["sigmoid", "tanh", "relu", "identity"]),
+    answers=st.sampled_from(["sigmoid", "softmax"]),
+    biases=st.booleans(),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_any_network_of_the_kind_becomes_an_mlp(sizes, outputs, activation, answers, biases, dtype):
+    activations = [activation] * (len(sizes) - 1) + [answers]
+    network = Network.create([*sizes, outputs], activation=activations, biases=biases, rng=3, dtype=dtype)
+    estimator = to_sklearn(network)
+    x = np.random.default_rng(0).normal(size=(7, sizes[0])).astype(dtype)
+    expected = network.query(x)
+    np.testing.assert_allclose(estimator.predict_proba(x), expected, atol=1e-6)
+    assert estimator.predict(x).tolist() == expected.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize(("labels", "classes"), [(2, None), (3, None), (3, ["c", "a", "b"])])
+def test_a_converted_network_can_go_on_learning(labels, classes):
+    x, y = examples(labels)
+    network = Network.create([6, 8, labels], activation=["relu", "softmax"], biases=True, rng=1)
+    estimator = to_sklearn(network, classes=classes)
+    truth = estimator.classes_[y]
+    estimator.set_params(learning_rate_init=0.02, random_state=0)
+    before = estimator.score(x, truth)
+    for _ in range(300):
+        estimator.partial_fit(x, truth)
+    assert estimator.score(x, truth) > max(before, 0.9)
+    assert estimator.loss_curve_[-1] < 0.5 * estimator.loss_curve_[0]
+
+
+@pytest.mark.parametrize(
+    ("activation", "options", "message"),
+    [
+        (["tanh", "relu", "softmax"], {}, "one activation for all hidden layers.*tanh, relu"),
+        (["leaky-relu", "leaky-relu", "softmax"], {}, "leaky-relu"),
+        (["tanh", "tanh", "tanh"], {}, "answers must be softmax or sigmoid"),
+        (["tanh", "tanh", "softmax"], {"classes": ["a", "a", "b"]}, "different classes"),
+        (["tanh", "tanh", "softmax"], {"classes": ["a", "b"]}, "3 outputs need as many"),
+    ],
+)
+def test_what_mlpclassifier_cannot_be_is_named(activation, options, message):
+    with pytest.raises(ModelError, match=message):
+        to_sklearn(Network.create([4, 5, 5, 3], activation=activation), **options)
+
+
+def test_one_sigmoid_output_is_refused():
+    with pytest.raises(ModelError, match="labels or more"):
+        to_sklearn(Network((Layer(np.ones((1, 4)), None, SIGMOID),)))
+
+
+@pytest.fixture(scope="module")
+def digits_network():
+    """scikit-learn's classifier with its default ReLU and 100 nodes, trained on raw digits."""
+    digits = datasets.load("digits")
+    train = digits.train
+    estimator = MLPClassifier(random_state=0, max_iter=60, tol=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(train.images.reshape(len(train), -1).astype(float), train.labels)
+    network = from_sklearn(estimator, input_shape=(8, 8), scaling=Scaling(1, 0, 16), classes=digits.classes)
+    return replace(network, statistics=fit_statistics(network, train))
+
+
+def test_the_default_mlp_reads_digits(digits_network):
+    assert [layer.activation for layer in digits_network.layers] == [RELU, SOFTMAX]
+    assert evaluate(digits_network, datasets.load("digits").test).performance > 0.9
+
+
+@pytest.mark.parametrize("question", [{}, {"confidence": 0.99}])
+def test_the_default_mlp_reads_all_ten_labels_as_asked(digits_network, question):
+    result = back_query(digits_network, range(10), **question)
+    assert result.method == "gauss-newton"
+    assert result.read.tolist() == list(range(10))
+    assert result.converged.all()
+    assert result.log_odds_error.max() < 1e-3
+    assert result.images.min() >= 0
+    assert result.images.max() <= 16
