@@ -24,6 +24,10 @@ $(VENV)/.all: $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
 	touch $@
 
+$(VENV)/.all: $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet --editable '.[torch,keras,onnx,skops,exporters]'
+	touch $@
+
 demo: $(VENV)/.base
 	$(BIN)/backquery demo
 
