@@ -21,11 +21,7 @@ $(VENV)/.torch: $(VENV)/.dev
 	touch $@
 
 $(VENV)/.all: $(VENV)/.torch
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
-	touch $@
-
-$(VENV)/.all: $(VENV)/.torch
-	$(BIN)/python -m pip install --quiet --editable '.[torch,keras,onnx,skops,exporters]'
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev,exporters]'
 	touch $@
 
 demo: $(VENV)/.base
