@@ -30,6 +30,7 @@ _HOMES = {
     "network_to_torch": "io.torch_chain",
     "network_from_sklearn": "io.sklearn",
     "network_to_sklearn": "io.sklearn",
+    "BackQueryClassifier": "estimator",
     "BackqueryError": "errors",
 }
 
