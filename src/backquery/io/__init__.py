@@ -7,32 +7,48 @@ from pathlib import Path
 
 from backquery.errors import ModelError
 from backquery.io import native
+from backquery.io.formats import FORMATS, export_model, format_of
 from backquery.io.text import load_text, save_text
 from backquery.models import bundled, bundled_path
 from backquery.network import Network
 
-__all__ = ["check_model_path", "load_model", "load_text", "save_model", "save_text"]
+__all__ = ["check_model_path", "export_model", "load_model", "load_text", "save_model", "save_text"]
 
 SUFFIX = ".safetensors"
+_SUFFIXES = ", ".join(suffix for suffix in FORMATS if suffix.startswith("."))
 
 _REBUILD = (
     "in the program that made it, build Network((Layer(weights, biases, activation), ...)) from its arrays "
     "and write that with backquery.io.save_model"
 )
-_RUNS_CODE = f"it is a pickle, and opening a pickle can run any program hidden in it; {_REBUILD}"
-_NO_STRUCTURE = f"bare arrays do not say how they make a network; {_REBUILD}"
+_RUNS_CODE = "it is a pickle, and opening a pickle can run any program hidden in it"
+_FROM_SKLEARN = "in the program that made it, write it with skops.io.dump, or convert it with network_from_sklearn"
+_FROM_TORCH = "in the program that made it, convert it with network_from_torch"
 _REFUSED = {
-    **dict.fromkeys((".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt"), _RUNS_CODE),
-    **dict.fromkeys((".h5", ".hdf5", ".keras", ".onnx"), f"this format is not read; {_REBUILD}"),
-    **dict.fromkeys((".npy", ".npz", ".csv", ".txt", ".json"), _NO_STRUCTURE),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), f"{_RUNS_CODE}; {_FROM_SKLEARN} and save_model"),
+    **dict.fromkeys(
+        (".pt", ".pth", ".ckpt"),
+        f"{_RUNS_CODE}; {_FROM_TORCH} and save_model, or write a function that returns the module and give it on "
+        "the command line as package.module:function",
+    ),
+    **dict.fromkeys(
+        (".h5", ".hdf5"),
+        "such files can hold Python code, and what it means is known to Keras only; in the program that made "
+        "it, save the model as .keras, or convert it with network_from_keras and save_model",
+    ),
+    **dict.fromkeys(
+        (".npy", ".npz", ".csv", ".txt", ".json"),
+        f"bare arrays do not say how they make a network, and can hide pickles; {_REBUILD}",
+    ),
 }
 
 
 def load_model(source: str | os.PathLike[str]) -> Network:
-    """The network called `source`: a bundled model's name, a .safetensors file, or a folder of text files.
+    """The network called `source`: a bundled model's name, a model file, or a folder of text files.
 
-    A bundled name comes first; write ``./mnist`` for a folder of that name. Other kinds of files are refused
-    by a `ModelError` that says why, and what to do instead.
+    Files are .safetensors, .onnx, .keras and .skops; none of them can run anything. A bundled name comes first;
+    write ``./mnist`` for a folder of that name. Other kinds of files are refused by a `ModelError` that says why,
+    and what to do instead.
     """
     path = bundled_path(source) if isinstance(source, str) else None
     path = path or Path(source)
@@ -43,16 +59,20 @@ def load_model(source: str | os.PathLike[str]) -> Network:
     if not path.exists():
         names = ", ".join(bundled())
         raise ModelError(
-            f"there is no model {str(source)!r}: give a {SUFFIX} file, a folder with weight1.txt, or a bundled "
-            f"model's name ({names})"
+            f"there is no model {str(source)!r}: give a model file ({_SUFFIXES}), a folder with weight1.txt, "
+            f"or a bundled model's name ({names})"
         )
     if not path.is_file():
         raise ModelError(f"{path} is not a regular file; a model is a {SUFFIX} file")
-    return native.load(path)
+    kind = format_of(path)
+    return native.load(path) if kind is None else kind.load(path)
 
 
 def save_model(network: Network, path: str | os.PathLike[str]) -> None:
-    """Write `network` to the .safetensors file `path`, whole or not at all; see `native.save`."""
+    """Write `network` to the .safetensors file `path`, whole or not at all; see `native.save`.
+
+    Other kinds of files, which keep less, are written by `export_model`.
+    """
     native.save(network, check_model_path(path))
 
 

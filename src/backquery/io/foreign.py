@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -63,7 +63,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 @contextmanager
-def bounded_zip(path: str | os.PathLike[str]) -> Iterator[ZipFile]:
+def bounded_zip(path: str | os.PathLike[str] | IO[bytes]) -> Iterator[ZipFile]:
     """A zip archive whose directory promises no more, all together, than the bounds allow."""
     with ZipFile(path) as archive:
         members = archive.infolist()

@@ -30,6 +30,7 @@ OPSET, IR_VERSION = 17, 8
 """Old enough for every runtime of the last years, young enough for softmax along one axis."""
 
 OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky-relu": "LeakyRelu", "softmax": "Softmax"}
+SETTINGS: dict[str, dict[str, Any]] = {"LeakyRelu": {"alpha": LEAK}, "Softmax": {"axis": -1}}
 
 
 def network_from_onnx(
@@ -139,6 +140,5 @@ def _layer(layer: Layer, signal: str, number: int, last: bool) -> tuple[list[Any
     sums = f"sums_{number}" if operator else given
     nodes = [helper.make_node("Gemm", [signal, *named], [sums], transB=1)]
     if operator:
-        settings: dict[str, Any] = {"LeakyRelu": {"alpha": LEAK}, "Softmax": {"axis": -1}}.get(operator, {})
-        nodes.append(helper.make_node(operator, [sums], [given], **settings))
+        nodes.append(helper.make_node(operator, [sums], [given], **SETTINGS.get(operator, {})))
     return nodes, [numpy_helper.from_array(np.asarray(v), name) for name, v in named.items()], given
