@@ -471,11 +471,16 @@ def test_ctrl_c_stops_in_one_friendly_line_and_keeps_the_old_model(tmp_path: Pat
     kept = tmp_path / "m.safetensors"
     kept.write_bytes(b"old")
     arguments = ["train", "digits", "-o", kept, "--epochs", "1000000", "--kernel", "numpy"]
-    with subprocess.Popen([COMMAND, *arguments], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert any("training 64-200-10" in line for line in process.stderr), "the training never began"
-        process.send_signal(signal.SIGINT)
-        said = process.stderr.read().strip().splitlines()
+    # A job in the background of a shell inherits that Ctrl-C is ignored; this one must hear it.
+    settings: dict[str, Any] = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen([COMMAND, *arguments], stderr=subprocess.PIPE, text=True, **settings) as process:
+        try:
+            assert process.stderr is not None
+            assert any("training 64-200-10" in line for line in process.stderr), "the training never began"
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1].strip().splitlines()
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said[-1] == "backquery: stopped; no unfinished file was left behind"
     assert kept.read_bytes() == b"old"
