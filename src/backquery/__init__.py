@@ -25,6 +25,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "back_query": "inversion",
     "BackQuery": "inversion",
+    "fit_statistics": "inversion",
     "from_torch": "io.torch",
     "network_from_torch": "io.torch_chain",
     "network_to_torch": "io.torch_chain",
