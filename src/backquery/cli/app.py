@@ -10,8 +10,10 @@ DESCRIPTION = """\
 Train a neural network, test it, query it, and ask it backwards: what do you see when you say 3?
 
 DATA is the name of a data set (backquery data list) or a path: a CSV file with the label first, IDX files,
-an .npz archive or a folder of pictures by class. MODEL is a .safetensors file, a folder with weight1.txt,
-or the name of a bundled model: mnist.
+an .npz archive or a folder of pictures by class. MODEL is a file (.safetensors, .onnx, .keras, .skops), a
+folder with weight1.txt, or the name of a bundled model: mnist. None of these can run anything. MODEL can also be
+package.module:function: then your own module is imported from the current folder and run, and the function must
+return a Network, a Model, a PyTorch or Keras model or a fitted scikit-learn estimator.
 
 Results are printed on standard output, messages on standard error; --json prints one JSON object instead.
 The exit code is 0 when all went well, 2 for a command that cannot be understood, 1 for other errors.
@@ -19,7 +21,7 @@ The exit code is 0 when all went well, 2 for a command that cannot be understood
 
 DATA_DESCRIPTION = "Data sets: which there are, fetching one, looking into one."
 
-COMMANDS = ("demo", "data", "train", "test", "query", "scan", "compare", "prior", "info")
+COMMANDS = ("demo", "data", "train", "test", "query", "scan", "compare", "prior", "info", "convert")
 DATA_COMMANDS = ("list", "fetch", "inspect")
 
 

@@ -13,5 +13,11 @@ AsJson = Annotated[
 ]
 Data = Annotated[str, Parameter(help="A data set's name, or a path to one.")]
 DataSetName = Annotated[str, Parameter(help="A data set's name: see backquery data list.")]
-Model = Annotated[str, Parameter(help="A .safetensors file, a folder with weight1.txt, or mnist.")]
+Model = Annotated[
+    str,
+    Parameter(
+        help="A model file (.safetensors, .onnx, .keras, .skops), a folder with weight1.txt, mnist, or "
+        "package.module:function, which runs your own code: the function that returns the model."
+    ),
+]
 TestHalf = Annotated[Path | None, Parameter(help="Where the test images are, if not beside the others.")]

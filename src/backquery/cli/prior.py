@@ -36,12 +36,14 @@ def prior(
     from dataclasses import replace
 
     from backquery.cli.matching import load_for_data
+    from backquery.cli.source import need_network
     from backquery.files import check_writable
     from backquery.inversion import fit_statistics
     from backquery.io import check_model_path, save_model
 
     check_writable(check_model_path(output))
-    network, dataset = load_for_data(model, data, test)
+    matching, dataset = load_for_data(model, data, test)
+    network = need_network(matching, "a prior kept in a model file")
     statistics = fit_statistics(network, dataset.train)
     save_model(replace(network, statistics=statistics), output)
     images, rank = len(dataset.train), statistics.factor.shape[1]

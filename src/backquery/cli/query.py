@@ -14,7 +14,7 @@ from backquery.errors import ModelError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from backquery.network import Network
+    from backquery.model import Model as AnyModel
 
 Pictures = Annotated[list[Path], Parameter(help="Pictures of any size, one character or thing on each.")]
 Ink = Annotated[
@@ -38,7 +38,7 @@ def query(
     from backquery.cli.matching import load_for_images
 
     network = load_for_images(model)
-    answers = network.query_images(prepared(network, images, ink, centre))
+    answers = network.query(network.scale(prepared(network, images, ink, centre)))
     strongest = [network.classes[position] for position in answers.argmax(axis=1)]
     if as_json:
         print_json(
@@ -55,7 +55,7 @@ def query(
 
 
 def prepared(
-    network: Network, images: list[Path], ink: Literal["auto", "dark", "light"] = "auto", centre: bool = True
+    network: AnyModel, images: list[Path], ink: Literal["auto", "dark", "light"] = "auto", centre: bool = True
 ) -> NDArray[Any]:
     """Pictures (n, height, width) as raw pixels on the network's scale."""
     import numpy as np

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from backquery.inversion import BackQuery
-    from backquery.network import Network
+    from backquery.model import Model as AnyModel
 
 Labels = Annotated[
     list[str] | None,
@@ -81,16 +81,16 @@ def scan(
     """
     from backquery.cli.matching import load_for_images
     from backquery.cli.query import prepared
+    from backquery.cli.source import open_model
     from backquery.files import check_writable
     from backquery.inversion import back_query
-    from backquery.io import load_model
     from backquery.plots import change_grid, check_picture_path, scan_grid
 
     check_writable(check_picture_path(output))
     if arrays is not None:
         check_writable(_check_arrays_path(arrays))
-    network = load_model(model) if near is None else load_for_images(model)
-    labels = [network.label(name) for name in label or network.classes]
+    network = open_model(model) if near is None else load_for_images(model)
+    labels = list(label or network.classes)
     start = None if near is None else network.scale(prepared(network, [near]))
     result = back_query(network, labels, method=method, prior=prior, confidence=confidence, near=start)
     save_picture((scan_grid if near is None else change_grid)(result, network), output)
@@ -110,7 +110,7 @@ def summary(result: BackQuery) -> str:
     return f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}"
 
 
-def describe(result: BackQuery, network: Network) -> dict[str, Any]:
+def describe(result: BackQuery, network: AnyModel) -> dict[str, Any]:
     """What was asked, and each scan, as plain JSON values."""
     return {
         "method": result.method,
@@ -120,7 +120,7 @@ def describe(result: BackQuery, network: Network) -> dict[str, Any]:
     }
 
 
-def scan_table(result: BackQuery, network: Network) -> Table:
+def scan_table(result: BackQuery, network: AnyModel) -> Table:
     """Each scan in a row: asked, read, how surely, error, outcome."""
     from rich.table import Table
 
@@ -147,7 +147,7 @@ def save_arrays(result: BackQuery, path: Path) -> None:
         np.savez_compressed(stream, images=result.images, labels=result.labels)
 
 
-def _scan(result: BackQuery, network: Network, position: int) -> dict[str, Any]:
+def _scan(result: BackQuery, network: AnyModel, position: int) -> dict[str, Any]:
     read = int(result.read[position])
     return {
         "label": network.classes[int(result.labels[position])],
@@ -162,7 +162,7 @@ def _scan(result: BackQuery, network: Network, position: int) -> dict[str, Any]:
     }
 
 
-def _advice(result: BackQuery, network: Network) -> dict[str, list[str]]:
+def _advice(result: BackQuery, network: AnyModel) -> dict[str, list[str]]:
     """For each piece of advice, the labels that it is about."""
     advice: dict[str, list[str]] = {}
     for label, sentence in zip(result.labels, result.advice, strict=True):

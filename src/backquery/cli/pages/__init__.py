@@ -25,6 +25,7 @@ COMMANDS = (
     ("compare",),
     ("prior",),
     ("info",),
+    ("convert",),
 )
 
 
