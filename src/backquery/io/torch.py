@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -27,7 +28,7 @@ FORWARD, BACKWARD = 256, 32
 """Images that are run at once, alone and with their Jacobian, so that memory stays small."""
 
 
-def import_torch(purpose: str) -> Any:
+def import_torch(purpose: str = "A PyTorch model") -> Any:
     """The package, or a `MissingExtraError` that says what needs it and how to install it."""
     try:
         import torch
@@ -51,7 +52,8 @@ def from_torch(
 
     A copy is taken, in evaluation mode and without gradients, on the device where `module` lies; `module` itself
     is neither changed nor run, and what it learns later is not seen. The copy is in float64, because log-odds are
-    asked for more finely than float32 can differentiate them; where `module` insists on float32, say `dtype`.
+    asked for more finely than float32 can promise; `dtype` is for a module that insists on float32, and for
+    reading many images three times faster.
 
     input_shape: the shape of one image, such as (28, 28). module_shape: the shape that `module` takes one image
     in, by default (1, height, width) for images of two axes, and `input_shape` for all others.
@@ -62,7 +64,7 @@ def from_torch(
 
     `ModelError` tells what of the module's answers cannot be used, after a trial with two images.
     """
-    torch = import_torch("A PyTorch model")
+    torch = import_torch()
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"from_torch takes a torch.nn.Module; received {type(module).__name__}")
     if outputs not in ("logits", "probabilities"):
@@ -78,7 +80,9 @@ def from_torch(
     names = tuple(classes) or tuple(str(position) for position in range(count))
     if len(names) != count:
         raise ModelError(f"{count} outputs need as many class names; received {len(names)}")
-    return replace(model, classes=names, statistics=statistics)
+    model = replace(model, classes=names, statistics=statistics)
+    _check_slopes(model)
+    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +142,14 @@ class TorchModel:
 
     def log_odds(self, x: ArrayLike) -> Array:
         """The log-odds (n, outputs), with mean zero, of inputs (n, inputs)."""
-        torch = import_torch("A PyTorch model")
+        torch = import_torch()
         with _clean(torch), torch.no_grad():
             parts = [_numpy(self._scores(part)) for part in self._tensors(x, FORWARD)]
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), self.dtype)
 
     def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
         """The log-odds (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
-        torch = import_torch("A PyTorch model")
+        torch = import_torch()
         with _clean(torch):
             parts = [self._pulled_back(torch, part) for part in self._tensors(x, BACKWARD)]
         if not parts:
@@ -158,11 +162,14 @@ class TorchModel:
         values, pull = torch.func.vjp(self._scores, inputs)
         units = torch.eye(self.outputs, dtype=inputs.dtype, device=inputs.device)
         units = units[:, None, :].expand(-1, len(inputs), -1)
-        (slopes,) = torch.func.vmap(pull)(units)
+        with warnings.catch_warnings():
+            # Attention has no batched rule for its derivative yet; the loop in its place is right, only slower.
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            (slopes,) = torch.func.vmap(pull)(units)
         return _numpy(values), np.ascontiguousarray(_numpy(slopes).transpose(1, 0, 2))
 
     def _tensors(self, x: ArrayLike, size: int) -> Iterator[torch.Tensor]:
-        torch = import_torch("A PyTorch model")
+        torch = import_torch()
         rows = checked_inputs(x, self.input_shape, self.dtype)
         device = _device(torch, self.module)
         for begin in range(0, len(rows), size):
@@ -170,7 +177,7 @@ class TorchModel:
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
         """Centred log-odds (n, outputs) of inputs (n, inputs)."""
-        torch = import_torch("A PyTorch model")
+        torch = import_torch()
         scores = self._answers_of_module(inputs)
         if self.given == "probabilities":
             if scores.shape[1] == 1:
@@ -202,17 +209,16 @@ def _copy(torch: Any, module: torch.nn.Module, dtype: str) -> torch.nn.Module:
 
 def _outputs_in_trial(model: TorchModel) -> int:
     """How many labels the module answers about, after everything that can be checked has been."""
-    low, high = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
-    drawn = np.random.default_rng(0).uniform(0, 1, (2, model.inputs))
-    together = _said(model, low + drawn * (np.asarray(high) - low))
-    if together.shape[0] != 2 or together.ndim != 2 or not np.all(np.isfinite(together)):
+    probes = _probes(model)
+    together = _said(model, probes)
+    finite = bool(np.all(np.isfinite(together)))
+    if together.ndim != 2 or len(together) != len(probes) or not finite:
         raise ModelError(
-            f"the module must give finite scores of shape (n, outputs) for n images; for 2 it gave "
-            f"{together.shape}" + ("" if np.all(np.isfinite(together)) else ", not all finite")
+            f"the module must give finite scores of shape (n, outputs) for n images; for {len(probes)} it gave "
+            f"{together.shape}" + ("" if finite else ", not all finite")
         )
-    alone = np.concatenate([_said(model, (low + row * (np.asarray(high) - low))[None]) for row in drawn])
-    size = np.abs(together).max() + 1
-    if alone.shape != together.shape or np.abs(alone - together).max() > 1e-4 * size:
+    alone = np.concatenate([_said(model, probe[None]) for probe in probes])
+    if alone.shape != together.shape or np.abs(alone - together).max() > 1e-4 * (np.abs(together).max() + 1):
         raise ModelError(
             "the module does not answer about each image alone: two runs, of two images together and one by one, "
             "disagree. Look for noise or dropout that ignores eval(), or batch norm without running statistics"
@@ -222,8 +228,29 @@ def _outputs_in_trial(model: TorchModel) -> int:
     return max(int(together.shape[1]), 2)
 
 
+def _probes(model: TorchModel) -> Array:
+    """Two images of noise between paper and ink."""
+    low, high = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
+    drawn: Array = np.random.default_rng(0).uniform(0, 1, (2, model.inputs))
+    return drawn * (np.asarray(high) - low) + low
+
+
+def _check_slopes(model: TorchModel) -> None:
+    """Refuse a module that cannot be differentiated, or hides what its answers come from."""
+    try:
+        values, slopes = model.log_odds_and_jacobian(_probes(model))
+    except Exception as error:
+        raise ModelError(f"the module cannot be differentiated with torch.func: {error}") from error
+    differ = np.abs(values[0] - values[1]).max() > 1e-9
+    if not np.all(np.isfinite(slopes)) or (differ and not slopes.any()):
+        raise ModelError(
+            "the module's answers change with the image, but their derivatives are zero or not finite; look for "
+            "detach(), no_grad() or rounding in its forward pass"
+        )
+
+
 def _said(model: TorchModel, inputs: Array) -> Array:
-    torch = import_torch("A PyTorch model")
+    torch = import_torch()
     try:
         with _clean(torch), torch.no_grad():
             (part,) = model._tensors(inputs, len(inputs))
