@@ -74,8 +74,9 @@ def back_query(
 
     `targets` are labels (positions or class names, one or many), answers (n, outputs), or `Targets` made by
     `typical`, `confidence`, `several`, `difference` or `hidden_node`. Plain labels are asked for with
-    `confidence` where it is given; else gauss-newton asks for the model's typical answers where it keeps
-    them, and every other case for the book's 0.99.
+    `confidence` where it is given. Else gauss-newton asks for the model's typical answers where it keeps
+    them, and every other case for the book's 0.99. Where gauss-newton knows the typical answers, a confidence
+    changes only the label's own: the others are asked for what is usual.
 
     `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by
     default gauss-newton where the model keeps statistics, and the book's transpose where not. `prior` is
@@ -122,9 +123,10 @@ def _questions(model: Model, targets: Labels | ArrayLike | Targets, p: float | N
         if p is not None:
             raise TargetError("a confidence goes with labels; the targets given already say what is asked for")
         return given if isinstance(given, Targets) else answers(model, given)
-    if p is None and method.usual_question == "typical" and _keeps_typical(model):
-        return typical(model, given)
-    return confidence(model, given) if p is None else confidence(model, given, p)
+    usual = method.usual_question == "typical" and _keeps_typical(model)
+    if p is None:
+        return typical(model, given) if usual else confidence(model, given)
+    return confidence(model, given, p, "typical" if usual else None)
 
 
 def _plain(targets: Any) -> list[Any] | Any:

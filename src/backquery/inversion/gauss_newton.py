@@ -111,7 +111,7 @@ class GaussNewton:
         low, high = (problem.low - origin) / deviation, (problem.high - origin) / deviation
         begin = (start - origin) / deviation
         readout = readout_for(problem.model, asked.layer, asked.maps, origin, deviation)
-        effort = Effort(tolerance=self.tolerance, optimality=self.optimality, steps=self.steps)
+        effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps)
         search = Search(readout, asked.values, workspace.factor, low, high, begin, effort, used).run()
         images = np.clip(origin + deviation * search.images.y, problem.low, problem.high)
         lowest, highest = readout.limits(low, high)

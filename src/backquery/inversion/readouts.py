@@ -141,11 +141,19 @@ def readout_for(
     """The fastest readout there is for a model; `layer` None means the log-odds."""
     if isinstance(model, Network):
         return ChainReadout(_chain_of(model, deviation), layer or len(model.layers), maps, origin)
-    if layer is not None:
-        raise InversionError(
-            f"only a Network can be asked about its hidden nodes; {type(model).__name__} shows its answers alone"
-        )
+    nodes_of(model, layer)
     return ModelReadout(model, maps, origin, deviation)
+
+
+def nodes_of(model: Model, layer: int | None) -> int:
+    """How many signals there are to read: the outputs, or the nodes of a network's layer."""
+    if layer is None:
+        return model.outputs
+    if isinstance(model, Network):
+        return model.layers[layer - 1].outputs
+    raise InversionError(
+        f"only a Network can be asked about its hidden nodes; {type(model).__name__} shows its answers alone"
+    )
 
 
 _chains: WeakKeyDictionary[Network, tuple[Array, Chain]] = WeakKeyDictionary()

@@ -234,7 +234,7 @@ class Search:
         self._mark[rows] = np.where(self._since[rows] <= 1, size, self._mark[rows])
         due = rows[self._since[rows] > STRETCH]
         slow = _length(self._asked[due] - self.images.c[due]) > 0.5 * self._mark[due]
-        self._finished[due[slow]] = True
+        self._finished[due[slow]] = self.trapped[due[slow]] = True
         self._since[due[~slow]] = 0
 
     def _look(self, y: Array, rows: Rows) -> Images:

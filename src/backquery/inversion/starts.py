@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
-from backquery.inversion.readouts import readout_for
+from backquery.inversion.readouts import nodes_of, readout_for
 from backquery.model import Model
-from backquery.network import Network
 
 Array = NDArray[np.floating[Any]]
 
 DRAWS = 1024
 """Images drawn, half of them mirrored about the prior's mean."""
+
+SPREAD = 0.25
+"""How far the pixels of draws deviate from the mean, in parts of the box, as those of handwritten digits do."""
 
 RETRIES = 3
 """Draws that a search which was in vain is tried from again."""
@@ -96,13 +98,20 @@ def _shown(problem: Problem, prior: Prior) -> Shown:
     """The draws, shown to the model once."""
     model, layer, workspace = problem.model, problem.asked.layer, workspace_of(problem.model, prior)
     if layer not in workspace.shown:
+        readout = readout_for(model, layer, np.eye(nodes_of(model, layer)), prior.mean, workspace.deviation)
         half = np.random.default_rng(0).normal(size=(DRAWS // 2, prior.rank))
-        draws = np.concatenate([half, -half])
-        nodes = model.outputs if layer is None else cast(Network, model).layers[layer - 1].outputs
-        readout = readout_for(model, layer, np.eye(nodes), prior.mean, workspace.deviation)
+        draws = np.concatenate([half, -half]) * _scale(problem, prior)
         images = np.clip(prior.mean + draws @ prior.factor.T, problem.low, problem.high)
         signals, _ = readout.values((images - prior.mean) / workspace.deviation, np.arange(DRAWS))
         centred = signals - signals.mean(axis=0)
         covariance, mixed = centred.T @ centred / DRAWS, draws.T @ centred / DRAWS
         workspace.shown[layer] = Shown(draws, signals, signals.mean(axis=0), covariance, mixed)
     return workspace.shown[layer]
+
+
+def _scale(problem: Problem, prior: Prior) -> float:
+    """What makes the pixels of draws deviate by `SPREAD`, whatever the scale of the prior."""
+    deviation = np.sqrt(np.mean(np.sum(prior.factor**2, axis=1)))
+    return float(
+        SPREAD * np.sqrt(np.mean((problem.high - problem.low) ** 2)) / max(deviation, np.finfo(float).tiny)
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +57,11 @@ class Targets:
             log_odds=None if self.log_odds is None else self.log_odds[rows],
         )
 
+    def tolerance(self, log_odds: float) -> float:
+        """How far each constraint may be off so that no log-odds are off by more than `log_odds`."""
+        whole = self.log_odds is None or self.maps.shape[0] == self.maps.shape[1]
+        return log_odds if whole else log_odds / self.maps.shape[0] ** 0.5
+
     def of_log_odds(self, log_odds: ArrayLike) -> Array:
         """The constraint values (n, k) of log-odds (n, outputs)."""
         vectors = np.asarray(log_odds, np.float64)
@@ -76,16 +81,33 @@ def typical(model: Model, labels: Labels) -> Targets:
     return _all_answers(model, answers, log_odds, positions, "typical")
 
 
-def confidence(model: Model, labels: Labels, p: float = BOOK_CONFIDENCE, others: float | None = None) -> Targets:
+def confidence(
+    model: Model,
+    labels: Labels,
+    p: float = BOOK_CONFIDENCE,
+    others: float | Literal["typical"] | None = None,
+) -> Targets:
     """Each label with confidence `p`.
 
     Sigmoid outputs are asked for `p` at the label and for `others` elsewhere, by default the book's 0.01, or
     1 - p where that is less. Softmax outputs share 1 - p evenly among the other labels. Tanh outputs stand for
     2 p - 1; other outputs are asked for the numbers `p` and `others` themselves, as one-hot regression has them.
+
+    With ``others="typical"``, the other labels are asked for what the model usually says of them when it says
+    this one (softmax outputs share 1 - p in the usual proportions): few networks can give nine answers of
+    exactly 0.01 at once.
     """
     positions = label_positions(model, labels)
-    wanted: list[dict[Label, float]] = [{int(position): p} for position in positions]
-    return several(model, wanted, others, question=f"confidence {p:g}")
+    if others != "typical":
+        wanted: list[dict[Label, float]] = [{int(position): p} for position in positions]
+        return several(model, wanted, others, question=f"confidence {p:g}")
+    table, own = np.array(typical(model, positions).answers), (np.arange(len(positions)), positions)
+    _check_confidences(model, np.array([p]))
+    if model.output_activation is SOFTMAX:
+        table[own] = 0.0
+        table *= (1 - p) / table.sum(axis=1, keepdims=True)
+    table[own] = _as_answers(model, p)
+    return answers(model, table, question=f"confidence {p:g}")
 
 
 def several(
@@ -205,8 +227,7 @@ def _row(model: Model, wanted: dict[int, float], others: float | None) -> Array:
     """The answers (outputs,) that give each position its confidence and all others the rest."""
     activation = model.output_activation
     given = np.array(list(wanted.values()), np.float64)
-    if activation.bounded and not np.all((given > 0) & (given < 1)):
-        raise TargetError(f"a confidence lies between 0 and 1, both excluded; received {given.tolist()}")
+    _check_confidences(model, given)
     if activation is SOFTMAX:
         rest = _softmax_rest(model, wanted, others)
     else:
@@ -215,7 +236,18 @@ def _row(model: Model, wanted: dict[int, float], others: float | None) -> Array:
             raise TargetError(f"others must lie between 0 and 1, both excluded; received {others}")
     row = np.full(model.outputs, rest)
     row[list(wanted)] = given
-    return 2 * row - 1 if activation is TANH else row
+    return _as_answers(model, row)
+
+
+def _check_confidences(model: Model, given: Array) -> None:
+    if model.output_activation.bounded and not np.all((given > 0) & (given < 1)):
+        raise TargetError(f"a confidence lies between 0 and 1, both excluded; received {given.tolist()}")
+
+
+def _as_answers(model: Model, confidences: ArrayLike) -> Array:
+    """Tanh outputs run from -1 to 1, and stand for confidences from 0 to 1."""
+    values = np.asarray(confidences, np.float64)
+    return 2 * values - 1 if model.output_activation is TANH else values
 
 
 def _softmax_rest(model: Model, wanted: dict[int, float], others: float | None) -> float:

@@ -1,0 +1,96 @@
+"""Statistics of the training images: against NumPy's own, in chunks, small and large, and in ink units."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from backquery.errors import DataError
+from backquery.inversion import fit_statistics, fitting
+from backquery.network import Network
+from backquery.scaling import Scaling
+
+
+def drawn(count: int = 400, inputs: int = 16, seed: int = 0) -> SimpleNamespace:
+    rng = np.random.default_rng(seed)
+    shapes = rng.normal(0, 40, (3, inputs))
+    images = np.clip(100 + rng.normal(size=(count, 3)) @ shapes + rng.normal(0, 5, (count, inputs)), 0, 255)
+    return SimpleNamespace(images=images.round().astype(np.uint8), labels=np.arange(count) % 3)
+
+
+def network(inputs: int = 16, **description) -> Network:
+    return Network.create([inputs, 6, 3], rng=1, dtype=np.float64, **{"scaling": Scaling.book(), **description})
+
+
+def test_mean_covariance_and_typical_answers_are_numpy_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "CHUNK", 37)
+    model, data = network(), drawn()
+    statistics = fit_statistics(model, data, rank=16)
+    inputs = model.scale(data.images)
+    np.testing.assert_allclose(statistics.mean, inputs.mean(axis=0), atol=1e-12)
+    factor = statistics.factor.astype(np.float64)
+    np.testing.assert_allclose(factor @ factor.T, np.cov(inputs.T, bias=True), atol=1e-6)
+    for label in range(3):
+        expected = np.median(model.log_odds(inputs[data.labels == label]), axis=0)
+        np.testing.assert_allclose(statistics.typical[label], expected, atol=1e-12)
+
+
+def test_the_leading_directions_are_kept() -> None:
+    model, data = network(), drawn()
+    factor = fit_statistics(model, data, rank=3).factor.astype(np.float64)
+    values, vectors = np.linalg.eigh(np.cov(model.scale(data.images).T, bias=True))
+    best = (vectors[:, -3:] * values[-3:]) @ vectors[:, -3:].T
+    np.testing.assert_allclose(factor @ factor.T, best, atol=1e-6)
+
+
+def test_many_pixels_are_sketched_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = network(200), drawn(300, 200)
+    exact = fit_statistics(model, data, rank=3)
+    monkeypatch.setattr(fitting, "EXACT", 100)
+    monkeypatch.setattr(fitting, "CHUNK", 64)
+    sketched = fit_statistics(model, data, rank=3)
+    np.testing.assert_allclose(sketched.mean, exact.mean, atol=1e-12)
+    covariances = [part.factor.astype(np.float64) @ part.factor.T.astype(np.float64) for part in (exact, sketched)]
+    assert np.linalg.norm(covariances[1] - covariances[0]) < 0.01 * np.linalg.norm(covariances[0])
+
+
+def test_ten_thousand_pixels_never_make_a_square_matrix() -> None:
+    model = Network.create([10_000, 4, 3], rng=1, scaling=Scaling.book())
+    statistics = fit_statistics(model, drawn(60, 10_000), rank=8)
+    assert statistics.factor.shape == (10_000, 8)
+    explained = np.sum(statistics.factor.astype(np.float64) ** 2)
+    assert explained > 0.95 * model.scale(drawn(60, 10_000).images).astype(np.float64).var(axis=0).sum()
+
+
+def test_the_noise_is_in_units_of_ink() -> None:
+    data = drawn()
+    standardised = Scaling.standardised(data.images)
+    for scaling in (Scaling.book(), Scaling.unit(), standardised):
+        statistics = fit_statistics(network(scaling=scaling), data)
+        np.testing.assert_allclose(
+            statistics.diagonal, 0.01 * np.broadcast_to(scaling.high - scaling.low, 16) ** 2
+        )
+    inputs = Scaling.unit().apply(data.images) * 3
+    plain = fit_statistics(network(scaling=None), (inputs, data.labels))
+    np.testing.assert_allclose(plain.diagonal, 0.01 * np.ptp(inputs) ** 2)
+
+
+def test_pixels_that_never_change_do_no_harm() -> None:
+    data = drawn()
+    data.images[:, :5] = 0
+    statistics = fit_statistics(network(), data)
+    np.testing.assert_allclose(statistics.factor[:5], 0, atol=1e-9)
+    assert np.all(statistics.diagonal > 0)
+
+
+def test_every_label_needs_an_image_and_the_settings_must_make_sense() -> None:
+    data = drawn()
+    data.labels[:] = data.labels % 2
+    with pytest.raises(DataError, match="none of 2"):
+        fit_statistics(network(), data)
+    with pytest.raises(DataError, match="above zero"):
+        fit_statistics(network(), drawn(), rank=0)
+    with pytest.raises(DataError, match="above zero"):
+        fit_statistics(network(), drawn(), noise=0)

@@ -1,0 +1,290 @@
+"""The faithful back query: judged by running forwards, against SciPy's optimum, and by what must never matter."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backquery.activations import IDENTITY
+from backquery.errors import DataError, InversionError
+from backquery.inversion import GaussNewton, answers, back_query, confidence, difference, hidden_node, several
+from backquery.inversion.targets import contrasts
+from backquery.network import Layer, Network
+from backquery.scaling import Scaling
+from backquery.statistics import Statistics
+from tests.inversion.conftest import KINKED, SMOOTH, image_of, network_of, prior_of
+from tests.reference import inversion as twin
+
+
+def asked_back(network, wanted, **options):
+    return back_query(network, wanted, method="gauss-newton", **options)
+
+
+def scipys_optimum(network, prior, log_odds, start) -> tuple[float, float]:
+    """The prior's cost that trust-constr comes to, and how far it is from meeting the constraints."""
+    from scipy.optimize import Bounds, NonlinearConstraint, minimize
+
+    precision = np.linalg.inv(twin.covariance(prior))
+    maps = contrasts(network.outputs) if network.output_activation.name == "softmax" else np.eye(network.outputs)
+    constraint = NonlinearConstraint(
+        lambda x: maps @ network.log_odds(x)[0],
+        maps @ log_odds,
+        maps @ log_odds,
+        jac=lambda x: maps @ network.log_odds_and_jacobian(x)[1][0],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = minimize(
+            lambda x: (x - prior.mean) @ precision @ (x - prior.mean),
+            start,
+            jac=lambda x: 2 * precision @ (x - prior.mean),
+            hess=lambda x: 2 * precision,
+            method="trust-constr",
+            constraints=[constraint],
+            bounds=Bounds(np.zeros(16), np.ones(16)),
+            options={"gtol": 1e-7, "xtol": 1e-9, "maxiter": 800},
+        )
+    return float(found.fun), float(found.constr_violation)
+
+
+@pytest.mark.parametrize("kind", SMOOTH)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_cost_is_within_a_percent_of_scipy_s_optimum(kind: str, seed: int) -> None:
+    network, prior = network_of(kind, seed), prior_of(seed)
+    image = image_of(prior, seed)
+    result = asked_back(network, network.query(image), prior=prior)
+    assert result.outcome == ("converged",)
+    cost = prior.squared_distance(result.images)[0]
+    for start in (prior.mean, result.images[0]):
+        optimum, violation = scipys_optimum(network, prior, network.log_odds(image)[0], start)
+        assert violation < 1e-6
+        assert cost <= 1.01 * optimum + 1e-4, "the error within the tolerance may be worth a little"
+    assert cost <= 1.01 * prior.squared_distance(image[None])[0] + 1e-4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_linear_networks_have_the_optimum_of_every_set_of_bounds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(2, 6))
+    network = Network((Layer(weights, None, IDENTITY),), input_shape=(2, 3))
+    prior = replace_pixels(prior_of(seed), 6)
+    wanted = weights @ rng.uniform(size=6)
+    result = GaussNewton(optimality=1e-6)
+    images = back_query(network, wanted, method=result, prior=prior).images
+    best = twin.likeliest_in_box(prior.mean, twin.covariance(prior), weights, wanted, 0.0, 1.0)
+    np.testing.assert_allclose(weights @ images[0], wanted, atol=1e-3)
+    np.testing.assert_allclose(
+        prior.squared_distance(images), prior.squared_distance(best[None]), rtol=1e-2, atol=1e-3
+    )
+
+
+def replace_pixels(prior, pixels: int):
+    return replace(prior, mean=prior.mean[:pixels], factor=prior.factor[:pixels], diagonal=prior.diagonal[:pixels])
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(list(SMOOTH)))
+def test_answers_hold_when_run_forwards_and_images_stay_in_the_box(seed: int, kind: str) -> None:
+    network, prior = network_of(kind, seed), prior_of(seed)
+    wanted = network.log_odds(image_of(prior, seed))
+    result = asked_back(network, network.query(image_of(prior, seed)[None]), prior=prior)
+    assert result.outcome == ("converged",)
+    assert np.abs(network.log_odds(result.images) - wanted).max() < 1e-3
+    np.testing.assert_allclose(result.answers, network.query(result.images), atol=1e-12)
+    assert result.read_as_asked.all()
+    assert result.images.min() >= 0.0 and result.images.max() <= 1.0
+
+
+@pytest.mark.parametrize("kind", KINKED)
+def test_networks_with_kinks_are_met_as_well(kind: str) -> None:
+    met = []
+    for seed in range(8):
+        network, prior = network_of(kind, seed), prior_of(seed)
+        log_odds = network.log_odds(image_of(prior, seed)[None])
+        if network.output_activation is IDENTITY or kind == "leaky relu":
+            asked = answers(network, network.query(image_of(prior, seed)[None]))
+        else:
+            asked = answers(network, network.query(image_of(prior, seed)))
+        result = asked_back(network, asked, prior=prior)
+        met.append(
+            result.outcome[0] == "converged" and np.abs(network.log_odds(result.images) - log_odds).max() < 1e-3
+        )
+    assert all(met)
+
+
+def test_permuting_hidden_nodes_changes_nothing() -> None:
+    network, prior = network_of("deep tanh", 4), prior_of(4)
+    order = np.random.default_rng(0).permutation(8)
+    first, second, last = network.layers
+    shuffled = Network(
+        (
+            Layer(first.weights[order], first.biases[order], first.activation),
+            Layer(second.weights[:, order], second.biases, second.activation),
+            last,
+        ),
+        input_shape=(4, 4),
+    )
+    wanted = network.query(image_of(prior, 4))
+    images = [asked_back(model, wanted, prior=prior).images for model in (network, shuffled)]
+    np.testing.assert_allclose(images[1], images[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2.0, 1e-3, 1e4])
+def test_the_scale_of_the_prior_does_not_matter(scale: float) -> None:
+    network, prior = network_of("sigmoid, softmax", 2), prior_of(2)
+    wanted = network.query(image_of(prior, 2))
+    once, twice = (asked_back(network, wanted, prior=p).images for p in (prior, prior.scaled(scale)))
+    np.testing.assert_allclose(twice, once, atol=1e-6)
+
+
+def test_the_same_question_has_the_same_answer_alone_or_among_others() -> None:
+    network, prior = network_of("tanh, softmax", 1), prior_of(1)
+    wanted = np.concatenate([network.query(image_of(prior, seed)[None]) for seed in range(5)])
+    together = asked_back(network, wanted, prior=prior).images
+    np.testing.assert_array_equal(asked_back(network, wanted, prior=prior).images, together)
+    for row in range(5):
+        np.testing.assert_allclose(
+            asked_back(network, wanted[row], prior=prior).images[0], together[row], atol=1e-6
+        )
+    small = back_query(network, wanted, method=GaussNewton(block=2), prior=prior).images
+    np.testing.assert_allclose(small, together, atol=1e-6)
+
+
+def test_a_start_image_that_answers_as_asked_is_returned() -> None:
+    network, prior = network_of("the book's", 5), prior_of(5)
+    image = image_of(prior, 5)
+    result = asked_back(network, network.query(image), prior=prior, near=image)
+    np.testing.assert_array_equal(result.images[0], image)
+    np.testing.assert_array_equal(result.change, np.zeros((1, 16)))
+    assert (result.outcome, result.steps.tolist()) == (("converged",), [0])
+
+
+def test_near_finds_a_smaller_change_than_starting_from_nothing() -> None:
+    network, prior = network_of("deep tanh", 6), prior_of(6)
+    image, other = image_of(prior, 6), image_of(prior, 7)
+    wanted = network.query(other)
+    near = asked_back(network, wanted, prior=prior, near=image)
+    free = asked_back(network, wanted, prior=prior)
+    assert near.outcome == free.outcome == ("converged",)
+    np.testing.assert_allclose(near.change, near.images - image, atol=1e-15)
+    change = prior.squared_distance(near.images, image)[0]
+    assert change <= 1.01 * prior.squared_distance(free.images, image)[0]
+    assert change <= 1.01 * prior.squared_distance(other[None], image)[0]
+    assert prior.squared_distance(free.images)[0] <= 1.01 * prior.squared_distance(near.images)[0]
+
+
+def test_a_difference_asks_for_nothing_else() -> None:
+    network, prior = network_of("tanh, softmax", 3), prior_of(3)
+    result = asked_back(network, difference(network, [("2", "0"), ("1", "3")], 0.4), prior=prior)
+    log_odds = network.log_odds(result.images)
+    np.testing.assert_allclose(log_odds[0, 2] - log_odds[0, 0], 0.4, atol=1e-3)
+    np.testing.assert_allclose(log_odds[1, 1] - log_odds[1, 3], 0.4, atol=1e-3)
+    assert result.targets is None
+    np.testing.assert_array_equal(result.labels, [2, 1])
+    whole = asked_back(network, network.query(result.images[0]), prior=prior)
+    assert prior.squared_distance(result.images)[0] <= 1.01 * prior.squared_distance(whole.images)[0] + 1e-3
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_hidden_node_gives_its_signal(layer: int) -> None:
+    network, prior = network_of("sigmoid, softmax", 3), prior_of(3)
+    layers, signals = network.layers, network.signals(image_of(prior, 3))
+    wanted = layers[layer - 1].combine(signals[layer - 1])[0, [1, 4]]
+    result = asked_back(network, hidden_node(network, layer, [1, 4], wanted), prior=prior)
+    sums = layers[layer - 1].combine(network.signals(result.images)[layer - 1])
+    np.testing.assert_allclose(sums[[0, 1], [1, 4]], wanted, atol=1e-3)
+    assert result.read_as_asked.all() and result.outcome == ("converged",) * 2
+
+
+def test_several_labels_at_once() -> None:
+    network, prior = network_of("the book's", 1), prior_of(1)
+    given = network.query(image_of(prior, 1))
+    wanted = {"0": float(given[0]), "2": float(given[2])}
+    result = asked_back(network, several(network, wanted, others=float(given[1])), prior=prior)
+    assert result.outcome == ("converged",)
+    np.testing.assert_allclose(result.answers, [given], atol=1e-3)
+
+
+def test_what_no_image_can_give_is_called_out_of_reach() -> None:
+    network, prior = network_of("the book's", 0), prior_of(0)
+    result = asked_back(network, confidence(network, [1], 1 - 1e-9), prior=prior)
+    assert result.outcome == ("out of reach",)
+    assert not result.converged.any()
+    assert "was asked for" in result.advice[0] and "ask for the answers reached" in result.advice[0]
+    reached = asked_back(network, result.answers, prior=prior)
+    assert reached.outcome == ("converged",), "the advice can be followed"
+
+
+def test_too_few_steps_are_called_stalled() -> None:
+    network, prior = network_of("deep tanh", 1), prior_of(1)
+    wanted = network.query(image_of(prior, 9))
+    result = back_query(network, wanted, method=GaussNewton(steps=1, tolerance=1e-12), prior=prior)
+    assert result.outcome == ("stalled",)
+    assert "after 1 steps; allow more steps" in result.advice[0]
+    assert result.steps.tolist() == [1]
+
+
+def test_a_search_can_begin_where_another_ended() -> None:
+    network, prior = network_of("deep tanh", 2), prior_of(2)
+    wanted = network.query(image_of(prior, 2))
+    first = asked_back(network, wanted, prior=prior)
+    again = asked_back(network, wanted, prior=prior, start=first.images)
+    assert again.steps[0] <= 3
+    assert prior.squared_distance(again.images)[0] <= prior.squared_distance(first.images)[0] + 1e-9
+
+
+def test_the_box_is_that_of_the_scaling_to_the_last_bit() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 16)).astype(np.uint8)
+    for scaling in (Scaling.book(), Scaling.unit(), Scaling.standardised(pixels)):
+        network = Network.create([16, 12, 3], activation="tanh", rng=1, scaling=scaling, input_shape=(4, 4))
+        result = asked_back(network, [0, 1, 2], confidence=0.6)
+        assert np.all(result.images >= scaling.low) and np.all(result.images <= scaling.high)
+
+
+def test_bounds_of_one_s_own() -> None:
+    network = Network.create([16, 12, 3], activation="tanh", rng=1, input_shape=(4, 4))
+    result = asked_back(network, [0, 1], confidence=0.6, bounds=(-2.0, np.full(16, 0.25)))
+    assert result.images.min() >= -2.0 and result.images.max() <= 0.25
+    with pytest.raises(InversionError, match="must lie below"):
+        asked_back(network, [0], bounds=(1.0, 0.0))
+    with pytest.raises(InversionError, match="two vectors of 16 numbers"):
+        asked_back(network, [0], bounds=(np.zeros(3), 1.0))
+
+
+def test_the_model_s_own_statistics_are_the_default() -> None:
+    prior, network = prior_of(1), network_of("the book's", 1)
+    table = network.log_odds(np.stack([image_of(prior, seed) for seed in range(3)]))
+    remembering = replace(network, statistics=Statistics(prior.mean, prior.factor, prior.diagonal, table))
+    result = back_query(remembering, [0, 1, 2])
+    assert (result.method, result.question, result.prior) == ("gauss-newton", "typical", "data")
+    np.testing.assert_allclose(network.log_odds(result.images), table, atol=1e-3)
+    np.testing.assert_allclose(result.log_odds, table)
+    sure = back_query(remembering, [1], confidence=0.5)
+    np.testing.assert_allclose(np.delete(sure.log_odds[0], 1), np.delete(table[1], 1), atol=1e-9)
+    assert sure.targets[0, 1] == 0.5
+    book = back_query(remembering, [1], method="transpose", confidence=0.9)
+    np.testing.assert_allclose(book.targets, [[0.01, 0.9, 0.01]])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"near": np.full(15, 0.5)}, DataError, "near must be one image of 16 inputs"),
+        ({"near": np.full(16, 200.0)}, DataError, "Scale raw images first"),
+        ({"start": np.full(16, np.nan)}, DataError, "start must be finite"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(options, error, words: str) -> None:
+    with pytest.raises(error, match=words):
+        asked_back(network_of("the book's"), [0], **options)
+
+
+@pytest.mark.parametrize("settings_", [{"tolerance": 0}, {"steps": 0}, {"block": 0}, {"optimality": -1}])
+def test_settings_must_make_sense(settings_) -> None:
+    with pytest.raises(InversionError, match="above zero"):
+        GaussNewton(**settings_)

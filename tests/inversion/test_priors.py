@@ -1,0 +1,105 @@
+"""Priors against their dense covariance, and what each of them knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backquery.errors import InversionError, TargetError
+from backquery.inversion import PRIORS, Prior, back_query, flat_prior, smooth_prior
+from backquery.inversion.priors import NOISE, SMOOTH_VARIANCE, prior_for
+from backquery.network import Network
+from tests.inversion.conftest import prior_of
+from tests.reference.inversion import covariance
+
+
+@given(seed=st.integers(0, 1000), rank=st.integers(0, 6))
+def test_products_and_distances_equal_the_dense_ones(seed: int, rank: int) -> None:
+    prior = prior_of(seed, rank)
+    dense = covariance(prior)
+    rows = np.random.default_rng(seed).normal(size=(5, 16))
+    np.testing.assert_allclose(prior.covariance_times(rows), rows @ dense, atol=1e-12)
+    distances = np.einsum("ni,ij,nj->n", rows - prior.mean, np.linalg.inv(dense), rows - prior.mean)
+    np.testing.assert_allclose(prior.squared_distance(rows), distances, rtol=1e-9)
+    np.testing.assert_allclose(prior.squared_distance(rows, rows), 0, atol=1e-9)
+
+
+def test_a_scaled_prior_has_the_same_mean_and_a_scaled_covariance() -> None:
+    prior = prior_of(3)
+    np.testing.assert_allclose(covariance(prior.scaled(5.0)), 5 * covariance(prior))
+    np.testing.assert_array_equal(prior.scaled(5.0).mean, prior.mean)
+
+
+def test_the_smooth_prior_is_the_squared_exponential_but_for_noise() -> None:
+    prior = smooth_prior((6, 9), length=1.5)
+    places = np.stack(np.meshgrid(np.arange(6), np.arange(9), indexing="ij"), axis=-1).reshape(-1, 2)
+    squared = ((places[:, None] - places) ** 2).sum(axis=-1)
+    expected = SMOOTH_VARIANCE * np.exp(-squared / (2 * 1.5**2))
+    dense = covariance(prior)
+    np.testing.assert_allclose(np.diag(dense), SMOOTH_VARIANCE + NOISE, rtol=1e-9)
+    off = ~np.eye(54, dtype=bool)
+    assert np.abs(dense - expected)[off].max() < NOISE, "what is cut off lies below the noise"
+    assert np.linalg.norm((dense - expected)[off]) < 0.05 * np.linalg.norm(expected[off])
+
+
+def test_the_smooth_prior_scales_with_the_image_and_with_the_inputs() -> None:
+    small, large = smooth_prior((28, 28)), smooth_prior((100, 100))
+    assert large.inputs == 10_000
+    assert small.rank < large.rank < 2 * small.rank, "the same picture, more finely drawn, is little richer"
+    shifted = smooth_prior((4, 4), low=-1.0, high=3.0)
+    np.testing.assert_allclose(covariance(shifted), 16 * covariance(smooth_prior((4, 4))))
+    np.testing.assert_array_equal(shifted.mean, -1)
+
+
+def test_colours_are_smooth_each_for_itself() -> None:
+    dense = covariance(smooth_prior((4, 4, 3)))
+    grey = covariance(smooth_prior((4, 4)))
+    np.testing.assert_allclose(dense[::3, ::3], grey, atol=1e-12)
+    np.testing.assert_allclose(dense[::3, 1::3], 0, atol=1e-12)
+
+
+def test_the_flat_prior_knows_nothing() -> None:
+    np.testing.assert_array_equal(covariance(flat_prior(4, 0, 2)), 4 * np.eye(4))
+
+
+def test_the_default_is_the_most_that_is_known() -> None:
+    square = Network.create([16, 5, 3], rng=0, input_shape=(4, 4))
+    row = Network.create([16, 5, 3], rng=0)
+    assert prior_for(square, None, 0, 1).name == "smooth"
+    assert prior_for(row, None, 0, 1).name == "flat"
+    assert prior_for(square, None, 0, 1) is prior_for(square, "smooth", 0, 1), "remembered, not made again"
+    assert set(PRIORS) == {"data", "smooth", "flat"}
+
+
+@pytest.mark.parametrize(
+    ("prior", "error", "words"),
+    [
+        ("data", InversionError, "needs statistics"),
+        ("warm", TargetError, "unknown prior 'warm'; choose one of data, smooth, flat"),
+        ("smooth", InversionError, "where the pixels lie"),
+        (flat_prior(9), InversionError, "images of 9 pixels, but the model takes 16"),
+    ],
+)
+def test_priors_that_do_not_fit_are_refused(prior, error, words: str) -> None:
+    with pytest.raises(error, match=words):
+        back_query(Network.create([16, 5, 3], rng=0), [0], method="gauss-newton", prior=prior)
+
+
+@pytest.mark.parametrize(
+    ("mean", "factor", "diagonal", "words"),
+    [
+        (np.zeros(4), np.zeros((3, 1)), np.ones(4), "received"),
+        (np.zeros(4), np.zeros((4, 1)), np.zeros(4), "positive"),
+        (np.full(4, np.nan), np.zeros((4, 1)), np.ones(4), "not finite"),
+    ],
+)
+def test_a_prior_checks_its_parts(mean, factor, diagonal, words: str) -> None:
+    with pytest.raises(InversionError, match=words):
+        Prior("odd", mean, factor, diagonal)
+
+
+def test_a_length_must_be_positive() -> None:
+    with pytest.raises(InversionError, match="positive number of pixels"):
+        smooth_prior((4, 4), length=0)

@@ -1,0 +1,158 @@
+"""What can be asked, what it means for each kind of output, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import logit
+
+from backquery.errors import TargetError
+from backquery.inversion import answers, back_query, confidence, difference, hidden_node, several, typical
+from backquery.inversion.targets import contrasts
+from backquery.network import Network
+from backquery.statistics import Statistics
+
+SIGMOID = Network.create([16, 8, 4], rng=0, classes=("cat", "dog", "owl", "1"))
+SOFTMAX = Network.create([16, 8, 4], activation="relu", rng=0)
+TANH = Network.create([16, 8, 4], activation="tanh", rng=0)
+LINEAR = Network.create([16, 8, 4], activation=["tanh", "identity"], rng=0)
+RELU = Network.create([16, 8, 4], activation=["tanh", "relu"], rng=0)
+
+
+def remembering(network: Network) -> Network:
+    table = np.arange(16.0).reshape(4, 4) / 4 - 2
+    return replace(network, statistics=Statistics(np.full(16, 0.2), np.zeros((16, 1)), np.full(16, 0.01), table))
+
+
+def test_a_confidence_means_what_the_outputs_mean() -> None:
+    np.testing.assert_allclose(confidence(SIGMOID, [2], 0.6).answers, [[0.01, 0.01, 0.6, 0.01]])
+    np.testing.assert_allclose(confidence(SIGMOID, [0], 0.99).answers, [[0.99, 0.01, 0.01, 0.01]])
+    np.testing.assert_allclose(confidence(SIGMOID, [0], 0.999).answers, [[0.999, 0.001, 0.001, 0.001]])
+    np.testing.assert_allclose(confidence(SIGMOID, [0], 0.7, others=0.3).answers, [[0.7, 0.3, 0.3, 0.3]])
+    np.testing.assert_allclose(confidence(SOFTMAX, [1], 0.7).answers, [[0.1, 0.7, 0.1, 0.1]])
+    np.testing.assert_allclose(confidence(TANH, [1], 0.9).answers, [[-0.98, 0.8, -0.98, -0.98]])
+    np.testing.assert_allclose(confidence(LINEAR, [1], 0.99).answers, [[0.01, 0.99, 0.01, 0.01]])
+
+
+def test_log_odds_are_the_answers_taken_back_through_the_outputs() -> None:
+    asked = confidence(SIGMOID, [0, 3], 0.9)
+    np.testing.assert_allclose(asked.log_odds, logit(asked.answers))
+    np.testing.assert_allclose(asked.values, asked.log_odds)
+    soft = confidence(SOFTMAX, [0, 3], 0.9)
+    np.testing.assert_allclose(SOFTMAX.output_activation.function(soft.log_odds), soft.answers)
+    np.testing.assert_allclose(soft.log_odds.sum(axis=1), 0, atol=1e-12)
+    assert soft.values.shape == (2, 3), "softmax fixes all log-odds but one"
+
+
+def test_labels_are_positions_or_names() -> None:
+    asked = confidence(SIGMOID, [1, "1", "owl", np.int64(0)])
+    np.testing.assert_array_equal(asked.labels, [1, 3, 2, 0])
+    assert confidence(SIGMOID, "dog").labels.tolist() == [1]
+    assert confidence(SIGMOID, 2).labels.tolist() == [2]
+
+
+def test_typical_answers_come_from_the_statistics() -> None:
+    asked = typical(remembering(SIGMOID), ["owl", 0])
+    np.testing.assert_allclose(asked.log_odds, [[0, 0.25, 0.5, 0.75], [-2, -1.75, -1.5, -1.25]])
+    np.testing.assert_allclose(logit(asked.answers), asked.log_odds, atol=1e-12)
+    soft = typical(remembering(SOFTMAX), [0])
+    np.testing.assert_allclose(soft.log_odds, [[-0.375, -0.125, 0.125, 0.375]])
+    with pytest.raises(TargetError, match="fit_statistics"):
+        typical(SIGMOID, [0])
+
+
+def test_other_labels_can_be_asked_for_what_is_usual() -> None:
+    model = remembering(SIGMOID)
+    asked = confidence(model, ["owl", 0], 0.6, "typical")
+    expected = np.array(typical(model, ["owl", 0]).answers)
+    expected[0, 2] = expected[1, 0] = 0.6
+    np.testing.assert_allclose(asked.answers, expected)
+    soft = confidence(remembering(SOFTMAX), [1], 0.7, "typical").answers[0]
+    usual = typical(remembering(SOFTMAX), [1]).answers[0]
+    np.testing.assert_allclose(soft[1], 0.7)
+    np.testing.assert_allclose(np.delete(soft, 1), np.delete(usual, 1) * 0.3 / np.delete(usual, 1).sum())
+    np.testing.assert_allclose(confidence(remembering(TANH), [1], 0.9, "typical").answers[0, 1], 0.8)
+    with pytest.raises(TargetError, match="between 0 and 1, both excluded"):
+        confidence(model, [0], 1.5, "typical")
+
+
+def test_several_labels_have_confidences_of_their_own() -> None:
+    asked = several(SIGMOID, [{"cat": 0.9, "dog": 0.8}, {2: 0.6}])
+    np.testing.assert_allclose(asked.answers, [[0.9, 0.8, 0.01, 0.01], [0.01, 0.01, 0.6, 0.01]])
+    np.testing.assert_array_equal(asked.labels, [0, 2])
+    np.testing.assert_allclose(several(SOFTMAX, {"0": 0.6, "1": 0.2}).answers, [[0.6, 0.2, 0.1, 0.1]])
+    tie = several(SIGMOID, {"cat": 0.9, "dog": 0.9})
+    np.testing.assert_array_equal(tie.labels, [-1])
+
+
+def test_a_difference_constrains_two_labels_and_nothing_else() -> None:
+    asked = difference(SIGMOID, [("cat", "owl"), (3, 1)], 5.0)
+    np.testing.assert_array_equal(asked.of_log_odds([[7, 1, 2, 0], [0, 3, 0, 4]]), [[5], [1]])
+    np.testing.assert_array_equal(asked.values, [[5], [5]])
+    np.testing.assert_array_equal(asked.labels, [0, 3])
+    assert asked.answers is None
+    np.testing.assert_allclose(difference(SIGMOID, ("cat", "owl")).values, [[2 * logit(0.99)]])
+    np.testing.assert_allclose(difference(remembering(SIGMOID), ("owl", "cat")).values, [[0.5]])
+
+
+def test_a_hidden_node_is_asked_for_its_pre_activation() -> None:
+    asked = hidden_node(SIGMOID, 1, [2, 7], [1.5, -2.0])
+    assert asked.layer == 1
+    np.testing.assert_array_equal(asked.maps @ np.arange(8.0), [[2], [7]])
+    np.testing.assert_array_equal(asked.values, [[1.5], [-2.0]])
+    np.testing.assert_array_equal(asked.labels, [-1, -1])
+
+
+def test_softmax_answers_are_proportions() -> None:
+    book = answers(SOFTMAX, [0.99, 0.01, 0.01, 0.01])
+    np.testing.assert_allclose(book.answers.sum(), 1)
+    np.testing.assert_allclose(book.answers[0, 0] / book.answers[0, 1], 99)
+
+
+def test_contrasts_are_orthonormal_and_add_up_to_zero() -> None:
+    for count in (2, 3, 10):
+        basis = contrasts(count)
+        np.testing.assert_allclose(basis @ basis.T, np.eye(count - 1), atol=1e-14)
+        np.testing.assert_allclose(basis.sum(axis=1), 0, atol=1e-14)
+
+
+def test_questions_can_be_taken_apart() -> None:
+    asked = confidence(SIGMOID, [0, 1, 2])[np.array([2, 0])]
+    np.testing.assert_array_equal(asked.labels, [2, 0])
+    assert asked.answers[0].argmax() == 2
+    pairs = difference(SIGMOID, [(0, 1), (2, 3)])[np.array([1])]
+    assert pairs.maps.shape == (1, 1, 4)
+    assert pairs.maps[0, 0].tolist() == [0, 0, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: confidence(SIGMOID, ["cow"]), "unknown label 'cow'; choose from cat, dog, owl, 1"),
+        (lambda: confidence(SIGMOID, [4]), "unknown label 4"),
+        (lambda: confidence(SIGMOID, [-1]), "unknown label -1"),
+        (lambda: confidence(SIGMOID, [True]), "unknown label True"),
+        (lambda: confidence(SIGMOID, []), "at least one label"),
+        (lambda: confidence(SIGMOID, [0], 1.0), "between 0 and 1, both excluded"),
+        (lambda: confidence(SIGMOID, [0], float("nan")), "between 0 and 1, both excluded"),
+        (lambda: confidence(SIGMOID, [0], 0.9, others=0.0), "others must lie between 0 and 1"),
+        (lambda: confidence(SOFTMAX, [0], 0.9, others=0.1), "omit others"),
+        (lambda: several(SOFTMAX, {0: 0.7, 1: 0.6}), "already make 1.3"),
+        (lambda: several(SIGMOID, []), "at least one label"),
+        (lambda: several(SIGMOID, [{}]), "at least one label"),
+        (lambda: difference(SIGMOID, ("cat", "cat")), "between two labels"),
+        (lambda: difference(SIGMOID, ("cat", "dog"), float("inf")), "must be finite"),
+        (lambda: hidden_node(SIGMOID, 2, 0, 1.0), "numbered 1 to 1; received 2"),
+        (lambda: hidden_node(SIGMOID, 1, 8, 1.0), "numbered 0 to 7"),
+        (lambda: hidden_node(SIGMOID, 1, 0, float("nan")), "must be finite"),
+        (lambda: answers(SIGMOID, [0.1, 0.2]), "4 numbers each"),
+        (lambda: answers(RELU, [0.0, 1.0, 1.0, 1.0]), "strictly inside"),
+        (lambda: back_query(SIGMOID, [0.2, 0.5, 0.3, 0.4], confidence=0.9), "a confidence goes with labels"),
+        (lambda: back_query(SIGMOID, [0], method="magic"), "unknown method 'magic'; choose one of transpose"),
+    ],
+)
+def test_questions_without_an_answer_are_refused_in_words(ask, words: str) -> None:
+    with pytest.raises(TargetError, match=words):
+        ask()
