@@ -17,7 +17,7 @@ def missing(reason: str) -> None:
     """Skip with a stated reason, or fail where BACKQUERY_REQUIRE says that nothing may be missing."""
     if os.environ.get("BACKQUERY_REQUIRE"):
         pytest.fail(f"BACKQUERY_REQUIRE is set, but {reason}")
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def needs(package: str) -> None:
