@@ -42,7 +42,7 @@ class GaussNewton:
     """
 
     tolerance: float = 1e-3
-    optimality: float = 5e-3
+    optimality: float = 1e-2
     steps: int = 100
     block: int = 64
 

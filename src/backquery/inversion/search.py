@@ -47,7 +47,7 @@ class Effort:
     """When a search is content and when it gives up; see `GaussNewton`."""
 
     tolerance: float = 1e-3
-    optimality: float = 5e-3
+    optimality: float = 1e-2
     steps: int = 100
     corrections: int = 3
     halvings: int = 6
