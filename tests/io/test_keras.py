@@ -272,7 +272,7 @@ class TestHostileFiles:
             build(file)
         return content.getvalue()
 
-    def test_a_good_file_without_notes_or_layer_names_is_read(self, good: Path) -> None:
+    def test_a_good_file_without_notes_is_read(self, good: Path) -> None:
         path = self.rewritten(good, weights=self.weights(lambda file: None, keep=True), notes=None)
         assert load_keras(path).layers[0].weights.tolist() == np.ones((3, 4)).tolist()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from backquery.errors import MissingExtraError, ModelError
+from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io.description import Fields
 from backquery.network import Network
 from backquery.scaling import Scaling
@@ -30,19 +32,26 @@ MEMBERS = 10_000
 NOTES = "backquery"
 """The name under which a file carries what its format has no place for."""
 
+_BROKEN = (BadZipFile, EOFError, ValueError, NotImplementedError, OverflowError, struct.error, zlib.error)
+"""What Python's own readers raise over a file that is not what it seems."""
+
 
 @contextmanager
 def reading(path: str | os.PathLike[str], extra: str, package: str) -> Iterator[None]:
     """Errors while a file is read name the file; a missing package is said with its install command."""
     try:
-        yield
+        # Numbers that are not finite are refused at the end; until then they are nobody's concern.
+        with np.errstate(all="ignore"):
+            yield
     except ModelError as error:
         raise ModelError(f"{path} is not a network that can be used: {error}") from None
+    except BackqueryError:
+        raise
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != package:
             raise
         raise MissingExtraError(f"reading {path}", package, extra) from None
-    except (BadZipFile, EOFError) as error:
+    except _BROKEN as error:
         raise ModelError(f"{path} is broken or was cut short: {error}") from None
     except RecursionError:
         raise ModelError(f"{path} is not a network that can be used: its parts are nested too deeply") from None

@@ -139,31 +139,20 @@ def _scaling_of_rescaled(layers: list[dict[str, Any]]) -> Scaling | None:
 
 
 def _read_weights(content: bytes, config: dict[str, Any]) -> Arrays:
-    """The numbers of each Dense layer by its name, none of them larger than the file that holds them."""
+    """The numbers of each Dense layer by its name, none of them larger than the file that holds them.
+
+    Folders are told by their place, as Keras does it. Attributes are not read: the HDF5 library can be made to
+    crash over them.
+    """
     import h5py
 
     try:
         with h5py.File(BytesIO(content), "r") as file:
-            folders = _folders(file)
-            return {
-                name: _variables(file, folders.get(name, usual), len(content))
-                for name, usual in dense_layers(config)
-            }
+            return {name: _variables(file, folder, len(content)) for name, folder in dense_layers(config)}
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{WEIGHTS} in it cannot be read: {error}") from None
-
-
-def _folders(file: h5py.File) -> dict[str, str]:
-    """Which folder under ``layers`` belongs to which layer, where the file says it."""
-    found = {}
-    for folder in _inside(file, "layers"):
-        variables = _inside(file, f"layers/{folder}/vars")
-        name = variables.attrs.get("name")
-        if isinstance(name, str):
-            found[name] = folder
-    return found
 
 
 def _variables(file: h5py.File, folder: str, size: int) -> list[Array]:
@@ -236,11 +225,9 @@ def _weights_file(network: Network) -> bytes:
         raise MissingExtraError("writing a .keras file", "h5py", "keras") from None
     content = BytesIO()
     with h5py.File(content, "w") as file:
-        for (name, folder), layer in zip(dense_layers(_config(network)), network.layers, strict=True):
-            variables = file.create_group(f"layers/{folder}/vars")
-            variables.attrs["name"] = name
+        for (_, folder), layer in zip(dense_layers(_config(network)), network.layers, strict=True):
             for position, values in enumerate(_arrays(layer)):
-                variables.create_dataset(str(position), data=values)
+                file.create_dataset(f"layers/{folder}/vars/{position}", data=values)
     return content.getvalue()
 
 

@@ -35,7 +35,7 @@ def path_of_layers(config: Entry) -> list[Entry]:
 
 
 def dense_layers(config: Entry) -> Iterator[tuple[str, str]]:
-    """The name of each Dense layer, and the folder that Keras usually keeps its weights in."""
+    """The name of each Dense layer, and the folder that Keras keeps its weights in."""
     dense = [layer for layer in _layers(config) if layer["class_name"] == "Dense"]
     for number, layer in enumerate(dense):
         yield str(layer["config"].get("name")), f"dense_{number}" if number else "dense"

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from math import prod
+from tokenize import TokenError
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
-from backquery.errors import MissingExtraError, ModelError
+from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import image_shape
 from backquery.io.foreign import TEXT_LIMIT, bounded_zip, member, parse_json, read_bytes, reading
@@ -69,7 +71,7 @@ def load_skops(path: str | os.PathLike[str], **description: Any) -> Network:
     """
     from backquery.io.sklearn import network_from_sklearn
 
-    with reading(path, "skops", "skops"):
+    with reading(path, "skops", "skops"), _fitting_together():
         network = network_from_sklearn(_build(read_bytes(path)), **description)
     told = description.get("input_shape")
     return network if told else replace(network, input_shape=image_shape((network.inputs,)))
@@ -104,8 +106,17 @@ def _build(content: bytes) -> Any:
         return io.load(BytesIO(content), trusted=sorted(ALLOWED))
     except (UntrustedTypesFoundException, UnsupportedTypeException) as error:
         raise ModelError(str(error)) from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ImportError) as error:
-        raise ModelError(f"its parts do not fit together: {error}") from None
+
+
+@contextmanager
+def _fitting_together() -> Iterator[None]:
+    """Parts that are allowed one by one may still not make a classifier."""
+    try:
+        yield
+    except BackqueryError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ModelError(f"its parts do not fit together: {type(error).__name__}: {error}") from None
 
 
 def _check_types(schema: dict[str, Any]) -> None:
@@ -142,7 +153,7 @@ def _check_array(archive: ZipFile, entry: ZipInfo) -> None:
             version = reader.read_magic(stream)
             read = reader.read_array_header_1_0 if version == (1, 0) else reader.read_array_header_2_0
             shape, _, dtype = read(stream)
-    except ValueError as error:
+    except (ValueError, SyntaxError, TokenError) as error:
         raise ModelError(f"{entry.filename} in it is no array: {error}") from None
     if dtype.hasobject or prod(shape) * dtype.itemsize > entry.file_size:
         raise ModelError(f"{entry.filename} in it promises more numbers than it holds")
