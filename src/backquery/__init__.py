@@ -32,6 +32,11 @@ _HOMES = {
     "network_from_sklearn": "io.sklearn",
     "network_to_sklearn": "io.sklearn",
     "BackQueryClassifier": "estimator",
+    "network_from_keras": "io.keras",
+    "network_to_keras": "io.keras",
+    "network_from_onnx": "io.onnx",
+    "network_to_onnx": "io.onnx",
+    "export_model": "io",
     "BackqueryError": "errors",
 }
 

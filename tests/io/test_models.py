@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from backquery import models
-from backquery.errors import ModelError
-from backquery.io import load_model, save_model, save_text
+from backquery.activations import SOFTMAX
+from backquery.errors import MissingExtraError, ModelError
+from backquery.io import export_model, load_model, save_model, save_text
 from backquery.network import Network
+from tests.conftest import needs
 
 
 def test_a_file_and_a_folder_of_text_files_are_both_models(tmp_path: Path) -> None:
@@ -93,3 +97,24 @@ def test_a_model_is_saved_only_where_it_can_be_loaded_from(tmp_path: Path, name:
     with pytest.raises(ModelError, match=r"saved as .safetensors files; .*try .*\.safetensors"):
         save_model(Network.create([4, 2], rng=1), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "package", "extra"),
+    [(".onnx", "onnx", "onnx"), (".keras", "h5py", "keras"), (".skops", "skops", "skops")],
+)
+def test_a_missing_package_is_named_with_its_install_command(
+    suffix: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(package)
+    network = Network.create([4, 2], activation="tanh", rng=1, biases=True)
+    network = replace(network, layers=(replace(network.layers[0], activation=SOFTMAX),))
+    path = tmp_path / f"m{suffix}"
+    export_model(network, path)
+    monkeypatch.setitem(sys.modules, package, None)
+    said = rf"needs {package}, which is not installed; run: pip install 'backquery\[{extra}\]'"
+    with pytest.raises(MissingExtraError, match=said):
+        load_model(path)
+    with pytest.raises(MissingExtraError, match=said):
+        export_model(network, tmp_path / f"other{suffix}")
+    assert not (tmp_path / f"other{suffix}").exists()
