@@ -43,7 +43,7 @@ class GaussNewton:
 
     tolerance: float = 1e-3
     optimality: float = 1e-2
-    steps: int = 100
+    steps: int = 200
     block: int = 64
 
     name: ClassVar[str] = "gauss-newton"

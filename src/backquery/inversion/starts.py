@@ -28,7 +28,7 @@ DRAWS = 1024
 SPREAD = 0.25
 """How far the pixels of draws deviate from the mean, in parts of the box, as those of handwritten digits do."""
 
-RETRIES = 3
+RETRIES = 12
 """Draws that a search which was in vain is tried from again."""
 
 
