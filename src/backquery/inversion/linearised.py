@@ -95,32 +95,46 @@ def newton_step(
     Where `restore` (n,) is set, the likeliest *change of the image* is sought instead of the likeliest image.
     `damping` (n,), in parts of the k x k system's mean diagonal, keeps the multipliers small.
     """
-    forget = restore[:, None]
-    multipliers = np.where(forget, 0.0, multipliers)
-    pull = u @ factor.T + times_transposed(jacobian, multipliers)
-    if restore.any():
+    forget = restore[:, None] if restore.any() else None
+    if forget is not None:
+        multipliers = np.where(forget, 0.0, multipliers)
+    likeliest = u @ factor.T
+    pull = likeliest + times_transposed(jacobian, multipliers)
+    if forget is not None:
         pull = np.where(forget, _released(factor, jacobian, residual, image, low, high), pull)
     free = (pull >= low) & (pull <= high)
-    here = np.where(forget, image, np.clip(pull, low, high))
-    r_u = np.where(forget, 0.0, u - (here - u @ factor.T) @ factor)
+    here = np.minimum(np.maximum(pull, low), high)
+    if forget is not None:
+        here = np.where(forget, image, here)
+    r_u = u - (here - likeliest) @ factor
+    if forget is not None:
+        r_u = np.where(forget, 0.0, r_u)
 
     inside = jacobian * free[:, None, :]
     mixed = matrix_product(inside, factor)
     response, shift = _solve_positive(bound.sums(rows, free), rows, mixed, r_u)
     gain = inside @ inside.transpose(0, 2, 1) + mixed @ response
     k = gain.shape[1]
-    unit = np.maximum(np.trace(gain, axis1=1, axis2=2) / k, FLAT)
-    damped = (damping + ROUNDING) * unit
-    gain[:, np.arange(k), np.arange(k)] += damped[:, None]
+    unit = np.maximum(np.einsum("nkk->n", gain) / k, FLAT)
+    damped = ((damping + ROUNDING) * unit)[:, None]
+    gain.reshape(len(gain), -1)[:, :: k + 1] += damped
     inverse = np.linalg.inv(gain)
 
-    centre = np.where(forget, 0.0, times(inverse, times(inside, image)))
-    r_b = residual - times(jacobian, here - image) - damped[:, None] * (multipliers - centre)
+    r_b = residual - times(jacobian, here - image)
+    if damping.any():
+        r_b -= damped * (multipliers - _centre(inverse, inside, image, forget))
     step = times(inverse, r_b + times(mixed, shift))
     u_step = times(response, step) - shift
     change = u_step @ factor.T + times_transposed(jacobian, step)
-    target = np.clip(np.where(forget, image + change * free, pull + change), low, high)
+    target = pull + change if forget is None else np.where(forget, image + change * free, pull + change)
+    target = np.minimum(np.maximum(target, low), high)
     return Linearised(target, u + u_step, multipliers + step, factor, inside, free, response, inverse)
+
+
+def _centre(inverse: Array, inside: Array, image: Array, forget: Mask | None) -> Array:
+    """The multipliers that fit the image as it is: what damping draws towards."""
+    fitting = times(inverse, times(inside, image))
+    return fitting if forget is None else np.where(forget, 0.0, fitting)
 
 
 def _released(factor: Array, jacobian: Array, residual: Array, image: Array, low: Array, high: Array) -> Array:

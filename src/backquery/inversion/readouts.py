@@ -56,7 +56,7 @@ class ChainReadout:
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
         chain = self._chain
-        z = y @ chain.first_transposed + _of_rows(self._base, rows)
+        z = y @ chain.first.T + _of_rows(self._base, rows)
         signals = []
         for layer in range(self._depth):
             signals.append(chain.functions[layer](z))
@@ -102,7 +102,6 @@ class Chain:
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
         self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
         self.first = self.weights[0] * deviation
-        self.first_transposed = np.ascontiguousarray(self.first.T)
 
 
 class ModelReadout:

@@ -144,8 +144,7 @@ class Search:
         self.steps[rows] += 1
         size = _length(residual)
         self._look_back(rows, held, size)
-        left = _length(residual - times(jacobian, solution.target - here.y))
-        promised = np.where(self._restoring[rows], size - left, size)
+        promised = self._promised(rows, size, residual, jacobian, solution.target - here.y)
         waiting, share = np.arange(len(rows)), 1.0
         for _ in range(self._effort.halvings):
             trial = self._trial(rows, waiting, here.y[waiting], solution, share)
@@ -163,6 +162,13 @@ class Search:
             if not waiting.size:
                 return
         self._refuse(rows[waiting], solution.multipliers[waiting])
+
+    def _promised(self, rows: Rows, size: Array, residual: Array, jacobian: Array, change: Array) -> Array:
+        """How much nearer a whole step should come: all the way, but for restoring what the model says."""
+        restoring = self._restoring[rows]
+        if not restoring.any():
+            return size
+        return np.where(restoring, size - _length(residual - times(jacobian, change)), size)
 
     def _trial(self, rows: Rows, waiting: Rows, y: Array, solution: Linearised, share: float) -> Images:
         """Go a `share` of the way to the solution's target, then correct what the constraints then lack."""
@@ -238,7 +244,7 @@ class Search:
         self._since[due[~slow]] = 0
 
     def _look(self, y: Array, rows: Rows) -> Images:
-        y = np.clip(y, _of(self._low, rows), _of(self._high, rows))
+        y = np.minimum(np.maximum(y, _of(self._low, rows)), _of(self._high, rows))
         return Images(y, *self._readout.values(y, rows))
 
     def _cost_of(self, y: Array) -> Array:
@@ -258,4 +264,4 @@ def _largest(vectors: Array) -> Array:
 
 
 def _length(vectors: Array) -> Array:
-    return np.asarray(np.linalg.norm(vectors, axis=1))
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))
