@@ -10,7 +10,7 @@ from benchmarks import faithful
 
 from backquery import evaluate
 from backquery.faithfulness import control_networks
-from backquery.inversion import back_query
+from backquery.inversion import back_query, confidence
 from tests.conftest import needs
 
 LABELS = np.arange(10)
@@ -79,7 +79,7 @@ def test_controls_stay_near_chance(mnist, judge):
     moved = controls.pop("labels moved by one")
     agreed = 0
     for control in controls.values():
-        images = back_query(control, LABELS, method="gauss-newton", confidence=0.99).images
+        images = back_query(control, confidence(control, LABELS, 0.99), method="gauss-newton").images
         agreed += int(np.sum(judge.ask(control.scaling.ink(images)) == LABELS))
     assert agreed < 8
     images = back_query(moved, LABELS, method="gauss-newton").images

@@ -16,7 +16,16 @@ from backquery.faithfulness.controls import control_images, control_networks
 from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, neighbour_judge
 from backquery.faithfulness.obedience import Obedience, obedience
 from backquery.faithfulness.real import RealImages, ink_of, typicality
-from backquery.inversion import METHODS, BackQuery, Prior, back_query, data_prior, fit_statistics
+from backquery.inversion import (
+    METHODS,
+    BackQuery,
+    Prior,
+    back_query,
+    confidence,
+    data_prior,
+    fit_statistics,
+    typical,
+)
 from backquery.model import Model
 from backquery.network import Network, Seed
 
@@ -199,13 +208,14 @@ def _network_rows(
     """The faithful back query of networks that have learned nothing, or the wrong thing, with both questions.
 
     The two must be told apart: typical answers are medians over labelled images, so that even an untrained
-    network's typical answers say something of the labels; 0.99 says nothing that the network does not know.
+    network's typical answers say something of the labels. The book's question, 0.99 at the label and 0.01
+    elsewhere, says nothing that the network does not know.
     """
     rows = []
     for name, control in control_networks(network, dataset, rng).items():
         expected = (labels - 1) % len(labels) if name == "labels moved by one" else labels
-        for question, confidence in (("typical", None), ("0.99", 0.99)):
-            result = back_query(control, labels, method="gauss-newton", confidence=confidence)
+        for question, asked in (("typical", typical(control, labels)), ("0.99", confidence(control, labels))):
+            result = back_query(control, asked, method="gauss-newton")
             rows.append(scorer.of_result(f"{name}, {question}", result, kind="network", expected=expected))
     return rows
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import SIGMOID, SOFTMAX
-from backquery.inversion import Method, Targets, answers, back_query, confidence
+from backquery.inversion import Method, Targets, back_query, confidence
 from backquery.model import Model
 
 Array = NDArray[np.floating[Any]]
@@ -37,7 +36,7 @@ def obedience(
     """Ask for each label with each confidence by `method`.
 
     The other answers are asked to stay as they usually are beside that label where the model keeps statistics;
-    else they are asked for 0.01 (sigmoid) or an even share of the rest (softmax).
+    else they are asked for what `confidence` asks of them.
     """
     found = []
     for p in asked:
@@ -47,12 +46,5 @@ def obedience(
 
 
 def _questions(model: Model, labels: NDArray[np.int64], p: float) -> Targets:
-    output = model.output_activation
-    if model.statistics is None or model.statistics.typical is None:
-        return confidence(model, labels, p, 0.01 if output is SIGMOID else None)
-    wanted = output.function(np.asarray(model.statistics.typical, np.float64)[labels])
-    rows = np.arange(len(labels))
-    if output is SOFTMAX:
-        wanted *= (1 - p) / (1 - wanted[rows, labels])[:, None]
-    wanted[rows, labels] = p
-    return answers(model, wanted)
+    typical = model.statistics is not None and model.statistics.typical is not None
+    return confidence(model, labels, p, "typical" if typical else None)
