@@ -21,7 +21,7 @@ class Statistics:
     labels in a back query comes from the network.
 
     mean: (inputs,) in input scale; factor: (inputs, rank); diagonal: (inputs,), positive;
-    typical: (labels, outputs), row k the median log-odds that the network gives to real images of label k,
+    typical: (labels, outputs), row k the median log-odds of the real images that the network reads as label k,
     or None where no network was asked.
     """
 

@@ -9,6 +9,7 @@ import pytest
 
 from backquery.errors import DataError
 from backquery.inversion import fit_statistics, fitting
+from backquery.inversion.fitting import typical_log_odds
 from backquery.network import Network
 from backquery.scaling import Scaling
 
@@ -32,8 +33,9 @@ def test_mean_covariance_and_typical_answers_are_numpy_s(monkeypatch: pytest.Mon
     np.testing.assert_allclose(statistics.mean, inputs.mean(axis=0), atol=1e-12)
     factor = statistics.factor.astype(np.float64)
     np.testing.assert_allclose(factor @ factor.T, np.cov(inputs.T, bias=True), atol=1e-6)
-    for label in range(3):
-        expected = np.median(model.log_odds(inputs[data.labels == label]), axis=0)
+    log_odds = model.log_odds(inputs)
+    for label in np.unique(log_odds.argmax(axis=1)):
+        expected = np.median(log_odds[log_odds.argmax(axis=1) == label], axis=0)
         np.testing.assert_allclose(statistics.typical[label], expected, atol=1e-12)
 
 
@@ -85,11 +87,23 @@ def test_pixels_that_never_change_do_no_harm() -> None:
     assert np.all(statistics.diagonal > 0)
 
 
-def test_every_label_needs_an_image_and_the_settings_must_make_sense() -> None:
+def test_typical_answers_do_not_know_the_data_s_labels() -> None:
     data = drawn()
-    data.labels[:] = data.labels % 2
-    with pytest.raises(DataError, match="none of 2"):
-        fit_statistics(network(), data)
+    expected = fit_statistics(network(), data).typical
+    data.labels = data.labels[::-1].copy()
+    np.testing.assert_array_equal(fit_statistics(network(), data).typical, expected)
+
+
+def test_a_label_that_is_never_read_has_the_answers_that_come_nearest() -> None:
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(loc=[4, 0, -30], size=(500, 3))
+    typical = typical_log_odds(log_odds)
+    nearest = np.argsort(log_odds[:, :2].max(axis=1) - log_odds[:, 2])[:5]
+    np.testing.assert_allclose(typical[2], np.median(log_odds[nearest], axis=0))
+    np.testing.assert_allclose(typical[0], np.median(log_odds[log_odds.argmax(axis=1) == 0], axis=0))
+
+
+def test_the_settings_must_make_sense() -> None:
     with pytest.raises(DataError, match="above zero"):
         fit_statistics(network(), drawn(), rank=0)
     with pytest.raises(DataError, match="above zero"):

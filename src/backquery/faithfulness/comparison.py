@@ -207,9 +207,8 @@ def _network_rows(
 ) -> list[Row]:
     """The faithful back query of networks that have learned nothing, or the wrong thing, with both questions.
 
-    The two must be told apart: typical answers are medians over labelled images, so that even an untrained
-    network's typical answers say something of the labels. The book's question, 0.99 at the label and 0.01
-    elsewhere, says nothing that the network does not know.
+    Neither question knows the data's labels: typical answers are medians over the images that the network itself
+    reads as a label, and the book's 0.99 at the label and 0.01 elsewhere are the same for all.
     """
     rows = []
     for name, control in control_networks(network, dataset, rng).items():

@@ -8,6 +8,7 @@ grow with pixels times rank.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -29,35 +30,37 @@ EXACT = 2048
 
 CHUNK = 4096
 
+FEWEST = 0.01
+"""The share of all images that says what is typical of a label which is hardly ever read."""
+
 
 def fit_statistics(model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE) -> Statistics:
     """The mean and covariance of all images of `data`, and the model's typical log-odds for each label.
 
     `data` are raw labelled images, or (inputs, labels) in input scale. The covariance keeps its `rank` leading
     directions, and `noise` on the diagonal, the variance that every pixel is granted alone, for ink between
-    0 and 1. A row of `typical` is the median of the log-odds that the model gives to the real images of one
-    label, whatever it reads in them. Every label needs at least one image; otherwise `DataError` names it.
+    0 and 1. Row k of `typical` is the median of the log-odds that the model gives to the real images that it
+    reads as label k, or to the hundredth of all images nearest to that where those are more. The data's own
+    labels have no part in it: else the question itself would say what they look like, and even an untrained
+    model would seem to know.
 
     This says something about the data: the mean and the leading directions are themselves blurred images.
     """
     if rank < 1 or not noise > 0:
         raise DataError(f"rank and noise must be above zero; received {rank} and {noise}")
     examples = Examples.of(model, data)
-    _check_labels(model, examples)
     moments = _Exact(model.inputs) if model.inputs <= EXACT else _Sketch(model.inputs, rank)
     log_odds = []
     for part in examples.parts(CHUNK):
         inputs = part.inputs()
         log_odds.append(np.asarray(model.log_odds(inputs), np.float64))
         moments.add(np.asarray(inputs, np.float64))
-    answers = np.concatenate(log_odds)
-    typical = [np.median(answers[examples.labels == label], axis=0) for label in range(model.outputs)]
     variances, directions = moments.directions(rank)
     return Statistics(
         mean=moments.mean,
         factor=(directions * np.sqrt(variances)).astype(np.float32),
         diagonal=noise * _span(model, moments) ** 2,
-        typical=np.array(typical),
+        typical=typical_log_odds(np.concatenate(log_odds)),
     )
 
 
@@ -144,8 +147,24 @@ def _span(model: Model, moments: _Moments) -> Array:
     return np.where(span > 0, span, 1.0)
 
 
-def _check_labels(model: Model, examples: Examples) -> None:
-    counts = np.bincount(examples.labels, minlength=model.outputs)
-    if np.any(counts == 0):
-        names = ", ".join(model.classes[label] for label in np.flatnonzero(counts == 0))
-        raise DataError(f"typical answers need at least one image of every label; there is none of {names}")
+def typical_log_odds(log_odds: Array) -> Array:
+    """Row k: the median of those log-odds (n, outputs) of which output k leads most clearly.
+
+    They are as many as output k leads in, but at least a hundredth.
+    """
+    leads = _leads(log_odds)
+    least = ceil(len(log_odds) * FEWEST)
+    rows = []
+    for lead in leads.T:
+        count = max(int(np.sum(lead > 0)), least)
+        rows.append(np.median(log_odds[np.argsort(-lead, kind="stable")[:count]], axis=0))
+    return np.array(rows)
+
+
+def _leads(log_odds: Array) -> Array:
+    """By how much each output exceeds the best of the others, (n, outputs)."""
+    if log_odds.shape[1] == 1:
+        return log_odds
+    second, best = np.sort(log_odds, axis=1)[:, -2:].T
+    leading = log_odds == best[:, None]
+    return np.asarray(log_odds - np.where(leading, second[:, None], best[:, None]))

@@ -31,8 +31,8 @@ class BackQuery:
     did not ask for all answers.
     answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads.
     labels: (n,), the labels asked for, -1 where a question names no single one.
-    read_as_asked: (n,), whether the label read is one that was asked for most; where no label was asked for,
-    whether the question was met.
+    read_as_asked: (n,), whether the label read is the one asked for; where none was, whether it is one of those
+    asked for most, or, where no labels were, whether the question was met.
     error: (n,), the largest difference between answers and targets; log_odds_error: (n,), the same in
     log-odds. Where not all answers were asked for, both are the largest error of what was.
     outcome: for each image ``"converged"``, ``"stalled"``, ``"out of reach"`` (gauss-newton), ``"exact
@@ -92,13 +92,12 @@ def round_trip(
     if asked.answers is not None and asked.log_odds is not None:
         error = np.abs(answers - asked.answers).max(axis=1)
         log_odds_error = np.abs(model.log_odds(images) - asked.log_odds).max(axis=1)
-        most = asked.answers.max(axis=1)
-        read_as_asked = np.take_along_axis(asked.answers, read[:, None], axis=1)[:, 0] >= most - 1e-9
+        of_the_read = np.take_along_axis(asked.answers, read[:, None], axis=1)[:, 0]
+        met = of_the_read >= asked.answers.max(axis=1) - 1e-9
     else:
         values = asked.of_log_odds(model.log_odds(images)) if found is None else found
         error = log_odds_error = np.abs(values - asked.values).max(axis=1)
-        named = asked.labels >= 0
-        read_as_asked = np.where(named, read == asked.labels, False if met is None else met)
+    read_as_asked = np.where(asked.labels >= 0, read == asked.labels, False if met is None else met)
     return BackQuery(
         method=method,
         question=asked.question,

@@ -69,7 +69,7 @@ class Targets:
 
 
 def typical(model: Model, labels: Labels) -> Targets:
-    """Each label as the model usually says it: the median log-odds that it gives to real images of the label."""
+    """Each label as the model usually says it: the median log-odds of the real images that it reads as that."""
     positions = label_positions(model, labels)
     if model.statistics is None or model.statistics.typical is None:
         raise TargetError(
