@@ -71,8 +71,8 @@ def _table(comparison: Comparison) -> Table:
     judges = [judge.name for judge in comparison.judges]
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("", header_style="dim", no_wrap=True)
-    for heading in ("read as asked", *judges, "worst error", "typicality", "obeys", "outcomes"):
-        table.add_column(heading, header_style="dim", justify="left" if heading == "outcomes" else "right")
+    for heading in ("read as asked", *judges, "worst error", "typicality", "obeys", "converged"):
+        table.add_column(heading, header_style="dim", justify="right")
     kind = ""
     for row in comparison.rows:
         if row.kind != kind:
@@ -84,16 +84,15 @@ def _table(comparison: Comparison) -> Table:
 
 
 def _cells(row: Row, judges: list[str]) -> list[str]:
-    from collections import Counter
-
     from numpy import median
 
-    outcomes = Counter(row.result.outcome) if row.result is not None else Counter()
+    searched = row.result is not None and row.result.method == "gauss-newton"
+    converged = "" if row.result is None or not searched else f"{row.result.outcome.count('converged')}"
     return [
         f"{row.read_as_asked} of {len(row.asked)}",
         *(f"{row.agreement(judge)}" for judge in judges),
         "" if row.worst_error is None else f"{row.worst_error:.2g}",
         f"{median(row.typicality):.2f}",
         "" if row.obedience is None else f"{row.obedience.obeyed:.0%}",
-        ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()),
+        converged,
     ]
