@@ -13,7 +13,9 @@ DATA is the name of a data set (backquery data list) or a path: a CSV file with 
 an .npz archive or a folder of pictures by class. MODEL is a file (.safetensors, .onnx, .keras, .skops), a
 folder with weight1.txt, or the name of a bundled model: mnist. None of these can run anything. MODEL can also be
 package.module:function: then your own module is imported from the current folder and run, and the function must
-return a Network, a Model, a PyTorch or Keras model or a fitted scikit-learn estimator.
+return a Network, a Model, a PyTorch or Keras model or a fitted scikit-learn estimator. With
+package.module:function@weights.safetensors a PyTorch state dict is loaded into the module that it returns, or
+given to it if it takes an argument.
 
 Results are printed on standard output, messages on standard error; --json prints one JSON object instead.
 The exit code is 0 when all went well, 2 for a command that cannot be understood, 1 for other errors.

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from backquery.errors import BackqueryError, ModelError
+from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io import load_model
 from backquery.io.chain import image_shape
 from backquery.model import Model
 from backquery.network import Network
 
-FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)")
+FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)(?:@(?P<weights>.+))?")
 
 WANTED = "a Network, a Model, a PyTorch or Keras model or a fitted scikit-learn estimator"
 
@@ -27,12 +28,16 @@ def open_model(source: str) -> Model:
     """The model called `source`; ``package.module:function`` imports the user's module and calls the function.
 
     The module is looked for in the current folder first, like ``python -m`` does. What the function returns may
-    also be a model of another framework, which is then converted.
+    also be a model of another framework, which is then converted. ``package.module:function@weights.safetensors``
+    brings a PyTorch state dict along: a function with a parameter is given it, one without returns the module that
+    it is loaded into.
     """
     called = FUNCTION.fullmatch(source)
     if called is None or Path(source).exists():
         return load_model(source)
-    return as_model(_call(called["module"], called["function"]), source)
+    weights = called["weights"]
+    state = None if weights is None else _state_dict(weights)
+    return as_model(_call(called["module"], called["function"], state), source)
 
 
 def open_network(source: str, purpose: str) -> Network:
@@ -84,14 +89,45 @@ def _from_torch(module: Any, source: str) -> Network:
         ) from None
 
 
-def _call(module: str, function: str) -> Any:
+def _state_dict(path: str) -> dict[str, Any]:
+    """The tensors of a PyTorch state dict in a safetensors file, which cannot run anything."""
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise MissingExtraError("a state dict", "PyTorch", "torch") from None
+    if Path(path).suffix != ".safetensors":
+        raise ModelError(
+            f"{path} is no .safetensors file, and nothing is ever unpickled; write it with "
+            "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')"
+        )
+    try:
+        state: dict[str, Any] = load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {path}") from None
+    except Exception as error:  # the library has a type of its own for every kind of damage
+        raise ModelError(f"{path} is damaged or no safetensors file: {error}") from error
+    return state
+
+
+def _call(module: str, function: str, state: dict[str, Any] | None = None) -> Any:
     """What the user's function returns; what goes wrong in their code is said with its place."""
     with _current_folder_first(), _own_code(f"{module}:{function}"):
         home = import_module(module)
         made = getattr(home, function, None)
         if not callable(made):
             raise ModelError(f"the module {module} has no function {function}")
-        return made()
+        if state is None:
+            return made()
+        if signature(made).parameters:
+            return made(state)
+        model = made()
+        if not hasattr(model, "load_state_dict"):
+            raise ModelError(
+                f"{module}:{function} must return a PyTorch module to load the state dict into, or take the state "
+                f"dict as its argument; it returned {type(model).__name__}"
+            )
+        model.load_state_dict(state)
+        return model
 
 
 @contextmanager

@@ -1,0 +1,87 @@
+"""PyTorch state dicts on the command line: the user's function, and weights that cannot run anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backquery.cli import main
+from tests.conftest import needs
+
+needs("torch")
+
+MODULE = """
+from torch import nn
+from backquery import Scaling, from_torch
+
+def dense():
+    return nn.Sequential(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 10))
+
+def convolutional(state):
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    module.load_state_dict(state)
+    return from_torch(module, input_shape=(8, 8), scaling=Scaling.unit(16))
+
+def number():
+    return 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import sys
+
+    from safetensors.torch import save_file
+    from torch import manual_seed, nn
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "users_models", raising=False)
+    (tmp_path / "users_models.py").write_text(MODULE)
+    manual_seed(3)
+    dense = nn.Sequential(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 10))
+    convolutional = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    save_file(dense.state_dict(), tmp_path / "dense.safetensors")
+    save_file(convolutional.state_dict(), tmp_path / "convolutional.safetensors")
+    return tmp_path
+
+
+def test_weights_are_loaded_into_the_module_that_the_function_returns(folder, capsys):
+    import torch
+    from safetensors.torch import load_file
+
+    assert main(["convert", "users_models:dense@dense.safetensors", "converted.safetensors"]) == 0
+    from backquery import load_model
+
+    network = load_model("converted.safetensors")
+    state = load_file(folder / "dense.safetensors")
+    assert torch.equal(torch.tensor(network.layers[0].weights.copy()), state["0.weight"])
+    assert torch.equal(torch.tensor(network.layers[1].biases.copy()), state["2.bias"])
+
+
+def test_a_function_with_a_parameter_is_given_the_state_dict(folder, capsys):
+    assert main(["test", "users_models:convolutional@convolutional.safetensors", "digits", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["images"] == 719
+    scan = ["scan", "users_models:convolutional@convolutional.safetensors", "-o", "scans.png", "--label", "3"]
+    assert main([*scan, "--method", "gauss-newton", "--confidence", "0.6"]) == 0
+    assert (folder / "scans.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("users_models:dense@missing.safetensors", "there is no file missing.safetensors"),
+        ("users_models:dense@weights.pt", "nothing is ever unpickled"),
+        ("users_models:dense@users.safetensors", "damaged or no safetensors file"),
+        ("users_models:number@dense.safetensors", "must return a PyTorch module"),
+        ("users_models:dense@convolutional.safetensors", "users_models:dense failed"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_line(folder, capsys, source, said):
+    (folder / "users.safetensors").write_bytes(b"no tensors here")
+    assert main(["test", source, "digits"]) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert said in error[0]
