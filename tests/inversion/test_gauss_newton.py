@@ -238,6 +238,16 @@ def test_a_search_can_begin_where_another_ended() -> None:
     assert prior.squared_distance(again.images)[0] <= prior.squared_distance(first.images)[0] + 1e-9
 
 
+def test_a_bad_start_is_left_for_a_better_one() -> None:
+    network, prior = network_of("deep tanh", 2), prior_of(2)
+    wanted = network.query(np.stack([image_of(prior, seed) for seed in range(6)]))
+    corners = (np.random.default_rng(0).random((6, 16)) < 0.5).astype(float)
+    result = asked_back(network, wanted, prior=prior, start=corners)
+    assert set(result.outcome) == {"converged"}
+    once = prior.squared_distance(asked_back(network, wanted, prior=prior).images)
+    assert np.all(prior.squared_distance(result.images) <= 1.05 * once + 1e-3)
+
+
 def test_the_box_is_that_of_the_scaling_to_the_last_bit() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 16)).astype(np.uint8)
     for scaling in (Scaling.book(), Scaling.unit(), Scaling.standardised(pixels)):

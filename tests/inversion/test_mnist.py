@@ -53,6 +53,15 @@ def test_the_bundled_network_s_answer_follows_the_confidence_asked_for(confidenc
     assert result.converged.all()
 
 
+def test_a_slider_that_moves_a_little_takes_few_steps() -> None:
+    network = load_model("mnist")
+    images = back_query(network, range(10), confidence=0.9).images
+    for confidence in (0.89, 0.87, 0.84):
+        result = back_query(network, range(10), confidence=confidence, start=images)
+        assert result.converged.all() and np.mean(result.steps) <= 4
+        images = result.images
+
+
 @pytest.mark.parametrize("prior", ["smooth", "flat"])
 def test_no_data_are_needed(prior: str) -> None:
     network = load_model("mnist")

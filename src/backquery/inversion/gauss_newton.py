@@ -81,7 +81,7 @@ class GaussNewton:
     def _answer(self, problem: Problem, prior: Prior) -> _Found:
         """Search from the best start there is, and from others where that was in vain."""
         if problem.start is not None:
-            return self._search(problem, prior, problem.start)
+            return self._answer_from(problem, prior, problem.start)
         if problem.near is not None:
             return self._answer_near(problem, prior, problem.near)
         found = self._search(problem, prior, first_guess(problem, prior))
@@ -93,6 +93,13 @@ class GaussNewton:
             found = found.improved(lost, again)
         return found
 
+    def _answer_from(self, problem: Problem, prior: Prior, start: Array) -> _Found:
+        """Search from the start that was given, and without it where that was in vain."""
+        found = self._search(problem, prior, start, trusting=True)
+        lost = np.flatnonzero(~found.holds)
+        cold = replace(problem.of(lost), start=None)
+        return found.improved(lost, self._answer(cold, prior)) if lost.size else found
+
     def _answer_near(self, problem: Problem, prior: Prior, near: Array) -> _Found:
         """The smallest change of `near`, searched for from `near` itself and from the likeliest answer of all."""
         found = self._search(problem, prior, near)
@@ -101,9 +108,16 @@ class GaussNewton:
             return found
         others = problem.of(rest)
         anywhere = self._answer(replace(others, near=None), prior)
-        return found.improved(rest, self._search(others, prior, anywhere.images))
+        return found.improved(rest, self._search(others, prior, anywhere.images, trusting=True))
 
-    def _search(self, problem: Problem, prior: Prior, start: Array, used: NDArray[np.int64] | int = 0) -> _Found:
+    def _search(
+        self,
+        problem: Problem,
+        prior: Prior,
+        start: Array,
+        used: NDArray[np.int64] | int = 0,
+        trusting: bool = False,
+    ) -> _Found:
         """What a search from `start` (n, inputs) comes to, when `used` of the steps are gone."""
         asked, workspace = problem.asked, workspace_of(problem.model, prior)
         origin = prior.mean if problem.near is None else problem.near
@@ -111,11 +125,13 @@ class GaussNewton:
         low, high = (problem.low - origin) / deviation, (problem.high - origin) / deviation
         begin = (start - origin) / deviation
         readout = readout_for(problem.model, asked.layer, asked.maps, origin, deviation)
-        effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps)
+        effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps, trusting)
         search = Search(readout, asked.values, workspace.factor, low, high, begin, effort, used).run()
         images = np.clip(origin + deviation * search.images.y, problem.low, problem.high)
-        lowest, highest = readout.limits(low, high)
-        beyond = np.any((asked.values < lowest) | (asked.values > highest), axis=1)
+        beyond = np.zeros(len(asked), bool)
+        if not search.holds.all():
+            lowest, highest = readout.limits(low, high)
+            beyond = ~search.holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
         return _Found(
             images,
             search.images.c,
@@ -123,7 +139,7 @@ class GaussNewton:
             search.error,
             search.holds,
             search.trapped,
-            beyond & ~search.holds,
+            beyond,
             search.steps,
         )
 

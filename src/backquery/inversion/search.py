@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.inversion.linearised import BoundPixels, Linearised, newton_step, times
+from backquery.inversion.linearised import FLAT, BoundPixels, Linearised, newton_step, times
 from backquery.inversion.readouts import Readout
 
 Array = NDArray[np.floating[Any]]
@@ -38,20 +38,29 @@ STRETCH = 8
 PATIENCE = 3
 """Refused steps in a row after which a search ends."""
 
+COLD, WARM = 0.1, 1e-3
+"""How strongly steps are damped at first: from a guess, and from a start that is trusted."""
+
+DOUBT = 1e-6
+"""Damping of estimated multipliers, in parts of their system's mean diagonal."""
+
 TURNING = 0.2
 """A share of an approaching step below which restoring promises more."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """When a search is content and when it gives up; see `GaussNewton`."""
+    """When a search is content and when it gives up; see `GaussNewton`.
+
+    A search that trusts its start takes it for nearly an answer: it begins with multipliers that fit it.
+    """
 
     tolerance: float = 1e-3
     optimality: float = 1e-2
     steps: int = 100
+    trusting: bool = False
     corrections: int = 3
     halvings: int = 6
-    damping: float = 0.1
 
 
 @dataclass
@@ -99,7 +108,8 @@ class Search:
         self.steps = np.zeros(n, np.int64) + used
         self.trapped = np.zeros(n, bool)
         self._multipliers = np.zeros_like(asked)
-        self._damping = np.full(n, effort.damping)
+        self._unknown = np.full(n, effort.trusting)
+        self._damping = np.full(n, WARM if effort.trusting else COLD)
         self._restoring = np.zeros(n, bool)
         self._refused = np.zeros(n, int)
         self._gained = np.full(n, np.inf)
@@ -127,12 +137,14 @@ class Search:
         here, held = self.images[rows], self.holds[rows]
         residual = self._asked[rows] - here.c
         jacobian = self._readout.jacobian(here.kept, rows)
+        scores = (here.y @ self._factor) @ self._inner
+        self._estimate(rows, jacobian, here.y, scores)
         solution = newton_step(
             self._factor,
             jacobian,
             residual,
             here.y,
-            (here.y @ self._factor) @ self._inner,
+            scores,
             self._multipliers[rows],
             low=_of(self._low, rows),
             high=_of(self._high, rows),
@@ -162,6 +174,22 @@ class Search:
             if not waiting.size:
                 return
         self._refuse(rows[waiting], solution.multipliers[waiting])
+
+    def _estimate(self, rows: Rows, jacobian: Array, y: Array, scores: Array) -> None:
+        """The multipliers that come nearest to explaining trusted starts, which no step has led to."""
+        new = np.flatnonzero(self._unknown[rows])
+        if not new.size:
+            return
+        chosen = rows[new]
+        low, high = _of(self._low, chosen), _of(self._high, chosen)
+        inside = jacobian[new] * ((y[new] > low) & (y[new] < high))[:, None, :]
+        gain = inside @ inside.transpose(0, 2, 1)
+        k = gain.shape[1]
+        unit = np.maximum(np.einsum("nkk->n", gain) / k, FLAT)
+        gain.reshape(len(gain), -1)[:, :: k + 1] += DOUBT * unit[:, None]
+        wish = times(inside, y[new] - scores[new] @ self._factor.T)
+        self._multipliers[chosen] = np.linalg.solve(gain, wish[:, :, None])[:, :, 0]
+        self._unknown[chosen] = False
 
     def _promised(self, rows: Rows, size: Array, residual: Array, jacobian: Array, change: Array) -> Array:
         """How much nearer a whole step should come: all the way, but for restoring what the model says."""
