@@ -35,7 +35,10 @@ def inputs(dtype: str = "float32") -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 
 def book_updates(count: int) -> float:
-    """Seconds for `count` single updates of the design's rule A by NumPy column vectors, in float64."""
+    """Seconds for `count` single updates of the book's rule by NumPy column vectors, in float64.
+
+    With `numpy.dot`, as the book has it: it is half as fast again as ``@`` on column vectors.
+    """
     from scipy.special import expit
 
     x, labels, _, _ = inputs("float64")
@@ -47,12 +50,12 @@ def book_updates(count: int) -> float:
         column = x[k][:, None]
         target = np.full((10, 1), 0.01)
         target[labels[k]] = 0.99
-        hidden = expit(input_hidden @ column)
-        output = expit(hidden_output @ hidden)
+        hidden = expit(np.dot(input_hidden, column))
+        output = expit(np.dot(hidden_output, hidden))
         error = target - output
-        hidden_error = hidden_output.T @ error
-        hidden_output += 0.1 * ((error * output * (1 - output)) @ hidden.T)
-        input_hidden += 0.1 * ((hidden_error * hidden * (1 - hidden)) @ column.T)
+        hidden_error = np.dot(hidden_output.T, error)
+        hidden_output += 0.1 * np.dot(error * output * (1 - output), hidden.T)
+        input_hidden += 0.1 * np.dot(hidden_error * hidden * (1 - hidden), column.T)
     return perf_counter() - clock
 
 
