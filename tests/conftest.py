@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import pytest
 
 if TYPE_CHECKING:
     from backquery.datasets import Dataset
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 def missing(reason: str) -> None:
@@ -24,6 +27,21 @@ def needs(package: str) -> None:
     """Skip, or fail where nothing may be missing, if an optional package is not installed."""
     if find_spec(package) is None:
         missing(f"{package} is not installed: make test EXTRAS=all brings it")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process: exit code, standard output, standard error."""
+
+    from backquery.cli import main
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

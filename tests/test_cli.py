@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,10 @@ from backquery.evaluation import evaluate
 from backquery.io import load_model, save_model, save_text
 from backquery.network import Network
 from backquery.scaling import Scaling
+from tests.conftest import Run
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "backquery"
 HEAVY = {"numpy", "scipy", "numba", "matplotlib", "sklearn", "PIL", "cyclopts", "rich", "safetensors", "pooch"}
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def installed(*arguments: str | Path, **settings: Any) -> subprocess.CompletedProcess[str]:
@@ -38,19 +36,6 @@ def installed(*arguments: str | Path, **settings: Any) -> subprocess.CompletedPr
     return subprocess.run(
         [COMMAND, *arguments], capture_output=True, text=True, encoding="utf-8", timeout=120, **settings
     )
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

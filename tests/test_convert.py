@@ -12,32 +12,18 @@ from textwrap import dedent
 import numpy as np
 import pytest
 
-from backquery.cli import main
 from backquery.inversion import fit_statistics
 from backquery.io import export_model, load_model
 from backquery.io.formats import FORMATS, TEXT
 from backquery.network import Network
 from backquery.scaling import Scaling
-from tests.conftest import needs
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.conftest import Run, needs
 
 # Keras' PyTorch backend turns tensors into arrays in a way that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 KINDS = {".safetensors": None, ".onnx": "onnx", ".keras": "h5py", ".skops": "skops", TEXT: None}
 """Every kind of file, and the package that its test needs."""
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ Prior = Annotated[
 Confidence = Annotated[
     float | None,
     Parameter(
-        help="The answer to ask for, such as 0.9; by default what the model usually answers to real images of the "
-        "label (gauss-newton, with statistics), else 0.99."
+        help="The answer to ask for, such as 0.9; by default what the model usually answers to images that it "
+        "reads as the label (gauss-newton, with statistics), else 0.99."
     ),
 ]
 Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
