@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench models clean
+.PHONY: demo test check bench measure models clean
 
 $(VENV)/.base: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,7 +21,7 @@ $(VENV)/.torch: $(VENV)/.dev
 	touch $@
 
 $(VENV)/.all: $(VENV)/.torch
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev,exporters]'
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev,exporters,notebooks,browser]'
 	touch $@
 
 demo: $(VENV)/.base
@@ -38,6 +38,10 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.torch
 	$(BIN)/python -m benchmarks
+
+# Writes docs/measured.md from the experiments themselves; ARGS names the sections (all by default).
+measure: $(VENV)/.all
+	$(BIN)/python -m measurements $(ARGS)
 
 models: $(VENV)/.base
 	$(BIN)/backquery train mnist --recipe book --hidden 200 --epochs 5 --learning-rate 0.1 --seed 1 \

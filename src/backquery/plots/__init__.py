@@ -1,0 +1,25 @@
+"""Results as Matplotlib figures: ink on paper, the number said in the title, nothing that does not inform.
+
+Every function returns a `matplotlib.figure.Figure` of its own and leaves Matplotlib's global state alone, so
+that figures can be made in threads and servers. Sizes are in inches.
+"""
+
+from backquery.plots.comparison import comparison_table
+from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, save_figure
+from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
+from backquery.plots.scans import change_grid, scan_captions, scan_grid
+
+__all__ = [
+    "FORMATS",
+    "NOT_READ",
+    "READ",
+    "answer_bars",
+    "change_grid",
+    "check_picture_path",
+    "comparison_table",
+    "confusion_matrix",
+    "learning_curves",
+    "save_figure",
+    "scan_captions",
+    "scan_grid",
+]

@@ -1,0 +1,112 @@
+"""Every method beside its controls, with the scores."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.plots.paper import HEADING, MARGIN, PENCIL, heading, new_figure, picture_shape, place_ink, words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from backquery.faithfulness import Comparison, Row
+
+Array = NDArray[np.floating[Any]]
+
+
+def comparison_table(comparison: Comparison) -> Figure:
+    """Every method and every control in a row of images, one for each label, with its scores at the right.
+
+    An image that the network does not read as the label asked for has a dashed frame. Below the first faithful
+    row stand the real images nearest to it.
+    """
+    lines = _comparison_lines(comparison)
+    columns = len(comparison.classes)
+    tile, names, judges = 0.62, 1.75, [judge.name for judge in comparison.judges]
+    scores = ["read as asked", *judges, "worst error", "typicality", "obeys"]
+    width = MARGIN + names + columns * tile + 0.2 + 0.92 * len(scores) + MARGIN
+    height = HEADING + 0.38 + sum(0.42 if row is None else tile + 0.06 for _, row, _ in lines) + MARGIN
+    figure = new_figure(width, height)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_xlim(0, width)
+    ax.set_ylim(height, 0)
+    ax.set_axis_off()
+    top, left = HEADING + 0.3, MARGIN + names
+    for k, name in enumerate(comparison.classes):
+        ax.text(left + (k + 0.5) * tile, top, name, ha="center", va="bottom", fontweight="bold", **words(9))
+    for k, name in enumerate(scores):
+        x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
+        ax.text(x, top, name, ha="center", va="bottom", **words(8, PENCIL))
+    y = top + 0.08
+    for name, row, ink in lines:
+        if row is None:
+            ax.text(MARGIN, y + 0.3, name, va="center", fontweight="bold", **words(9.5))
+            y += 0.42
+            continue
+        ax.text(MARGIN, y + tile / 2, textwrap.fill(name, 22), va="center", **words(8.5))
+        nearest = ink is not row.ink
+        for k, image in enumerate(ink):
+            box = (left + k * tile + 0.04, y + 0.04, tile - 0.08)
+            as_asked = nearest or bool(row.read[k] == row.asked[k])
+            place_ink(ax, image.reshape(picture_shape(comparison.image_shape)), box, as_asked)
+        for k, text in enumerate([] if nearest else _comparison_scores(row, judges)):
+            x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
+            ax.text(x, y + tile / 2, text, ha="center", va="center", **words(8.5))
+        y += tile + 0.06
+    heading(figure, _comparison_title(comparison), _comparison_subtitle(comparison))
+    return figure
+
+
+def _comparison_lines(comparison: Comparison) -> list[tuple[str, Row | None, Array]]:
+    """Headings (without a row) and rows in the order in which they are drawn, each with the ink to draw."""
+    headings = {
+        "method": "Methods",
+        "images": "Controls: images",
+        "network": "Controls: networks, by gauss-newton",
+    }
+    lines: list[tuple[str, Row | None, Array]] = []
+    shown = False
+    for kind, name in headings.items():
+        rows = [row for row in comparison.rows if row.kind == kind]
+        if rows:
+            lines.append((name, None, np.zeros(0)))
+        for row in rows:
+            lines.append((row.name, row, row.ink))
+            if row.name.startswith("gauss-newton") and not shown:
+                lines.append(("real images nearest to these", row, comparison.nearest_ink[row.name]))
+                shown = True
+    return lines
+
+
+def _comparison_scores(row: Row, judges: list[str]) -> list[str]:
+    error = row.worst_error
+    return [
+        f"{row.read_as_asked} of {len(row.asked)}",
+        *(f"{row.agreement(judge)}" for judge in judges),
+        "" if error is None else f"{error:.1g}" if error < 0.01 else f"{error:.1f}",
+        f"{float(np.median(row.typicality)):.2f}",
+        "" if row.obedience is None else f"{row.obedience.obeyed:.0%}",
+    ]
+
+
+def _comparison_title(comparison: Comparison) -> str:
+    rows = [row for row in comparison.rows if row.kind == "method"]
+    best = max(rows, key=lambda row: (row.read_as_asked, -(row.worst_error or 0.0)))
+    worst = min(rows, key=lambda row: row.read_as_asked)
+    count = len(comparison.classes)
+    return (
+        f"The network reads {best.read_as_asked} of {count} images by {best.name} as asked, "
+        f"and {worst.read_as_asked} of {count} by {worst.name}"
+    )
+
+
+def _comparison_subtitle(comparison: Comparison) -> str:
+    judges = ", ".join(
+        judge.name if judge.performance is None else f"{judge.name} ({judge.performance:.1%} of real test images)"
+        for judge in comparison.judges
+    )
+    return f"dashed: not read as asked; error: in log-odds; typicality: 0.5 for the usual image; judges: {judges}"

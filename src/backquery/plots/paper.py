@@ -1,0 +1,194 @@
+"""The house style: ink on paper. Tiles, captions, headings and bare axes, from which every picture is made."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import warnings
+from functools import cache
+from math import isqrt, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.errors import OutputError
+from backquery.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    from backquery.model import Model
+
+Array = NDArray[np.floating[Any]]
+
+INK, PENCIL, HAIRLINE = "#1a1a1a", "#6b6b6b", "#c9c9c9"
+SUPPORTS, AGAINST = "#D55E00", "#0072B2"
+"""The two accents, safe for colour-blind eyes, each with its one meaning everywhere."""
+
+FORMATS = (".png", ".svg", ".pdf")
+READ, NOT_READ = "\N{CHECK MARK}", "\N{BALLOT X}"
+
+# The first that are installed are used, each for the signs that those before it lack.
+FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei")
+
+TILE, GAP, MARGIN, HEADING = 1.35, 0.3, 0.3, 0.75
+LINE = 1 / 6
+"""The distance of two lines of a caption."""
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write `figure` to `path` as its suffix says (.png, .svg or .pdf), whole or not at all."""
+    from matplotlib import rc_context
+
+    kind = check_picture_path(path).suffix.lower().lstrip(".")
+    undated = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    with replacing(path) as stream, warnings.catch_warnings(), rc_context({"svg.hashsalt": "backquery"}):
+        # A class name in a script that no installed font has is drawn as boxes; the picture is still worth having.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(stream, format=kind, dpi=160, metadata=undated)
+
+
+def check_picture_path(path: str | os.PathLike[str]) -> Path:
+    """`path`, if its suffix is one that pictures are written in; else `OutputError`."""
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise OutputError(f"pictures are written as {', '.join(FORMATS)}; received {path}")
+    return path
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """White paper of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), facecolor="white")
+
+
+def tiles(count: int, columns: int, shape: tuple[int, ...], lines: int) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` axes for images of that shape above `lines` lines of text, in inches, row by row."""
+    rows, caption = -(-count // columns), lines * LINE + 0.16
+    tile_height = TILE * min(max(shape[0] / shape[1], 0.25), 4.0)
+    width = max(2 * MARGIN + columns * TILE + (columns - 1) * GAP, 5.6)
+    height = HEADING + rows * (tile_height + caption) + (rows - 1) * GAP / 2 + MARGIN / 2
+    figure = new_figure(width, height)
+    axes = []
+    for position in range(count):
+        row, column = divmod(position, columns)
+        left = MARGIN + column * (TILE + GAP)
+        top = HEADING + row * (tile_height + caption + GAP / 2)
+        box = (left / width, 1 - (top + tile_height) / height, TILE / width, tile_height / height)
+        axes.append(figure.add_axes(box))
+    return figure, axes
+
+
+def heading(figure: Figure, title: str, subtitle: str) -> None:
+    """The title, which says the number, and a line of explanation under it; they take `HEADING` inches."""
+    width, height = figure.get_size_inches()
+    place = {"x": MARGIN / width, "ha": "left", "va": "top"}
+    figure.text(y=1 - 0.15 / height, s=title, fontweight="bold", **place, **words(11))
+    figure.text(y=1 - 0.41 / height, s=subtitle, **place, **words(8.5, PENCIL))
+
+
+def draw_ink(ax: Axes, ink: Array, as_asked: bool) -> None:
+    """An image of ink from 0 to 1 on the fixed scale; one that is not read as asked gets a warning frame."""
+    ax.imshow(ink, cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set(color=HAIRLINE, linewidth=0.6)
+    if not as_asked:
+        ax.add_patch(_warning_frame(ax))
+
+
+def place_ink(ax: Axes, ink: Array, box: tuple[float, float, float], as_asked: bool) -> None:
+    """An image in the square (left, top, side), with the frame that says how it is read."""
+    from matplotlib.patches import Rectangle
+
+    left, top, side = box
+    ax.imshow(
+        ink, cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal",
+        extent=(left, left + side, top + side, top),
+    )  # fmt: skip
+    frame = Rectangle((left, top), side, side, fill=False, linewidth=0.5, edgecolor=HAIRLINE)
+    if not as_asked:
+        frame.set(linewidth=1.2, edgecolor=INK, linestyle=(0, (3, 2)))
+    ax.add_patch(frame)
+
+
+def _warning_frame(ax: Axes) -> Rectangle:
+    """A heavy dashed line with a little paper between it and the image."""
+    from matplotlib.patches import Rectangle
+
+    away = 0.05 / TILE
+    return Rectangle(
+        (-away, -away), 1 + 2 * away, 1 + 2 * away, transform=ax.transAxes, fill=False, clip_on=False,
+        edgecolor=INK, linewidth=1.6, linestyle=(0, (4, 2)),
+    )  # fmt: skip
+
+
+def write_caption(ax: Axes, lines: list[str]) -> None:
+    """The lines under an image, the first in bold."""
+    for number, text in enumerate(lines):
+        ax.annotate(
+            text, (0, 0), (0, -6 - 72 * LINE * number), xycoords="axes fraction", textcoords="offset points",
+            ha="left", va="top", fontweight="bold" if number == 0 else "normal", **words(8.5),
+        )  # fmt: skip
+
+
+def wrapped(lines: list[str]) -> list[str]:
+    """`lines` broken to the width of a tile; a word longer than that stays whole."""
+    return [part for line in lines for part in textwrap.wrap(line, 22, break_long_words=False)]
+
+
+def as_picture(inputs: Array, model: Model) -> Array:
+    """One image as ink (rows, columns) from 0 to 1, on the model's own scale of inputs."""
+    ink = np.clip(inputs, 0.0, 1.0) if model.scaling is None else model.scaling.ink(inputs)
+    return ink.reshape(picture_shape(model.input_shape))
+
+
+def picture_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns to draw: channels below one another, a bare vector as a square where it is one."""
+    if len(shape) > 1:
+        return prod(shape[:-1]), shape[-1]
+    side = isqrt(shape[0])
+    return (side, side) if side * side == shape[0] else (1, shape[0])
+
+
+def name_width(classes: tuple[str, ...]) -> float:
+    """About how wide the longest name is at nine points."""
+    return 0.1 + 0.085 * max(map(len, classes))
+
+
+def kept_apart(ax: Axes, ends: dict[str, float]) -> list[tuple[str, float, float]]:
+    """Each name with its value and by how many points to move it, so that two names do not overlap."""
+    if len(ends) < 2:
+        return [(name, end, 0.0) for name, end in ends.items()]
+    (first, one), (second, other) = ends.items()
+    low, high = ax.get_ylim()
+    apart = abs(one - other) / (high - low) * ax.get_window_extent().height / ax.figure.dpi * 72
+    nudge = max(0.0, 12.0 - apart) / 2 * (1 if one >= other else -1)
+    return [(first, one, nudge), (second, other, -nudge)]
+
+
+def bare(ax: Axes) -> None:
+    """Only the axes that carry numbers, in thin lines."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set(color=HAIRLINE, linewidth=0.8)
+    ax.tick_params(color=HAIRLINE, labelcolor=PENCIL, labelsize=8, width=0.8)
+
+
+def words(size: float, colour: str = INK) -> dict[str, Any]:
+    """The keywords of any text: size in points, colour, fonts."""
+    return {"fontsize": size, "color": colour, "fontfamily": fonts(), "parse_math": False}
+
+
+@cache
+def fonts() -> list[str]:
+    """Those of `FONTS` that are installed."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return [name for name in FONTS if name in installed] or ["sans-serif"]
