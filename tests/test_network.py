@@ -98,6 +98,60 @@ def test_permuting_hidden_nodes_changes_nothing(seed, sizes):
     np.testing.assert_allclose(replace(net, layers=tuple(layers)).query(x), net.query(x), atol=1e-12)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["sigmoid", "relu"]), st.data())
+def test_a_network_without_nodes_is_one_built_without_them(seed, activation, data):
+    """The nodes' rows and columns are cut out of the weights: nothing of them is left, forwards."""
+    rng = np.random.default_rng(seed)
+    net = Network.create([5, 6, 4, 3], activation=activation, biases=True, rng=rng, dtype="float64")
+    net = replace(net, layers=tuple(replace(layer, biases=rng.normal(size=layer.outputs)) for layer in net.layers))
+    place = data.draw(st.integers(1, 2))
+    gone = data.draw(st.lists(st.integers(0, net.sizes[place] - 1), max_size=net.sizes[place] - 1))
+    layers = list(net.layers)
+    before, after = layers[place - 1 : place + 1]
+    layers[place - 1] = Layer(
+        np.delete(before.weights, gone, 0), np.delete(before.biases, gone), before.activation
+    )
+    layers[place] = Layer(np.delete(after.weights, gone, 1), after.biases, after.activation)
+    x = rng.normal(size=(7, 5))
+    damaged = net.without_nodes(np.array(gone, int), layer=place)
+    np.testing.assert_allclose(damaged.query(x), Network(tuple(layers)).query(x), atol=1e-12)
+
+
+def test_removals_follow_one_another_and_are_told():
+    net = replace(network((6, 5, 4, 3)), about={"seed": 1, "performance": 0.9, "test_images": 10})
+    damaged = net.without_nodes([4, 0]).without_nodes([1, 0]).without_nodes(2, layer=2)
+    assert damaged.about == {"seed": 1, "removed_nodes": {"1": [0, 1, 4], "2": [2]}}
+    assert damaged.sizes == net.sizes
+    x = np.random.default_rng(0).normal(size=(4, 6))
+    np.testing.assert_allclose(damaged.query(x), net.without_nodes([0, 1, 4]).without_nodes([2], 2).query(x))
+    assert net.without_nodes([]) is net
+    assert net.about["performance"] == 0.9
+
+
+def test_a_network_without_any_hidden_node_answers_its_biases_to_everything():
+    net = network((6, 5, 4))
+    net = replace(net, layers=(net.layers[0], replace(net.layers[1], biases=np.arange(4.0))))
+    answers = net.without_nodes(range(5)).log_odds(np.random.default_rng(0).normal(size=(3, 6)))
+    np.testing.assert_array_equal(answers, [[0, 1, 2, 3]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "layer", "message"),
+    [
+        ([0], 0, "hidden layers are numbered 1 to 1; received 0"),
+        ([0], 2, "hidden layers are numbered 1 to 1; received 2"),
+        ([5], 1, r"numbered 0 to 4; received \[5\]"),
+        ([-1], 1, "numbered 0 to 4"),
+        ([True] * 5, 1, "numbered 0 to 4"),
+        ([0.5], 1, "numbered 0 to 4"),
+    ],
+)
+def test_nodes_that_there_are_not_cannot_be_removed(nodes, layer, message):
+    with pytest.raises(ModelError, match=message):
+        network((6, 5, 4)).without_nodes(nodes, layer=layer)
+
+
 def test_the_same_seed_gives_the_same_weights_and_inits_have_their_authors_spread():
     a, b, c = (Network.create([300, 200, 10], rng=seed) for seed in (7, 7, 8))
     np.testing.assert_array_equal(a.layers[0].weights, b.layers[0].weights)

@@ -209,6 +209,33 @@ class Network:
             ),
         )
 
+    def without_nodes(self, nodes: ArrayLike, layer: int = 1) -> Network:
+        """The network with these nodes of a hidden layer removed; hidden layers are counted from 1, nodes from 0.
+
+        A removed node sends nothing on, forwards or backwards: its weights and its bias become zero, and so do the
+        weights by which the next layer hears it, as a sigmoid node without inputs would still say 0.5. The shape
+        stays, so that nodes keep their numbers and several removals can follow one another. `about` lists the
+        nodes and no longer claims the performance. Raises `ModelError` for a layer or node that there is not.
+        """
+        hidden = len(self.layers) - 1
+        if not 1 <= layer <= hidden:
+            raise ModelError(f"this network's hidden layers are numbered 1 to {hidden}; received {layer}")
+        before, after = self.layers[layer - 1 : layer + 1]
+        places = np.atleast_1d(np.asarray(nodes))
+        if not places.size:
+            return self
+        if places.dtype.kind not in "iu" or places.min() < 0 or places.max() >= before.outputs:
+            raise ModelError(
+                f"the nodes of layer {layer} are numbered 0 to {before.outputs - 1}; received {nodes!r}"
+            )
+        stays = np.ones(before.outputs, self.dtype)
+        stays[places] = 0
+        biases = None if before.biases is None else before.biases * stays
+        layers = list(self.layers)
+        layers[layer - 1] = replace(before, weights=before.weights * stays[:, None], biases=biases)
+        layers[layer] = replace(after, weights=after.weights * stays)
+        return replace(self, layers=tuple(layers), about=_with_removed(self.about, layer, places))
+
     def check_inputs(self, x: ArrayLike) -> Array:
         """`x` as finite numbers of the network's dtype, (n, inputs); anything else raises `DataError`."""
         return checked_inputs(x, self.input_shape, self.dtype)
@@ -265,6 +292,14 @@ class Network:
         if isinstance(name, int | np.integer) and 0 <= name < self.outputs:
             return int(name)
         raise DataError(f"unknown label {name!r}; this network knows {', '.join(self.classes)}")
+
+
+def _with_removed(about: Mapping[str, Any], layer: int, nodes: NDArray[Any]) -> dict[str, Any]:
+    """What is told of a network, with these nodes among the removed, and without what was measured before."""
+    kept = {name: value for name, value in about.items() if name not in ("performance", "test_images")}
+    removed = dict(kept.get("removed_nodes", {}))
+    removed[str(layer)] = sorted({*removed.get(str(layer), ()), *nodes.ravel().tolist()})
+    return {**kept, "removed_nodes": removed}
 
 
 def _book(outputs: int, inputs: int, rng: np.random.Generator) -> Array:
