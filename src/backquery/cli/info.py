@@ -55,6 +55,7 @@ def kind_of(source: str) -> str:
 
 def describe(model: AnyModel) -> dict[str, Any]:
     """The model without its weights, as plain JSON values."""
+    from backquery.inversion import usable_methods, usual_method
     from backquery.network import Network
 
     scaling, statistics, methods = model.scaling, model.statistics, usable_methods(model)
@@ -69,29 +70,6 @@ def describe(model: AnyModel) -> dict[str, Any]:
         "methods": methods,
         "method": usual_method(model),
     }
-
-
-def usable_methods(model: AnyModel) -> dict[str, str | None]:
-    """For each method of inversion, None if it can be used on this model, or else why not.
-
-    The searches need only log-odds and their derivatives, which every model has. The book's formula is tried.
-    """
-    from backquery.errors import InversionError, TargetError
-    from backquery.inversion import METHODS, Transpose, back_query
-
-    reasons: dict[str, str | None] = dict.fromkeys(METHODS)
-    try:
-        back_query(model, list(range(model.outputs)), method=Transpose.name)
-    except (InversionError, TargetError) as error:
-        reasons[Transpose.name] = str(error)
-    return reasons
-
-
-def usual_method(model: AnyModel) -> str:
-    """The method that is taken where none is named."""
-    from backquery.inversion import GaussNewton, Transpose
-
-    return Transpose.name if model.statistics is None else GaussNewton.name
 
 
 def _describe_layers(network: Network) -> dict[str, Any]:
@@ -135,6 +113,8 @@ def _rows_of_layers(network: Network) -> list[tuple[str, str]]:
 
 
 def _rows_of_methods(model: AnyModel) -> list[tuple[str, str]]:
+    from backquery.inversion import usable_methods, usual_method
+
     usual = usual_method(model)
     return [
         (name, f"no: {reason}" if reason else "can be used" + (", and is by default" if name == usual else ""))

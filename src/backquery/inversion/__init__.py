@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.errors import TargetError
+from backquery.errors import InversionError, TargetError
 from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
@@ -52,6 +52,8 @@ __all__ = [
     "several",
     "smooth_prior",
     "typical",
+    "usable_methods",
+    "usual_method",
 ]
 
 METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}
@@ -106,9 +108,27 @@ def back_query(
     )
 
 
+def usual_method(model: Model) -> str:
+    """The method that is taken where none is named: gauss-newton where the model keeps statistics."""
+    return Transpose.name if model.statistics is None else GaussNewton.name
+
+
+def usable_methods(model: Model) -> dict[str, str | None]:
+    """For each method, None if it can be used on this model, or else why not.
+
+    The searches need only log-odds and their derivatives, which every model has. The book's formula is tried.
+    """
+    reasons: dict[str, str | None] = dict.fromkeys(METHODS)
+    try:
+        back_query(model, list(range(model.outputs)), method=Transpose.name)
+    except (InversionError, TargetError) as error:
+        reasons[Transpose.name] = str(error)
+    return reasons
+
+
 def _method(model: Model, method: str | Method | None) -> Method:
     if method is None:
-        return METHODS["transpose" if model.statistics is None else "gauss-newton"]
+        return METHODS[usual_method(model)]
     if not isinstance(method, str):
         return method
     try:
