@@ -28,7 +28,11 @@ class InversionError(BackqueryError, ValueError):
 
 
 class TrainingError(BackqueryError, ValueError):
-    """A recipe's settings do not fit together, or do not fit the network."""
+    """A recipe's settings do not fit together or do not fit the network, or a checkpoint does not fit them."""
+
+
+class ExperimentError(BackqueryError, ValueError):
+    """An experiment's settings make no sense as they are."""
 
 
 class DivergenceError(BackqueryError, ArithmeticError):
