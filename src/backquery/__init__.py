@@ -26,6 +26,7 @@ _HOMES = {
     "back_query": "inversion",
     "BackQuery": "inversion",
     "fit_statistics": "inversion",
+    "measure_evidence": "evidence",
     "from_torch": "io.torch",
     "network_from_torch": "io.torch_chain",
     "network_to_torch": "io.torch_chain",

@@ -69,7 +69,11 @@ class Examples:
         for begin in range(0, len(self), size):
             yield self._slice(slice(begin, begin + size))
 
-    def _slice(self, piece: slice) -> Examples:
+    def at(self, positions: NDArray[np.intp]) -> Examples:
+        """The examples at these positions, in that order."""
+        return self._slice(positions)
+
+    def _slice(self, piece: slice | NDArray[np.intp]) -> Examples:
         return replace(
             self,
             labels=self.labels[piece],

@@ -88,7 +88,7 @@ def scan(
 
     check_writable(check_picture_path(output))
     if arrays is not None:
-        check_writable(_check_arrays_path(arrays))
+        check_writable(check_arrays_path(arrays))
     network = open_model(model) if near is None else load_for_images(model)
     labels = list(label or network.classes)
     start = None if near is None else network.scale(prepared(network, [near]))
@@ -171,7 +171,8 @@ def _advice(result: BackQuery, network: AnyModel) -> dict[str, list[str]]:
     return advice
 
 
-def _check_arrays_path(path: Path) -> Path:
+def check_arrays_path(path: Path) -> Path:
+    """`path`, if it is one that arrays are written to; else `OutputError`."""
     from backquery.errors import OutputError
 
     if path.suffix.lower() != ".npz":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -31,29 +32,34 @@ def control_images(dataset: Dataset, labels: Labels, rng: np.random.Generator) -
     return {"real test images": real.astype(float), "class means": means, "noise": noise.astype(float)}
 
 
-def control_networks(network: Network, dataset: Dataset, rng: np.random.Generator) -> dict[str, Network]:
+NETWORKS = ("untrained", "shuffled weights", "shuffled labels", "labels moved by one")
+
+
+def control_networks(
+    network: Network, dataset: Dataset, rng: np.random.Generator, *, names: Collection[str] = NETWORKS
+) -> dict[str, Network]:
     """Networks of the same shape that have learned nothing, or the wrong thing; each keeps statistics of its own.
 
     ``"untrained"``; ``"shuffled weights"`` (the first layer's, each where another was); and, where training is
-    cheap, ``"shuffled labels"`` and ``"labels moved by one"`` (every k is called k + 1, the last one 0).
+    cheap, ``"shuffled labels"`` and ``"labels moved by one"`` (every k is called k + 1, the last one 0). `names`
+    picks some of them.
     """
-    controls = {"untrained": _untrained(network, rng), "shuffled weights": _shuffled(network, rng)}
-    if network.parameters <= CHEAP:
-        labels = dataset.train.labels
-        shuffled = Split(dataset.train.images, rng.permutation(labels))
-        moved = Split(dataset.train.images, (labels + 1) % network.outputs)
-        controls["shuffled labels"] = _trained(network, shuffled, rng)
-        controls["labels moved by one"] = _trained(network, moved, rng)
-        return {
-            name: replace(control, statistics=fit_statistics(control, taught))
-            for (name, control), taught in zip(
-                controls.items(), (dataset.train, dataset.train, shuffled, moved), strict=True
-            )
-        }
-    return {
-        name: replace(control, statistics=fit_statistics(control, dataset.train))
-        for name, control in controls.items()
-    }
+    controls = {}
+    for name in NETWORKS:
+        if name in names and (name in TAUGHT_NOTHING or network.parameters <= CHEAP):
+            control, taught = _control(name, network, dataset.train, rng)
+            controls[name] = replace(control, statistics=fit_statistics(control, taught))
+    return controls
+
+
+def _control(name: str, network: Network, train: Split, rng: np.random.Generator) -> tuple[Network, Split]:
+    """The control of that name, and the images as they were taught to it."""
+    if name in TAUGHT_NOTHING:
+        return TAUGHT_NOTHING[name](network, rng), train
+    shuffled = name == "shuffled labels"
+    labels = rng.permutation(train.labels) if shuffled else (train.labels + 1) % network.outputs
+    taught = Split(train.images, labels)
+    return _trained(network, taught, rng), taught
 
 
 def _untrained(network: Network, rng: np.random.Generator) -> Network:
@@ -87,3 +93,6 @@ def _trained(network: Network, taught: Split, rng: np.random.Generator) -> Netwo
     recipe = Online(0.02, "cross-entropy" if probabilities else "squared", shuffle=True, decay="linear")
     epochs = max(CONTROL_EPOCHS, CONTROL_STEPS // len(taught))
     return train(_untrained(network, rng), taught, recipe, epochs=epochs, rng=rng)[0]
+
+
+TAUGHT_NOTHING = {"untrained": _untrained, "shuffled weights": _shuffled}

@@ -23,6 +23,7 @@ COMMANDS = (
     ("query",),
     ("scan",),
     ("compare",),
+    ("evidence",),
     ("prior",),
     ("info",),
     ("convert",),

@@ -1,0 +1,113 @@
+"""What evidence is worth: the same measure on networks that have learned nothing, or the wrong thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.datasets import Dataset
+from backquery.evidence.interventions import Intervention, intervene
+from backquery.evidence.measure import IMAGES, Evidence, measure_evidence
+from backquery.evidence.sensitivity import Question
+from backquery.examples import Examples
+from backquery.faithfulness import control_networks
+from backquery.network import Network, Seed
+
+Array = NDArray[np.floating[Any]]
+
+CONTROLS = ("untrained", "shuffled labels")
+
+
+@dataclass(frozen=True, eq=False)
+class ControlEvidence:
+    """The evidence of a control network, and its regions tried on the network in question.
+
+    A control's own claims may well hold: they are about the control. What must not hold is that its regions
+    say something about the network in question (`borrowed`, for each piece of `evidence`), nor that they look like
+    the label (`likeness`).
+    """
+
+    name: str
+    evidence: tuple[Evidence, ...]
+    borrowed: tuple[tuple[Intervention, ...], ...]
+
+    @property
+    def likeness(self) -> float:
+        """How much the sensitivities look like the label's own images, on average over the questions."""
+        return mean_likeness(self.evidence)
+
+    @property
+    def borrowed_held(self) -> tuple[int, int]:
+        """How many claims of support and against held for the network in question, and how many were tested.
+
+        By luck, about half of them hold: ink moves the log-odds one way or the other.
+        """
+        return held_of(one for row in self.borrowed for one in row if one.claim)
+
+
+def held_of(interventions: Iterable[Intervention]) -> tuple[int, int]:
+    """How many claims held, and how many were tested."""
+    outcomes = [one.held for one in interventions if one.held is not None]
+    return sum(outcomes), len(outcomes)
+
+
+def mean_likeness(evidence: Sequence[Evidence]) -> float:
+    """The mean of `Evidence.likeness`."""
+    return float(np.mean([one.likeness for one in evidence]))
+
+
+def control_evidence(
+    network: Network,
+    dataset: Dataset,
+    evidence: Sequence[Evidence],
+    *,
+    images: int = IMAGES,
+    rng: Seed = 0,
+) -> tuple[ControlEvidence, ...]:
+    """The questions of `evidence`, put to an untrained network and one that was taught shuffled labels.
+
+    The data's test half is held out, as it must have been for `evidence`. Networks whose training is not cheap are
+    not trained again: then the untrained one is the only control.
+    """
+    generator = np.random.default_rng(rng)
+    controls = control_networks(network, dataset, generator, names=CONTROLS)
+    held_out = [_images_of(network, dataset, one, images) for one in evidence]
+    found = []
+    for name, control in controls.items():
+        own = tuple(_same_question(control, dataset, one, images, generator) for one in evidence)
+        borrowed = tuple(
+            intervene(network, Question(one.labels), one.findings.verdict, x, smallest=one.smallest, rng=generator)
+            for one, x in zip(own, held_out, strict=True)
+        )
+        found.append(ControlEvidence(name, own, borrowed))
+    return tuple(found)
+
+
+def _same_question(
+    control: Network, dataset: Dataset, asked: Evidence, images: int, rng: np.random.Generator
+) -> Evidence:
+    alone = len(asked.labels) == 1
+    (found,) = measure_evidence(
+        control,
+        dataset.train,
+        list(asked.labels) if alone else None,
+        between=None if alone else (asked.labels[0], asked.labels[1]),
+        held_out=dataset.test,
+        rate=asked.rate,
+        smallest=asked.smallest,
+        images=images,
+        rng=rng,
+    )
+    return found
+
+
+def _images_of(network: Network, dataset: Dataset, asked: Evidence, images: int) -> Array:
+    """Held-out images of the question's labels, in input scale."""
+    assert dataset.test is not None
+    examples = Examples.of(network, dataset.test)
+    rows = [np.flatnonzero(examples.labels == label)[:images] for label in asked.labels]
+    return examples.at(np.concatenate(rows)).inputs()

@@ -1,0 +1,122 @@
+"""The verdicts put to the test: ink added and taken on images that had no part in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.evidence.sensitivity import Paper, Question
+from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, VERDICTS
+from backquery.intervals import mean_interval
+from backquery.model import Model
+
+Array = NDArray[np.floating[Any]]
+
+DOSE = 0.01
+"""The share of all pixels that an intervention changes in each image; one pixel at least."""
+
+ROOM = 0.1
+"""A pixel is worth inking, or blanking, if that moves at least so much ink there."""
+
+FEWEST = 10
+"""Fewer images than this say nothing about a claim."""
+
+ADDED, TAKEN = "ink added", "ink taken"
+
+CLAIMS: dict[tuple[int, str], int | None] = {
+    (SUPPORT, ADDED): 1,
+    (SUPPORT, TAKEN): -1,
+    (AGAINST, ADDED): -1,
+    (AGAINST, TAKEN): 1,
+    (INSENSITIVE, ADDED): 0,
+    (INSENSITIVE, TAKEN): 0,
+    (NEVER_INKED, ADDED): None,
+}
+"""Which way each intervention should move the log-odds; None where nothing is claimed."""
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """What changing ink in one region of held-out images did to the log-odds.
+
+    region: a name in `VERDICTS`; action: ``"ink added"`` or ``"ink taken"``; claim: 1 up, -1 down, 0 hardly,
+    None where nothing is claimed. images: how many had such pixels; ink: how many full pixels of ink were moved in
+    each, on average. change, low, high: the mean change of the log-odds and its 95 % interval by Student's t;
+    size, size_high: the mean absolute change and the upper end of its interval. limit: what counts as hardly.
+    The means are None where fewer than ten images could be changed.
+    """
+
+    region: str
+    action: str
+    claim: int | None
+    images: int
+    ink: float
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    size: float | None = None
+    size_high: float | None = None
+    limit: float | None = None
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the whole interval is where the claim says; None where nothing was claimed, or could be tested.
+
+        Up and down: of the mean change, on the right side of zero. Hardly: of the mean absolute change, below the
+        smallest effect that matters, times the ink moved.
+        """
+        if self.claim is None or self.low is None or self.high is None:
+            return None
+        if self.claim == 0:
+            assert self.size_high is not None
+            assert self.limit is not None
+            return self.size_high < self.limit
+        return self.low > 0 if self.claim > 0 else self.high < 0
+
+
+def intervene(
+    model: Model,
+    question: Question,
+    verdict: NDArray[np.int8],
+    held_out: Array,
+    *,
+    smallest: float,
+    rng: np.random.Generator,
+) -> tuple[Intervention, ...]:
+    """Every claim of `CLAIMS` on images (n, inputs) in input scale.
+
+    In each image, a hundredth of all pixels, drawn from those of the region where it can be done, is inked fully,
+    or blanked.
+    """
+    paper = Paper.of(model)
+    ink = np.clip(paper.ink(held_out), 0.0, 1.0)
+    before = question.log_odds(model, held_out)
+    found = []
+    for (region, action), claim in CLAIMS.items():
+        changed = _changed(ink, verdict == region, action, rng)
+        moved = np.abs(changed - ink).sum(axis=1)
+        rows = np.flatnonzero(moved)
+        name, amount = VERDICTS[region], float(moved[rows].mean()) if len(rows) else 0.0
+        if len(rows) < FEWEST:
+            found.append(Intervention(name, action, claim, len(rows), amount))
+            continue
+        change = question.log_odds(model, paper.inputs(changed[rows])) - before[rows]
+        mean, low, high = map(float, mean_interval(change))
+        size, _, size_high = map(float, mean_interval(np.abs(change)))
+        limit = smallest * amount
+        found.append(Intervention(name, action, claim, len(rows), amount, mean, low, high, size, size_high, limit))
+    return tuple(found)
+
+
+def _changed(ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.Generator) -> Array:
+    """Ink (n, inputs) with a dose of the region's pixels inked or blanked in each image."""
+    room = region & (ink <= 1 - ROOM if action == ADDED else ink >= ROOM)
+    dose = max(1, round(DOSE * ink.shape[1]))
+    lots = np.where(room, rng.random(ink.shape), -1.0)
+    drawn = np.argpartition(-lots, dose - 1, axis=1)[:, :dose]
+    chosen = np.zeros_like(room)
+    np.put_along_axis(chosen, drawn, True, axis=1)
+    return np.where(chosen & room, 1.0 if action == ADDED else 0.0, ink)

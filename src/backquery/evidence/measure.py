@@ -1,0 +1,216 @@
+"""The evidence for a label: verdicts on every pixel from some images, tested on others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.errors import DataError
+from backquery.evidence.interventions import FEWEST, Intervention, intervene
+from backquery.evidence.sensitivity import Paper, Question
+from backquery.evidence.verdicts import VERDICTS, Findings, judge
+from backquery.examples import Data, Examples
+from backquery.inversion.targets import Labels, label_positions
+from backquery.model import Model
+from backquery.network import Seed
+
+Array = NDArray[np.floating[Any]]
+
+RATE = 0.05
+"""The share of false claims that is put up with, among the pixels called support or against."""
+
+SMALLEST = 0.1
+"""The smallest effect that matters, in log-odds: full ink at one pixel changes the odds by about a tenth."""
+
+IMAGES = 1000
+"""At most so many images of a label are used, in either half."""
+
+CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What every pixel means for one label, or for one label rather than another, and whether that held.
+
+    question: in words; labels: the positions of the one or two labels. findings: the sensitivities and verdicts.
+    mean_ink: (inputs,), the mean of the images used; contrast: (inputs,), where the label's images have more ink
+    than those of all labels (or of the other label). images: how many were used; rate and smallest: as asked for.
+    interventions: the claims, tested on held-out images.
+    """
+
+    question: str
+    labels: tuple[int, ...]
+    findings: Findings
+    mean_ink: Array
+    contrast: Array
+    images: int
+    rate: float
+    smallest: float
+    interventions: tuple[Intervention, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pixels each verdict has."""
+        return {name: int(np.sum(self.findings.verdict == k)) for k, name in enumerate(VERDICTS)}
+
+    @property
+    def claims(self) -> tuple[Intervention, ...]:
+        """The interventions that could be tested against a claim."""
+        return tuple(one for one in self.interventions if one.held is not None)
+
+    @property
+    def held(self) -> int:
+        """How many of the claims held."""
+        return sum(bool(one.held) for one in self.claims)
+
+    @property
+    def likeness(self) -> float:
+        """The correlation of the mean sensitivity with the contrast, over pixels that some image inks.
+
+        Near zero where a network knows nothing of the label's images; 1 where it just compares them with the mean.
+        """
+        used = self.findings.verdict != VERDICTS.index("never inked")
+        pair = np.stack([self.findings.mean[used], self.contrast[used]])
+        return float(np.corrcoef(pair)[0, 1]) if np.all(pair.std(axis=1) > 0) else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """The examples of one half, and what all their images have in common."""
+
+    examples: Examples
+    inked: NDArray[np.bool_]
+    mean_ink: Array
+
+    @classmethod
+    def of(cls, model: Model, data: Data) -> _Images:
+        examples, paper = Examples.of(model, data), Paper.of(model)
+        inked, total = np.zeros(model.inputs, bool), np.zeros(model.inputs)
+        for part in examples.parts(CHUNK):
+            ink = paper.ink(part.inputs())
+            inked |= np.any(np.abs(ink) > 1e-4, axis=0)
+            total += ink.sum(axis=0)
+        return cls(examples, inked, total / len(examples))
+
+
+def measure_evidence(
+    model: Model,
+    data: Data,
+    labels: Labels | None = None,
+    *,
+    between: tuple[int | str, int | str] | None = None,
+    held_out: Data | None = None,
+    rate: float = RATE,
+    smallest: float = SMALLEST,
+    images: int = IMAGES,
+    rng: Seed = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Evidence, ...]:
+    """What each pixel means for each of `labels` (all by default), or for the first label `between` two.
+
+    The sensitivity of a label's log-odds ln(p / (1 - p)) to the ink at each pixel is averaged over real images of
+    the label in `data`, with its standard error. A pixel is support, against or insensitive at the
+    false-discovery rate `rate`, where an effect counts from `smallest` (log-odds for a full pixel of ink) on; else
+    it is unclear. Each claim is then tested on images `held_out` (raw labelled images, like `data`; without them,
+    a random half of each label's). Between two labels it is the difference of their log-odds, over as many images
+    of either.
+
+    At most `images` of each label are drawn by `rng`, in either half. Labels that are not asked for by name are
+    left out where they have fewer than ten images in a half; asked for by name, they raise `DataError`.
+    `progress` is told (questions done, questions in all).
+    """
+    if not (0 < rate < 0.5 and smallest >= 0 and images >= FEWEST):
+        raise DataError(
+            f"the rate lies between 0 and 0.5, the smallest effect is not negative, and at least {FEWEST} images "
+            f"are used; received {rate:g}, {smallest:g} and {images}"
+        )
+    if labels is not None and between is not None:
+        raise DataError("ask for labels, or for what lies between two labels, not for both")
+    generator = np.random.default_rng(rng)
+    halves = [_Images.of(model, half) for half in ([data] if held_out is None else [data, held_out])]
+    rows = _rows(halves, model.outputs, images, generator)
+    found = []
+    questions = _questions(model, labels, between, rows)
+    for position, question in enumerate(questions):
+        used, tested = (_of_question(question, half) for half in rows)
+        found.append(_evidence(model, question, halves, used, tested, rate, smallest, generator))
+        if progress is not None:
+            progress(position + 1, len(questions))
+    return tuple(found)
+
+
+def _rows(
+    halves: Sequence[_Images], outputs: int, most: int, rng: np.random.Generator
+) -> list[list[NDArray[np.intp]]]:
+    """For each half and each label, the positions of the images to use, in random order."""
+    drawn = [
+        [rng.permutation(np.flatnonzero(half.examples.labels == label)) for label in range(outputs)]
+        for half in halves
+    ]
+    if len(drawn) == 1:
+        (only,) = drawn
+        drawn = [[rows[: len(rows) // 2] for rows in only], [rows[len(rows) // 2 :] for rows in only]]
+    return [[rows[:most] for rows in half] for half in drawn]
+
+
+def _questions(
+    model: Model,
+    labels: Labels | None,
+    between: tuple[int | str, int | str] | None,
+    rows: list[list[NDArray[np.intp]]],
+) -> list[Question]:
+    enough = [min(len(half[label]) for half in rows) >= FEWEST for label in range(model.outputs)]
+    if between is not None:
+        asked = [tuple(int(k) for k in label_positions(model, list(between)))]
+        if len(set(asked[0])) < 2:
+            raise DataError(f"two different labels are needed; received {between[0]!r} twice")
+    elif labels is not None:
+        asked = [(int(k),) for k in label_positions(model, labels)]
+    else:
+        asked = [(k,) for k in range(model.outputs) if enough[k]]
+    short = sorted({model.classes[k] for question in asked for k in question if not enough[k]})
+    if short or not asked:
+        raise DataError(
+            f"at least {FEWEST} images are needed in each half to say something about a label; there are fewer of "
+            f"{', '.join(short) or 'every label'}"
+        )
+    return [Question(question) for question in asked]
+
+
+def _of_question(question: Question, rows: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+    """The images of each of its labels, as many of the one as of the other."""
+    count = min(len(rows[label]) for label in question.labels)
+    return [rows[label][:count] for label in question.labels]
+
+
+def _evidence(
+    model: Model,
+    question: Question,
+    halves: Sequence[_Images],
+    used: list[NDArray[np.intp]],
+    tested: list[NDArray[np.intp]],
+    rate: float,
+    smallest: float,
+    rng: np.random.Generator,
+) -> Evidence:
+    paper, inked = Paper.of(model), np.any([half.inked for half in halves], axis=0)
+    pictures = [halves[0].examples.at(rows).inputs() for rows in used]
+    means = [paper.ink(x).mean(axis=0) for x in pictures]
+    shown = np.concatenate(pictures)
+    findings = judge(question.gradients(model, shown) * paper.span, inked, rate=rate, smallest=smallest)
+    held_out = np.concatenate([halves[-1].examples.at(rows).inputs() for rows in tested])
+    return Evidence(
+        question=question.name(model.classes),
+        labels=question.labels,
+        findings=findings,
+        mean_ink=np.mean(means, axis=0),
+        contrast=means[0] - (means[1] if len(means) == 2 else halves[0].mean_ink),
+        images=len(shown),
+        rate=rate,
+        smallest=smallest,
+        interventions=intervene(model, question, findings.verdict, held_out, smallest=smallest, rng=rng),
+    )

@@ -1,0 +1,94 @@
+"""How a label's log-odds answer to ink: the one number that is asked about, and its derivative by each pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backquery.activations import SOFTMAX, TANH
+from backquery.model import Model
+
+Array = NDArray[np.floating[Any]]
+
+CHUNK = 100
+"""Images whose whole Jacobian is held at once."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One label, whose log-odds are asked about, or two: then it is the first one's log-odds less the second's.
+
+    labels: positions into the model's classes.
+    """
+
+    labels: tuple[int, ...]
+
+    def name(self, classes: tuple[str, ...]) -> str:
+        """``"4"``, or ``"4 rather than 9"``."""
+        return " rather than ".join(classes[label] for label in self.labels)
+
+    def log_odds(self, model: Model, x: ArrayLike) -> Array:
+        """The number asked about, (n,), for inputs (n, inputs)."""
+        return self._read(model, np.asarray(model.log_odds(x), np.float64))[0]
+
+    def gradients(self, model: Model, x: ArrayLike) -> Array:
+        """Its derivatives by the inputs, (n, inputs)."""
+        inputs = np.asarray(x)
+        parts = [self._gradients(model, inputs[k : k + CHUNK]) for k in range(0, len(inputs), CHUNK)]
+        return np.concatenate(parts)
+
+    def _gradients(self, model: Model, x: Array) -> Array:
+        z, jacobian = model.log_odds_and_jacobian(x)
+        slopes = self._read(model, np.asarray(z, np.float64))[1]
+        return np.asarray((slopes[:, None, :] @ jacobian)[:, 0], np.float64)
+
+    def _read(self, model: Model, z: Array) -> tuple[Array, Array]:
+        """The number asked about (n,) and its derivatives by the model's log-odds (n, outputs).
+
+        A softmax model gives centred logits, of which no single one is the label's log-odds: ln(p / (1 - p)) is
+        the label's logit less the logarithm of the sum of the others' exponentials. A tanh model gives half
+        log-odds. Models of other outputs give their raw scores.
+        """
+        from scipy.special import logsumexp, softmax
+
+        slopes = np.zeros_like(z)
+        slopes[:, self.labels[0]] = 1.0
+        if len(self.labels) == 2:
+            slopes[:, self.labels[1]] = -1.0
+        elif model.output_activation is SOFTMAX:
+            others = z.copy()
+            others[:, self.labels[0]] = -np.inf
+            return z[:, self.labels[0]] - logsumexp(others, axis=1), slopes - softmax(others, axis=1)
+        if model.output_activation is TANH:
+            slopes *= 2.0
+        return np.sum(slopes * z, axis=1), slopes
+
+
+@dataclass(frozen=True, eq=False)
+class Paper:
+    """What blank paper and full ink are to a model: inputs are ``blank + span * ink``, ink from 0 to 1.
+
+    blank, span: (inputs,); without a scaling, paper is 0 and ink is 1.
+    """
+
+    blank: Array
+    span: Array
+
+    @classmethod
+    def of(cls, model: Model) -> Paper:
+        """The paper of this model."""
+        scaling = model.scaling
+        blank, full = (0.0, 1.0) if scaling is None else (scaling.low, scaling.high)
+        ends = [np.array(np.broadcast_to(np.asarray(end, np.float64), model.inputs)) for end in (blank, full)]
+        return cls(ends[0], ends[1] - ends[0])
+
+    def ink(self, x: ArrayLike) -> Array:
+        """Inputs (n, inputs) as ink."""
+        return (np.asarray(x, np.float64) - self.blank) / self.span
+
+    def inputs(self, ink: Array) -> Array:
+        """Ink (n, inputs) as inputs."""
+        return self.blank + self.span * ink

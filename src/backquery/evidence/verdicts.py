@@ -1,0 +1,84 @@
+"""What is said of a pixel, and how sure one must be to say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+INSENSITIVE, SUPPORT, AGAINST, UNCLEAR, NEVER_INKED = range(5)
+VERDICTS = ("insensitive", "support", "against", "unclear", "never inked")
+"""The names of the verdicts, by their numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Sensitivities of n images summed up, all (inputs,), in log-odds for a full pixel of ink.
+
+    mean, error: the mean sensitivity and its standard error; size: the mean of its absolute value.
+    direction, insensitivity: p-values adjusted for the number of pixels (Benjamini & Hochberg 1995), 1 where
+    nothing was tested. verdict: positions into `VERDICTS`.
+    """
+
+    mean: Array
+    error: Array
+    size: Array
+    direction: Array
+    insensitivity: Array
+    verdict: NDArray[np.int8]
+
+
+def judge(sensitivities: Array, inked: NDArray[np.bool_], *, rate: float, smallest: float) -> Findings:
+    """A verdict on each pixel, from sensitivities (n, inputs) at n images.
+
+    Support: the mean lies above `smallest`; against: below minus `smallest`; both at the false-discovery rate
+    `rate`, by t-tests over the images, doubled because either direction may be found. Insensitive: the mean
+    *absolute* sensitivity lies below `smallest`, at the same rate in a family of its own, so that ink which
+    matters one way in one image and the other way in the next does not pass for ink that does not matter. Not
+    being significant proves nothing, and is called unclear. Where no image has ever had ink (`inked` is false), no
+    image can tell what ink would mean, and nothing is tested.
+
+    The rate is proved for pixels that are independent or positively dependent; of an image's pixels that is only
+    nearly true.
+    """
+    size = np.abs(sensitivities)
+    above, below = _p_above(sensitivities, smallest), _p_above(-sensitivities, smallest)
+    direction = _adjusted(np.minimum(2 * np.minimum(above, below), 1.0), inked)
+    insensitivity = _adjusted(_p_above(-size, -smallest), inked)
+    mean = sensitivities.mean(axis=0)
+    verdict = np.full(len(mean), UNCLEAR, np.int8)
+    verdict[insensitivity <= rate] = INSENSITIVE
+    verdict[(direction <= rate) & (mean > 0)] = SUPPORT
+    verdict[(direction <= rate) & (mean < 0)] = AGAINST
+    verdict[~inked] = NEVER_INKED
+    return Findings(mean, _error(sensitivities), size.mean(axis=0), direction, insensitivity, verdict)
+
+
+def _error(values: Array) -> Array:
+    """The standard error of the mean of values (n, inputs)."""
+    return np.asarray(values.std(axis=0, ddof=1) / len(values) ** 0.5)
+
+
+def _p_above(values: Array, bound: float) -> Array:
+    """For each column of values (n, inputs), the p-value of Student's test that its mean is not above `bound`."""
+    from scipy.stats import t as student
+
+    distance, error = values.mean(axis=0) - bound, _error(values)
+    # Values that are all alike have no error: then the distance alone decides.
+    certain = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where(error > 0, distance / error, certain)
+    return np.asarray(student.sf(statistic, len(values) - 1))
+
+
+def _adjusted(p: Array, tested: NDArray[np.bool_]) -> Array:
+    from scipy.stats import false_discovery_control
+
+    adjusted = np.ones_like(p)
+    if tested.any():
+        adjusted[tested] = false_discovery_control(p[tested])
+    return adjusted
