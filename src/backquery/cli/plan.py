@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backquery.activations import ACTIVATIONS
@@ -12,7 +13,7 @@ from backquery.cli.progress import TrainingProgress
 if TYPE_CHECKING:
     from backquery.datasets import Dataset, Split
     from backquery.network import Network
-    from backquery.training import History, Recipe
+    from backquery.training import Checkpoint, History, Recipe
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Plan:
     statistics: bool
 
 
-def run(plan: Plan, dataset: Dataset) -> tuple[Network, History]:
+def run(
+    plan: Plan, dataset: Dataset, checkpoint: Checkpoint | None = None, resume: Path | None = None
+) -> tuple[Network, History]:
     """The trained network, knowing how it came to be, and its history; progress on standard error."""
     from backquery.training import train as train_network
 
@@ -46,6 +49,8 @@ def run(plan: Plan, dataset: Dataset) -> tuple[Network, History]:
             rng=plan.seed,
             kernel=plan.kernel,
             progress=watch.images,
+            checkpoint=checkpoint,
+            resume=resume,
         )
     network = replace(network, about=about(plan, dataset, history))
     return (_remembering(network, dataset) if plan.statistics else network), history
@@ -73,7 +78,7 @@ def create(plan: Plan, dataset: Dataset) -> Network:
 
 
 def about(plan: Plan, dataset: Dataset, history: History) -> dict[str, object]:
-    """How the network came to be, as plain values for its file."""
+    """How the network came to be, as plain values; without the clock's, so that equal runs make equal files."""
     from backquery import __version__
 
     return {
@@ -85,7 +90,6 @@ def about(plan: Plan, dataset: Dataset, history: History) -> dict[str, object]:
         "epochs": len(history.epochs),
         "seed": plan.seed,
         "kernel": history.kernel,
-        "seconds": round(history.seconds, 3),
         "performance": history.epochs[-1].test_accuracy,
         "test_images": len(test_half(dataset)),
         "made_by": f"backquery {__version__}",

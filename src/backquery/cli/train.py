@@ -62,6 +62,20 @@ KeepPrior = Annotated[
 KernelName = Annotated[
     str, Parameter(choices=KERNELS, help="How single steps are computed; the result is the same.")
 ]
+CheckpointEvery = Annotated[
+    float | None,
+    Parameter(
+        name="--checkpoint-every",
+        help="Every so many epochs (0.1: ten times an epoch) keep what a killed training needs to go on, beside "
+        "the output, under its name with .checkpoint at the end. It is removed once the model is written.",
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    Parameter(
+        help="Go on from this checkpoint; give the same data and options as then. Only --seed may be left out."
+    ),
+]
 
 
 def train(
@@ -81,12 +95,15 @@ def train(
     kernel: KernelName = "auto",
     test: TestHalf = None,
     keep_prior: KeepPrior = None,
+    checkpoint_every: CheckpointEvery = None,
+    resume: Resume = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on a data set, test it, and save it.
 
     Where the data have no test half, 20 % of the images are held out by the seed and not trained on. For
-    example: `backquery train mnist -o mine.safetensors`
+    example: `backquery train mnist -o mine.safetensors`. A training with --checkpoint-every that was killed goes
+    on by the same command and --resume mine.checkpoint, and ends in the same file, byte by byte.
 
     With --json: performance (share of right answers on the test half), seconds (of training alone), kernel
     (how single steps were computed), history (for each epoch: epoch, loss, train_accuracy, test_accuracy,
@@ -95,8 +112,11 @@ def train(
     from backquery.datasets import catalogue, open_data
     from backquery.files import check_writable
     from backquery.io import check_model_path, save_model
+    from backquery.training import Checkpoint
 
     check_writable(check_model_path(output))
+    kept = output.with_suffix(".checkpoint")
+    checkpoint = None if checkpoint_every is None else Checkpoint(kept, checkpoint_every)
     layers = parse_hidden(hidden)
     settled = settle(RECIPES[recipe], learning_rate, loss)
     plan = Plan(
@@ -106,7 +126,7 @@ def train(
         recipe,
         settled,
         epochs or (ITERATIONS if isinstance(settled, FullBatch) else EPOCHS),
-        draw_seed() if seed is None else seed,
+        _seed(seed, resume),
         dtype,
         kernel,
         data in catalogue() if keep_prior is None else keep_prior,
@@ -119,8 +139,15 @@ def train(
         say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
     sizes = "-".join(map(str, (dataset.inputs, *plan.hidden, len(dataset.classes))))
     say(f"training {sizes} on {count(len(dataset.train), 'image')}, recipe {recipe}, seed {plan.seed}")
-    network, history = run(plan, dataset)
+    try:
+        network, history = run(plan, dataset, checkpoint, resume)
+    except KeyboardInterrupt:
+        if checkpoint is not None and kept.exists():
+            say(f"to go on, give the same command with --resume {kept}")
+        raise
     save_model(network, output)
+    if checkpoint is not None:
+        kept.unlink(missing_ok=True)
     performance = network.about["performance"]
     if as_json:
         print_json(
@@ -143,3 +170,11 @@ def train(
     if network.statistics is not None:
         say(REVEALS)
     say(f"wrote {output}")
+
+
+def _seed(given: int | None, resume: Path | None) -> int:
+    """The seed given, else the checkpoint's, else one drawn."""
+    from backquery.training import read_settings
+
+    kept = None if given is not None or resume is None else read_settings(resume).get("seed")
+    return kept if isinstance(kept, int) else draw_seed() if given is None else given

@@ -45,7 +45,7 @@ class BatchTraining:
         self.parameters = [*self.weights, *(b for b in self.biases if b is not None)]
         self.mean = [np.zeros_like(values) for values in self.parameters]
         self.square = [np.zeros_like(values) for values in self.parameters]
-        self.steps = 0
+        self.steps = np.zeros(1, np.int64)
         self.totals = np.zeros(2)
 
     def prepare(self) -> None:
@@ -55,6 +55,12 @@ class BatchTraining:
     def snapshot(self) -> Network:
         """The network as it is now."""
         return with_parameters(self.network, self.weights, self.biases)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that changes from step to step, by name; writing into these arrays restores it."""
+        kinds = {"parameters": self.parameters, "mean": self.mean, "square": self.square}
+        arrays = {f"{kind}.{n}": values for kind, all_of in kinds.items() for n, values in enumerate(all_of)}
+        return {**arrays, "steps": self.steps, "totals": self.totals}
 
     def run(self, order: NDArray[np.int64], rate: float, rate_after: float) -> int:
         """A step for each batch of `order`; the position of the first batch that diverged, or -1."""
@@ -90,8 +96,9 @@ class BatchTraining:
     def _adam(self, directions: list[Array], rate: float) -> None:
         """Kingma & Ba 2015, algorithm 1, with its usual constants; the corrections are folded into the rate."""
         fall, spread, tiny = 0.9, 0.999, 1e-8
-        correction = float(np.sqrt(1 - spread**self.steps))
-        pace = rate * correction / (1 - fall**self.steps)
+        steps = int(self.steps[0])
+        correction = float(np.sqrt(1 - spread**steps))
+        pace = rate * correction / (1 - fall**steps)
         for values, direction, mean, square in zip(
             self.parameters, directions, self.mean, self.square, strict=True
         ):

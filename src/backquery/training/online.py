@@ -91,6 +91,10 @@ class CompiledOnline:
         self.first.reshape(len(self.first) // len(self.shared), -1)[:] += self.shared
         self.shared[:] = 0
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that changes from run to run, by name; writing into these arrays restores it. u is zero then."""
+        return {"first": self.first, "later": self.later, "biases": self.biases, "totals": self.totals}
+
     def snapshot(self) -> Network:
         """The network as it is now."""
         first = self.first.reshape(self.sizes[0], -1)[:, : self.sizes[1]].T

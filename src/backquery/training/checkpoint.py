@@ -1,0 +1,108 @@
+"""Checkpoints: what a killed training needs to go on and end in the same bytes, as a safetensors file.
+
+The arrays are the weights as the kernel keeps them, and the optimizer's; the rest is JSON in the metadata.
+Nothing in such a file can run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backquery.errors import TrainingError
+from backquery.files import check_writable, replacing
+from backquery.training.run import TrainingRun
+
+KEY = "backquery-checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the state of a training is kept, and how often: after every `every` epochs, which may be a fraction.
+
+    The file is written at the end of the chunk of 4,096 images in which the time comes, because only there it
+    changes nothing: the result has the same bytes with checkpoints and without. It takes the place of the last
+    one at once, so that whatever happens one whole checkpoint is there.
+    """
+
+    path: str | os.PathLike[str]
+    every: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.every < float("inf"):
+            raise TrainingError(f"checkpoints are kept every so many epochs, above zero; received {self.every!r}")
+        check_writable(self.path)
+
+    def keep(self, run: TrainingRun, before: int) -> None:
+        """Write the file if its time came since `before` updates were done."""
+        every = max(1, round(self.every * run.updates_per_epoch))
+        if run.done // every > before // every:
+            save_run(run, self.path)
+
+
+def save_run(run: TrainingRun, path: str | os.PathLike[str]) -> None:
+    """Write the state of a run, whole or not at all."""
+    from safetensors.numpy import save
+
+    plain, arrays = run.state()
+    description = {"version": VERSION, "settings": run.settings, "state": plain}
+    text = json.dumps(description, default=np.ndarray.tolist)
+    with replacing(path) as stream:
+        stream.write(save(arrays, metadata={KEY: text}))
+
+
+def resume_run(run: TrainingRun, path: str | os.PathLike[str]) -> None:
+    """Bring a fresh run to where the checkpoint was written; `TrainingError` where it does not fit the run."""
+    description, arrays = _read(path)
+    _compare(path, description["settings"], run.settings)
+    try:
+        run.restore(description["state"], arrays)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise TrainingError(f"the checkpoint {path} cannot be used: it is damaged ({error})") from None
+
+
+def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the training was set to that wrote a checkpoint: see `TrainingRun.settings`."""
+    settings: dict[str, Any] = _read(path)[0]["settings"]
+    return settings
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            description = json.loads((file.metadata() or {})[KEY])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except FileNotFoundError:
+        raise TrainingError(f"there is no checkpoint {path}; leave it out to begin anew") from None
+    except OSError as error:
+        raise TrainingError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
+    except (SafetensorError, KeyError, ValueError, RecursionError, TypeError, AttributeError):
+        raise TrainingError(f"{path} is no checkpoint, or was damaged; name one that a training kept") from None
+    if not isinstance(description, dict) or not isinstance(description.get("settings"), dict):
+        raise TrainingError(f"{path} is no checkpoint, or was damaged; name one that a training kept")
+    if description.get("version") != VERSION:
+        raise TrainingError(f"the checkpoint {path} is of another version of backquery; use that one")
+    return description, arrays
+
+
+def _compare(path: str | os.PathLike[str], kept: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse to go on with other settings; a seed that was not given now is the checkpoint's."""
+    given = {**given, "seed": kept.get("seed") if given["seed"] is None else given["seed"]}
+    different = [name for name in given if kept.get(name) != given[name]]
+    if not different:
+        return
+    shown = [
+        f"the {name} are others" if name.endswith("data") else f"{name} was {kept.get(name)} and is {given[name]}"
+        for name in different
+    ]
+    raise TrainingError(
+        f"the checkpoint {path} belongs to another training: {'; '.join(shown)}. Give the same data and options "
+        "as then, or leave the checkpoint out to begin anew"
+    )
