@@ -43,6 +43,10 @@ class OutputError(BackqueryError, OSError):
     """A result could not be written; what was there before is untouched."""
 
 
+class ClusterError(BackqueryError, ConnectionError):
+    """The machines that were to do the work cannot be reached, or have gone."""
+
+
 class MissingExtraError(BackqueryError, ImportError):
     """An optional package is not installed; the message names the command that installs it."""
 
