@@ -1,0 +1,173 @@
+// Ask: a drawing goes in, the hidden nodes light up, the answers move; and the drawing turned into another label.
+
+import { Bars } from "./bars.js";
+import { element, partsOf } from "./dom.js";
+import { Pad } from "./drawing.js";
+import { Sheet } from "./ink.js";
+import { encode } from "./socket.js";
+
+const SAMPLES = 12;
+const SURE = 0.6; // below this share of the scale the runner-up is named too
+
+export class Ask {
+  #seen = null; #seed = 1;
+
+  constructor(app, section) {
+    [this.app, this.part] = [app, partsOf(section)];
+    this.pad = new Pad(this.part("pad"), () => this.ask());
+    [this.seen, this.result] = [new Sheet(this.part("seen")), new Sheet(this.part("turned-image"))];
+    this.#listen(app.live);
+    this.#wire();
+  }
+
+  #listen(live) {
+    live.on("query", (message) => this.#answered(message));
+    live.on("turn", (message) => this.#turned(message));
+    live.on("samples", (message) => this.#sampled(message));
+    live.on("image", ({ pixels }) => this.pad.put(pixels.data));
+    this.app.fails("image", ({ error }) => this.app.notice("picture.failed", { reason: error }));
+  }
+
+  #wire() {
+    this.part("undo").onclick = () => this.pad.undo();
+    this.part("clear").onclick = () => this.pad.clear();
+    this.part("real").onclick = () => this.#toggleSamples();
+    this.part("take").onclick = () => this.pad.put(this.turnedPixels);
+    this.part("file").onchange = ({ target }) => { this.#open(target.files[0]); target.value = ""; };
+    const drop = this.part("drop");
+    drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
+    drop.ondragleave = () => drop.classList.remove("over");
+    drop.ondrop = (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      this.#open(event.dataTransfer.files[0]);
+    };
+  }
+
+  /** A model to ask. */
+  begin({ classes, shape, answers, layers, data }) {
+    [this.classes, this.range] = [classes, answers];
+    this.pad.shape(...shape);
+    this.bars = new Bars(this.part("bars"), classes, answers, this.app.words);
+    this.#lights(layers ?? []);
+    this.data(data);
+    this.part("samples").hidden = true;
+    const buttons = classes.map((name, label) => this.#turnButton(name, label));
+    this.part("turns").replaceChildren(...buttons);
+    this.ask();
+  }
+
+  /** Real images to pick from, where there are any. */
+  data(data) {
+    this.part("real").hidden = !data;
+  }
+
+  #lights(layers) {
+    const room = this.part("lights");
+    this.lights = layers.map(() => new Sheet(element("canvas", { className: "lights-of" })));
+    room.replaceChildren(...this.lights.map(({ canvas }) => canvas));
+    room.parentElement.hidden = !layers.length;
+    layers.forEach(({ nodes }, number) => this.#light(this.lights[number], new Float32Array(nodes)));
+  }
+
+  /** Nodes as squares, about twice as high as wide. */
+  #light(sheet, signals) {
+    const columns = Math.max(1, Math.round(Math.sqrt(signals.length / 2)));
+    sheet.draw(signals, Math.ceil(signals.length / columns), columns);
+  }
+
+  #turnButton(name, label) {
+    const button = element("button", { type: "button", textContent: name, onclick: () => this.turn(label) });
+    return this.app.words.label(button, "turn.to", { label: name });
+  }
+
+  /** Show the network what is on the pad. */
+  ask() {
+    if (!this.bars) return;
+    this.part("undo").disabled = !this.pad.canUndo;
+    this.part("clear").disabled = this.pad.blank;
+    for (const button of this.part("turns").children) button.disabled = this.pad.blank;
+    this.part("result").hidden = true;
+    this.app.words.tell(this.part("turned"), this.pad.blank ? "turn.blank" : "turn.hint");
+    if (this.pad.blank) return this.#blank();
+    const { pixels, rows, columns, drawing } = this.pad.raster();
+    this.#seen = drawing ? null : pixels;
+    this.app.live.ask("query", { [drawing ? "drawing" : "pixels"]: encode(pixels), rows, columns });
+  }
+
+  #blank() {
+    this.#seen = null;
+    this.bars.show(null);
+    this.seen.draw(new Uint8Array(this.pad.rows * this.pad.columns), this.pad.rows, this.pad.columns);
+    this.lights.forEach((sheet) => this.#light(sheet, new Float32Array(sheet.values.length)));
+    this.app.words.tell(this.part("lead"), "ask.invite");
+  }
+
+  #answered(message) {
+    if (this.pad.blank) return;
+    this.#seen = message.pixels ? message.pixels.data : this.#seen;
+    if (this.#seen) this.seen.draw(this.#seen, this.pad.rows, this.pad.columns);
+    this.lights.forEach((sheet, number) => this.#light(sheet, message[`signals${number + 1}`].data));
+    this.bars.show(message.answers.data, message.read);
+    this.#say(message.answers.data, message.read);
+  }
+
+  #say(answers, read) {
+    const [, second] = [...answers.keys()].sort((one, other) => answers[other] - answers[one]);
+    const sure = (answers[read] - this.range.low) / (this.range.high - this.range.low);
+    this.app.words.tell(this.part("lead"), sure < SURE && second !== undefined ? "ask.torn" : "ask.reads", {
+      label: this.classes[read], second: this.classes[second], sure: answers[read],
+    });
+    this.app.announce(this.part("lead"));
+  }
+
+  /** Ask for the smallest change that makes the drawing another label. */
+  turn(label) {
+    if (!this.#seen) return;
+    this.app.live.ask("turn", { pixels: encode(this.#seen), rows: this.pad.rows, columns: this.pad.columns, label });
+  }
+
+  #turned(message) {
+    const words = this.app.words;
+    this.result.show(message.ink);
+    this.turnedPixels = message.ink.data.map((ink) => Math.round(255 * ink));
+    this.part("result").hidden = false;
+    words.label(this.part("turned-image"), "turn.image", { label: this.classes[message.asked] });
+    words.tell(this.part("turned"), message.read_as_asked ? "turn.done" : "turn.missed", {
+      label: this.classes[message.read], sure: message.answers.data[message.read], advice: message.advice,
+    });
+    this.part("turned-image").classList.toggle("missed", !message.read_as_asked);
+    this.app.announce(this.part("turned"));
+  }
+
+  async #open(file) {
+    if (file) this.app.live.ask("image", { file: encode(new Uint8Array(await file.arrayBuffer())), centre: true });
+  }
+
+  #toggleSamples() {
+    const room = this.part("samples");
+    room.hidden = !room.hidden;
+    this.part("real").setAttribute("aria-expanded", String(!room.hidden));
+    if (!room.hidden) this.#askSamples();
+  }
+
+  #askSamples() {
+    this.app.live.ask("samples", { count: SAMPLES, seed: this.#seed++ });
+  }
+
+  #sampled({ pixels, labels }) {
+    const size = pixels.shape[1] * pixels.shape[2];
+    const buttons = [...labels.data].map((label, number) =>
+      this.#sampleButton(pixels.data.slice(number * size, (number + 1) * size), pixels.shape, this.classes[label]));
+    const more = element("button", { type: "button", onclick: () => this.#askSamples() });
+    this.part("samples").replaceChildren(...buttons, this.app.words.tell(more, "real.more"));
+  }
+
+  #sampleButton(bytes, [, rows, columns], label) {
+    const canvas = element("canvas");
+    const button = element("button", { type: "button", className: "sample", onclick: () => this.pad.put(bytes) }, canvas);
+    this.part("samples").append(button); // a sheet takes its colours from its place on the page
+    new Sheet(canvas).draw(bytes, rows, columns);
+    return this.app.words.label(button, "real.one", { label });
+  }
+}

@@ -1,0 +1,223 @@
+// Ask backwards: sliders for the labels, the image that follows them, and everything that is known about it.
+
+import { Sliders } from "./bars.js";
+import { element, partsOf, rested } from "./dom.js";
+import { drawMarks, Sheet } from "./ink.js";
+import { savePicture } from "./share.js";
+import { encode } from "./socket.js";
+
+const REST = 300; // milliseconds without a move before the slower questions are asked
+const BOOK = 0.99;
+
+export class Backwards {
+  #asked = new Map(); #label = null; #last = null; #evidence = null;
+
+  constructor(app, section) {
+    [this.app, this.part] = [app, partsOf(section)];
+    [this.image, this.nearest] = [new Sheet(this.part("image")), new Sheet(this.part("nearest-image"))];
+    this.#facts();
+    this.#listen(app.live);
+    this.part("overlay").onchange = () => this.#showEvidence();
+    this.part("png").onclick = () => this.#save();
+  }
+
+  #facts() {
+    this.fact = {};
+    for (const name of ["asked", "reads", "judges", "outcome", "error", "typicality"]) {
+      this.fact[name] = element("dd");
+      this.part("facts").append(this.app.words.tell(element("dt"), `fact.${name}`), this.fact[name]);
+    }
+  }
+
+  #listen(live) {
+    this.askOpinion = rested(() => this.#askOpinion(), REST);
+    live.on("back", (message) => this.#answered(message));
+    live.on("opinion", (message) => this.#judged(message));
+    live.on("evidence", (message) => { this.#evidence = message; this.#showEvidence(); });
+    this.app.fails("opinion", ({ code }) => this.#unjudged(code));
+    this.app.fails("evidence", () => this.app.notice("evidence.none"));
+  }
+
+  /** A model to ask. */
+  begin({ classes, answers, methods, method, activations, data }) {
+    [this.classes, this.range] = [classes, answers];
+    this.shared = activations?.at(-1) === "softmax"; // its answers are shares of one whole
+    this.sliders = new Sliders(this.part("sliders"), classes, answers, this.app.words, {
+      only: (label) => this.only(label),
+      moved: (label, value) => this.#moved(label, value),
+    });
+    this.#methods(methods.filter(({ usable }) => usable), method);
+    this.data(data);
+    this.only(this.#label !== null && this.#label < classes.length ? this.#label : Math.min(3, classes.length - 1));
+  }
+
+  /** Real images, where there are any: what judges and evidence need. */
+  data(data) {
+    this.hasData = Boolean(data);
+    this.part("overlay").closest("label").hidden = !data;
+  }
+
+  #methods(methods, usual) {
+    const kept = methods.some(({ name }) => name === this.method) ? this.method : usual;
+    const room = this.part("methods");
+    const group = `method-${Math.random().toString(36).slice(2)}`;
+    room.replaceChildren(room.querySelector("legend"), ...methods.map(({ name, summary }) => {
+      const choice = element("input", { type: "radio", name: group, value: name, checked: name === kept });
+      choice.onchange = () => this.use(name);
+      const words = element("span", { textContent: name });
+      if (this.app.words.has(`method.${name}`)) this.app.words.tell(words, `method.${name}`);
+      return element("label", { title: summary }, choice, words);
+    }));
+    this.#setMethod(kept);
+  }
+
+  #setMethod(name) {
+    this.method = name;
+    for (const choice of this.part("methods").querySelectorAll("input")) choice.checked = choice.value === name;
+    this.app.words.tell(this.part("method-hint"), this.app.words.has(`method.${name}.hint`) ? `method.${name}.hint` : "");
+  }
+
+  use(method) {
+    this.#setMethod(method);
+    this.ask();
+    this.app.methodChanged();
+  }
+
+  /** Ask for one label alone, as the network usually says it. */
+  only(label) {
+    [this.#asked, this.#label] = [new Map([[label, BOOK]]), label];
+    this.usual = true;
+    this.#placed();
+  }
+
+  #moved(label, value) {
+    this.usual = false;
+    this.#asked.set(label, value);
+    this.#label = [...this.#asked].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
+    this.#placed();
+  }
+
+  #placed() {
+    this.sliders.ask(this.#asked);
+    this.#evidenceStale();
+    this.ask();
+  }
+
+  /** The question as it stands. */
+  ask() {
+    if (!this.sliders) return;
+    this.app.live.ask("back", { method: this.method, warm: this.method === "gauss-newton", ...this.#question() });
+  }
+
+  #question() {
+    if (this.usual) return { label: this.#label };
+    if (this.shared) return { answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
+    return { confidences: Object.fromEntries(this.#asked) };
+  }
+
+  #answered(message) {
+    this.#last = message;
+    this.image.show(message.ink);
+    this.sliders.show(message.answers.data, message.read);
+    this.#say(message);
+    this.askOpinion();
+  }
+
+  #say({ read, answers, read_as_asked: met, error, outcome, advice }) {
+    const words = this.app.words;
+    const one = this.#asked.size === 1;
+    const asked = [...this.#asked].filter(([, p]) => p >= 0.5 || one).map(([label]) => this.classes[label]).join(", ");
+    const values = { asked: asked || "—", read: this.classes[read], sure: answers.data[read] };
+    words.tell(this.part("lead"), one ? (met ? "back.one" : "back.one.missed") : "back.several", values);
+    words.label(this.part("image"), one ? "back.image" : "back.image.several", values);
+    words.tell(this.fact.asked, "fact.asked.several", { labels: values.asked });
+    words.tell(this.fact.reads, met ? "fact.reads.yes" : "fact.reads.no", values);
+    words.tell(this.fact.error, "fact.error.value", { error });
+    words.tell(this.fact.outcome, words.has(`outcome.${outcome}`) ? `outcome.${outcome}` : "", {});
+    this.fact.outcome.title = advice;
+    this.part("frame").classList.toggle("missed", !met);
+    this.app.announce(this.part("lead"));
+  }
+
+  #askOpinion() {
+    if (!this.hasData) return this.#unjudged("data");
+    const pixels = Uint8Array.from(this.#last.ink.data, (ink) => Math.round(255 * ink));
+    const [rows, columns] = this.#last.ink.shape;
+    this.app.live.ask("opinion", { pixels: encode(pixels), rows, columns });
+  }
+
+  #judged({ judges, nearest, nearest_label: label, typicality }) {
+    const words = this.app.words;
+    this.fact.judges.replaceChildren(...Object.entries(judges).map(([name, read]) => words.tell(element("div"), "fact.judge", {
+      name: words.has(`judge.${name}`) ? words.say(`judge.${name}`) : name, label: this.classes[read],
+    })));
+    delete this.fact.judges.dataset.words;
+    if (typeof typicality === "number") words.tell(this.fact.typicality, "fact.typicality.value", { share: 1 - typicality });
+    else words.tell(this.fact.typicality, "");
+    this.nearest.show(nearest);
+    words.tell(this.part("nearest-words"), "nearest", { label: this.classes[label] });
+    words.label(this.part("nearest-image"), "nearest", { label: this.classes[label] });
+    this.part("nearest").hidden = false;
+  }
+
+  #unjudged(code) {
+    this.app.words.tell(this.fact.judges, code === "wait" ? "fact.judges.waiting" : "fact.judges.none");
+    this.app.words.tell(this.fact.typicality, "");
+    this.part("nearest").hidden = true;
+  }
+
+  /** News of the model: judges may be ready now. */
+  news({ judges }) {
+    if (judges && this.#last) this.askOpinion();
+  }
+
+  #evidenceStale() {
+    if (this.#evidence && this.#evidence.label !== this.#label) this.#evidence = null;
+    this.#showEvidence();
+  }
+
+  #showEvidence() {
+    const wanted = this.part("overlay").checked;
+    const known = wanted && this.#evidence !== null;
+    this.part("marks").hidden = this.part("legend").hidden = !known;
+    if (wanted && !known) this.app.live.ask("evidence", { label: this.#label });
+    if (!known) return;
+    drawMarks(this.part("marks"), this.#evidence.codes);
+    for (const kind of ["supports", "against"]) {
+      this.app.words.tell(this.part("legend").querySelector(`.${kind}`), `evidence.${kind}`, { label: this.classes[this.#label] });
+    }
+  }
+
+  /** The paper turned dark or light. */
+  turnPaper() {
+    this.#showEvidence();
+  }
+
+  /** The network is another, or damaged. */
+  changed() {
+    this.#evidence = null;
+    this.#placed();
+  }
+
+  get state() {
+    return { method: this.method, asked: [...this.#asked], usual: this.usual, overlay: this.part("overlay").checked };
+  }
+
+  restore({ method, asked, usual, overlay }) {
+    const inside = asked.filter(([label]) => label < this.classes.length);
+    if (!inside.length) return;
+    this.#setMethod([...this.part("methods").querySelectorAll("input")].some(({ value }) => value === method) ? method : this.method);
+    this.part("overlay").checked = overlay && this.hasData;
+    [this.#asked, this.usual] = [new Map(inside), usual];
+    this.#label = inside.reduce((best, next) => (next[1] > best[1] ? next : best))[0];
+    this.#placed();
+  }
+
+  #save() {
+    if (!this.#last) return;
+    const { data, shape } = this.#last.ink;
+    const marks = this.part("marks").hidden ? null : this.part("marks");
+    const lines = [this.part("lead").textContent, this.app.modelWords];
+    savePicture([{ values: data, rows: shape[0], columns: shape[1], marks }], lines, `backquery-${this.classes[this.#label]}.png`);
+  }
+}

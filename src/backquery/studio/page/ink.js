@@ -1,0 +1,112 @@
+// Ink on paper: arrays painted on canvases, always on the same fixed scale, in the colours of the paper's side.
+
+const sheets = new Set();
+
+const tables = new Map();
+
+/** Shades from paper (0) to ink (255), colours such as "#1a1a1a", as the bytes of one pixel each. */
+function shades(paper, ink) {
+  const [from, to] = [paper, ink].map(colour);
+  const bytes = new Uint8ClampedArray(256 * 4);
+  for (let level = 0; level < 256; level++) {
+    for (let part = 0; part < 3; part++) bytes[4 * level + part] = from[part] + ((to[part] - from[part]) * level) / 255;
+    bytes[4 * level + 3] = 255;
+  }
+  return new Uint32Array(bytes.buffer);
+}
+
+function colour(text) {
+  const digits = text.trim().slice(1);
+  return [0, 2, 4].map((start) => parseInt(digits.slice(start, start + 2), 16));
+}
+
+/** The two colours that an element of the page is drawn in. */
+export function colours(element) {
+  const style = getComputedStyle(element);
+  return ["--paper", "--ink"].map((name) => style.getPropertyValue(name).trim());
+}
+
+/** Numbers from 0 (paper) to 1 (ink), or bytes from 0 to 255, as an image of the given colours. */
+export function picture(values, rows, columns, paper, ink, image = new ImageData(columns, rows)) {
+  const name = paper + ink;
+  if (!tables.has(name)) tables.set(name, shades(paper, ink));
+  const table = tables.get(name);
+  const pixels = new Uint32Array(image.data.buffer);
+  const scale = values instanceof Uint8Array ? 1 : 255;
+  for (let place = 0; place < pixels.length; place++) {
+    const level = values[place] * scale;
+    pixels[place] = table[level < 0 ? 0 : level > 255 ? 255 : Math.round(level)];
+  }
+  return image;
+}
+
+/** A canvas that shows ink. */
+export class Sheet {
+  #colours = null; #picture;
+
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    sheets.add(this);
+  }
+
+  draw(values, rows, columns) {
+    [this.values, this.rows, this.columns] = [values, rows, columns];
+    if (this.#picture?.width !== columns || this.#picture.height !== rows) {
+      [this.canvas.width, this.canvas.height] = [columns, rows];
+      this.#picture = new ImageData(columns, rows);
+    }
+    this.#colours ??= colours(this.canvas);
+    this.context.putImageData(picture(values, rows, columns, ...this.#colours, this.#picture), 0, 0);
+  }
+
+  /** {data, shape} as it came over the line. */
+  show({ data, shape }) {
+    this.draw(data, shape.at(-2), shape.at(-1));
+  }
+
+  /** The colours changed. */
+  turn() {
+    this.#colours = null;
+    if (this.values) this.draw(this.values, this.rows, this.columns);
+  }
+}
+
+/** Repaint every sheet that is still on the page; call it when the paper has turned dark or light. */
+export function turnPaper() {
+  for (const sheet of sheets) {
+    if (sheet.canvas.isConnected) sheet.turn();
+    else sheets.delete(sheet);
+  }
+}
+
+/** Images side by side as one: `across` in a row, `gap` pixels of `blank` between them. */
+export function tiled(values, count, rows, columns, across, gap, blank) {
+  const down = Math.ceil(count / across);
+  const width = across * (columns + gap) - gap;
+  const height = down * (rows + gap) - gap;
+  const page = new Float32Array(width * height).fill(blank);
+  for (let tile = 0; tile < count; tile++) {
+    const top = Math.floor(tile / across) * (rows + gap);
+    const left = (tile % across) * (columns + gap);
+    for (let row = 0; row < rows; row++) {
+      const from = (tile * rows + row) * columns;
+      page.set(values.subarray(from, from + columns), (top + row) * width + left);
+    }
+  }
+  return { values: page, rows: height, columns: width };
+}
+
+/** Marks over an image: a full square where ink supports (1), a dash where it speaks against (-1). */
+export function drawMarks(canvas, { data, shape: [rows, columns] }) {
+  const cell = 12;
+  [canvas.width, canvas.height] = [columns * cell, rows * cell];
+  const context = canvas.getContext("2d");
+  const style = getComputedStyle(canvas);
+  data.forEach((code, place) => {
+    const [left, top] = [(place % columns) * cell, Math.floor(place / columns) * cell];
+    context.fillStyle = style.getPropertyValue(code > 0 ? "--supports" : "--against");
+    if (code > 0) context.fillRect(left + 3, top + 3, 6, 6);
+    if (code < 0) context.fillRect(left + 2, top + 5, 8, 2);
+  });
+}

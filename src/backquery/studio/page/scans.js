@@ -1,0 +1,49 @@
+// One image for each label, with what the network reads in it: as a row of tiles.
+
+import { element } from "./dom.js";
+import { Sheet } from "./ink.js";
+
+export class Scans {
+  constructor(list, words) {
+    [this.list, this.words] = [list, words];
+  }
+
+  begin(classes) {
+    [this.classes, this.last] = [classes, null];
+    this.tiles = classes.map((name) => {
+      const canvas = element("canvas", { role: "img" });
+      const reading = element("p");
+      const item = element("li", { className: "scan" }, canvas,
+        element("p", { className: "name", textContent: name }), reading);
+      return { item, canvas, reading, sheet: new Sheet(canvas) };
+    });
+    this.list.replaceChildren(...this.tiles.map(({ item }) => item));
+  }
+
+  /** ink (labels, rows, columns), answers (labels, labels), what is read in each, and whether it is as asked. */
+  show({ ink, answers, read, read_as_asked: met }) {
+    const [count, rows, columns] = ink.shape;
+    const size = rows * columns;
+    this.tiles.forEach(({ canvas, reading, sheet }, label) => {
+      const sure = answers.data[label * count + read[label]];
+      const values = { asked: this.classes[label], read: this.classes[read[label]], sure };
+      sheet.draw(ink.data.subarray(label * size, (label + 1) * size), rows, columns);
+      canvas.classList.toggle("missed", !met[label]);
+      this.words.label(canvas, "scan", values);
+      this.words.tell(reading, met[label] ? "scan.yes" : "scan.no", values);
+    });
+    this.last = { ink };
+  }
+
+  get empty() {
+    return !this.last;
+  }
+
+  /** The tiles as `savePicture` takes them. */
+  pictures() {
+    const [, rows, columns] = this.last.ink.shape;
+    return this.tiles.map(({ sheet, reading }, label) => ({
+      values: sheet.values, rows, columns, caption: `${this.classes[label]} ${reading.textContent}`,
+    }));
+  }
+}

@@ -1,0 +1,237 @@
+// The studio: its regions over one connection, with words, paper and links. It runs in a page and in a notebook.
+
+import { Ask } from "./ask.js";
+import { Backwards } from "./backwards.js";
+import { download, element, partsOf, rested } from "./dom.js";
+import { turnPaper } from "./ink.js";
+import { Inside } from "./inside.js";
+import { Learning } from "./learning.js";
+import { fragmentOf, stateOf } from "./share.js";
+import { encode, Live } from "./socket.js";
+import { chosen, LANGUAGES, Words } from "./words.js";
+
+const SPEAK = 700; // milliseconds of rest before a screen reader is told
+
+/** Bring the page under `root` to life. carrier: see `Live`; fetchWords(language): its sentences. */
+export async function mount(root, { carrier, fetchWords }) {
+  const studio = new Studio(root, carrier, fetchWords);
+  await studio.start();
+  return studio;
+}
+
+class Studio {
+  #fails = new Map(); #restored = false;
+
+  constructor(root, carrier, fetchWords) {
+    [this.root, this.part] = [root, partsOf(root)];
+    this.words = new Words(fetchWords);
+    this.live = new Live(carrier);
+    this.speak = rested((text) => { this.voice.textContent = text; }, SPEAK);
+    this.voice = element("div", { className: "unseen" });
+    this.voice.setAttribute("aria-live", "polite");
+    root.append(this.voice);
+  }
+
+  async start() {
+    this.#paper();
+    await this.words.use(stored("language") ?? chosen(navigator.languages));
+    this.#language();
+    const region = (name) => this.root.querySelector(`[data-region="${name}"]`);
+    this.ask = new Ask(this, region("ask"));
+    this.backwards = new Backwards(this, region("back"));
+    this.inside = new Inside(this, region("inside"));
+    this.learning = new Learning(this, region("learn"));
+    this.#listen();
+    this.#wire();
+    this.#translated();
+    this.words.tell(this.part("model"), "waiting");
+    this.live.connect();
+  }
+
+  #listen() {
+    const { live } = this;
+    live.on("open", () => { live.ask("hello"); if (this.lost) this.notice("found"); this.lost = false; });
+    live.on("closed", () => { this.lost = true; this.notice("lost"); });
+    live.on("hello", (model) => this.#begin(model));
+    live.on("news", (news) => this.#news(news));
+    live.on("adopt", (model) => { this.#begin(model); this.notice("learn.adopted"); });
+    live.on("load", (model) => { this.#begin(model); this.notice("opened", { name: model.name }); });
+    live.on("reset", (model) => { this.#begin(model); this.notice("restored"); });
+    live.on("save", ({ file, name }) => download(new Blob([file.data]), name));
+    live.on("error", (failure) => {
+      const handler = this.#fails.get(failure.ask);
+      if (handler) handler(failure);
+      else this.notice("error", { reason: failure.error });
+    });
+  }
+
+  #wire() {
+    this.part("open").onchange = async ({ target: { files: [file] } }) => {
+      if (file) this.live.ask("load", { file: encode(new Uint8Array(await file.arrayBuffer())), name: file.name });
+      this.part("open").value = "";
+    };
+    this.part("save").onclick = () => this.live.ask("save");
+    this.part("reset").onclick = () => this.live.ask("reset");
+    this.part("link").onclick = () => this.#copyLink();
+    window.addEventListener("hashchange", () => this.#restore());
+  }
+
+  /** What to do when a question of this kind goes wrong. */
+  fails(kind, handler) {
+    this.#fails.set(kind, handler);
+  }
+
+  #begin(model) {
+    this.model = model;
+    this.#describe();
+    this.notice("");
+    for (const region of [this.ask, this.backwards, this.inside, this.learning]) region.begin(model);
+    this.root.dataset.ready = "yes";
+    if (!this.#restored) this.#restore();
+    this.#restored = true;
+  }
+
+  #news(news) {
+    Object.assign(this.model, news);
+    this.#describe();
+    if ("data" in news && news.data) [this.ask, this.backwards].forEach((region) => region.data(news.data));
+    this.backwards.news(news);
+    this.inside.news(news);
+    this.learning.news(news);
+  }
+
+  #describe() {
+    const { name, sizes, performance, data } = this.model;
+    const known = typeof performance === "number" && data;
+    this.words.tell(this.part("model"), known ? "model.right" : "model", {
+      name, sizes: sizes?.join("-") ?? "", performance, images: data?.test,
+    });
+  }
+
+  get modelWords() {
+    return this.part("model").textContent;
+  }
+
+  get method() {
+    return this.backwards.method;
+  }
+
+  /** The network answers otherwise than before: ask everything again. */
+  changed() {
+    this.ask.ask();
+    this.backwards.changed();
+    this.inside.askScans();
+  }
+
+  methodChanged() {
+    this.inside.askScans();
+  }
+
+  adopt() {
+    this.live.ask("adopt");
+  }
+
+  /** One line for the visitor, until the next. */
+  notice(key, values = {}) {
+    this.part("notice").hidden = !key;
+    this.words.tell(this.part("notice"), key, values);
+  }
+
+  /** Tell a screen reader what stands in `line`, once it has come to rest. */
+  announce(line) {
+    this.speak(line.textContent);
+  }
+
+  #language() {
+    const select = this.part("language");
+    select.replaceChildren(...Object.entries(LANGUAGES).map(([tag, name]) => element("option", { value: tag, textContent: name, lang: tag })));
+    select.value = this.words.language;
+    select.onchange = async () => {
+      await this.words.use(select.value);
+      store("language", select.value);
+      this.#translated();
+    };
+  }
+
+  #translated() {
+    this.root.lang = this.words.language;
+    if (this.root.ownerDocument.body.contains(this.root)) this.root.ownerDocument.documentElement.lang = this.words.language;
+    this.words.apply(this.root);
+    this.learning.redraw();
+  }
+
+  #paper() {
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const select = this.part("theme");
+    const turn = () => {
+      this.dark = select.value === "dark" || (select.value === "auto" && system.matches);
+      this.root.classList.toggle("dark", this.dark);
+      this.#legends();
+      turnPaper();
+      this.ask?.pad.paint();
+      this.backwards?.turnPaper();
+    };
+    select.value = stored("theme") ?? "auto";
+    select.onchange = () => { store("theme", select.value); turn(); };
+    system.addEventListener("change", turn);
+    turn();
+  }
+
+  /** What ink looks like depends on the paper. */
+  #legends() {
+    for (const line of this.root.querySelectorAll("[data-shade]")) {
+      this.words.tell(line, line.dataset.shade + (this.dark ? ".dark" : ""));
+    }
+  }
+
+  /** The page as plain values: the drawing, the question, the damage, and which network they belong to. */
+  get state() {
+    return { model: this.#identity, drawing: this.ask.pad.state, back: this.backwards.state, off: this.inside.off };
+  }
+
+  get #identity() {
+    const { name, sizes, digest } = this.model;
+    return digest ?? `${name} ${sizes?.join("-")}`;
+  }
+
+  async #copyLink() {
+    const fragment = fragmentOf(this.state);
+    history.replaceState(null, "", fragment);
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.notice("link.copied");
+    } catch {
+      this.notice("link.here");
+    }
+  }
+
+  #restore() {
+    const state = stateOf(location.hash);
+    if (!state) return;
+    const same = state.model === this.#identity;
+    try {
+      this.ask.pad.restore(state.drawing);
+      if (same) this.backwards.restore(state.back);
+      if (same && (state.off.length || this.inside.off.length)) this.inside.restore(state.off);
+      this.notice(same ? "" : "link.other");
+    } catch {
+      this.notice("link.broken");
+    }
+  }
+}
+
+function stored(name) {
+  try {
+    return localStorage.getItem(`backquery.${name}`);
+  } catch {
+    return null; // a browser that keeps nothing
+  }
+}
+
+function store(name, value) {
+  try {
+    localStorage.setItem(`backquery.${name}`, value);
+  } catch {
+    // a browser that keeps nothing
+  }
+}
