@@ -16,8 +16,8 @@ from backquery.cli.terminal import count, make_folder, pairs, print_json, save_p
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from backquery.cli.plan import Plan
     from backquery.network import Network
+    from backquery.training.plan import Plan
 
 BUNDLED = "mnist"
 METHODS = {"transpose": "by the book's formula", "gauss-newton": "by the faithful search"}
@@ -84,8 +84,8 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
 
 
 def _plan(seed: int) -> Plan:
-    from backquery.cli.plan import Plan
     from backquery.training import MiniBatch
+    from backquery.training.plan import Plan
 
     # Batches need no compiled kernel, whose first compilation would take longer than all the rest.
     return Plan(

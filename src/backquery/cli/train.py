@@ -10,13 +10,19 @@ from cyclopts.validators import Number
 
 from backquery.activations import ACTIVATIONS
 from backquery.cli.options import AsJson, Data, TestHalf
-from backquery.cli.plan import Plan, parse_activations, parse_hidden, run, settle, test_half
+from backquery.cli.plan import parse_activations, parse_hidden, run, test_half
 from backquery.cli.prior import REVEALS
 from backquery.cli.terminal import count, draw_seed, print_json, say, show
-from backquery.training import KERNELS, LOSSES, RECIPES, FullBatch
-
-EPOCHS, ITERATIONS = 5, 3000
-HELD_OUT = 0.2
+from backquery.training import KERNELS, LOSSES, RECIPES
+from backquery.training.plan import (
+    EPOCHS,
+    HELD_OUT,
+    ITERATIONS,
+    Plan,
+    settled_recipe,
+    usual_epochs,
+    with_test_half,
+)
 
 ModelFile = Annotated[Path, Parameter(name=["-o", "--output"], help="The .safetensors file to write.")]
 Hidden = Annotated[str, Parameter(help="Nodes of each hidden layer, such as 200 or 100,50.")]
@@ -118,14 +124,14 @@ def train(
     kept = output.with_suffix(".checkpoint")
     checkpoint = None if checkpoint_every is None else Checkpoint(kept, checkpoint_every)
     layers = parse_hidden(hidden)
-    settled = settle(RECIPES[recipe], learning_rate, loss)
+    settled = settled_recipe(recipe, learning_rate, loss)
     plan = Plan(
         layers,
-        parse_activations(activation, recipe, settled, len(layers) + 1),
+        parse_activations(activation, recipe, settled.loss, len(layers) + 1),
         recipe != "book" if biases is None else biases,
         recipe,
         settled,
-        epochs or (ITERATIONS if isinstance(settled, FullBatch) else EPOCHS),
+        epochs or usual_epochs(settled),
         _seed(seed, resume),
         dtype,
         kernel,
@@ -134,7 +140,7 @@ def train(
     dataset = open_data(data, test)
     held_out = dataset.test is None
     if held_out:
-        dataset = dataset.with_test(HELD_OUT, rng=plan.seed)
+        dataset = with_test_half(dataset, plan.seed)
         images = count(len(test_half(dataset)), "image")
         say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
     sizes = "-".join(map(str, (dataset.inputs, *plan.hidden, len(dataset.classes))))

@@ -2,6 +2,7 @@
 
 from backquery.datasets.catalogue import catalogue, fetch, is_at_hand, load
 from backquery.datasets.dataset import Dataset, Split, split_off_test
+from backquery.datasets.fingerprint import fingerprint
 from backquery.datasets.images import prepare_image
 from backquery.datasets.reading import open_data, read
 from backquery.datasets.summary import Summary, inspect
@@ -12,6 +13,7 @@ __all__ = [
     "Summary",
     "catalogue",
     "fetch",
+    "fingerprint",
     "inspect",
     "is_at_hand",
     "load",

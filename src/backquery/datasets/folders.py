@@ -7,7 +7,7 @@ hold the halves apart, as ``train`` and ``test`` (or ``training`` and ``testing`
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,17 @@ def labelled_pictures(folder: Path) -> list[tuple[Path, str]]:
 
 def holds_pictures(folder: Path) -> bool:
     """Whether there are pictures in the folder or up to two folders down."""
-    return any(path.suffix.lower() in FORMATS for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth))
+    return next(_all_pictures(folder), None) is not None
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in the folder and up to two folders down."""
+    return sorted(_all_pictures(folder))
+
+
+def _all_pictures(folder: Path) -> Iterator[Path]:
+    deep = (path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth))
+    return (path for path in deep if path.suffix.lower() in FORMATS)
 
 
 def label_in_name(path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backquery.datasets import csv, folders, idx, npz
-from backquery.datasets.catalogue import catalogue, load
+from backquery.datasets.catalogue import catalogue, fetch, load
 from backquery.datasets.dataset import Dataset, Labelled, assemble
 from backquery.errors import DataError
 
@@ -37,10 +37,7 @@ def open_data(
         dataset = dataset if classes is None else dataset.with_classes(classes)
         return dataset if test is None else _with_test(dataset, Path(test))
     if not Path(name_or_path).exists():
-        raise DataError(
-            f"{str(name_or_path)!r} is neither a file or folder nor a known data set; known are "
-            f"{', '.join(catalogue())}; a path may be {UNDERSTOOD}"
-        )
+        raise _nothing_there(name_or_path)
     return read(name_or_path, test, classes=classes)
 
 
@@ -68,6 +65,36 @@ def read(
     if test is None:
         return assemble(name, train, beside, names)
     return _with_test(assemble(name, train, None, names), Path(test))
+
+
+def files_of(name_or_path: str | os.PathLike[str]) -> list[Path]:
+    """The files that `open_data` would read for both halves; none for a data set that comes with the package.
+
+    A data set known by name is fetched if it is nowhere on this machine; a path with nothing that is understood
+    raises `DataError`.
+    """
+    if str(name_or_path) in catalogue():
+        folder = fetch(str(name_or_path))
+        return [] if folder is None else sorted(path for path in folder.iterdir() if path.is_file())
+    path = Path(name_or_path)
+    if path.is_dir():
+        return _files_in_folder(path)
+    if not path.is_file():
+        raise _nothing_there(name_or_path)
+    if idx.is_idx(idx.first_bytes(path)):
+        pairs = [idx.find_pair(path.parent, prefix) for prefix in idx.HALVES.values()]
+        found = {path, idx.labels_beside(path), *(file for pair in pairs if pair is not None for file in pair)}
+        return sorted(file for file in found if file is not None)
+    return [path, *filter(None, [_csv_file_beside(path)])]
+
+
+def _files_in_folder(folder: Path) -> list[Path]:
+    pairs = [idx.find_pair(folder, prefix) for prefix in idx.HALVES.values()]
+    if pairs[0] is not None:
+        return [file for pair in pairs if pair is not None for file in pair]
+    if (folder / "mnist_train.csv").is_file():
+        return files_of(folder / "mnist_train.csv")
+    return folders.picture_files(folder)
 
 
 def _with_test(dataset: Dataset, path: Path) -> Dataset:
@@ -122,5 +149,17 @@ def _read_idx(images: Path) -> tuple[Labelled, Labelled | None]:
 
 
 def _csv_beside(path: Path) -> Labelled | None:
+    other = _csv_file_beside(path)
+    return None if other is None else csv.read_csv(other)
+
+
+def _csv_file_beside(path: Path) -> Path | None:
     other = path.with_name(path.name.replace("train", "test"))
-    return csv.read_csv(other) if other != path and other.is_file() else None
+    return other if other != path and other.is_file() else None
+
+
+def _nothing_there(name_or_path: str | os.PathLike[str]) -> DataError:
+    return DataError(
+        f"{str(name_or_path)!r} is neither a file or folder nor a known data set; known are "
+        f"{', '.join(catalogue())}; a path may be {UNDERSTOOD}"
+    )

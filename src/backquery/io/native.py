@@ -43,12 +43,17 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     The file appears whole or not at all, and an older one stays until then. `OutputError` says what kept it
     from being written, `ModelError` what cannot be described in JSON.
     """
-    from safetensors.numpy import save as to_bytes
-
-    tensors = _tensors(network)
-    content = to_bytes(tensors, metadata={KEY: _description(network)})
+    content = to_bytes(network)
     with replacing(path) as stream:
         stream.write(content)
+
+
+def to_bytes(network: Network) -> bytes:
+    """The content of a file that holds `network`; the same network gives the same bytes."""
+    from safetensors.numpy import save as serialise
+
+    content: bytes = serialise(_tensors(network), metadata={KEY: _description(network)})
+    return content
 
 
 def load(path: str | os.PathLike[str]) -> Network:

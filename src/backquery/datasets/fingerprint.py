@@ -1,0 +1,30 @@
+"""The same text for the same data, without reading them as images: what a sweep knows its data by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from backquery.datasets.cache import content_hash
+from backquery.datasets.reading import files_of
+
+
+def fingerprint(name_or_path: str | os.PathLike[str], test: str | os.PathLike[str] | None = None) -> str:
+    """32 hexadecimal digits from the names and contents of the files that `open_data` would read.
+
+    It does not depend on where the files lie or when they were written. A data set known by name is fetched if
+    it is nowhere on this machine.
+    """
+    facts = [_facts(name_or_path), None if test is None else _facts(test)]
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+
+
+def _facts(source: str | os.PathLike[str]) -> tuple[str, list[tuple[str, str]]]:
+    files = ((_name(path, Path(source)), path) for path in files_of(source))
+    return Path(source).resolve().name, [(name, content_hash(path)) for name, path in sorted(files)]
+
+
+def _name(path: Path, folder: Path) -> str:
+    """In a folder of pictures the subfolder says the label."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name

@@ -1,0 +1,119 @@
+"""The machines that do the work: processes here, or a Dask cluster that is running somewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backquery.errors import ClusterError, MissingExtraError
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """By default one worker process for each core of this machine, or as many as `workers` says.
+
+    With `scheduler` the workers of a Dask cluster do the same: the address of its scheduler, ``tcp://host:8786``,
+    or ``tls://host:8786`` with the files of its TLS certificates. Its workers need this package, and each should
+    have one thread (``dask worker ADDRESS --nthreads 1``). Dask's workers run whatever they are sent, and what
+    they answer is unpickled here: use TLS, or a network that you trust.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    tls_ca_file: str | os.PathLike[str] | None = None
+    tls_cert: str | os.PathLike[str] | None = None
+    tls_key: str | os.PathLike[str] | None = None
+    timeout: float = 10.0
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        """A Dask client whose workers are ready; what was started for it ends with it.
+
+        Raises `ClusterError` where no scheduler or no worker answers within `timeout` seconds.
+        """
+        try:
+            import distributed  # noqa: F401
+        except ImportError:
+            raise MissingExtraError("a sweep", "dask[distributed]", "sweep") from None
+        with self._local() if self.scheduler is None else self._remote() as client:
+            yield client
+
+    @contextmanager
+    def _local(self) -> Iterator[Any]:
+        from dask.system import CPU_COUNT
+        from distributed import Client, LocalCluster
+
+        with (
+            _single_threads(),
+            LocalCluster(
+                n_workers=self.workers or CPU_COUNT,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+
+    @contextmanager
+    def _remote(self) -> Iterator[Any]:
+        from distributed import Client
+
+        try:
+            client = Client(self.scheduler, timeout=self.timeout, security=self._security(), set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {self.scheduler} within {self.timeout:g} s "
+                f"({_last_words(error)}); start one with `dask scheduler`, or leave --scheduler out"
+            ) from error
+        try:
+            self._await_workers(client)
+            yield client
+        finally:
+            with suppress(Exception):
+                client.close(timeout=self.timeout)
+
+    def _await_workers(self, client: Any) -> None:
+        try:
+            client.wait_for_workers(1, timeout=self.timeout)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"the scheduler at {self.scheduler} has no workers; start some with "
+                f"`dask worker {self.scheduler} --nthreads 1`"
+            ) from error
+
+    def _security(self) -> Any:
+        from distributed.security import Security
+
+        files = {"tls_ca_file": self.tls_ca_file, "tls_client_cert": self.tls_cert, "tls_client_key": self.tls_key}
+        given = {name: str(path) for name, path in files.items() if path is not None}
+        for path in given.values():
+            if not Path(path).is_file():
+                raise ClusterError(f"there is no file {path}; name the cluster's own certificate and key")
+        return Security(require_encryption=True, **given) if given else None
+
+
+@contextmanager
+def _single_threads() -> Iterator[None]:
+    """Processes started within compute in one thread each, which is settled before they load NumPy."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _last_words(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[-1].strip()

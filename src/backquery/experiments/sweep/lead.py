@@ -1,0 +1,211 @@
+"""Leading a sweep: what is missing is handed out, and what comes back is kept at once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from backquery.datasets import Dataset
+from backquery.errors import ClusterError, OutputError
+from backquery.experiments.sweep.cluster import Cluster
+from backquery.experiments.sweep.grid import Grid, work
+from backquery.experiments.sweep.runs import NETWORKS, Run, Runs, Setting
+from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run, versions
+from backquery.files import replacing
+from backquery.training.plan import Plan, create, with_test_half
+
+CURVES = ("loss", "train_accuracy", "test_accuracy")
+"""What is kept of each epoch."""
+
+MOST_DEATHS = 5
+"""A run is given up when so many times all workers that tried it died; Dask counts four deaths as one."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a sweep is: runs asked for, of them done before, trained now, failed now; seconds that are left."""
+
+    asked: int
+    before: int
+    trained: int = 0
+    failed: int = 0
+    seconds_left: float | None = None
+
+    @property
+    def ended(self) -> int:
+        """Runs that need no more work."""
+        return self.before + self.trained + self.failed
+
+
+Progress = Callable[[Standing], None]
+
+
+def run_sweep(
+    grid: Grid,
+    data: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    test: str | os.PathLike[str] | None = None,
+    cluster: Cluster | None = None,
+    retry_failed: bool = False,
+    progress: Progress | None = None,
+) -> Standing:
+    """Train every network of `grid` that `folder` does not hold yet, and say how it ended.
+
+    data, test: what `open_data` takes. Each run is noted in ``runs.sqlite`` as soon as it has ended, its network
+    in ``networks/``; a run that fails is noted with its error, and the others go on. Runs whose workers die are
+    done again. Calling again does what is missing, and nothing else: failed runs only with `retry_failed`. With
+    the same seeds the networks have the same bytes however often it was interrupted and by whom they were trained,
+    on machines alike. Workers are processes that import the main module anew: in a script, call this under
+    ``if __name__ == "__main__":``.
+
+    Raises `DataError`, `TrainingError` or `ModelError` for what cannot be trained, `ClusterError` where no machine
+    does the work, and `OutputError` where nothing can be written; what was kept by then stays.
+    """
+    source = Source.of(data, test)
+    plans = {Setting.of(plan, source.name, source.fingerprint): plan for plan in grid.plans()}
+    _make(Path(folder) / NETWORKS)
+    with Runs.opened(folder) as runs:
+        ended = runs.done() | (set() if retry_failed else runs.failed())
+        missing = {setting: plan for setting, plan in plans.items() if setting.key not in ended}
+        leader = _Leader(source, missing, runs, len(plans), progress)
+        leader.tell()
+        if missing:
+            dataset = source.open()
+            _check(next(iter(missing.values())), dataset)
+            cluster = Cluster() if cluster is None else cluster
+            with cluster.connect() as client:
+                leader.lead(client, dataset)
+        return leader.standing
+
+
+class _Leader:
+    """Hands out the missing runs of one sweep, and keeps what comes back."""
+
+    def __init__(
+        self, source: Source, missing: dict[Setting, Plan], runs: Runs, asked: int, progress: Progress | None
+    ) -> None:
+        self.source, self.missing, self.runs = source, dict(missing), runs
+        self.progress = progress
+        self.standing = Standing(asked, asked - len(missing))
+        self._whole = self._left = sum(map(work, missing.values()))
+        self._deaths: dict[Setting, int] = {}
+        self._sent: Any = None
+        # Several sweeps may share a scheduler, which takes equal names for the same task.
+        self._name = secrets.token_hex(4)
+
+    def tell(self) -> None:
+        """Say how far it is."""
+        if self.progress is not None:
+            self.progress(self.standing)
+
+    def lead(self, client: Any, dataset: Dataset) -> None:
+        """Until nothing is missing."""
+        from distributed import as_completed
+
+        self._client, self._dataset = client, dataset
+        self._clock = perf_counter()
+        self._handed_out = {self._submit(setting): setting for setting in self.missing}
+        self._waiting = as_completed(list(self._handed_out), loop=client.loop)
+        for future in self._waiting:
+            setting = self._handed_out.pop(future)
+            answer = self._answer(future)
+            if isinstance(answer, Trained | Failed):
+                self._keep(setting, answer)
+            else:
+                self._again(setting, answer)
+
+    def _submit(self, setting: Setting) -> Any:
+        name = f"{setting.key}-{self._name}-{secrets.token_hex(2)}"
+        return self._client.submit(do_run, self.missing[setting], self.source, self._sent, key=name, pure=False)
+
+    def _answer(self, future: Any) -> Any:
+        """What the run returned, or what kept it from returning."""
+        if future.status == "finished":
+            return future.result()
+        error = future.exception() if future.status == "error" else None
+        if error is None and self._client.status != "running":
+            raise ClusterError("the Dask scheduler is gone; what has ended is kept, the same command goes on")
+        return error
+
+    def _again(self, setting: Setting, error: BaseException | None) -> None:
+        """Hand out once more what was lost, with the data if it was for lack of them; or give it up."""
+        from distributed import KilledWorker
+
+        if isinstance(error, KilledWorker):
+            self._deaths[setting] = self._deaths.get(setting, 0) + 1
+            if self._deaths[setting] >= MOST_DEATHS:
+                self._keep(setting, Failed("its worker died every time; perhaps there is not enough memory"))
+                return
+        elif isinstance(error, DataMissing) or (error is None and self._sent is not None):
+            if error is None or self._sent is None:
+                self._sent = self._client.scatter(self._dataset, broadcast=True, hash=False)
+        elif error is not None:
+            raise ClusterError(
+                f"a worker cannot do this run ({type(error).__name__}: {error}); it needs the same backquery "
+                "and the same Python as here"
+            ) from error
+        future = self._submit(setting)
+        self._handed_out[future] = setting
+        self._waiting.add(future)
+
+    def _keep(self, setting: Setting, answer: Trained | Failed) -> None:
+        """The network first, then its row: a row always has its network."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        if isinstance(answer, Failed):
+            self.runs.keep(Run(setting, error=answer.error, finished=now, versions=versions()))
+        else:
+            self.runs.keep(_kept_run(setting, answer, self.runs.folder, now))
+        self._left -= work(self.missing.pop(setting))
+        failed = isinstance(answer, Failed)
+        spent = perf_counter() - self._clock
+        self.standing = Standing(
+            self.standing.asked,
+            self.standing.before,
+            self.standing.trained + (not failed),
+            self.standing.failed + failed,
+            spent * self._left / (self._whole - self._left),
+        )
+        self.tell()
+
+
+def _kept_run(setting: Setting, answer: Trained, folder: Path, now: str) -> Run:
+    network = f"{NETWORKS}/{setting.key}.safetensors"
+    with replacing(folder / network) as stream:
+        stream.write(answer.network)
+    epochs = answer.history.epochs
+    return Run(
+        setting,
+        performance=answer.performance,
+        test_images=answer.test_images,
+        history={
+            name: [getattr(record, name) for record in epochs]
+            for name in ("loss", "train_accuracy", "test_accuracy")
+        },
+        kernel=answer.history.kernel,
+        network=network,
+        digest=sha256(answer.network).hexdigest(),
+        seconds=answer.history.seconds,
+        finished=now,
+        versions=answer.versions,
+    )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file has that name" if isinstance(error, FileExistsError) else error.strerror
+        raise OutputError(f"cannot make the folder {folder}: {reason}; choose another") from error
+
+
+def _check(plan: Plan, dataset: Dataset) -> None:
+    """What no run could do is said before any machine is asked."""
+    create(plan, with_test_half(dataset, plan.seed))
