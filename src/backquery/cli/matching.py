@@ -34,10 +34,10 @@ def load_for_data(source: str, data: str, test: Path | None) -> tuple[Model, Dat
     model = open_model(source)
     dataset = open_data(data, test, classes=model.classes)
     model = _scaled(model, source, dataset.maximum)
-    return model, _rescaled(dataset, model)
+    return model, rescaled(dataset, model)
 
 
-def _rescaled(dataset: Dataset, model: Model) -> Dataset:
+def rescaled(dataset: Dataset, model: Model) -> Dataset:
     """Full ink is the same number in both, so that no image looks faint to the model."""
     assert model.scaling is not None
     maximum = model.scaling.maximum

@@ -24,6 +24,7 @@ COMMANDS = (
     ("scan",),
     ("compare",),
     ("evidence",),
+    ("studio",),
     ("prior",),
     ("info",),
     ("convert",),

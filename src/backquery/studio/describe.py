@@ -1,0 +1,92 @@
+"""What the page is told of the model, the data and the limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backquery.activations import SOFTMAX
+from backquery.datasets import Dataset
+from backquery.inversion import METHODS, usable_methods, usual_method
+from backquery.model import Model
+from backquery.network import Network
+from backquery.studio.engine import MOST_NODES, MOST_PICTURE_PIXELS, MOST_SAMPLES
+from backquery.studio.learning import MOST_EPOCHS, MOST_HIDDEN
+from backquery.studio.opened import Opened, Subject
+from backquery.studio.protocol import FRAME_LIMIT
+
+LIMITS = {
+    "file_bytes": FRAME_LIMIT // 4 * 3 - 1024,
+    "picture_pixels": MOST_PICTURE_PIXELS,
+    "hidden": MOST_HIDDEN,
+    "epochs": MOST_EPOCHS,
+    "samples": MOST_SAMPLES,
+    "nodes": MOST_NODES,
+}
+
+MARGIN = 0.01
+"""How far inside the range of an output activation the page's sliders stay, as the book does."""
+
+
+def describe(subject: Subject, opened: Opened) -> dict[str, Any]:
+    """The answer to hello."""
+    model = subject.model
+    typical = model.statistics is not None and model.statistics.typical is not None
+    return {
+        "name": subject.name,
+        "classes": list(model.classes),
+        "shape": list(subject.shape),
+        **(_layers(model) if isinstance(model, Network) else {}),
+        "methods": _methods(subject.whole),
+        "method": usual_method(model),
+        "typical": typical,
+        "answers": _answers(model),
+        "off": {str(layer): nodes for layer, nodes in subject.off.items()},
+        "performance": subject.performance,
+        **news(subject, opened),
+        "limits": LIMITS,
+    }
+
+
+def news(subject: Subject, opened: Opened) -> dict[str, Any]:
+    """What may become known, or change, while the page is open."""
+    data, lesson, jury = opened.data_for(subject.model), opened.data_to_learn(), opened.jury_for(subject.model)
+    return {
+        "performance": subject.performance,
+        "data": data and {"name": data.name, "training": len(data.train), "test": _test_images(data)},
+        "training": lesson and {"name": lesson.name, "images": len(lesson.train)},
+        "judges": [] if jury is None else [judge.name for judge in jury.judges],
+    }
+
+
+def _layers(network: Network) -> dict[str, Any]:
+    hidden = network.layers[:-1]
+    return {
+        "sizes": list(network.sizes),
+        "activations": [layer.activation.name for layer in network.layers],
+        "layers": [
+            {"layer": k, "nodes": layer.outputs, "bounded": layer.activation.bounded}
+            for k, layer in enumerate(hidden, start=1)
+        ],
+    }
+
+
+def _methods(model: Model) -> list[dict[str, Any]]:
+    reasons = usable_methods(model)
+    return [
+        {"name": name, "summary": method.summary, "usable": reasons[name] is None}
+        for name, method in METHODS.items()
+    ]
+
+
+def _answers(model: Model) -> dict[str, Any]:
+    """What may be asked of an output, and whether answers are proportions that add up to one."""
+    activation = model.output_activation
+    low = activation.low + MARGIN if np.isfinite(activation.low) else 0.0
+    high = activation.high - MARGIN if np.isfinite(activation.high) else 1.0
+    return {"low": low, "high": high, "proportions": activation is SOFTMAX}
+
+
+def _test_images(data: Dataset) -> int:
+    return 0 if data.test is None else len(data.test)

@@ -1,0 +1,264 @@
+"""What the page asks, put to the functions that the command line uses too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.datasets import Dataset, prepare_image
+from backquery.datasets.images import FORMATS
+from backquery.faithfulness import typicality
+from backquery.faithfulness.real import ink_of
+from backquery.inversion import (
+    METHODS,
+    Ascent,
+    BackQuery,
+    GaussNewton,
+    Method,
+    back_query,
+    data_prior,
+    several,
+    usual_method,
+)
+from backquery.inversion import answers as asked_answers
+from backquery.model import Model
+from backquery.network import Network
+from backquery.studio import fields as read
+from backquery.studio.fields import Fields
+from backquery.studio.opened import Jury, Subject
+from backquery.studio.protocol import Answer, RequestError
+
+Array = NDArray[np.floating[Any]]
+
+LONGEST_DRAWING = 1024
+"""Rows and columns that a drawing may have."""
+
+MOST_PICTURE_PIXELS = 16_000_000
+"""Larger pictures are refused before they are decoded."""
+
+MOST_NODES = 1000
+"""Nodes whose weights are shown in one answer."""
+
+MOST_SAMPLES = 100
+USUAL_IMAGES = 1000
+"""Real images that typicality is measured against."""
+
+WARM_STEPS = 30
+"""Steps that follow a slider at most; a first image takes the method's own number."""
+
+
+def query(subject: Subject, fields: Fields) -> Answer:
+    """What the network reads in pixels or in a drawing, and how its hidden nodes light up."""
+    model = subject.model
+    arrays: dict[str, NDArray[Any]] = {}
+    if "drawing" in fields:
+        given = prepared(model, subject.shape, drawing(fields))
+        arrays["pixels"] = given
+    else:
+        given = read.pixels(fields, model)
+    inputs = as_inputs(model, given)
+    answers, signals = model.query(inputs)[0], {}
+    if isinstance(model, Network):
+        layers = model.signals(inputs)[1:-1]
+        signals = {f"signals{k}": share_of_range(model, k, values[0]) for k, values in enumerate(layers, start=1)}
+    return Answer({"read": int(answers.argmax())}, {"answers": answers, **signals, **arrays})
+
+
+def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer, Array]:
+    """A back query, and its image (inputs,) for the next search to begin at."""
+    clock = perf_counter()
+    model = subject.model
+    name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
+    method = METHODS[name] if start is None else follow(METHODS[name])
+    if "answers" in fields:
+        asked = asked_answers(model, read.numbers(fields, "answers", model.outputs))
+        result = back_query(model, asked, method=method, start=start)
+    elif "confidences" in fields:
+        wanted = read.confidences(fields, model)
+        if len(wanted) == 1:
+            ((label, p),) = wanted.items()
+            result = back_query(model, [label], method=method, confidence=p, start=start)
+        else:
+            result = back_query(model, several(model, wanted), method=method, start=start)
+    else:
+        result = back_query(model, [read.label(fields, model)], method=method, start=start)
+    told = {**told_of(result, 0), "method": name, "milliseconds": 1000 * (perf_counter() - clock)}
+    image = result.images[0]
+    return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
+
+
+def turn(subject: Subject, fields: Fields) -> Answer:
+    """The smallest change that makes the network read a picture as a label."""
+    model = subject.model
+    near = as_inputs(model, read.pixels(fields, model))
+    confidence = fields.get("confidence") and read.number(fields, "confidence", -1e9, 1e9)
+    label = read.label(fields, model)
+    result = back_query(model, [label], method="gauss-newton", confidence=confidence, near=near)
+    ink = pictures(subject, result.images)
+    arrays = {"ink": ink[0], "change": (ink - pictures(subject, near))[0], "answers": result.answers[0]}
+    return Answer(told_of(result, 0), arrays)
+
+
+def scans(subject: Subject, fields: Fields) -> Answer:
+    """One image for each label."""
+    model = subject.model
+    method = read.choice(fields, "method", tuple(METHODS), usual_method(model))
+    return scans_of(subject, back_query(model, list(range(model.outputs)), method=method))
+
+
+def scans_of(subject: Subject, result: BackQuery) -> Answer:
+    """What the page is told of one image for each label."""
+    fields = {
+        "read": result.read.tolist(),
+        "read_as_asked": result.read_as_asked.tolist(),
+        "outcome": list(result.outcome),
+        "method": result.method,
+    }
+    return Answer(fields, {"ink": pictures(subject, result.images), "answers": result.answers})
+
+
+def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jury | None) -> Answer:
+    """What the judges read in a picture, the nearest real image, and how usual the picture is."""
+    model = subject.model
+    given = read.pixels(fields, model)
+    if dataset is None:
+        raise RequestError("there are no data beside this model to judge images by", "data")
+    if jury is None:
+        raise RequestError("the judges are still being made ready; ask again in a moment", "wait")
+    ink = (given / np.float32(255))[None]
+    distances, positions = jury.real.neighbours(ink, 1)
+    nearest = int(positions[0, 0])
+    usual = None
+    if model.statistics is not None:
+        real = model.scale((dataset.test or dataset.train).images[:USUAL_IMAGES])
+        usual = float(typicality(data_prior(model.statistics), as_inputs(model, given), real)[0])
+    told = {
+        "judges": {judge.name: int(judge.ask(ink)[0]) for judge in jury.judges},
+        "nearest_label": int(jury.real.labels[nearest]),
+        "distance": float(distances[0, 0]),
+        "typicality": usual,
+    }
+    return Answer(told, {"nearest": as_pixels(jury.real.ink[nearest]).reshape(subject.shape)})
+
+
+def weights(subject: Subject, fields: Fields) -> Answer:
+    """The weights into some nodes of a hidden layer, as they are without damage."""
+    network = need_network(subject.whole)
+    layer = read.whole(fields, "layer", 1, len(network.layers) - 1, 1)
+    matrix = network.layers[layer - 1].weights
+    first = read.whole(fields, "from", 0, len(matrix) - 1, 0)
+    count = read.whole(fields, "count", 1, MOST_NODES, min(MOST_NODES, len(matrix)))
+    shown = matrix[first : first + count]
+    if layer == 1:
+        shown = shown.reshape(-1, *subject.shape)
+    return Answer({"layer": layer, "from": first, "scale": float(np.abs(matrix).max())}, {"weights": shown})
+
+
+def samples(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer:
+    """Some real test images, chosen by a seed."""
+    if dataset is None:
+        raise RequestError("there are no data beside this model to choose images from", "data")
+    split = dataset.test or dataset.train
+    rng = np.random.default_rng(read.whole(fields, "seed", 0, 2**53, 0))
+    count = read.whole(fields, "count", 1, MOST_SAMPLES, 10)
+    places = np.arange(len(split))
+    if fields.get("label") is not None:
+        places = np.flatnonzero(split.labels == read.label(fields, subject.model))
+    chosen = rng.choice(places, min(count, len(places)), replace=False)
+    ink = split.images[chosen].reshape(len(chosen), *subject.shape) / dataset.maximum
+    return Answer({}, {"pixels": as_pixels(ink), "labels": split.labels[chosen]})
+
+
+def image(subject: Subject, fields: Fields) -> Answer:
+    """A picture file, prepared as the images that the network was trained on."""
+    shade = read.choice(fields, "shade", ("auto", "dark", "light"), "auto")
+    centre = read.flag(fields, "centre", True)
+    picture = checked_picture(read.content(fields, "file"))
+    raw = prepare_image(picture, subject.shape, 255.0, ink=shade, centre=centre)  # type: ignore[arg-type]
+    return Answer({}, {"pixels": as_pixels(raw / 255)})
+
+
+def checked_picture(file: bytes) -> bytes:
+    """The bytes of a picture of a known format and an allowed size, by its header alone; else `RequestError`."""
+    from PIL import Image
+
+    known = sorted({name for name in FORMATS.values() if name != "GIF"})
+    try:
+        with Image.open(BytesIO(file), formats=known) as picture:
+            width, height = picture.size
+    except Exception as error:  # broken pictures raise whatever their bytes lead the decoders to
+        raise RequestError(f"the file cannot be read as {', '.join(known)} ({error})", "picture") from None
+    if width * height > MOST_PICTURE_PIXELS:
+        limit = f"{MOST_PICTURE_PIXELS // 10**6} million"
+        raise RequestError(f"the picture has {width} x {height} pixels, at most {limit} are taken", "picture")
+    return file
+
+
+def drawing(fields: Fields) -> NDArray[np.uint8]:
+    """A drawing (rows, columns): bytes of ink."""
+    rows, columns = (read.whole(fields, name, 1, LONGEST_DRAWING) for name in ("rows", "columns"))
+    ink = np.frombuffer(read.content(fields, "drawing"), np.uint8)
+    if ink.size != rows * columns:
+        raise RequestError(f"a drawing of {rows} x {columns} must have as many bytes; received {ink.size}")
+    return ink.reshape(rows, columns)
+
+
+def prepared(model: Model, shape: tuple[int, int], ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A drawing in the model's shape, centred as MNIST was."""
+    return as_pixels(prepare_image(ink, shape, 255.0, ink="light", centre=True) / 255)
+
+
+def as_inputs(model: Model, pixels: NDArray[np.uint8]) -> Array:
+    """Bytes of ink as inputs (1, inputs)."""
+    maximum = 255.0 if model.scaling is None else model.scaling.maximum
+    return model.scale((pixels * (maximum / 255)).clip(0, maximum).reshape(1, *model.input_shape))
+
+
+def as_pixels(ink: Array) -> NDArray[np.uint8]:
+    """Ink from 0 to 1 as bytes."""
+    return np.rint(np.asarray(ink) * 255).astype(np.uint8)
+
+
+def pictures(subject: Subject, images: Array) -> Array:
+    """Images (n, inputs) in input scale as ink (n, rows, columns)."""
+    return ink_of(subject.model, images).reshape(len(images), *subject.shape)
+
+
+def share_of_range(network: Network, layer: int, signals: Array) -> Array:
+    """A hidden layer's signals from 0, their lowest, to 1, their highest; without an end, the highest here."""
+    activation = network.layers[layer - 1].activation
+    low = activation.low if np.isfinite(activation.low) else min(float(signals.min()), 0.0)
+    high = activation.high if np.isfinite(activation.high) else max(float(signals.max()), low + 1e-9)
+    return (signals - low) / (high - low)
+
+
+def follow(method: Method) -> Method:
+    """The method as it follows a slider: it goes on from where it was, a few steps at a time."""
+    return replace(method, steps=WARM_STEPS) if isinstance(method, Ascent | GaussNewton) else method
+
+
+def told_of(result: BackQuery, row: int) -> dict[str, Any]:
+    """One image's scores as plain values."""
+    return {
+        "read": int(result.read[row]),
+        "asked": int(result.labels[row]),
+        "read_as_asked": bool(result.read_as_asked[row]),
+        "error": float(result.error[row]),
+        "log_odds_error": float(result.log_odds_error[row]),
+        "outcome": result.outcome[row],
+        "advice": result.advice[row],
+        "steps": int(result.steps[row]),
+        "question": result.question,
+    }
+
+
+def need_network(model: Model) -> Network:
+    """The model, if it shows its layers; else `RequestError`."""
+    if not isinstance(model, Network):
+        raise RequestError("this model is no chain of dense layers, and does not show its nodes", "layers")
+    return model

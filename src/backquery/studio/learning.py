@@ -1,0 +1,202 @@
+"""A network that learns before the visitor's eyes, in a thread of its own, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Event, Thread
+from time import monotonic, perf_counter
+from typing import Any
+
+import numpy as np
+
+from backquery.datasets import Dataset
+from backquery.errors import BackqueryError
+from backquery.evaluation import evaluate
+from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
+from backquery.network import Network
+from backquery.scaling import Scaling
+from backquery.statistics import Statistics
+from backquery.studio import engine
+from backquery.studio import fields as read
+from backquery.studio.fields import Fields
+from backquery.studio.opened import Subject
+from backquery.studio.protocol import Answer, refusal
+from backquery.training import Online, TrainingRun
+
+MOST_HIDDEN, MOST_EPOCHS = 500, 20
+FRAMES = 60
+"""Looks at the network while it learns: often at first, when most happens."""
+
+LONGEST_PACE = 2.0
+QUICK_TEST = 2000
+"""Test images that a frame's performance is measured on; the last one's on all of them."""
+
+PRIOR_IMAGES = 5000
+"""Training images that tell what images are like, for the faithful scans of a network that is still learning."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the visitor asked for, every default settled."""
+
+    hidden: int
+    rate: float
+    epochs: int
+    images: int
+    seed: int
+    method: str
+    pace: float
+
+    @classmethod
+    def of(cls, fields: Fields, dataset: Dataset) -> Lesson:
+        """Read a request; `RequestError` for what is out of bounds."""
+        return cls(
+            hidden=read.whole(fields, "hidden", 1, MOST_HIDDEN, 50),
+            rate=read.number(fields, "rate", 1e-5, 10.0, 0.1),
+            epochs=read.whole(fields, "epochs", 1, MOST_EPOCHS, 1),
+            images=read.whole(fields, "images", 1, len(dataset.train), len(dataset.train)),
+            seed=read.whole(fields, "seed", 0, 2**53, 1),
+            method=read.choice(fields, "method", tuple(METHODS), Transpose.name),
+            pace=read.number(fields, "pace", 0.0, LONGEST_PACE, 0.1),
+        )
+
+
+class Learning:
+    """One training. `send` takes its frames; `network` is None until it has ended well or was stopped."""
+
+    def __init__(self, lesson: Lesson, dataset: Dataset, send: Callable[[Answer], None]) -> None:
+        self.lesson, self.dataset = lesson, dataset
+        self.network: Network | None = None
+        self._send = send
+        self._stopped, self._going = Event(), Event()
+        self._going.set()
+        self._thread = Thread(target=self._run, name="backquery-learning", daemon=True)
+
+    @property
+    def state(self) -> str:
+        """``"learning"``, ``"paused"``, ``"stopped"`` or ``"done"``."""
+        if self._stopped.is_set():
+            return "stopped"
+        if not self._thread.is_alive():
+            return "done"
+        return "learning" if self._going.is_set() else "paused"
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Wait before the next frame."""
+        self._going.clear()
+
+    def go_on(self) -> None:
+        """Wait no longer."""
+        self._going.set()
+
+    def stop(self) -> None:
+        """End it where it stands."""
+        self._stopped.set()
+        self._going.set()
+
+    def adopted(self) -> Network | None:
+        """The network that was learned, with statistics of what it learned from; None if there is none yet."""
+        if self.network is None:
+            return None
+        return replace(self.network, statistics=fit_statistics(self.network, self._images()))
+
+    def _images(self) -> Any:
+        return self.dataset.train.select(slice(self.lesson.images))
+
+    def _run(self) -> None:
+        try:
+            self._learn()
+        except BackqueryError as error:
+            self._send(refusal(error))
+
+    def _learn(self) -> None:
+        lesson, clock = self.lesson, perf_counter()
+        network = new_network(lesson, self.dataset)
+        run = TrainingRun(network, self._images(), Online(lesson.rate), epochs=lesson.epochs, rng=lesson.seed)
+        statistics = prior_statistics(network, self.dataset)
+        moments = frame_moments(run.updates)
+        for frame, moment in enumerate(moments):
+            due = monotonic() + lesson.pace
+            if not self._advance(run, moment):
+                break
+            self._show(run, statistics, frame, len(moments))
+            self._stopped.wait(max(0.0, due - monotonic()))
+        self.network = replace(run.snapshot(), about=self._about(run))
+        ended = {"state": self.state if self._stopped.is_set() else "done", "updates": run.done}
+        performance = self.network.about["performance"]
+        self._send(Answer({**ended, "performance": performance, "seconds": perf_counter() - clock}))
+
+    def _advance(self, run: TrainingRun, moment: int) -> bool:
+        """Learn up to a moment, chunk by chunk; False if the visitor has ended it."""
+        while run.done < moment:
+            self._going.wait()
+            if self._stopped.is_set():
+                return False
+            run.advance(min(moment, run.done + CHUNK))
+        return True
+
+    def _show(self, run: TrainingRun, statistics: Statistics, frame: int, frames: int) -> None:
+        network = replace(run.snapshot(), statistics=statistics)
+        subject = Subject.of("learning", network, frame)
+        result = back_query(network, list(range(network.outputs)), method=self.lesson.method)
+        scans = engine.scans_of(subject, result)
+        told = {
+            "state": "learning",
+            "frame": frame,
+            "frames": frames,
+            "updates": run.done,
+            "epoch": run.done / run.updates_per_epoch,
+            "performance": self._performance(network, QUICK_TEST),
+            "shape": list(subject.shape),
+        }
+        self._send(Answer({**scans.fields, **told}, scans.arrays))
+
+    def _performance(self, network: Network, images: int) -> float:
+        test = self.dataset.test or self.dataset.train
+        chosen = np.random.default_rng(0).permutation(len(test))[:images]
+        return evaluate(network, test.select(chosen)).performance
+
+    def _about(self, run: TrainingRun) -> dict[str, Any]:
+        lesson, test = self.lesson, self.dataset.test or self.dataset.train
+        return {
+            "data": self.dataset.name,
+            "training_images": lesson.images,
+            "recipe": "book",
+            "loss": run.recipe.loss,
+            "learning_rate": lesson.rate,
+            "updates": run.done,
+            "seed": lesson.seed,
+            "performance": self._performance(run.snapshot(), len(test)),
+            "test_images": len(test),
+        }
+
+
+CHUNK = 4096
+"""Images between two looks at whether the visitor has ended it."""
+
+
+def new_network(lesson: Lesson, dataset: Dataset) -> Network:
+    """The book's network for these images, before it has learned anything."""
+    return Network.create(
+        [dataset.inputs, lesson.hidden, len(dataset.classes)],
+        rng=lesson.seed,
+        input_shape=dataset.input_shape,
+        classes=dataset.classes,
+        scaling=Scaling.book(dataset.maximum),
+    )
+
+
+def prior_statistics(network: Network, dataset: Dataset) -> Statistics:
+    """What images are like; what is typical of the network's answers is left out, as it changes all the time."""
+    images = dataset.train.select(slice(PRIOR_IMAGES))
+    return replace(fit_statistics(network, images), typical=None)
+
+
+def frame_moments(updates: int) -> list[int]:
+    """After how many updates to look: before the first, then ever more rarely, and after the last."""
+    return sorted({0, *map(round, np.geomspace(1, updates, FRAMES)), updates})
