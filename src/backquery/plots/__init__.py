@@ -5,10 +5,12 @@ that figures can be made in threads and servers. Sizes are in inches.
 """
 
 from backquery.plots.comparison import comparison_table
+from backquery.plots.damage import damage_curves
 from backquery.plots.evidence import evidence_colours, evidence_maps
 from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, save_figure
 from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
 from backquery.plots.scans import change_grid, scan_captions, scan_grid
+from backquery.plots.sweep import sweep_curves
 
 __all__ = [
     "FORMATS",
@@ -19,10 +21,12 @@ __all__ = [
     "check_picture_path",
     "comparison_table",
     "confusion_matrix",
+    "damage_curves",
     "evidence_colours",
     "evidence_maps",
     "learning_curves",
     "save_figure",
     "scan_captions",
     "scan_grid",
+    "sweep_curves",
 ]
