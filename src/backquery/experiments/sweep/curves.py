@@ -1,0 +1,145 @@
+"""What a sweep found: performance against learning rate, epochs and hidden nodes, with intervals over the seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from backquery.experiments.sweep.grid import HIDDEN, is_steady
+from backquery.experiments.sweep.runs import Run, Setting
+from backquery.intervals import Interval, mean_interval
+from backquery.training import RECIPES
+from backquery.training.plan import usual_epochs
+
+AXES = ("learning_rate", "epochs", "hidden")
+
+
+class Point(NamedTuple):
+    """A setting that networks by several seeds were trained at; hidden is written ``100-50``."""
+
+    learning_rate: float
+    epochs: int
+    hidden: str
+
+
+class Reached(NamedTuple):
+    """The mean performance at a point, its bounds (None with a single seed), and how many seeds there are."""
+
+    point: Point
+    performance: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it in one plain dictionary."""
+        plain = self._asdict()
+        return {**plain.pop("point")._asdict(), **plain}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Runs on the same data that differ in hidden nodes, learning rate, epochs and seed only."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def common(self) -> Setting:
+        """What all runs share, in the setting of one of them."""
+        return self.runs[0].setting
+
+    @cached_property
+    def performances(self) -> dict[Point, dict[int, float]]:
+        """The performance by each seed at each point.
+
+        Where the rate does not fall, a run also tells what a shorter one would have reached: the points are then
+        as many as epochs.
+        """
+        found: dict[Point, dict[int, float]] = {}
+        steady = is_steady(self.common.recipe)
+        for run in self.runs:
+            setting = run.setting
+            tested = run.history["test_accuracy"]
+            for epoch in range(1 if steady else setting.epochs, setting.epochs + 1):
+                point = Point(setting.learning_rate, epoch, setting.hidden)
+                found.setdefault(point, {})[setting.seed] = tested[epoch - 1]
+        return found
+
+    def reached(self, point: Point) -> Reached:
+        """The mean over the seeds at a point, in Student's interval of 95 %."""
+        values = list(self.performances[point].values())
+        mean = mean_interval(values) if len(values) > 1 else Interval(values[0], None, None)
+        low, high = (None if bound is None else float(bound) for bound in mean[1:])
+        return Reached(point, float(mean.value), low, high, len(values))
+
+    def settings(self, epochs: int | None = None) -> list[Reached]:
+        """What was reached at each setting that was asked for, or at each rate and layer after so many epochs."""
+        asked = {_point(run.setting) for run in self.runs}
+        if epochs is not None:
+            asked = {point._replace(epochs=epochs) for point in asked} & self.performances.keys()
+        return [self.reached(point) for point in sorted(asked, key=_order)]
+
+    def best(self, epochs: int | None = None) -> Reached:
+        """The setting with the highest mean. It was chosen on the images it was tested on, which flatters it."""
+        return max(self.settings(epochs), key=lambda reached: reached.performance)
+
+    def base(self, epochs: int | None = None) -> Point:
+        """The point that curves go through: the most usual one, of these the one that most others lie beside."""
+        recipe = RECIPES[self.common.recipe]
+        usual = Point(recipe.learning_rate, usual_epochs(recipe), "-".join(map(str, HIDDEN)))
+        points = [reached.point for reached in self.settings(epochs)]
+
+        def rank(point: Point) -> tuple[int, int]:
+            beside = sum(len(_changes(point, other)) == 1 for other in points)
+            return sum(map(lambda mine, other: mine == other, point, usual)), beside
+
+        return max(points, key=rank)
+
+    def curve(self, axis: str, through: Point) -> list[Reached]:
+        """What was reached along one of `AXES` through a point."""
+        on_line = [point for point in self.performances if set(_changes(point, through)) <= {axis}]
+        return [self.reached(point) for point in sorted(on_line, key=_order)]
+
+    def curves(self, axis: str, through: Point) -> list[list[Reached]]:
+        """All lines of two points or more along an axis that differ from the one `through` a point otherwise.
+
+        Lines along the rate and the layers are those after as many epochs.
+        """
+        starts = {
+            point._replace(**{axis: getattr(through, axis)})
+            for point in self.performances
+            if axis == "epochs" or point.epochs == through.epochs
+        }
+        lines = (self.curve(axis, start) for start in sorted(starts - {through}, key=_order))
+        return [line for line in lines if len(line) > 1]
+
+
+def families(runs: Iterable[Run]) -> list[Family]:
+    """The runs that ended well, sorted into families, the largest first."""
+    found: dict[Setting, list[Run]] = {}
+    for run in runs:
+        if run.error is None:
+            found.setdefault(_common(run.setting), []).append(run)
+    return [Family(tuple(members)) for members in sorted(found.values(), key=len, reverse=True)]
+
+
+def _common(setting: Setting) -> Setting:
+    """The setting without what may differ in a family; activations are those before the answers and of them."""
+    *inner, answers = setting.activations.split(",")
+    return replace(
+        setting, hidden="", learning_rate=0.0, epochs=0, seed=0, activations=",".join([*dict.fromkeys(inner), answers])
+    )
+
+
+def _point(setting: Setting) -> Point:
+    return Point(setting.learning_rate, setting.epochs, setting.hidden)
+
+
+def _changes(point: Point, other: Point) -> list[str]:
+    return [axis for axis in AXES if getattr(point, axis) != getattr(other, axis)]
+
+
+def _order(point: Point) -> tuple[list[int], float, int]:
+    return [int(nodes) for nodes in point.hidden.split("-")], point.learning_rate, point.epochs
