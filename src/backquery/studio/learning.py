@@ -14,6 +14,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.evaluation import evaluate
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
+from backquery.inversion.fitting import typical_log_odds
 from backquery.network import Network
 from backquery.scaling import Scaling
 from backquery.statistics import Statistics
@@ -33,7 +34,8 @@ QUICK_TEST = 2000
 """Test images that a frame's performance is measured on; the last one's on all of them."""
 
 PRIOR_IMAGES = 5000
-"""Training images that tell what images are like, for the faithful scans of a network that is still learning."""
+"""Training images that tell what images are like, and what the network usually answers at each look: what it
+never says yet is not asked of it."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class Learning:
         lesson, clock = self.lesson, perf_counter()
         network = new_network(lesson, self.dataset)
         run = TrainingRun(network, self._images(), Online(lesson.rate), epochs=lesson.epochs, rng=lesson.seed)
-        statistics = prior_statistics(network, self.dataset)
+        images = self.dataset.train.select(slice(PRIOR_IMAGES))
+        statistics = fit_statistics(network, images)
+        self._usual = network.scale(images.images)
         moments = frame_moments(run.updates)
         for frame, moment in enumerate(moments):
             due = monotonic() + lesson.pace
@@ -141,7 +145,9 @@ class Learning:
         return True
 
     def _show(self, run: TrainingRun, statistics: Statistics, frame: int, frames: int) -> None:
-        network = replace(run.snapshot(), statistics=statistics)
+        network = run.snapshot()
+        typical = typical_log_odds(network.log_odds(self._usual).astype(np.float64))
+        network = replace(network, statistics=replace(statistics, typical=typical))
         subject = Subject.of("learning", network, frame)
         result = back_query(network, list(range(network.outputs)), method=self.lesson.method)
         scans = engine.scans_of(subject, result)
@@ -191,12 +197,6 @@ def new_network(lesson: Lesson, dataset: Dataset) -> Network:
     )
 
 
-def prior_statistics(network: Network, dataset: Dataset) -> Statistics:
-    """What images are like; what is typical of the network's answers is left out, as it changes all the time."""
-    images = dataset.train.select(slice(PRIOR_IMAGES))
-    return replace(fit_statistics(network, images), typical=None)
-
-
 def frame_moments(updates: int) -> list[int]:
     """After how many updates to look: before the first, then ever more rarely, and after the last."""
-    return sorted({0, *map(round, np.geomspace(1, updates, FRAMES)), updates})
+    return sorted({round(updates * share**3) for share in np.linspace(0, 1, FRAMES)})

@@ -106,7 +106,7 @@ export class Backwards {
   /** The question as it stands. */
   ask() {
     if (!this.sliders) return;
-    this.app.live.ask("back", { method: this.method, warm: this.method === "gauss-newton", ...this.#question() });
+    this.app.live.ask("back", { method: this.method, warm: !this.usual, ...this.#question() });
   }
 
   #question() {
@@ -152,8 +152,7 @@ export class Backwards {
       name: words.has(`judge.${name}`) ? words.say(`judge.${name}`) : name, label: this.classes[read],
     })));
     delete this.fact.judges.dataset.words;
-    if (typeof typicality === "number") words.tell(this.fact.typicality, "fact.typicality.value", { share: 1 - typicality });
-    else words.tell(this.fact.typicality, "");
+    words.tell(this.fact.typicality, howUsual(typicality), { share: typicality });
     this.nearest.show(nearest);
     words.tell(this.part("nearest-words"), "nearest", { label: this.classes[label] });
     words.label(this.part("nearest-image"), "nearest", { label: this.classes[label] });
@@ -220,4 +219,10 @@ export class Backwards {
     const lines = [this.part("lead").textContent, this.app.modelWords];
     savePicture([{ values: data, rows: shape[0], columns: shape[1], marks }], lines, `backquery-${this.classes[this.#label]}.png`);
   }
+}
+
+/** The sentence for the share of real images that are stranger than this one. */
+function howUsual(share) {
+  if (typeof share !== "number") return "";
+  return share > 0.995 ? "fact.typicality.plainest" : share < 0.005 ? "fact.typicality.strangest" : "fact.typicality.value";
 }

@@ -42,7 +42,7 @@ export class Inside {
     this.#off = new Set(model.off?.["1"] ?? []);
     [this.#from, this.#weights, this.#before] = [0, null, this.#off.size ? null : model.performance];
     this.part("whole").hidden = !this.count;
-    this.scans.begin(model.classes);
+    this.scans.begin(model.classes, model.shape);
     this.#tellPerformance(model.performance);
     this.#say();
     if (this.count) this.#askWeights();

@@ -31,8 +31,8 @@ export class Learning {
   }
 
   /** The model says what can be learned from here, and how much at most. */
-  begin({ training, classes, limits }) {
-    this.scans.begin(classes);
+  begin({ training, classes, shape, limits }) {
+    if (!this.#frames.length) this.scans.begin(classes, shape);
     this.#limit(training, limits);
     this.#showSettings();
   }
@@ -70,6 +70,7 @@ export class Learning {
       this.app.words.tell(this.part(`${name}-out`), name === "rate" ? "rate" : "whole", { value });
       this.app.words.label(this.part("form").elements[name], name === "rate" ? "rate" : "whole", { value }, "wordsText");
     }
+    if (!this.#frames.length) this.curve.draw([], this.settings.epochs * this.settings.images, 0);
   }
 
   start() {
@@ -95,8 +96,15 @@ export class Learning {
       if (this.#following) this.look(this.#frames.length - 1, true);
       else this.#showTime(this.part("time").valueAsNumber);
     }
-    if (message.state === "done" || message.state === "stopped") this.#ended(message.state);
+    if (message.state === "done" || message.state === "stopped") this.#close(message);
     else this.#say();
+  }
+
+  /** The last word on the performance: on all test images, not only on those of a quick look. */
+  #close({ state, performance }) {
+    if (this.#frames.length) this.#frames.at(-1).performance = performance;
+    if (this.#following && this.#frames.length) this.look(this.#frames.length - 1, true);
+    this.#ended(state);
   }
 
   #ended(state) {

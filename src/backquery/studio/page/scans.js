@@ -8,7 +8,8 @@ export class Scans {
     [this.list, this.words] = [list, words];
   }
 
-  begin(classes) {
+  /** Blank tiles for these labels. */
+  begin(classes, [rows, columns]) {
     [this.classes, this.last] = [classes, null];
     this.tiles = classes.map((name) => {
       const canvas = element("canvas", { role: "img" });
@@ -18,6 +19,7 @@ export class Scans {
       return { item, canvas, reading, sheet: new Sheet(canvas) };
     });
     this.list.replaceChildren(...this.tiles.map(({ item }) => item));
+    for (const { sheet } of this.tiles) sheet.draw(new Uint8Array(rows * columns), rows, columns);
   }
 
   /** ink (labels, rows, columns), answers (labels, labels), what is read in each, and whether it is as asked. */
