@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from backquery.cli.terminal import messages, say
 
 if TYPE_CHECKING:
+    from backquery.experiments.sweep import Standing
     from backquery.training import EpochRecord, Moment
 
 LINES = 20
@@ -76,3 +77,39 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def sweep_progress() -> Iterator[Callable[[Standing], None]]:
+    """A function that is told how far a sweep is, and says it, with the time that is left."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = messages()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[left]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("getting ready", total=None, left="")
+
+        def tell(standing: Standing) -> None:
+            said, left = _standing(standing), _left(standing.seconds_left)
+            progress.update(task, description=said, completed=standing.ended, total=standing.asked, left=left)
+            step = -(-standing.asked // LINES)
+            if not console.is_terminal and standing.ended < standing.asked and standing.ended % step == 0:
+                say(f"{said}{left and f', {left}'}")
+
+        yield tell
+
+
+def _standing(standing: Standing) -> str:
+    failed = f", {standing.failed} failed" if standing.failed else ""
+    return f"{standing.ended} of {standing.asked} runs{failed}"
+
+
+def _left(seconds: float | None) -> str:
+    if not seconds:
+        return ""
+    return f"about {seconds:.0f} s left" if seconds < 100 else f"about {seconds / 60:.0f} min left"

@@ -56,7 +56,12 @@ def _line(ax: Axes, line: Sequence[Reached], place: Callable[[Reached], float]) 
     """The curve in ink, each mean in its interval."""
     few = len(line) <= 30
     ax.plot(
-        list(map(place, line)), _percent(line), color=INK, linewidth=1.4, marker="o" if few else None, markersize=3.5
+        list(map(place, line)),
+        _percent(line),
+        color=INK,
+        linewidth=1.4,
+        marker="o" if few else None,
+        markersize=3.5,
     )
     for reached in line:
         if reached.low is not None and reached.high is not None:

@@ -68,10 +68,10 @@ class Family:
         return found
 
     def reached(self, point: Point) -> Reached:
-        """The mean over the seeds at a point, in Student's interval of 95 %."""
+        """The mean over the seeds at a point, in Student's interval of 95 %, which ends at 0 and 1."""
         values = list(self.performances[point].values())
         mean = mean_interval(values) if len(values) > 1 else Interval(values[0], None, None)
-        low, high = (None if bound is None else float(bound) for bound in mean[1:])
+        low, high = (None if bound is None else min(max(float(bound), 0.0), 1.0) for bound in mean[1:])
         return Reached(point, float(mean.value), low, high, len(values))
 
     def settings(self, epochs: int | None = None) -> list[Reached]:
@@ -86,16 +86,16 @@ class Family:
         return max(self.settings(epochs), key=lambda reached: reached.performance)
 
     def base(self, epochs: int | None = None) -> Point:
-        """The point that curves go through: the most usual one, of these the one that most others lie beside."""
+        """The point that curves go through: the most usual one, then that with most beside it, then the best."""
         recipe = RECIPES[self.common.recipe]
         usual = Point(recipe.learning_rate, usual_epochs(recipe), "-".join(map(str, HIDDEN)))
-        points = [reached.point for reached in self.settings(epochs)]
+        settings = self.settings(epochs)
 
-        def rank(point: Point) -> tuple[int, int]:
-            beside = sum(len(_changes(point, other)) == 1 for other in points)
-            return sum(map(lambda mine, other: mine == other, point, usual)), beside
+        def rank(reached: Reached) -> tuple[int, int, float]:
+            beside = sum(len(_changes(reached.point, other.point)) == 1 for other in settings)
+            return -len(_changes(reached.point, usual)), beside, reached.performance
 
-        return max(points, key=rank)
+        return max(settings, key=rank).point
 
     def curve(self, axis: str, through: Point) -> list[Reached]:
         """What was reached along one of `AXES` through a point."""
@@ -115,6 +115,17 @@ class Family:
         lines = (self.curve(axis, start) for start in sorted(starts - {through}, key=_order))
         return [line for line in lines if len(line) > 1]
 
+    def as_json(self, epochs: int | None = None) -> dict[str, Any]:
+        """What the runs share, each setting, and the curves through the base, as plain values."""
+        base = self.base(epochs)
+        shared = ("data", "recipe", "loss", "activations", "biases", "dtype")
+        return {
+            **{name: getattr(self.common, name) for name in shared},
+            "base": base._asdict(),
+            "settings": [reached.as_json() for reached in self.settings(epochs)],
+            "curves": {axis: [reached.as_json() for reached in self.curve(axis, base)] for axis in AXES},
+        }
+
 
 def families(runs: Iterable[Run]) -> list[Family]:
     """The runs that ended well, sorted into families, the largest first."""
@@ -129,7 +140,12 @@ def _common(setting: Setting) -> Setting:
     """The setting without what may differ in a family; activations are those before the answers and of them."""
     *inner, answers = setting.activations.split(",")
     return replace(
-        setting, hidden="", learning_rate=0.0, epochs=0, seed=0, activations=",".join([*dict.fromkeys(inner), answers])
+        setting,
+        hidden="",
+        learning_rate=0.0,
+        epochs=0,
+        seed=0,
+        activations=",".join([*dict.fromkeys(inner), answers]),
     )
 
 
