@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
+from backquery.evidence import AGAINST, SUPPORT, measure_evidence
 from backquery.faithfulness import typicality
 from backquery.faithfulness.real import ink_of
 from backquery.inversion import (
@@ -45,6 +46,9 @@ MOST_NODES = 1000
 """Nodes whose weights are shown in one answer."""
 
 MOST_SAMPLES = 100
+EVIDENCE_IMAGES = 5000
+"""Images, of all labels together, that evidence is measured on, and as many that it is tested on."""
+
 USUAL_IMAGES = 1000
 """Real images that typicality is measured against."""
 
@@ -107,7 +111,9 @@ def turn(subject: Subject, fields: Fields) -> Answer:
 def scans(subject: Subject, fields: Fields) -> Answer:
     """One image for each label."""
     model = subject.model
-    method = read.choice(fields, "method", tuple(METHODS), usual_method(model))
+    method = METHODS[read.choice(fields, "method", tuple(METHODS), usual_method(model))]
+    # A damaged network may be asked in vain for what is typical of the whole one; that must not take long.
+    method = follow(method) if subject.off else method
     return scans_of(subject, back_query(model, list(range(model.outputs)), method=method))
 
 
@@ -144,6 +150,21 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
         "typicality": usual,
     }
     return Answer(told, {"nearest": as_pixels(jury.real.ink[nearest]).reshape(subject.shape)})
+
+
+def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer:
+    """What each pixel means for a label, over real images of it, and how the claims fared on other images."""
+    if dataset is None:
+        raise RequestError("there are no data beside this model to measure evidence on", "data")
+    few = slice(EVIDENCE_IMAGES)
+    held_out = None if dataset.test is None else dataset.test.select(few)
+    label = read.label(fields, subject.model)
+    (found,) = measure_evidence(subject.model, dataset.train.select(few), [label], held_out=held_out)
+    verdict, mean = found.findings.verdict.reshape(subject.shape), found.findings.mean.reshape(subject.shape)
+    told = {"label": label, "images": found.images, "rate": found.rate, "counts": found.counts}
+    codes = (verdict == SUPPORT).astype(int) - (verdict == AGAINST)
+    tested = {"held": found.held, "claims": len(found.claims), "likeness": found.likeness}
+    return Answer({**told, **tested}, {"codes": codes, "verdicts": verdict, "sensitivity": mean})
 
 
 def weights(subject: Subject, fields: Fields) -> Answer:

@@ -54,7 +54,7 @@ def port_of(listener: socket.socket) -> int:
 
 
 def serve(opened: Opened, listener: socket.socket, address: str, announce: Callable[[Guard], None]) -> None:
-    """Serve until SIGINT (which ends it at once, and is no error); `announce` is called once browsers can be sent here."""
+    """Serve until SIGINT, which ends it at once and is no error; `announce` is called when browsers may come."""
     guard = Guard(build_app(opened), authority_of(listener, address))
     opened.prepare()
     announce(guard)

@@ -120,7 +120,8 @@ class Opened:
     def _test(self) -> None:
         dataset = self.data_for(self.subject.model)
         if dataset is not None:
-            self.subject = replace(self.subject, performance=performance_of(self.subject.model, dataset))
+            performance = evaluate(self.subject.model, dataset.test or dataset.train).performance
+            self.subject = replace(self.subject, performance=performance)
 
     def _make_juries(self) -> None:
         for dataset in self._sets:
@@ -139,8 +140,3 @@ def fits(model: Model, dataset: Dataset) -> bool:
     """Whether the model can be tried on these data: as many pixels on the same scale, the same labels."""
     same_scale = model.scaling is not None and model.scaling.maximum == dataset.maximum
     return same_scale and dataset.inputs == model.inputs and dataset.classes == model.classes
-
-
-def performance_of(model: Model, dataset: Dataset) -> float:
-    """The share of test images read rightly."""
-    return evaluate(model, dataset.test or dataset.train).performance

@@ -45,8 +45,11 @@ opinion: {pixels}
 turn: {pixels, label, confidence (optional)}
     The smallest change that makes the network read the picture as the label: change f4 (-1 to 1), and as back.
 evidence: {label}
-    codes i4 (rows, columns): 1 where ink supports the label, -1 where it speaks against it, 0 insensitive;
-    sensitivity f4; images (how many real ones it was measured on), rate (false-discovery rate).
+    codes i4 (rows, columns): 1 where ink supports the label, -1 where it speaks against it, else 0; verdicts
+    i4, in full: 0 insensitive, 1 support, 2 against, 3 unclear, 4 never inked; sensitivity f4 (log-odds for a
+    full pixel of ink); counts (pixels by verdict), images (how many real ones it was measured on), rate
+    (false-discovery rate); claims (tested on other images), held (how many of them held), likeness. Code "data"
+    without data.
 weights: {layer, from, count}
     weights f4 (nodes, rows, columns), those into the nodes of a hidden layer; later layers (nodes, signals); scale
     (the largest absolute weight of the whole layer).

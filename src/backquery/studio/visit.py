@@ -20,9 +20,10 @@ from backquery.scaling import Scaling
 from backquery.studio import engine
 from backquery.studio import fields as read
 from backquery.studio.describe import LIMITS, describe, news
+from backquery.studio.exam import Exam
 from backquery.studio.learning import Learning, Lesson
 from backquery.studio.mailbox import Mailbox
-from backquery.studio.opened import Opened, Subject, performance_of
+from backquery.studio.opened import Opened, Subject
 from backquery.studio.protocol import Answer, Request, RequestError, decode, encode, refusal
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Visit:
         self._subject = opened.subject
         self._versions = 0
         self._learning: Learning | None = None
+        self._exam: Exam | None = None
         self._last: dict[str, tuple[int, Any]] = {}
         self._sending = Lock()
         self._closed = False
@@ -115,6 +117,12 @@ class Visit:
         model = subject.model
         return engine.opinion(subject, fields, self._opened.data_for(model), self._opened.jury_for(model))
 
+    def _evidence(self, subject: Subject, fields: read.Fields) -> Answer:
+        return engine.evidence(subject, fields, self._opened.data_for(subject.model))
+
+    def _samples(self, subject: Subject, fields: read.Fields) -> Answer:
+        return engine.samples(subject, fields, self._opened.data_for(subject.model))
+
     def _save(self, subject: Subject, _: read.Fields) -> Answer:
         network = engine.need_network(subject.model)
         with TemporaryDirectory() as folder:
@@ -181,7 +189,11 @@ class Visit:
 
     def _tested(self, subject: Subject) -> Subject:
         data = self._opened.data_for(subject.model)
-        return subject if data is None else replace(subject, performance=performance_of(subject.model, data))
+        if data is None:
+            return subject
+        if self._exam is None or self._exam.model is not subject.whole:
+            self._exam = Exam(subject.whole, data)
+        return replace(subject, performance=self._exam.performance(subject.model))
 
     def _described(self) -> Answer:
         subject = self._subject
@@ -222,9 +234,8 @@ ANSWERS: dict[str, Callable[[Visit, Subject, read.Fields], Answer]] = {
     "opinion": Visit._opinion,
     "scans": lambda _, subject, fields: engine.scans(subject, fields),
     "weights": lambda _, subject, fields: engine.weights(subject, fields),
-    "samples": lambda visit, subject, fields: engine.samples(
-        subject, fields, visit._opened.data_for(subject.model)
-    ),
+    "evidence": Visit._evidence,
+    "samples": Visit._samples,
     "image": lambda _, subject, fields: engine.image(subject, fields),
     "save": Visit._save,
 }
