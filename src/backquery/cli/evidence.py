@@ -67,12 +67,12 @@ def evidence(
 
     With --json: rate, smallest, evidence, a list of question, labels, images, pixels (how many of each verdict),
     likeness (the correlation of the sensitivities with the label's own images), held and claims (how many claims
-    held, of how many) and interventions, a list of region, action, claim (1 up, -1 down, 0 hardly, or null), images,
-    ink (full pixels moved in each image), change, low, high (the mean change of the log-odds and its 95 %
-    interval), size, size_high (its mean absolute value, and the interval's upper end), limit (what counts as hardly),
-    held (true, false, or null where nothing was claimed or could be tested); controls, a list of name, likeness,
-    held and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this network);
-    left_out, output, arrays.
+    held, of how many) and interventions, a list of region, action, claim (1 up, -1 down, 0 hardly, or null),
+    images, ink (full pixels moved in each image), change, low, high (the mean change of the log-odds and its 95 %
+    interval), size, size_high (its mean absolute value, and the interval's upper end), limit (what counts as
+    hardly), held (true, false, or null where nothing was claimed or could be tested); controls, a list of name,
+    likeness, held and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this
+    network); left_out, output, arrays.
     """
     from backquery.cli.matching import load_for_data
     from backquery.cli.progress import bar
@@ -131,14 +131,14 @@ def describe(found: Evidence, classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def save_arrays(found: tuple[Evidence, ...], path: Path) -> None:
-    """For each question, (questions, inputs): mean, error, size, direction, insensitivity, verdict; and its name."""
+    """What was found at each pixel, (questions, inputs), with the questions' and the verdicts' names."""
     import numpy as np
 
     from backquery.evidence import VERDICTS
     from backquery.files import replacing
 
     names = ("mean", "error", "size", "direction", "insensitivity", "verdict")
-    arrays = {name: np.stack([getattr(one.findings, name) for one in found]) for name in names}
+    arrays: dict[str, Any] = {name: np.stack([getattr(one.findings, name) for one in found]) for name in names}
     with replacing(path) as stream:
         np.savez_compressed(stream, question=[one.question for one in found], verdicts=VERDICTS, **arrays)
 
@@ -147,14 +147,20 @@ def claims_table(found: tuple[Evidence, ...]) -> Table:
     """Each question in a row: how many pixels of each verdict, and what every intervention did."""
     from rich.table import Table
 
+    regions = ("support", "against", "insensitive")
     table = Table(box=None, padding=(0, 2, 0, 0))
-    columns = ("", "support", "against", "insensitive", "unclear")
-    for heading in (*columns, "support +ink", "-ink", "against +ink", "-ink", "insens. +ink", "-ink", "held"):
-        table.add_column(heading, header_style="dim", justify="right")
+    table.add_column("", no_wrap=True)
+    for region in regions:
+        for heading in (f"{region}\npixels", "\n+ink", "\n-ink"):
+            table.add_column(heading, header_style="dim", justify="right")
+    table.add_column("unclear\npixels", header_style="dim", justify="right")
+    table.add_column("\nheld", header_style="dim", justify="right", no_wrap=True)
     for one in found:
-        pixels = [f"{one.counts[name]}" for name in columns[1:]]
-        moves = [_move(each) for each in one.interventions if each.claim is not None]
-        table.add_row(one.question, *pixels, *moves, f"{one.held} of {len(one.claims)}")
+        cells: list[str] = []
+        for region in regions:
+            moves = [_move(each) for each in one.interventions if each.region == region]
+            cells += [f"{one.counts[region]}", *moves]
+        table.add_row(one.question, *cells, f"{one.counts['unclear']}", f"{one.held} of {len(one.claims)}")
     return table
 
 
