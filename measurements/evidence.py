@@ -63,8 +63,8 @@ and controls by `python -m measurements evidence`.
 The claim is made of a scan, by eye: where it is dark, ink supports the label, where it is light, ink speaks
 against it, where it is grey, ink does not matter. It was tested on the {len(mnist.test.labels):,} test images: in
 each, a hundredth of all pixels, drawn from one region, was inked or blanked, and the label's log-odds
-ln(p / (1 - p)) were compared. First the claim as it is printed: the darkest, the lightest and the middle quarter of each label's
-scan.
+ln(p / (1 - p)) were compared. First the claim as it is printed: the darkest, the lightest and the middle
+quarter of each label's scan.
 
 {table(["scan by", "claims held", *TESTED, "correlation with the sensitivity"], scans)}
 
