@@ -70,6 +70,12 @@ export class Ask {
     layers.forEach(({ nodes }, number) => this.#light(this.lights[number], new Float32Array(nodes)));
   }
 
+  /** The signals of a layer; a node that is switched off is dark, whatever its bias lets through. */
+  #lit(signals, layer) {
+    if (layer === 1) for (const node of this.app.inside.off) signals[node] = 0;
+    return signals;
+  }
+
   /** Nodes as squares, about twice as high as wide. */
   #light(sheet, signals) {
     const columns = Math.max(1, Math.round(Math.sqrt(signals.length / 2)));
@@ -107,7 +113,7 @@ export class Ask {
     if (this.pad.blank) return;
     this.#seen = message.pixels ? message.pixels.data : this.#seen;
     if (this.#seen) this.seen.draw(this.#seen, this.pad.rows, this.pad.columns);
-    this.lights.forEach((sheet, number) => this.#light(sheet, message[`signals${number + 1}`].data));
+    this.lights.forEach((sheet, number) => this.#light(sheet, this.#lit(message[`signals${number + 1}`].data, number + 1)));
     this.bars.show(message.answers.data, message.read);
     this.#say(message.answers.data, message.read);
   }

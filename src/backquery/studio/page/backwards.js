@@ -35,7 +35,10 @@ export class Backwards {
     live.on("opinion", (message) => this.#judged(message));
     live.on("evidence", (message) => { this.#evidence = message; this.#showEvidence(); });
     this.app.fails("opinion", ({ code }) => this.#unjudged(code));
-    this.app.fails("evidence", () => this.app.notice("evidence.none"));
+    this.app.fails("evidence", ({ error }) => {
+      this.part("overlay").checked = false;
+      this.app.notice("evidence.none", { reason: error });
+    });
   }
 
   /** A model to ask. */

@@ -3,6 +3,8 @@
 import { element } from "./dom.js";
 import { Sheet } from "./ink.js";
 
+const [READ, NOT_READ] = ["\u2713", "\u2717"];
+
 export class Scans {
   constructor(list, words) {
     [this.list, this.words] = [list, words];
@@ -14,9 +16,9 @@ export class Scans {
     this.tiles = classes.map((name) => {
       const canvas = element("canvas", { role: "img" });
       const reading = element("p");
-      const item = element("li", { className: "scan" }, canvas,
-        element("p", { className: "name", textContent: name }), reading);
-      return { item, canvas, reading, sheet: new Sheet(canvas) };
+      const title = element("p", { className: "name", textContent: name, title: name });
+      const item = element("li", { className: "scan" }, canvas, title, reading);
+      return { item, canvas, title, reading, sheet: new Sheet(canvas) };
     });
     this.list.replaceChildren(...this.tiles.map(({ item }) => item));
     for (const { sheet } of this.tiles) sheet.draw(new Uint8Array(rows * columns), rows, columns);
@@ -26,13 +28,14 @@ export class Scans {
   show({ ink, answers, read, read_as_asked: met }) {
     const [count, rows, columns] = ink.shape;
     const size = rows * columns;
-    this.tiles.forEach(({ canvas, reading, sheet }, label) => {
+    this.tiles.forEach(({ canvas, title, reading, sheet }, label) => {
       const sure = answers.data[label * count + read[label]];
       const values = { asked: this.classes[label], read: this.classes[read[label]], sure };
       sheet.draw(ink.data.subarray(label * size, (label + 1) * size), rows, columns);
       canvas.classList.toggle("missed", !met[label]);
       this.words.label(canvas, "scan", values);
-      this.words.tell(reading, met[label] ? "scan.yes" : "scan.no", values);
+      title.textContent = `${this.classes[label]} ${met[label] ? READ : NOT_READ}`;
+      this.words.tell(reading, "scan.reads", values);
     });
     this.last = { ink };
   }
@@ -44,8 +47,8 @@ export class Scans {
   /** The tiles as `savePicture` takes them. */
   pictures() {
     const [, rows, columns] = this.last.ink.shape;
-    return this.tiles.map(({ sheet, reading }, label) => ({
-      values: sheet.values, rows, columns, caption: `${this.classes[label]} ${reading.textContent}`,
+    return this.tiles.map(({ sheet, title, reading }) => ({
+      values: sheet.values, rows, columns, caption: `${title.textContent} ${reading.textContent}`,
     }));
   }
 }

@@ -50,9 +50,9 @@ class Studio {
 
   #listen() {
     const { live } = this;
-    live.on("open", () => { live.ask("hello"); if (this.lost) this.notice("found"); this.lost = false; });
+    live.on("open", () => { live.ask("hello"); });
     live.on("closed", () => { this.lost = true; this.notice("lost"); });
-    live.on("hello", (model) => this.#begin(model));
+    live.on("hello", (model) => this.#greeted(model));
     live.on("news", (news) => this.#news(news));
     live.on("adopt", (model) => { this.#begin(model); this.notice("learn.adopted"); });
     live.on("load", (model) => { this.#begin(model); this.notice("opened", { name: model.name }); });
@@ -79,6 +79,15 @@ class Studio {
   /** What to do when a question of this kind goes wrong. */
   fails(kind, handler) {
     this.#fails.set(kind, handler);
+  }
+
+  /** After a lost connection the server knows nothing of this page: the damage is told it again. */
+  #greeted(model) {
+    const off = this.lost ? this.inside.off : [];
+    this.#begin(model);
+    if (this.lost) this.notice("found");
+    if (off.length) this.inside.restore(off);
+    this.lost = false;
   }
 
   #begin(model) {
