@@ -31,7 +31,7 @@ def sweep_curves(family: Family, *, epochs: int | None = None) -> Figure:
         left = (MARGIN + 0.35 + place * (PANEL + BETWEEN)) / width
         _panel(figure.add_axes((left, 0.65 / height, PANEL / width, HIGH / height)), family, axis, base)
     best, tried = family.best(epochs), len(family.settings(epochs))
-    heading(figure, _title(best, tried), _subtitle(family, best, tried))
+    heading(figure, _title(best, tried), _subtitle(family, best, tried, epochs))
     return figure
 
 
@@ -54,15 +54,8 @@ def _panel(ax: Axes, family: Family, axis: str, base: Point) -> None:
 
 def _line(ax: Axes, line: Sequence[Reached], place: Callable[[Reached], float]) -> None:
     """The curve in ink, each mean in its interval."""
-    few = len(line) <= 30
-    ax.plot(
-        list(map(place, line)),
-        _percent(line),
-        color=INK,
-        linewidth=1.4,
-        marker="o" if few else None,
-        markersize=3.5,
-    )
+    marker = "o" if len(line) <= 30 else None
+    ax.plot(list(map(place, line)), _percent(line), color=INK, linewidth=1.4, marker=marker, markersize=3.5)
     for reached in line:
         if reached.low is not None and reached.high is not None:
             bounds = [100 * reached.low, 100 * reached.high]
@@ -116,8 +109,9 @@ def _title(best: Reached, tried: int) -> str:
     )
 
 
-def _subtitle(family: Family, best: Reached, tried: int) -> str:
-    common = family.common
+def _subtitle(family: Family, best: Reached, tried: int, epochs: int | None) -> str:
+    common, base = family.common, family.base(epochs)
+    grey = "; grey: other settings" if any(family.curves(axis, base) for axis in NAMES) else ""
     seeds = f"means of {best.seeds} seeds, intervals of 95 %" if best.seeds > 1 else "one seed, so no interval"
     chosen = ", the best chosen on these same test images" if tried > 1 else ""
-    return f"{common.data}, recipe {common.recipe}, {common.dtype}; {seeds}{chosen}"
+    return f"{common.data}, recipe {common.recipe}, {common.dtype}; {seeds}{chosen}{grey}"

@@ -1,4 +1,4 @@
-"""What a sweep found: performance against learning rate, epochs and hidden nodes, with intervals over the seeds."""
+"""What a sweep found: performance against learning rate, epochs and hidden nodes, in intervals over seeds."""
 
 from __future__ import annotations
 
@@ -139,14 +139,8 @@ def families(runs: Iterable[Run]) -> list[Family]:
 def _common(setting: Setting) -> Setting:
     """The setting without what may differ in a family; activations are those before the answers and of them."""
     *inner, answers = setting.activations.split(",")
-    return replace(
-        setting,
-        hidden="",
-        learning_rate=0.0,
-        epochs=0,
-        seed=0,
-        activations=",".join([*dict.fromkeys(inner), answers]),
-    )
+    activations = ",".join([*dict.fromkeys(inner), answers])
+    return replace(setting, hidden="", learning_rate=0.0, epochs=0, seed=0, activations=activations)
 
 
 def _point(setting: Setting) -> Point:
