@@ -24,7 +24,8 @@ The exit code is 0 when all went well, 2 for a command that cannot be understood
 DATA_DESCRIPTION = "Data sets: which there are, fetching one, looking into one."
 
 COMMANDS = (
-    "demo", "data", "train", "test", "query", "scan", "compare", "evidence", "damage", "sweep", "studio", "prior", "info", "convert",
+    "demo", "data", "train", "test", "query", "scan", "compare", "evidence",
+    "damage", "timeline", "sweep", "studio", "prior", "info", "convert",
 )  # fmt: skip
 DATA_COMMANDS = ("list", "fetch", "inspect")
 

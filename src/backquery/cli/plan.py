@@ -8,13 +8,67 @@ from typing import TYPE_CHECKING
 
 from backquery.cli import UsageError
 from backquery.cli.progress import TrainingProgress
+from backquery.cli.terminal import count, say
 from backquery.errors import TrainingError
-from backquery.training.plan import Plan, settled_activations
+from backquery.training.plan import (
+    HELD_OUT,
+    Plan,
+    settled_activations,
+    settled_recipe,
+    usual_epochs,
+    with_test_half,
+)
 
 if TYPE_CHECKING:
     from backquery.datasets import Dataset, Split
     from backquery.network import Network
     from backquery.training import Checkpoint, History
+
+
+def make_plan(
+    hidden: str,
+    epochs: int | None,
+    learning_rate: float | None,
+    recipe: str,
+    activation: str | None,
+    loss: str | None,
+    biases: bool | None,
+    seed: int,
+    dtype: str,
+    kernel: str,
+    *,
+    statistics: bool = False,
+) -> Plan:
+    """The plan that a training's options ask for, where None stands for what is usual."""
+    layers = parse_hidden(hidden)
+    settled = settled_recipe(recipe, learning_rate, loss)
+    return Plan(
+        layers,
+        parse_activations(activation, recipe, settled.loss, len(layers) + 1),
+        recipe != "book" if biases is None else biases,
+        recipe,
+        settled,
+        epochs or usual_epochs(settled),
+        seed,
+        dtype,
+        kernel,
+        statistics,
+    )
+
+
+def open_halves(data: str, test: Path | None, plan: Plan) -> tuple[Dataset, bool]:
+    """The data to train and test on, and whether a test half had to be held out; says what will be done."""
+    from backquery.datasets import open_data
+
+    found = open_data(data, test)
+    dataset = with_test_half(found, plan.seed)
+    if found.test is None:
+        images = count(len(test_half(dataset)), "image")
+        say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
+    sizes = "-".join(map(str, (dataset.inputs, *plan.hidden, len(dataset.classes))))
+    images = count(len(dataset.train), "image")
+    say(f"training {sizes} on {images}, recipe {plan.recipe_name}, seed {plan.seed}")
+    return dataset, found.test is None
 
 
 def run(

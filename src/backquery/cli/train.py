@@ -10,19 +10,11 @@ from cyclopts.validators import Number
 
 from backquery.activations import ACTIVATIONS
 from backquery.cli.options import AsJson, Data, TestHalf
-from backquery.cli.plan import parse_activations, parse_hidden, run, test_half
+from backquery.cli.plan import make_plan, open_halves, run, test_half
 from backquery.cli.prior import REVEALS
 from backquery.cli.terminal import count, draw_seed, print_json, say, show
 from backquery.training import KERNELS, LOSSES, RECIPES
-from backquery.training.plan import (
-    EPOCHS,
-    HELD_OUT,
-    ITERATIONS,
-    Plan,
-    settled_recipe,
-    usual_epochs,
-    with_test_half,
-)
+from backquery.training.plan import EPOCHS, ITERATIONS
 
 ModelFile = Annotated[Path, Parameter(name=["-o", "--output"], help="The .safetensors file to write.")]
 Hidden = Annotated[str, Parameter(help="Nodes of each hidden layer, such as 200 or 100,50.")]
@@ -115,7 +107,7 @@ def train(
     (how single steps were computed), history (for each epoch: epoch, loss, train_accuracy, test_accuracy,
     seconds, learning_rate), model (the file), test_images, held_out (true or false), seed.
     """
-    from backquery.datasets import catalogue, open_data
+    from backquery.datasets import catalogue
     from backquery.files import check_writable
     from backquery.io import check_model_path, save_model
     from backquery.training import Checkpoint
@@ -123,28 +115,11 @@ def train(
     check_writable(check_model_path(output))
     kept = output.with_suffix(".checkpoint")
     checkpoint = None if checkpoint_every is None else Checkpoint(kept, checkpoint_every)
-    layers = parse_hidden(hidden)
-    settled = settled_recipe(recipe, learning_rate, loss)
-    plan = Plan(
-        layers,
-        parse_activations(activation, recipe, settled.loss, len(layers) + 1),
-        recipe != "book" if biases is None else biases,
-        recipe,
-        settled,
-        epochs or usual_epochs(settled),
-        _seed(seed, resume),
-        dtype,
-        kernel,
-        data in catalogue() if keep_prior is None else keep_prior,
-    )
-    dataset = open_data(data, test)
-    held_out = dataset.test is None
-    if held_out:
-        dataset = with_test_half(dataset, plan.seed)
-        images = count(len(test_half(dataset)), "image")
-        say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
-    sizes = "-".join(map(str, (dataset.inputs, *plan.hidden, len(dataset.classes))))
-    say(f"training {sizes} on {count(len(dataset.train), 'image')}, recipe {recipe}, seed {plan.seed}")
+    plan = make_plan(
+        hidden, epochs, learning_rate, recipe, activation, loss, biases, _seed(seed, resume), dtype, kernel,
+        statistics=data in catalogue() if keep_prior is None else keep_prior,
+    )  # fmt: skip
+    dataset, held_out = open_halves(data, test, plan)
     try:
         network, history = run(plan, dataset, checkpoint, resume)
     except KeyboardInterrupt:

@@ -11,22 +11,34 @@ from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, s
 from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
 from backquery.plots.scans import change_grid, scan_captions, scan_grid
 from backquery.plots.sweep import sweep_curves
+from backquery.plots.timeline import (
+    ANIMATIONS,
+    check_animation_path,
+    film_strip,
+    save_animation,
+    timeline_frame,
+)
 
 __all__ = [
+    "ANIMATIONS",
     "FORMATS",
     "NOT_READ",
     "READ",
     "answer_bars",
     "change_grid",
+    "check_animation_path",
     "check_picture_path",
     "comparison_table",
     "confusion_matrix",
     "damage_curves",
     "evidence_colours",
     "evidence_maps",
+    "film_strip",
     "learning_curves",
+    "save_animation",
     "save_figure",
     "scan_captions",
     "scan_grid",
     "sweep_curves",
+    "timeline_frame",
 ]

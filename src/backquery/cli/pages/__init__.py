@@ -25,6 +25,7 @@ COMMANDS = (
     ("compare",),
     ("evidence",),
     ("damage",),
+    ("timeline",),
     ("sweep",),
     ("sweep", "show"),
     ("studio",),
