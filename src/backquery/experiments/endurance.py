@@ -64,8 +64,12 @@ class Endurance:
         return _interval(chosen.sum(axis=2), int(images))
 
     def reading(self) -> Interval:
-        """The share of the intact network's scans that are still read as asked, at each amount (k,)."""
-        return _interval(self.scans_read, self.scans)
+        """The share of the intact network's scans that are still read as asked, at each amount (k,).
+
+        They are all the scans there are: a single order leaves nothing uncertain.
+        """
+        shares = self.scans_read / self.scans
+        return _mean(shares) if len(shares) > 1 else Interval(shares[0], shares[0], shares[0])
 
     def until(self, performance: float, label: int | None = None) -> Interval:
         """The largest amount that leaves at least this performance, as do all smaller ones, with its interval.
@@ -75,6 +79,10 @@ class Endurance:
         the largest amount leaves more.
         """
         return Interval(*(self._until(curve, performance) for curve in self.performance(label)))
+
+    def until_unread(self, share: float) -> Interval:
+        """The largest amount that leaves at least this share of the scans read as asked, as `until`."""
+        return Interval(*(self._until(curve, share) for curve in self.reading()))
 
     def _until(self, curve: Array, value: float) -> float | None:
         below = np.flatnonzero(curve < value)
@@ -115,10 +123,12 @@ class Endurance:
 
 
 def _interval(hits: Counts, total: int) -> Interval:
-    if len(hits) > 1:
-        mean, low, high = mean_interval(hits / total)
-        return Interval(mean, np.maximum(low, 0.0), np.minimum(high, 1.0))
-    return share_interval(hits[0], total)
+    return _mean(hits / total) if len(hits) > 1 else share_interval(hits[0], total)
+
+
+def _mean(shares: Array) -> Interval:
+    mean, low, high = mean_interval(shares)
+    return Interval(mean, np.maximum(low, 0.0), np.minimum(high, 1.0))
 
 
 def _plain(interval: Interval) -> dict[str, list[float]]:
