@@ -38,6 +38,8 @@ def make_plan(
     kernel: str,
     *,
     statistics: bool = False,
+    rotate: float = 0.0,
+    shift: int = 0,
 ) -> Plan:
     """The plan that a training's options ask for, where None stands for what is usual."""
     layers = parse_hidden(hidden)
@@ -53,6 +55,8 @@ def make_plan(
         dtype,
         kernel,
         statistics,
+        rotate,
+        shift,
     )
 
 
@@ -67,7 +71,9 @@ def open_halves(data: str, test: Path | None, plan: Plan) -> tuple[Dataset, bool
         say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
     sizes = "-".join(map(str, (dataset.inputs, *plan.hidden, len(dataset.classes))))
     images = count(len(dataset.train), "image")
-    say(f"training {sizes} on {images}, recipe {plan.recipe_name}, seed {plan.seed}")
+    copies = (2 if plan.rotate else 0) + (4 if plan.shift else 0)
+    more = f" and {copies} copies of each" if copies else ""
+    say(f"training {sizes} on {images}{more}, recipe {plan.recipe_name}, seed {plan.seed}")
     return dataset, found.test is None
 
 

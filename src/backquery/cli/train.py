@@ -60,6 +60,18 @@ KeepPrior = Annotated[
 KernelName = Annotated[
     str, Parameter(choices=KERNELS, help="How single steps are computed; the result is the same.")
 ]
+Rotate = Annotated[
+    float,
+    Parameter(
+        help="Also train on copies of every image turned by so many degrees either way, as the book does with 10.",
+        validator=Number(gte=0, lt=180),
+    ),
+]
+Shift = Annotated[
+    int,
+    Parameter(help="Also train on copies moved by so many pixels up, down, left and right.",
+              validator=Number(gte=0)),
+]  # fmt: skip
 CheckpointEvery = Annotated[
     float | None,
     Parameter(
@@ -93,6 +105,8 @@ def train(
     kernel: KernelName = "auto",
     test: TestHalf = None,
     keep_prior: KeepPrior = None,
+    rotate: Rotate = 0.0,
+    shift: Shift = 0,
     checkpoint_every: CheckpointEvery = None,
     resume: Resume = None,
     as_json: AsJson = False,
@@ -117,7 +131,7 @@ def train(
     checkpoint = None if checkpoint_every is None else Checkpoint(kept, checkpoint_every)
     plan = make_plan(
         hidden, epochs, learning_rate, recipe, activation, loss, biases, _seed(seed, resume), dtype, kernel,
-        statistics=data in catalogue() if keep_prior is None else keep_prior,
+        statistics=data in catalogue() if keep_prior is None else keep_prior, rotate=rotate, shift=shift,
     )  # fmt: skip
     dataset, held_out = open_halves(data, test, plan)
     try:

@@ -1,5 +1,6 @@
 """Labelled images: by name, from a path, or one picture at a time; always checked, never unpickled."""
 
+from backquery.datasets.augmentation import augment, rotate, shift
 from backquery.datasets.catalogue import catalogue, fetch, is_at_hand, load
 from backquery.datasets.dataset import Dataset, Split, split_off_test
 from backquery.datasets.fingerprint import fingerprint
@@ -11,6 +12,7 @@ __all__ = [
     "Dataset",
     "Split",
     "Summary",
+    "augment",
     "catalogue",
     "fetch",
     "fingerprint",
@@ -20,5 +22,7 @@ __all__ = [
     "open_data",
     "prepare_image",
     "read",
+    "rotate",
+    "shift",
     "split_off_test",
 ]

@@ -106,6 +106,20 @@ class Dataset:
         train, test = split_off_test(self.train, share, rng=rng)
         return replace(self, train=train, test=test)
 
+    def augmented(self, rotate: float = 0.0, shift: int = 0) -> Dataset:
+        """The same data with more images to train on: the test half stays as it is.
+
+        Behind every training image follow its copies, turned by `rotate` degrees either way, and moved by `shift`
+        pixels up, down, left and right; 0 leaves these out. A shift below zero raises `DataError`.
+        """
+        from backquery.datasets.augmentation import augment
+
+        if shift < 0:
+            raise DataError(f"{self.name}: images are moved by so many pixels every way; received {shift}")
+        rotations = (-rotate, rotate) if rotate else ()
+        shifts = ((-shift, 0), (shift, 0), (0, -shift), (0, shift)) if shift else ()
+        return replace(self, train=augment(self.train, rotations=rotations, shifts=shifts))
+
     def with_classes(self, classes: Sequence[str]) -> Dataset:
         """The same data with its labels as positions into `classes`, a network's for example, by name.
 

@@ -37,6 +37,8 @@ class Plan:
     dtype: str = "float32"
     kernel: str = "auto"
     statistics: bool = False
+    rotate: float = 0.0
+    shift: int = 0
 
 
 def usual_epochs(recipe: Recipe) -> int:
@@ -98,12 +100,12 @@ def create(plan: Plan, dataset: Dataset) -> Network:
 def carry_out(plan: Plan, dataset: Dataset, **options: Any) -> tuple[Network, History]:
     """The trained network, knowing how it came to be, and its history.
 
-    dataset: with a test half (`with_test_half`). `options` are those of `train` that decide nothing: `callbacks`,
-    `progress`, `checkpoint`, `resume`.
+    dataset: with a test half (`with_test_half`); the turned and moved copies that the plan asks for are made here.
+    `options` are those of `train` that decide nothing: `callbacks`, `progress`, `checkpoint`, `resume`.
     """
     network, history = train(
         create(plan, dataset),
-        dataset.train,
+        dataset.augmented(plan.rotate, plan.shift).train if plan.rotate or plan.shift else dataset.train,
         plan.recipe,
         epochs=plan.epochs,
         test=dataset.test,
@@ -119,12 +121,14 @@ def about(plan: Plan, dataset: Dataset, history: History) -> dict[str, object]:
     return {
         "data": dataset.name,
         "training_images": len(dataset.train),
+        **{name: value for name, value in (("rotate", plan.rotate), ("shift", plan.shift)) if value},
         "recipe": plan.recipe_name,
         "loss": plan.recipe.loss,
         "learning_rate": plan.recipe.learning_rate,
         "epochs": len(history.epochs),
         "seed": plan.seed,
         "kernel": history.kernel,
+        "history": history.brief(),
         "performance": history.epochs[-1].test_accuracy,
         "test_images": None if dataset.test is None else len(dataset.test),
         "made_by": f"backquery {__version__}",
