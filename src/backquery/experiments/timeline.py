@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import floor, log10, prod
+from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -109,7 +110,7 @@ _COMMON = {"classes": "U", "image_shape": "i", "method": "U", "data": "U"}
 def load_timeline(path: str | os.PathLike[str]) -> Timeline:
     """A timeline that was saved; `DataError` for a file that does not hold one. Nothing in it can run."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in (*_KINDS, *_COMMON)}
     except OSError as error:
         raise DataError(f"cannot read the timeline {path}: {error.strerror or error}") from None
@@ -149,9 +150,9 @@ def log_spaced(updates: int, count: int = COUNT) -> tuple[int, ...]:
     """
     if updates < 1 or count < 2:
         raise ExperimentError(f"a timeline needs an update and two frames; received {updates} and {count}")
-    spaced = np.geomspace(1, updates, max(count - 1, 2))[: count - 2]
-    rounded = {round(update, 1 - floor(log10(update))) for update in spaced.tolist()}
-    return (0, *sorted(int(update) for update in rounded if update < updates), updates)
+    spaced = map(round, np.geomspace(1, updates, max(count - 1, 2))[: count - 2].tolist())
+    rounded = {round(update, 1 - floor(log10(update))) for update in spaced}
+    return (0, *sorted(update for update in rounded if update < updates), updates)
 
 
 def timeline(
@@ -194,10 +195,11 @@ def frames(run: TrainingRun, dataset: Dataset, *, at: Iterable[int], method: str
 def check_moments(run: TrainingRun, at: Iterable[int]) -> tuple[int, ...]:
     """The moments in their order, each once; `ExperimentError` for those that the training does not come to."""
     moments = tuple(sorted({int(update) for update in at}))
-    if not moments or moments[0] < run.done or moments[-1] > run.updates:
+    outside = [update for update in moments if not run.done <= update <= run.updates]
+    if outside or not moments:
         raise ExperimentError(
-            f"the moments of this timeline are updates from {run.done:,} to {run.updates:,}; "
-            f"received {', '.join(map(str, moments[:1] + moments[-1:])) or 'none'}"
+            f"a timeline of this training looks at updates from {run.done:,} to {run.updates:,}; "
+            f"received {', '.join(f'{update:,}' for update in outside) or 'none'}"
         )
     return moments
 

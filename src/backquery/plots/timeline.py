@@ -66,27 +66,26 @@ def film_strip(timeline: Timeline) -> Figure:
     frames = [timeline.frames[position] for position in picked]
     tile, left, top = 0.78, MARGIN + name_width(timeline.classes), HEADING + 0.2
     shape = picture_shape(timeline.image_shape)
-    tall = tile * min(max(shape[0] / shape[1], 0.25), 4.0)
     rows = len(timeline.classes)
-    width, height = max(left + len(frames) * tile + MARGIN, 6.4), top + rows * tall + 0.62 + MARGIN / 2
+    width, height = max(left + len(frames) * tile + MARGIN, 6.4), top + rows * tile + 0.62 + MARGIN / 2
     figure = new_figure(width, height)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
     ax.set_axis_off()
     for label, name in enumerate(timeline.classes):
-        ax.text(left - 0.1, top + (label + 0.5) * tall, name, ha="right", va="center", **words(9, PENCIL))
+        ax.text(left - 0.1, top + (label + 0.5) * tile, name, ha="right", va="center", **words(9, PENCIL))
     for column, frame in enumerate(frames):
         centre = left + (column + 0.5) * tile
         ax.text(centre, top - 0.08, f"{frame.updates:,}", ha="center", fontweight="bold", **words(8.5))
         for label, ink in enumerate(frame.ink):
-            box = (left + column * tile + 0.04, top + label * tall + 0.04, tile - 0.08)
+            box = (left + column * tile + 0.04, top + label * tile + 0.04, tile - 0.08)
             place_ink(ax, ink.reshape(shape), box, bool(frame.read_as_asked[label]))
-        below = top + rows * tall + 0.22
+        below = top + rows * tile + 0.22
         ax.text(centre, below, f"{frame.performance:.1%}", ha="center", **words(8.5))
         ax.text(centre, below + 0.19, _as_asked(frame), ha="center", **words(8, PENCIL))
     ax.text(
-        left, top + rows * tall + 0.62, "share of test images right, and scans read as asked", **words(8, PENCIL)
+        left, top + rows * tile + 0.62, "share of test images right, and scans read as asked", **words(8, PENCIL)
     )
     heading(figure, _story(timeline), f"scans after so many updates, {_subtitle(timeline)}; dashed: not as asked")
     return figure
