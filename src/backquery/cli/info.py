@@ -146,5 +146,6 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_short(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
-        return f"{len(value)} entries" if len(value) > 6 else ", ".join(map(_short, value))
+        long = len(value) > 6 or any(isinstance(item, Mapping) for item in value)
+        return f"{len(value)} entries" if long else ", ".join(map(_short, value))
     return str(value)

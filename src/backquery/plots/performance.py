@@ -65,7 +65,9 @@ def learning_curves(history: History) -> Figure:
     _curves(loss, epochs, {"loss": [record.loss for record in history.epochs]}, ".3g")
     performance.set_title("right answers, %", **words(10, PENCIL), loc="left")
     loss.set_title("loss", **words(10, PENCIL), loc="left")
-    heading(figure, _history_title(history), f"{history.seconds:.1f} s of training, kernel {history.kernel}")
+    # A history from a model file knows no clock.
+    clock = f"{history.seconds:.1f} s of training, " if history.seconds else ""
+    heading(figure, _history_title(history), f"{clock}kernel {history.kernel}")
     return figure
 
 
@@ -126,7 +128,7 @@ def _history_title(history: History) -> str:
     last = history.epochs[-1]
     tested = last.test_accuracy
     share = f"{last.train_accuracy:.2%} on the training set" if tested is None else f"{tested:.2%} on the test set"
-    return f"{share} after {len(history.epochs)} epoch{'s' if len(history.epochs) > 1 else ''}"
+    return f"{share} after {last.epoch:,} epoch{'s' if last.epoch > 1 else ''}"
 
 
 def _curves(ax: Axes, epochs: list[int], curves: dict[str, list[float]], digits: str) -> None:

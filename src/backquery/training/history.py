@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 from backquery.network import Network
+
+KEPT = 100
+"""Epochs that a model file keeps."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,20 @@ class History:
         """One plain dictionary for each epoch."""
         return [asdict(record) for record in self.epochs]
 
+    def brief(self) -> list[dict[str, Any]]:
+        """At most `KEPT` epochs, the last among them, without the clock: small enough for a model file."""
+        step = -(-len(self.epochs) // KEPT)
+        return [{**asdict(record), "seconds": 0.0} for record in self.epochs[::-step][::-1]]
+
+    @classmethod
+    def of_brief(cls, records: Any, kernel: str = "unknown") -> History | None:
+        """The history that `brief` gave, or None where `records`, perhaps from anybody's file, hold none."""
+        try:
+            epochs = tuple(EpochRecord(**record) for record in records)
+        except TypeError:
+            return None
+        return cls(kernel, epochs) if epochs and all(map(_is_sound, epochs)) else None
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -58,3 +76,9 @@ class Moment:
     def network(self) -> Network:
         """The network as it is now."""
         return self.snapshot()
+
+
+def _is_sound(record: EpochRecord) -> bool:
+    tested = () if record.test_accuracy is None else (record.test_accuracy,)
+    numbers = (record.epoch, record.loss, record.train_accuracy, *tested, record.seconds, record.learning_rate)
+    return all(isinstance(number, int | float) and isfinite(number) for number in numbers)
