@@ -1,7 +1,8 @@
 """The command line: parse, call, print.
 
 Results go to standard output, progress and messages to standard error. Errors are one line; the exit code is 0
-when all went well, 2 for a command that cannot be understood, 1 for anything else, 130 after Ctrl-C.
+when all went well, 2 for a command that cannot be understood, 1 for anything else, 130 after Ctrl-C; a command may
+return another, such as the audit's 3.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ def _run(arguments: list[str]) -> int:
     from backquery.cli.app import build_app
 
     try:
-        build_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        code = build_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (CycloptsError, UsageError) as error:
         return _complain(f"{error} Try: backquery {_command(arguments)}--help", USAGE)
     except BackqueryError as error:
         return _complain(error, FAILED)
     except MemoryError:
         return _complain("there is not enough memory for this", FAILED)
-    return DONE
+    return DONE if code is None else int(code)
 
 
 def _command(arguments: Sequence[str]) -> str:

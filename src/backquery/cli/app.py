@@ -18,14 +18,15 @@ package.module:function@weights.safetensors a PyTorch state dict is loaded into 
 given to it if it takes an argument.
 
 Results are printed on standard output, messages on standard error; --json prints one JSON object instead.
-The exit code is 0 when all went well, 2 for a command that cannot be understood, 1 for other errors.
+The exit code is 0 when all went well, 2 for a command that cannot be understood, 1 for other errors, and 3 where
+an audit found a shortcut.
 """
 
 DATA_DESCRIPTION = "Data sets: which there are, fetching one, looking into one."
 
 COMMANDS = (
-    "demo", "data", "train", "test", "query", "scan", "compare", "evidence",
-    "damage", "timeline", "sweep", "studio", "prior", "info", "convert",
+    "demo", "data", "train", "test", "query", "scan", "compare", "evidence", "audit",
+    "damage", "timeline", "sweep", "report", "studio", "prior", "info", "convert",
 )  # fmt: skip
 DATA_COMMANDS = ("list", "fetch", "inspect")
 

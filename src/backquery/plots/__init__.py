@@ -4,9 +4,10 @@ Every function returns a `matplotlib.figure.Figure` of its own and leaves Matplo
 that figures can be made in threads and servers. Sizes are in inches.
 """
 
+from backquery.plots.audit import audit_rows
 from backquery.plots.comparison import comparison_table
 from backquery.plots.damage import damage_curves
-from backquery.plots.evidence import evidence_colours, evidence_maps
+from backquery.plots.evidence import evidence_colours, evidence_maps, strongest_effect
 from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, save_figure
 from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
 from backquery.plots.scans import change_grid, scan_captions, scan_grid
@@ -25,6 +26,7 @@ __all__ = [
     "NOT_READ",
     "READ",
     "answer_bars",
+    "audit_rows",
     "change_grid",
     "check_animation_path",
     "check_picture_path",
@@ -39,6 +41,7 @@ __all__ = [
     "save_figure",
     "scan_captions",
     "scan_grid",
+    "strongest_effect",
     "sweep_curves",
     "timeline_frame",
 ]

@@ -1,0 +1,18 @@
+"""Shortcuts: small regions of an image that alone decide what a network reads, found and tried by intervention."""
+
+from backquery.audit.findings import CLEAN, LIMITS, SHORTCUT, SUSPICIOUS, VERDICTS, Audit, Finding
+from backquery.audit.regions import Box, Region
+from backquery.audit.search import audit
+
+__all__ = [
+    "CLEAN",
+    "LIMITS",
+    "SHORTCUT",
+    "SUSPICIOUS",
+    "VERDICTS",
+    "Audit",
+    "Box",
+    "Finding",
+    "Region",
+    "audit",
+]

@@ -1,0 +1,141 @@
+"""What an audit says of each label: the region, what it does, what would be usual, the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.audit.regions import Box, Region
+from backquery.intervals import Interval
+
+Array = NDArray[np.floating[Any]]
+
+CLEAN, SUSPICIOUS, SHORTCUT = "clean", "suspicious", "shortcut"
+VERDICTS = (CLEAN, SUSPICIOUS, SHORTCUT)
+
+HALF, SHORTCUT_EXCESS = 0.5, 0.25
+"""A shortcut turns at least half of the other labels' images, and clearly more than is usual by this."""
+
+SUSPICIOUS_EXCESS = 0.2
+"""A region is worth a look that turns clearly more than is usual by this. `docs/measured.md` says how often these
+numbers, which were chosen on networks with and without planted shortcuts, are right."""
+
+LIMITS = (
+    "An audit finds small regions that alone decide. It does not find what is spread thinly over the image or "
+    "works only together with other things: clean means that no such region was found, not that there is no "
+    "shortcut."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """The most suspicious small region for one label, and what pasting it does to images of the others.
+
+    label: its position; region: its inputs and their content; box: the frame around it; size: the most pixels that
+    regions of its size have; images: how many held-out images of other labels it was pasted on; changed: the
+    share of them that is then read as the label; elsewhere: the same with the content at random places, one drawn
+    for each image; usual: the median of the share that the best regions of this size change to the other labels.
+    before, after: (inputs,) one of the images without and with the region, the first that changed if one did;
+    truth, read: its true label, and what the model reads after.
+    """
+
+    label: int
+    region: Region
+    box: Box
+    size: int
+    images: int
+    changed: Interval
+    elsewhere: Interval
+    usual: float
+    before: Array
+    after: Array
+    truth: int
+    read: int
+
+    @property
+    def excess(self) -> float:
+        """By how much the share that changes, at the lower end of its interval, exceeds the usual one."""
+        return float(self.changed.low - self.usual)
+
+    @property
+    def verdict(self) -> str:
+        """``"clean"``, ``"suspicious"`` or ``"shortcut"``."""
+        if self.changed.low <= self.elsewhere.high or self.excess < SUSPICIOUS_EXCESS:
+            return CLEAN
+        return SHORTCUT if self.changed.value >= HALF and self.excess >= SHORTCUT_EXCESS else SUSPICIOUS
+
+    def as_json(self, classes: tuple[str, ...]) -> dict[str, Any]:
+        """The finding as plain values, labels by name."""
+        return {
+            "label": classes[self.label],
+            "verdict": self.verdict,
+            "region": {
+                **self.box._asdict(),
+                "inputs": self.region.inputs.tolist(),
+                "ink": self.region.ink.tolist(),
+            },
+            "images": self.images,
+            "changed": _share(self.changed),
+            "elsewhere": _share(self.elsewhere),
+            "usual": self.usual,
+            "excess": self.excess,
+        }
+
+
+def _share(interval: Interval) -> dict[str, float]:
+    return {name: float(value) for name, value in interval._asdict().items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """One finding for each label, in the labels' order.
+
+    images: how many were used, in both halves; performance: the share of them that is read rightly as it is.
+    """
+
+    findings: tuple[Finding, ...]
+    classes: tuple[str, ...]
+    images: int
+    performance: float
+
+    def labels(self, verdict: str) -> tuple[str, ...]:
+        """The names of the labels with this verdict."""
+        return tuple(self.classes[one.label] for one in self.findings if one.verdict == verdict)
+
+    @property
+    def shortcuts(self) -> tuple[str, ...]:
+        """The names of the labels that have a shortcut."""
+        return self.labels(SHORTCUT)
+
+    @property
+    def worst(self) -> Finding:
+        """The finding that exceeds most what is usual."""
+        return max(self.findings, key=lambda one: one.excess)
+
+    @property
+    def summary(self) -> str:
+        """One sentence that says the number."""
+        name, share = self.classes[self.worst.label], f"{self.worst.changed.value:.0%}"
+        pixels = f"{len(self.worst.region)} pixel{'' if len(self.worst.region) == 1 else 's'}"
+        if self.shortcuts:
+            return (
+                f"{len(self.shortcuts)} of {len(self.classes)} labels have a shortcut: "
+                f"{pixels} turn {share} of the other images into {name}"
+            )
+        return (
+            f"No shortcut in {len(self.classes)} labels: "
+            f"at worst {pixels} turn {share} of the other images into {name}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The audit as plain values."""
+        return {
+            "performance": self.performance,
+            "images": self.images,
+            "shortcuts": list(self.shortcuts),
+            "suspicious": list(self.labels(SUSPICIOUS)),
+            "findings": [one.as_json(self.classes) for one in self.findings],
+        }

@@ -1,0 +1,155 @@
+"""The audit: search small regions on one half of the images, and try the best of each label on the other half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from backquery.audit.findings import Audit, Finding
+from backquery.audit.regions import Region, promising
+from backquery.audit.trials import Array, Trials
+from backquery.errors import DataError, ModelError
+from backquery.examples import Data, Examples
+from backquery.intervals import share_interval
+from backquery.model import Model
+from backquery.network import Seed
+
+IMAGES = 400
+"""Images of each half, by default: a share is then known to five points or better."""
+
+FEWEST_IMAGES = 20
+"""Images of other labels, in either half, without which nothing can be said of a label."""
+
+KEPT = 0.95
+"""How much of its effect a region must keep when the inputs that matter least are taken from it."""
+
+Progress = Callable[[int, int], None]
+
+
+def audit(
+    model: Model, data: Data, *, images: int = IMAGES, rng: Seed = 0, progress: Progress | None = None
+) -> Audit:
+    """Look for a small region that turns images of all other labels into one label.
+
+    For each label, rectangles of up to 5 % of the image (or four pixels) are filled with whatever the gradient of
+    the label's log-odds asks for, ink or paper, and the most promising are pasted on images of the other labels.
+    The one that exceeds most what the best regions of its size do for the other labels is kept, cut to the pixels
+    that matter, and tried anew on other images, there and at random places.
+
+    data: raw labelled images, or (inputs, labels) in input scale, best such that the model was not trained on.
+    At most `images` of them serve for the search and as many others for the trial. That some carry the
+    trigger themselves does no harm. `progress` is told (labels done, labels in all).
+
+    Raises `DataError` for data that do not fit or are too few, and `ModelError` for a model that knows only one
+    label or does not say how its inputs lie on the image.
+    """
+    search, trial = halves(model, data, images, rng)
+    return audit_along(search.gains(), search, trial, rng=rng, progress=progress)
+
+
+def audit_along(
+    gains: Array, search: Trials, trial: Trials, *, rng: Seed = 0, progress: Progress | None = None
+) -> Audit:
+    """The same where something else says which inputs promise most.
+
+    gains: (labels, 2, inputs), what making each input ink, and paper, is thought to gain for each label. search,
+    trial: the images to search on and those to try the findings on, from `halves`.
+    """
+    tried: list[dict[int, _Tried]] = []
+    for label, (to_ink, to_paper) in enumerate(gains):
+        candidates = promising(search.sheet, to_ink, to_paper)
+        tried.append({size: _best(search, regions, label) for size, regions in candidates.items() if regions})
+        if progress is not None:
+            progress(label + 1, len(gains))
+    generator = np.random.default_rng(rng)
+    found = [_finding(search, trial, label, tried, gains[label], generator) for label in range(len(gains))]
+    right = np.concatenate([half.read == half.labels for half in (search, trial)])
+    return Audit(tuple(found), tuple(search.model.classes), len(right), float(right.mean()))
+
+
+def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tuple[Trials, Trials]:
+    """Two random halves of the images that share none, each of at most `images`; `audit` says what is refused."""
+    if model.outputs < 2:
+        raise ModelError("an audit needs a model with two labels or more; this one has one output")
+    if images < FEWEST_IMAGES:
+        raise DataError(f"an audit needs at least {FEWEST_IMAGES} images in each half; received {images}")
+    examples = Examples.of(model, data)
+    order = np.random.default_rng(rng).permutation(len(examples))[: 2 * images]
+    parts = [examples.at(order[0::2]), examples.at(order[1::2])]
+    search, trial = (Trials.of(model, part.inputs(), part.labels) for part in parts)
+    for label, name in enumerate(model.classes):
+        fewest = min(len(search.others(label)), len(trial.others(label)))
+        if fewest < FEWEST_IMAGES:
+            raise DataError(
+                f"to audit label {name}, at least {2 * FEWEST_IMAGES} images are needed that are of other labels "
+                f"and are not read as {name}; among {len(order)} images there are about {2 * fewest}"
+            )
+    return search, trial
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A region and the share of images that it changes in the search half."""
+
+    region: Region
+    share: float
+
+
+def _best(search: Trials, regions: list[Region], label: int) -> _Tried:
+    shares = [float(search.changed(region, label).mean()) for region in regions]
+    best = int(np.argmax(shares))
+    return _Tried(regions[best], shares[best])
+
+
+def _finding(
+    search: Trials,
+    trial: Trials,
+    label: int,
+    tried: list[dict[int, _Tried]],
+    gains: Array,
+    rng: np.random.Generator,
+) -> Finding:
+    others = [found for other, found in enumerate(tried) if other != label]
+    usual = {size: float(np.median([found[size].share for found in others])) for size in tried[label]}
+    size = max(sorted(usual), key=lambda size: _suspicion(tried[label][size].share, usual[size]))
+    region = _without_idle_pixels(search, tried[label][size], label, gains)
+    changed, elsewhere = trial.changed(region, label), trial.changed_elsewhere(region, label, rng)
+    rows = trial.others(label)
+    shown = rows[int(np.argmax(changed))]
+    before = trial.inputs[shown]
+    after = before.copy()
+    after[region.inputs] = trial.sheet.content(region)
+    return Finding(
+        label=label,
+        region=region,
+        box=trial.sheet.box_of(region),
+        size=size,
+        images=len(rows),
+        changed=share_interval(changed.sum(), len(rows)),
+        elsewhere=share_interval(elsewhere.sum(), len(rows)),
+        usual=usual[size],
+        before=before,
+        after=after,
+        truth=int(trial.labels[shown]),
+        read=int(np.argmax(np.asarray(trial.model.query(after[None]))[0])),
+    )
+
+
+def _suspicion(share: float, usual: float) -> tuple[float, float]:
+    """What the sizes are ordered by: how far the share exceeds the usual one; where none does, the share."""
+    return max(share - usual, 0.0), share
+
+
+def _without_idle_pixels(search: Trials, found: _Tried, label: int, gains: Array) -> Region:
+    """The fewest of the region's inputs, those that gain most first, that keep its effect."""
+    region = found.region
+    gain = np.where(region.ink, gains[0][region.inputs], gains[1][region.inputs])
+    order = np.argsort(-gain, kind="stable")
+    few, enough = 0, len(region)
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        kept = search.changed(region.select(order[:middle]), label).mean() >= KEPT * found.share
+        few, enough = (few, middle) if kept else (middle, enough)
+    return region.select(np.sort(order[:enough]))

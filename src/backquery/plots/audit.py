@@ -1,0 +1,109 @@
+"""An audit: for each label the region on a real image, and what it does beside what is usual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.plots.paper import (
+    HAIRLINE,
+    HEADING,
+    INK,
+    MARGIN,
+    PENCIL,
+    SUPPORTS,
+    as_picture,
+    heading,
+    name_width,
+    new_figure,
+    place_ink,
+    words,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from backquery.audit import Audit, Finding
+    from backquery.model import Model
+
+Array = NDArray[np.floating[Any]]
+
+SIDE, ROW, SCALE = 0.72, 0.84, 3.0
+"""In inches: the images' side, a label's row, and the scale from no image to all of them."""
+
+NOTE = (
+    "dot: the share of the other labels' images that the region turns into this label, with its interval\n"
+    "bar: usual for the best regions of its size; ring: the same at random places"
+)
+
+
+def audit_rows(audit: Audit, model: Model) -> Figure:
+    """A row for each label: an image of another label, the same with the region, and the share that changes.
+
+    The region is framed on both images, in orange where the label has a shortcut, and so is the dot.
+    """
+    names = name_width(audit.classes)
+    left = MARGIN + names
+    start = left + 2 * (SIDE + 0.2) + 0.15
+    width, height = start + SCALE + 1.6, HEADING + 0.45 + ROW * len(audit.findings) + MARGIN
+    figure = new_figure(width, height)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    ax.set_axis_off()
+    top = HEADING + 0.45
+    _draw_scale(ax, start, top, ROW * len(audit.findings))
+    for place, title in ((left, "as it is"), (left + SIDE + 0.2, "with region")):
+        ax.text(place + SIDE / 2, top - 0.08, title, ha="center", va="bottom", **words(8, PENCIL))
+    for row, finding in enumerate(audit.findings):
+        y = top + ROW * row + 0.04
+        ax.text(MARGIN, y + SIDE / 2, audit.classes[finding.label], va="center", fontweight="bold", **words(10))
+        for k, image in enumerate((finding.before, finding.after)):
+            _draw_image(ax, finding, model, image, (left + k * (SIDE + 0.2), y))
+        _draw_share(ax, finding, start, y + SIDE / 2)
+    heading(figure, audit.summary, NOTE)
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    return figure
+
+
+def _draw_scale(ax: Axes, start: float, top: float, height: float) -> None:
+    for share in (0.0, 0.5, 1.0):
+        x = start + share * SCALE
+        ax.plot([x, x], [top, top + height], color=HAIRLINE, linewidth=0.6, zorder=0)
+        ax.text(x, top - 0.08, f"{share:.0%}", ha="center", va="bottom", **words(8, PENCIL))
+
+
+def _draw_image(ax: Axes, finding: Finding, model: Model, image: Array, corner: tuple[float, float]) -> None:
+    from matplotlib.patches import Rectangle
+
+    ink = as_picture(image, model)
+    place_ink(ax, ink, (*corner, SIDE), True)
+    pixel = SIDE / ink.shape[1], SIDE / ink.shape[0]
+    ax.add_patch(
+        Rectangle(
+            (corner[0] + finding.box.left * pixel[0], corner[1] + finding.box.top * pixel[1]),
+            finding.box.width * pixel[0], finding.box.height * pixel[1],
+            fill=False, edgecolor=_colour(finding), linewidth=1.2,
+        )
+    )  # fmt: skip
+
+
+def _draw_share(ax: Axes, finding: Finding, start: float, y: float) -> None:
+    share, low, high = (start + SCALE * float(value) for value in finding.changed)
+    usual, elsewhere = start + SCALE * finding.usual, start + SCALE * float(finding.elsewhere.value)
+    colour = _colour(finding)
+    ax.plot([usual, usual], [y - 0.13, y + 0.13], color=PENCIL, linewidth=1.2)
+    ax.plot(
+        [elsewhere], [y], "o", markersize=4.5, markerfacecolor="white", markeredgecolor=PENCIL, markeredgewidth=0.9
+    )
+    ax.plot([low, high], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
+    ax.plot([share], [y], "o", color=colour, markersize=5)
+    text = f"{finding.changed.value:.0%}  {finding.verdict}"
+    weight = "normal" if finding.verdict == "clean" else "bold"
+    ax.text(start + SCALE + 0.2, y, text, va="center", fontweight=weight, **words(9))
+
+
+def _colour(finding: Finding) -> str:
+    return SUPPORTS if finding.verdict == "shortcut" else INK
