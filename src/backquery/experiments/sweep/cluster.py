@@ -42,7 +42,7 @@ class Cluster:
             import distributed  # noqa: F401
         except ImportError:
             raise MissingExtraError("a sweep", "dask[distributed]", "sweep") from None
-        with self._local() if self.scheduler is None else self._remote() as client:
+        with _quiet(), self._local() if self.scheduler is None else self._remote() as client:
             yield client
 
     @contextmanager
@@ -56,7 +56,7 @@ class Cluster:
                 n_workers=self.workers or CPU_COUNT,
                 threads_per_worker=1,
                 memory_limit=0,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # None would mean port 8787, which may be taken
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
@@ -113,6 +113,20 @@ def _single_threads() -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask's own complaints are kept back: what matters of them is said as one of our errors."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _last_words(error: BaseException) -> str:

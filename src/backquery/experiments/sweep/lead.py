@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -127,10 +128,13 @@ class _Leader:
         return self._client.submit(do_run, self.missing[setting], self.source, self._sent, key=name, pure=False)
 
     def _answer(self, future: Any) -> Any:
-        """What the run returned, or what kept it from returning."""
-        if future.status == "finished":
-            return future.result()
-        error = future.exception() if future.status == "error" else None
+        """What the run returned, or the error that kept it from returning; None where it was lost on the way."""
+        try:
+            if future.status == "finished":
+                return future.result()
+            error = future.exception() if future.status == "error" else None
+        except (OSError, CancelledError):
+            error = None
         if error is None and self._client.status != "running":
             raise ClusterError("the Dask scheduler is gone; what has ended is kept, the same command goes on")
         return error

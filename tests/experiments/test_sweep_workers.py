@@ -1,0 +1,311 @@
+"""Sweeps with real worker processes, killed, interrupted, elsewhere: every run is kept once, and is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+import pytest
+
+from backquery.errors import ClusterError, MissingExtraError, OutputError
+from backquery.experiments.sweep import Cluster, Grid, Runs, run_sweep
+from backquery.experiments.sweep import lead as leading
+from backquery.experiments.sweep.runs import DATABASE
+from tests.conftest import missing, needs
+from tests.experiments.test_sweep import small_mnist
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "backquery"
+OPTIONS = ["--hidden", "3,4,5,6", "--learning-rate", "0.1,0.2,0.3,0.4,0.5", "--epochs", "3", "--seeds", "10"]
+GRID = Grid(
+    hidden=[(3,), (4,), (5,), (6,)], learning_rates=[0.1, 0.2, 0.3, 0.4, 0.5], epochs=[3], seeds=10
+)  # fmt: skip
+RUNS = 200
+TWO = Cluster(workers=2)
+
+needs("distributed")
+psutil = pytest.importorskip("psutil")  # comes with it
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    standing = run_sweep(GRID, "digits", folder, cluster=TWO)
+    assert (standing.trained, standing.failed, standing.before) == (RUNS, 0, 0)
+    return folder
+
+
+def kept(folder):
+    """Each run without its clock, by its key; that the networks are what the rows say is checked on the way."""
+    with Runs.existing(folder) as runs:
+        found = list(runs)
+    for run in found:
+        assert sha256((folder / run.network).read_bytes()).hexdigest() == run.digest
+    files = {path.relative_to(folder).as_posix() for path in (folder / "networks").iterdir()}
+    assert files == {run.network for run in found}, "no network without its row, and no half-written file"
+    assert len({run.setting.key for run in found}) == len(found)
+    return {run.setting.key: replace(run, seconds=None, finished="") for run in found}
+
+
+def workers_of(process=None):
+    """The worker processes below this process or another."""
+    children = psutil.Process(process and process.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(words_of(child))]
+
+
+def words_of(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def count(folder):
+    if not (folder / DATABASE).is_file():
+        return 0
+    with Runs.existing(folder) as runs:
+        return len(list(runs))
+
+
+def until(condition, seconds=60.0):
+    """Wait for something that must come true; how long that takes is not the matter here."""
+    end = monotonic() + seconds
+    while not condition():
+        assert monotonic() < end, "it did not come true"
+        sleep(0.02)
+
+
+def test_workers_killed_at_random_lose_nothing(tmp_path, undisturbed):
+    rng = np.random.default_rng()
+    moments = {int(moment) for moment in rng.choice(np.arange(5, RUNS - 10), 6, replace=False)}
+    killed = []
+
+    def strike(standing):
+        if standing.ended in moments and (workers := workers_of()):
+            moments.remove(standing.ended)
+            victim = workers[rng.integers(len(workers))]
+            os.kill(victim.pid, signal.SIGKILL)
+            killed.append(victim.pid)
+
+    standing = run_sweep(GRID, "digits", tmp_path, cluster=TWO, progress=strike)
+    assert (standing.trained, standing.failed) == (RUNS, 0)
+    assert len(set(killed)) >= 3, "the workers were to be killed"
+    assert kept(tmp_path) == kept(undisturbed)
+    assert workers_of() == []
+
+
+def test_a_sweep_that_is_stopped_and_killed_goes_on_where_it_was(tmp_path, undisturbed, run):
+    folder = tmp_path / "sweep"
+    for ending, least in ((signal.SIGINT, 10), (signal.SIGKILL, 60)):
+        before = count(folder)
+        command = [COMMAND, "sweep", "digits", "-o", folder, "--workers", "2", *OPTIONS]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        until(lambda: count(folder) >= least)  # noqa: B023 (called at once)
+        workers = workers_of(process)
+        assert len(workers) == 2
+        if ending == signal.SIGINT:
+            os.killpg(process.pid, ending)  # as Ctrl-C at a terminal does: workers and all
+        else:
+            os.kill(process.pid, ending)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL)
+        if ending == signal.SIGINT:
+            assert "the same command goes on" in said
+            assert "Traceback" not in said
+        _, alive = psutil.wait_procs(workers, timeout=30)
+        assert alive == []
+        assert before < least <= count(folder) < RUNS
+    there = count(folder)
+    code, out, err = run("sweep", "digits", "-o", folder, "--workers", "2", *OPTIONS, "--json")
+    answer = json.loads(out)
+    assert (code, answer["asked"], answer["before"], answer["trained"]) == (0, RUNS, there, RUNS - there)
+    assert f"{there} of {RUNS} runs" in err
+    assert kept(folder) == kept(undisturbed)
+
+
+def test_the_same_again_does_nothing_and_starts_nothing(undisturbed, run, monkeypatch):
+    def connect(self):
+        raise AssertionError("no cluster is needed")
+
+    monkeypatch.setattr(Cluster, "connect", connect)
+    monkeypatch.setattr("backquery.experiments.sweep.worker.open_data", connect)
+    code, out, err = run("sweep", "digits", "-o", undisturbed, *OPTIONS)
+    assert (code, "nothing to do: all 200 runs" in err) == (0, True)
+    assert "0.1" in out
+
+
+def test_a_run_is_the_network_that_train_gives(undisturbed, run, tmp_path):
+    with Runs.existing(undisturbed) as runs:
+        found = next(one for one in runs if (one.setting.hidden, one.setting.learning_rate) == ("5", 0.3))
+    options = ["--hidden", "5", "--learning-rate", "0.3", "--epochs", "3", "--seed", found.setting.seed]
+    code, _, _ = run(
+        "train", "digits", "-o", tmp_path / "x.safetensors", "--no-keep-prior", *map(str, options)
+    )  # fmt: skip
+    assert code == 0
+    assert (tmp_path / "x.safetensors").read_bytes() == (undisturbed / found.network).read_bytes()
+
+
+def test_failures_are_kept_while_the_rest_goes_on_and_tried_again_when_asked(tmp_path, monkeypatch):
+    """A worker has one thread even where the user asks for four, whose settings are left as they were."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
+    grid = Grid(
+        hidden=[(4,)], learning_rates=[0.1, 1e30], epochs=[2], seeds=1, activations=["relu", "identity"]
+    )  # fmt: skip
+    one = Cluster(workers=1)
+    standing = run_sweep(grid, "digits", tmp_path, cluster=one)
+    assert (standing.trained, standing.failed) == (1, 1)
+    again = run_sweep(grid, "digits", tmp_path, cluster=one)
+    assert (again.before, again.trained, again.failed) == (2, 0, 0)
+    with Runs.existing(tmp_path) as runs:
+        assert sorted(run.error or "" for run in runs)[1].startswith("training left the finite numbers")
+    threads = []
+
+    class Looking(Cluster):
+        @contextmanager
+        def connect(self):
+            with super().connect() as client:
+                threads.extend(client.run(blas_threads).values())
+                yield client
+
+    last = run_sweep(grid, "digits", tmp_path, cluster=Looking(workers=1), retry_failed=True)
+    assert (last.before, last.trained, last.failed) == (1, 0, 1)
+    assert count(tmp_path) == 2
+    assert threads == [{1}]
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "4"
+
+
+def blas_threads():
+    from threadpoolctl import threadpool_info
+
+    return {pool["num_threads"] for pool in threadpool_info()}
+
+
+def deadly(plan, source, sent=None):
+    """A run that no worker survives."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_run_that_kills_every_worker_is_given_up(tmp_path, monkeypatch):
+    import dask
+
+    monkeypatch.setattr(leading, "do_run", deadly)
+    monkeypatch.setattr(leading, "MOST_DEATHS", 2)
+    grid = Grid(hidden=[(3,)], epochs=[1], seeds=1)
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        standing = run_sweep(grid, "digits", tmp_path, cluster=Cluster(workers=1))
+    assert standing.failed == 1
+    with Runs.existing(tmp_path) as runs:
+        assert "its worker died every time" in next(iter(runs)).error
+
+
+def test_what_cannot_be_kept_ends_the_sweep_and_its_workers(tmp_path):
+    def fill(standing):
+        if standing.ended == 1:
+            shutil.rmtree(tmp_path / "networks")
+
+    with pytest.raises(OutputError, match="there is no folder"):
+        run_sweep(Grid(hidden=[(3,)], epochs=[1]), "digits", tmp_path, cluster=Cluster(workers=1), progress=fill)
+    assert workers_of() == []
+    assert count(tmp_path) == 1
+
+
+# A cluster elsewhere
+
+
+@contextmanager
+def elsewhere(folder, *options, **environment):
+    """A scheduler and a worker as somebody else would start them; their processes, and the scheduler's address."""
+    file = folder / "scheduler.json"
+    common = ["--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(file), *options]
+    programs = {
+        "scheduler": ["--host", "127.0.0.1", "--port", "0"],
+        "worker": ["--nthreads", "1", "--no-nanny", "--death-timeout", "30"],
+    }
+    started = []
+    try:
+        for name, own in programs.items():
+            command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *own, *common]
+            started.append(
+                subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **environment}, cwd=folder)
+            )
+            until(file.is_file)
+        yield json.loads(file.read_text())["address"], started
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """One that vouches for itself, and its key."""
+    if shutil.which("openssl") is None:
+        missing("there is no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=sweep",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_workers_elsewhere_that_lack_the_data_are_sent_them_and_a_lost_scheduler_is_said(
+    tmp_path, monkeypatch, certificate, run
+):
+    """By TLS; the worker finds no data under the name, because its environment is another."""
+    monkeypatch.setenv("BACKQUERY_DATA", str(tmp_path))
+    small_mnist(tmp_path / "mnist")
+    cert, key = map(str, certificate)
+    tls = ["--tls-ca-file", cert, "--tls-cert", cert, "--tls-key", key]
+    options = ["--hidden", "3,4", "--epochs", "2", "--seeds", "3"]
+    bare = {"BACKQUERY_DATA": str(tmp_path / "no"), "XDG_CACHE_HOME": str(tmp_path / "no")}
+    folder = tmp_path / "sweep"
+    with elsewhere(tmp_path, *tls, **bare) as (address, started):
+        assert address.startswith("tls://")
+        code, out, err = run(
+            "sweep", "mnist", "-o", folder, "--scheduler", address, *tls, *options, "--json"
+        )  # fmt: skip
+        assert (code, json.loads(out)["trained"]) == (0, 6), err
+
+        def leave(standing):
+            if standing.trained == 1:
+                started[0].kill()
+
+        cluster = Cluster(scheduler=address, tls_ca_file=cert, tls_cert=cert, tls_key=key, timeout=3)
+        grid = Grid(hidden=[(3,), (4,)], epochs=[2], seeds=9)
+        with pytest.raises(ClusterError, match="scheduler is gone"):
+            run_sweep(grid, "mnist", folder, cluster=cluster, progress=leave)
+    assert 7 <= count(folder) < 18
+    standing = run_sweep(grid, "mnist", folder, cluster=Cluster(workers=1))
+    assert standing.ended == 18
+    assert len(kept(folder)) == 18
+    kernels = {tuple(run.versions) for run in kept(folder).values()}
+    assert len(kernels) == 1
+
+
+def test_a_scheduler_that_does_not_answer_is_one_clear_error(tmp_path, run):
+    code, out, err = run("sweep", "digits", "-o", tmp_path, "--scheduler", "tcp://127.0.0.1:1")
+    assert (code, out) == (1, "")
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1" in err
+    with pytest.raises(ClusterError, match="there is no file"):
+        run_sweep(GRID, "digits", tmp_path, cluster=Cluster(scheduler="tls://127.0.0.1:1", tls_cert="nothing.pem"))
+    with pytest.raises(ClusterError, match="no Dask scheduler answers at nonsense"):
+        run_sweep(GRID, "digits", tmp_path, cluster=Cluster(scheduler="nonsense://", timeout=1))
+    assert count(tmp_path) == 0
+
+
+def test_without_dask_the_error_names_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'backquery\[sweep\]'"):
+        run_sweep(GRID, "digits", tmp_path)
