@@ -52,7 +52,7 @@ EVIDENCE_IMAGES = 5000
 USUAL_IMAGES = 1000
 """Real images that typicality is measured against."""
 
-WARM_STEPS = 30
+WARM_STEPS = 15
 """Steps that follow a slider at most; a first image takes the method's own number."""
 
 

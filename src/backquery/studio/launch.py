@@ -38,9 +38,7 @@ def bind(address: str, port: int | None) -> socket.socket:
             reason = str(error.strerror or error)
         except OverflowError as error:
             reason = str(error)
-    raise BackqueryError(
-        f"cannot serve on {address}, port {port}: {reason}; choose another with --port or --address"
-    )
+    raise BackqueryError(f"cannot serve on {address}, port {number}: {reason}; choose another port or address")
 
 
 def authority_of(listener: socket.socket, address: str) -> str:

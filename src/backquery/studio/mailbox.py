@@ -1,32 +1,31 @@
-"""Requests that wait for a thread: of each lane the newest alone."""
+"""Work that waits for a thread: of each lane the newest alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Condition, Thread
 
-from backquery.studio.protocol import Request
+Work = Callable[[], None]
 
 MOST_LANES = 64
 
 
 class Mailbox:
-    """One thread that answers requests, lane after lane in the order in which they began to wait."""
+    """One thread that works, lane after lane, in the order in which they began to wait."""
 
-    def __init__(self, name: str, answer: Callable[[Request], None]) -> None:
-        self._answer = answer
-        self._waiting: dict[str, Request] = {}
+    def __init__(self, name: str) -> None:
+        self._waiting: dict[str, Work] = {}
         self._something = Condition()
         self._closed = False
         self._thread = Thread(target=self._run, name=f"backquery-{name}", daemon=True)
         self._thread.start()
 
-    def put(self, request: Request) -> bool:
-        """Let a request wait, in the place of an older one of its lane; False where too many lanes wait."""
+    def put(self, lane: str, work: Work) -> bool:
+        """Let something wait, in the place of what its lane had waiting; False where too many lanes wait."""
         with self._something:
-            if len(self._waiting) >= MOST_LANES and request.lane not in self._waiting:
+            if len(self._waiting) >= MOST_LANES and lane not in self._waiting:
                 return False
-            self._waiting[request.lane] = request
+            self._waiting[lane] = work
             self._something.notify()
         return True
 
@@ -44,6 +43,5 @@ class Mailbox:
                     self._something.wait()
                 if self._closed:
                     return
-                lane = next(iter(self._waiting))
-                request = self._waiting.pop(lane)
-            self._answer(request)
+                work = self._waiting.pop(next(iter(self._waiting)))
+            work()

@@ -13,8 +13,8 @@ The studio sends **answers** with the same id, lane and ask, in binary frames:
     padding                   zeros, until the place is a multiple of 8
     the arrays                one after the other, little-endian, each padded to a multiple of 8
 
-One that went wrong has ``"error"``, a sentence for a person, and ``"code"``, for its translation (see
-`code_of`). What depends on the model has ``"version"``, a whole number that changes when the model does.
+One with ``"code"`` went wrong: ``"error"`` is then a sentence for a person, and the code is for its translation
+(see `code_of`). What depends on the model has ``"version"``, a whole number that changes when the model does.
 
 Labels are positions (0, 1, ...) into ``classes`` everywhere. Hidden layers are counted from 1, nodes from 0.
 **Ink** is f4 from 0 for paper to 1 for full ink; **pixels** are ink as u1, 0 to 255. Images are in the model's
@@ -191,4 +191,4 @@ def _refuse_constant(name: str) -> None:
 def _on_the_wire(values: NDArray[Any]) -> tuple[str, NDArray[Any]]:
     small = values.dtype == np.uint8
     name, dtype = DTYPES["b" if small else values.dtype.kind]
-    return name, np.ascontiguousarray(values, dtype)
+    return name, np.asarray(values, dtype)

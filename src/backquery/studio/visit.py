@@ -49,17 +49,18 @@ class Visit:
         self._sending = Lock()
         self._closed = False
         # What follows the hand has threads of its own, so that nothing slow stands in its way.
-        self._boxes = {name: Mailbox(name, self._reply) for name in ("query", "back", "other")}
+        self._boxes = {name: Mailbox(name) for name in ("query", "back", "other")}
         self._unlisten = opened.listen(self._tell_news)
 
     def take(self, frame: str) -> None:
-        """Take a request; returns at once. One that cannot be read is answered as id 0."""
+        """Take a request; returns at once. One that cannot be read is answered as id 0, in the lane error."""
         try:
             request = decode(frame)
-            if not self._box(request.ask).put(request):
+            if not self._box(request.ask).put(request.lane, lambda: self._reply(request)):
                 raise RequestError("too many requests are waiting; wait for answers first")
         except RequestError as error:
-            self._deliver(Request(0, "error", "error"), refusal(error))
+            answer = refusal(error)
+            self._boxes["query"].put("error", lambda: self._deliver(Request(0, "error", "error"), answer))
 
     def close(self) -> None:
         """The page is gone."""
@@ -108,7 +109,8 @@ class Visit:
     def _back(self, subject: Subject, fields: read.Fields) -> Answer:
         method = str(fields.get("method"))
         version, image = self._last.get(method, (-1, None))
-        start = image if version == subject.version and read.flag(fields, "warm", False) else None
+        warm = read.flag(fields, "warm", False)
+        start = image if warm and version == subject.version else None
         answer, image = engine.back(subject, fields, start)
         self._last[method] = subject.version, image
         return answer
