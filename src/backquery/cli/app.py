@@ -26,7 +26,7 @@ DATA_DESCRIPTION = "Data sets: which there are, fetching one, looking into one."
 
 COMMANDS = (
     "demo", "data", "train", "test", "query", "scan", "compare", "evidence", "audit",
-    "damage", "timeline", "sweep", "report", "studio", "prior", "info", "convert",
+    "damage", "timeline", "sweep", "lesson", "report", "studio", "prior", "info", "convert",
 )  # fmt: skip
 DATA_COMMANDS = ("list", "fetch", "inspect")
 

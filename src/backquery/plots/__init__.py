@@ -8,6 +8,7 @@ from backquery.plots.audit import audit_rows
 from backquery.plots.comparison import comparison_table
 from backquery.plots.damage import damage_curves
 from backquery.plots.evidence import evidence_colours, evidence_maps, strongest_effect
+from backquery.plots.lessons import lesson_figure
 from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, save_figure
 from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
 from backquery.plots.scans import change_grid, scan_captions, scan_grid
@@ -37,6 +38,7 @@ __all__ = [
     "evidence_maps",
     "film_strip",
     "learning_curves",
+    "lesson_figure",
     "save_animation",
     "save_figure",
     "scan_captions",

@@ -29,6 +29,7 @@ COMMANDS = (
     ("timeline",),
     ("sweep",),
     ("sweep", "show"),
+    ("lesson",),
     ("report",),
     ("studio",),
     ("prior",),

@@ -1,0 +1,61 @@
+"""``backquery lesson``: the small experiments on the way to a neural network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from backquery.cli import UsageError
+from backquery.cli.options import AsJson
+from backquery.cli.terminal import pairs, print_json, save_picture, say, show
+
+Name = Annotated[str | None, Parameter(help="Which lesson; without a name, they are listed.", show_default=False)]
+Picture = Annotated[Path | None, Parameter(name=["-o", "--output"], help="Also draw it: .png, .svg or .pdf.")]
+
+
+def lesson(name: Name = None, /, *, output: Picture = None, as_json: AsJson = False) -> None:
+    """Give a lesson: a small experiment with its numbers, and its picture if you name a file.
+
+    Each lesson is also a notebook in the folder examples of the source. For example: `backquery lesson descent
+    -o descent.png`
+
+    With --json, without a name: lessons, a list of name and summary. With one: lesson (its name), output (the
+    picture, or null), and what was found: sigmoid gives by_weight and by_bias, lists of weight, bias, middle and
+    steepest; descent gives path, values, rate, precision, steps, converged; forward gives networks, a list of
+    sizes, loops, matrices, published (microseconds, or null) and difference; one-hot gives labels, vectors,
+    classes; back-propagation gives steps, a list of name, formula and value, and rate.
+    """
+    from backquery.lessons import LESSONS
+
+    if name is None:
+        if output is not None:
+            raise UsageError(f"a picture needs a lesson; choose one of {', '.join(LESSONS)}.")
+        _list(as_json)
+        return
+    if name not in LESSONS:
+        raise UsageError(f"there is no lesson {name!r}; choose one of {', '.join(LESSONS)}.")
+    from backquery.files import check_writable
+    from backquery.plots import check_picture_path, lesson_figure
+
+    if output is not None:
+        check_writable(check_picture_path(output))
+    found = LESSONS[name].give()
+    if output is not None:
+        save_picture(lesson_figure(found), output)
+    if as_json:
+        print_json({"lesson": name, "output": output and str(output), **found.as_json()})
+        return
+    show(*found.told())
+    if output is not None:
+        say(f"wrote {output}")
+
+
+def _list(as_json: bool) -> None:
+    from backquery.lessons import LESSONS
+
+    if as_json:
+        print_json({"lessons": [{"name": one.name, "summary": one.summary} for one in LESSONS.values()]})
+        return
+    show(pairs((one.name, one.summary) for one in LESSONS.values()))
