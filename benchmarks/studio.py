@@ -1,0 +1,158 @@
+"""The studio in a real browser: from a slider's move to the painted image, and memory over many moves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.training import Section
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+MOVES, MANY_MOVES, WARM_UP = 2_000, 20_000, 50
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+SWITCHES += ["--disable-sync", "--no-first-run"]
+
+# The clock starts with the browser's own input event and stops in the animation frame after the image was put on
+# its canvas, the one that shows it.
+STOPWATCH = """
+() => {
+  const slider = document.querySelectorAll('[data-part=sliders] input')[3];
+  const image = document.querySelector('[data-part=image]');
+  const put = CanvasRenderingContext2D.prototype.putImageData;
+  let began = null;
+  window.moves = [];
+  let told = () => {};
+  window.painted = (count) => new Promise((done) => {
+    told = () => window.moves.length >= count && done();
+    told();
+  });
+  slider.addEventListener('input', (event) => { began = event.timeStamp; }, true);
+  CanvasRenderingContext2D.prototype.putImageData = function (...values) {
+    put.apply(this, values);
+    if (this.canvas !== image || began === null) return;
+    const start = began;
+    began = null;
+    requestAnimationFrame(() => { window.moves.push(performance.now() - start); told(); });
+  };
+}
+"""
+
+FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+
+SWEEP = """
+async (count) => {
+  const slider = document.querySelectorAll('[data-part=sliders] input')[3];
+  window.moves.length = 0;
+  for (let move = 1; move <= count; move++) {
+    slider.value = String(0.5 + 0.49 * Math.sin(move / 40));
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+    await window.painted(move);
+  }
+}
+"""
+
+
+def moves() -> Section:
+    """Milliseconds of 2,000 moves of one slider by the keyboard, the bundled network."""
+    with browser() as new_page, running() as (link, _, seconds):
+        page = new_page()
+        page.goto(link)
+        page.wait_for_selector("[data-ready]")
+        first = (
+            seconds + page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
+        )
+        page.evaluate(STOPWATCH)
+        rows = [[method, *summary(by_keyboard(page, method))] for method in ("transpose", "gauss-newton")]
+    title = f"A slider moved until its image is painted, ms; first paint {first:.2f} s after the command"
+    return title, ["method", "moves", "median", "p95", "p99", "longest"], rows
+
+
+def memory() -> Section:
+    """Megabytes of the page and of the server over 20,000 moves."""
+    rows = []
+    with browser() as new_page, running() as (link, server, _):
+        page = new_page()
+        page.goto(link)
+        page.wait_for_selector("[data-ready]")
+        page.evaluate(STOPWATCH)
+        choose(page, "gauss-newton")
+        measure = page.context.new_cdp_session(page)
+        measure.send("Performance.enable")
+        for done in range(0, MANY_MOVES + 1, MANY_MOVES // 5):
+            if done:
+                page.evaluate(SWEEP, MANY_MOVES // 5)
+            measure.send("HeapProfiler.collectGarbage")
+            metrics = {
+                entry["name"]: entry["value"] for entry in measure.send("Performance.getMetrics")["metrics"]
+            }
+            rows.append([f"{done:,}", f"{metrics['JSHeapUsedSize'] / 1e6:.2f}", resident(server.pid)])
+    return "Memory while a slider moves, gauss-newton", ["moves", "page, MB", "server, MB"], rows
+
+
+def by_keyboard(page: Page, method: str, count: int = MOVES) -> list[float]:
+    """Milliseconds of `count` real key presses on a slider, each painted before the next."""
+    choose(page, method)
+    slider = page.locator("[data-part=sliders] input").nth(3)
+    slider.focus()
+    page.evaluate("window.moves = []")
+    for move in range(count + WARM_UP):
+        page.keyboard.press("ArrowLeft" if move // 90 % 2 == 0 else "ArrowRight")
+        page.evaluate("count => window.painted(count)", move + 1)
+    times: list[float] = page.evaluate("window.moves")
+    return times[WARM_UP:]
+
+
+def choose(page: Page, method: str) -> None:
+    page.locator(f"[data-part=methods] input[value={method}]").check()
+    page.locator("[data-part=sliders] button").nth(3).click()
+    page.wait_for_timeout(1500)
+
+
+def summary(times: list[float]) -> list[str]:
+    shares = np.percentile(times, [50, 95, 99, 100])
+    return [f"{len(times):,}", *(f"{share:.1f}" for share in shares)]
+
+
+@contextmanager
+def running() -> Iterator[tuple[str, subprocess.Popen[str], float]]:
+    """The command as a visitor starts it: its link, its process, and the seconds until the link was there."""
+    command = [sys.executable, "-m", "backquery", "studio", "mnist", "--no-browser", "--port", "0", "--json"]
+    started = perf_counter()
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout is not None
+    try:
+        link = json.loads(server.stdout.readline())["link"]
+        yield link, server, perf_counter() - started
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
+        yield chromium.new_page
+        chromium.close()
+
+
+def resident(process: int) -> str:
+    """Megabytes of a process in memory, where the system tells."""
+    status = Path(f"/proc/{process}/status")
+    if not status.exists():
+        return "-"
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    return f"{int(line.split()[1]) / 1024:.0f}"
