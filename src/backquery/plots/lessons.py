@@ -104,7 +104,7 @@ def forward_times(lesson: ForwardLesson) -> Figure:
     ax = figure.add_axes((0.17, 0.5 / height, 0.7, 0.72 * count / height))
     for row, one in enumerate(lesson.timings):
         published = "" if one.published is None else f" (published: {one.published:g})"
-        bars = ((-0.18, one.loops, INK, f"loops{published}"), (0.18, one.matrices, PENCIL, "matrices"))
+        bars = ((-0.18, one.loops, INK, f"by loops{published}"), (0.18, one.matrices, PENCIL, "by matrices"))
         for offset, time, shade, name in bars:
             ax.barh(row + offset, time, height=0.3, color=shade)
             ax.annotate(f"{time:,.0f} {name}", (time, row + offset), (5, 0), textcoords="offset points",
