@@ -184,10 +184,11 @@ export class Backwards {
     this.part("marks").hidden = this.part("legend").hidden = !known;
     if (wanted && !known) this.app.live.ask("evidence", { label: this.#label });
     if (!known) return;
-    drawMarks(this.part("marks"), this.#evidence.codes);
+    drawMarks(this.part("marks"), this.#evidence.verdicts);
     for (const kind of ["supports", "against"]) {
       this.app.words.tell(this.part("legend").querySelector(`.${kind}`), `evidence.${kind}`, { label: this.classes[this.#label] });
     }
+    this.app.words.tell(this.part("legend").querySelector(".tested"), "evidence.tested", this.#evidence);
   }
 
   /** The paper turned dark or light. */

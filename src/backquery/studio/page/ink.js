@@ -97,16 +97,19 @@ export function tiled(values, count, rows, columns, across, gap, blank) {
   return { values: page, rows: height, columns: width };
 }
 
-/** Marks over an image: a full square where ink supports (1), a dash where it speaks against (-1). */
+const MARKS = { 0: ["--pencil", 5, 5, 2, 2], 1: ["--supports", 3, 3, 6, 6], 2: ["--against", 2, 5, 8, 2] };
+
+/** Verdicts over an image: a full square where ink supports (1), a dash where it speaks against (2), a dot where it
+ *  does not matter (0), and nothing where that is unclear. */
 export function drawMarks(canvas, { data, shape: [rows, columns] }) {
   const cell = 12;
   [canvas.width, canvas.height] = [columns * cell, rows * cell];
   const context = canvas.getContext("2d");
   const style = getComputedStyle(canvas);
-  data.forEach((code, place) => {
-    const [left, top] = [(place % columns) * cell, Math.floor(place / columns) * cell];
-    context.fillStyle = style.getPropertyValue(code > 0 ? "--supports" : "--against");
-    if (code > 0) context.fillRect(left + 3, top + 3, 6, 6);
-    if (code < 0) context.fillRect(left + 2, top + 5, 8, 2);
+  data.forEach((verdict, place) => {
+    if (!(verdict in MARKS)) return;
+    const [colour, left, top, width, height] = MARKS[verdict];
+    context.fillStyle = style.getPropertyValue(colour);
+    context.fillRect((place % columns) * cell + left, Math.floor(place / columns) * cell + top, width, height);
   });
 }

@@ -15,7 +15,7 @@ export class Learning {
     this.scans = new Scans(this.part("scans"), app.words);
     this.curve = new Curve(this.part("curve"), app.words);
     app.live.on("train", (message) => this.#progress(message));
-    app.fails("train", ({ error }) => { this.#ended(); app.notice("error", { reason: error }); });
+    app.fails("train", (failure) => { this.#ended(); app.excuse(failure); });
     this.#wire();
   }
 

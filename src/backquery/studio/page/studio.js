@@ -61,7 +61,7 @@ class Studio {
     live.on("error", (failure) => {
       const handler = this.#fails.get(failure.ask);
       if (handler) handler(failure);
-      else this.notice("error", { reason: failure.error });
+      else this.excuse(failure);
     });
   }
 
@@ -144,6 +144,11 @@ class Studio {
   notice(key, values = {}) {
     this.part("notice").hidden = !key;
     this.words.tell(this.part("notice"), key, values);
+  }
+
+  /** Say what went wrong: in the visitor's language where the kind of error has words, else as it was told. */
+  excuse({ code, error }) {
+    this.notice(this.words.has(`error.${code}`) ? `error.${code}` : "error", { reason: error });
   }
 
   /** Tell a screen reader what stands in `line`, once it has come to rest. */
