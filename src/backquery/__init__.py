@@ -38,6 +38,7 @@ _HOMES = {
     "network_from_onnx": "io.onnx",
     "network_to_onnx": "io.onnx",
     "export_model": "io",
+    "write_report": "report",
     "BackqueryError": "errors",
 }
 

@@ -50,7 +50,7 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
 
     With --json: performance (of the small network), seconds (all together), pictures (path to what it shows),
     read_as_asked (for each network and method, how many of its images it reads as asked), model (the file of
-    the small network), next (commands worth trying).
+    the small network), report (the page about it), next (commands worth trying).
     """
     from backquery.files import check_writable
     from backquery.io import load_model
@@ -64,6 +64,7 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
     bundled = load_model(BUNDLED)
     say(f"asking {NAMES[BUNDLED]}, which learned {count(bundled.about['training_images'], 'digit')}, the same")
     _ask(tour, bundled, BUNDLED)
+    page = _report(tour, network)
     following = _next(model)
     if as_json:
         print_json(
@@ -73,12 +74,14 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
                 "pictures": tour.pictures,
                 "read_as_asked": tour.read_as_asked,
                 "model": str(model),
+                "report": str(page),
                 "next": following,
             }
         )
         return
     show(_found("digits", network, tour), "", _found(BUNDLED, bundled, tour), "")
     show("pictures", pairs((f"  {path}", what) for path, what in tour.pictures.items()), "")
+    show(pairs([("report", f"{page}: all about the small network, in one page")]), "")
     show("to try next", *(f"  {command}" for command in following))
     say(f"done in {perf_counter() - clock:.1f} s")
 
@@ -134,6 +137,17 @@ def _ask(tour: Tour, network: Network, name: str) -> None:
         tour.keep(scan_grid(result, network), f"{name}-{method}.png", what)
 
 
+def _report(tour: Tour, network: Network) -> Path:
+    """Everything that can soon be said about the small network, as a page."""
+    from backquery.datasets import load
+    from backquery.report import write_report
+
+    page = tour.folder / "digits.html"
+    say("writing a report of the small network")
+    write_report(network, load("digits"), page, source="digits.safetensors", quick=True)
+    return page
+
+
 def _found(name: str, network: Network, tour: Tour) -> Any:
     sizes = "-".join(map(str, network.sizes))
     performance = (
@@ -147,6 +161,7 @@ def _found(name: str, network: Network, tour: Tour) -> Any:
 def _next(model: Path) -> list[str]:
     return [
         f"backquery test {quote(str(model))} digits",
+        f"backquery report {quote(str(model))} digits -o report.html",
         f"backquery scan {BUNDLED} --label 3 8 --confidence 0.9 -o three-and-eight.png",
         f"backquery train {BUNDLED} -o mine.safetensors",
     ]

@@ -80,6 +80,27 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def share_bar() -> Iterator[Callable[[str, float], None]]:
+    """A function that is told (what is being done, the share done), and shows it; off a terminal, a line each."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = messages()
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("getting ready", total=1.0)
+        said = ""
+
+        def tell(what: str, share: float) -> None:
+            nonlocal said
+            progress.update(task, description=what, completed=share)
+            if what != said and not console.is_terminal:
+                say(what)
+            said = what
+
+        yield tell
+
+
+@contextmanager
 def sweep_progress() -> Iterator[Callable[[Standing], None]]:
     """A function that is told how far a sweep is, and says it, with the time that is left."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

@@ -142,13 +142,16 @@ def compare(
     *,
     judges: Sequence[Judge] | None = None,
     controls: bool = True,
+    confidences: bool = True,
     rng: Seed = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Every method, asked for every label, beside images and networks whose scores are known beforehand.
 
     `dataset` gives the judges, the real images and the controls; its classes are the model's. Without `judges`
-    the usual three are trained on its training half. `progress` is told what is being done.
+    the usual three are trained on its training half. `controls` adds networks, which are trained too;
+    `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told what is
+    being done.
     """
     if dataset.inputs != model.inputs or len(dataset.classes) != model.outputs:
         raise BackqueryError(
@@ -169,7 +172,8 @@ def compare(
         except (InversionError, TargetError) as error:
             left_out.append(f"{name}: {error}")
             continue
-        rows.append(scorer.of_result(name, result, obeys=_obedience(model, labels, result)))
+        obeys = _obedience(model, labels, result) if confidences else None
+        rows.append(scorer.of_result(name, result, obeys=obeys))
     for name, images in control_images(dataset, labels, generator).items():
         rows.append(scorer.of_images(name, model.scale(images), labels))
     if controls and isinstance(model, Network):

@@ -57,7 +57,7 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
     width = 2 * MARGIN + columns * CELL_WIDTH + (columns - 1) * 0.4
     height = HEADING + LEGEND + rows * CELL_HEIGHT + NOTE
     figure = new_figure(width, height)
-    strongest = _strongest(evidence)
+    strongest = strongest_effect(evidence)
     reach = _reach(evidence)
     for position, one in enumerate(evidence):
         row, column = divmod(position, columns)
@@ -87,7 +87,7 @@ def evidence_colours(evidence: Evidence, shape: tuple[int, ...], strongest: floa
     return picture.reshape(*picture_shape(shape), 3)
 
 
-def _strongest(evidence: Sequence[Evidence]) -> float:
+def strongest_effect(evidence: Sequence[Evidence]) -> float:
     """The effect that gets the full colour: few pixels are stronger."""
     effects = np.abs(np.concatenate([one.findings.mean for one in evidence]))
     return float(max(np.percentile(effects, 99), 1e-12))

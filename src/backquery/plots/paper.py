@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import textwrap
 import warnings
 from functools import cache
 from math import isqrt, prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,23 @@ LINE = 1 / 6
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` to `path` as its suffix says (.png, .svg or .pdf), whole or not at all."""
+    kind = check_picture_path(path).suffix.lower().lstrip(".")
+    with replacing(path) as stream:
+        _draw(figure, stream, kind)
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """`figure` as the content of a file of that kind: png, svg or pdf."""
+    stream = io.BytesIO()
+    _draw(figure, stream, kind)
+    return stream.getvalue()
+
+
+def _draw(figure: Figure, stream: IO[bytes], kind: str) -> None:
     from matplotlib import rc_context
 
-    kind = check_picture_path(path).suffix.lower().lstrip(".")
     undated = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with replacing(path) as stream, warnings.catch_warnings(), rc_context({"svg.hashsalt": "backquery"}):
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "backquery"}):
         # A class name in a script that no installed font has is drawn as boxes; the picture is still worth having.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(stream, format=kind, dpi=160, metadata=undated)

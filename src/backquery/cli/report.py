@@ -1,0 +1,67 @@
+"""``backquery report``: all that can be said about a network, in one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from backquery.cli.options import AsJson, Data, Model, TestHalf
+from backquery.cli.terminal import print_json, say, show
+
+Page = Annotated[Path, Parameter(name=["-o", "--output"], help="The page: an .html file.")]
+Quick = Annotated[
+    bool, Parameter(negative="", help="Fewer images and repeats, and no training of judges and control networks.")
+]
+TimelineFile = Annotated[
+    Path | None,
+    Parameter(help="A file of backquery timeline --arrays: how the network came to see."),
+]
+SeedNumber = Annotated[int, Parameter(help="Decides what is drawn.", validator=Number(gte=0))]
+
+
+def report(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    output: Page,
+    quick: Quick = False,
+    timeline: TimelineFile = None,
+    seed: SeedNumber = 0,
+    test: TestHalf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write one page that says what a network is, what it sees, what it relies on, and what each picture is worth.
+
+    The page is a single file without scripts, which needs nothing from elsewhere and can be read without a
+    network, sent and printed. A section that fails, or does not apply to the model, says so. For example:
+    `backquery report mnist mnist -o report.html`
+
+    With --json: output, sections (those that were made), left_out (for each section left out, why), bytes.
+    """
+    from backquery.cli.matching import load_for_data
+    from backquery.cli.progress import share_bar
+    from backquery.errors import OutputError
+    from backquery.files import check_writable
+    from backquery.report import SECTIONS, write_report
+
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"reports are written as .html; received {output}")
+    check_writable(output)
+    network, dataset = load_for_data(model, data, test)
+    with share_bar() as progress:
+        left_out = write_report(
+            network, dataset, output, source=Path(model).name, quick=quick, timeline=timeline, rng=seed,
+            progress=progress,
+        )  # fmt: skip
+    made = [key for key in SECTIONS if key not in left_out]
+    if as_json:
+        print_json({"output": str(output), "sections": made, "left_out": left_out, "bytes": output.stat().st_size})
+        return
+    show(f"{len(made)} of {len(SECTIONS)} sections, {output.stat().st_size / 2**20:.1f} MB")
+    for key, reason in left_out.items():
+        say(f"{SECTIONS[key][0]}: {reason}")
+    say(f"wrote {output}")

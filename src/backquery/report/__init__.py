@@ -1,0 +1,5 @@
+"""One HTML file that says what a network is, what it sees, what it relies on, and how far to believe it."""
+
+from backquery.report.making import SECTIONS, write_report
+
+__all__ = ["SECTIONS", "write_report"]

@@ -1,0 +1,108 @@
+"""The report, section by section: one that fails or does not apply says so, and the rest goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from backquery.datasets import Dataset
+from backquery.errors import BackqueryError
+from backquery.files import check_writable, replacing
+from backquery.model import Model
+from backquery.report.markup import Html, paragraph
+from backquery.report.page import Section, page
+from backquery.report.pixels import evidence, shortcuts
+from backquery.report.reading import confusions, learning, what_it_is
+from backquery.report.scans import scans
+from backquery.report.subject import Step, Subject
+from backquery.report.trials import colophon, growth, losses
+
+HELD_OUT = 0.2
+
+Make = Callable[[Subject, Step], Html | str]
+Progress = Callable[[str, float], None]
+
+SECTIONS: dict[str, tuple[str, Make]] = {
+    "network": ("What the network is", what_it_is),
+    "learning": ("How it learned", learning),
+    "confusions": ("What it takes for what", confusions),
+    "scans": ("What it sees when it says each label", scans),
+    "evidence": ("What supports each label, and what speaks against it", evidence),
+    "audit": ("Whether it takes shortcuts", shortcuts),
+    "damage": ("What it can lose", losses),
+    "timeline": ("How it came to see", growth),
+    "colophon": ("How to make this report again", colophon),
+}
+"""Every section by its anchor, in order: its title, and what makes its body, or says why there is none."""
+
+
+def write_report(
+    model: Model,
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    *,
+    source: str = "a network",
+    quick: bool = False,
+    timeline: str | os.PathLike[str] | None = None,
+    rng: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Write all that can be said about a model, tried on `dataset`, as one HTML file that needs nothing else.
+
+    Without a test half, a fifth of each label's images is held out by `rng`, which also decides what else is
+    drawn. `source` is what the model is called; `quick` takes fewer images and repeats and trains nothing;
+    `timeline` is a file of `Timeline.save`. `progress` is told (what is being done, the share done).
+
+    Returns, for each section that was left out, why. The file appears whole or not at all; `OutputError` says what
+    kept it from being written.
+    """
+    check_writable(path)
+    held_out = dataset.test is None
+    subject = Subject(
+        source,
+        model,
+        dataset.with_test(HELD_OUT, rng=rng) if held_out else dataset,
+        held_out,
+        quick,
+        rng,
+        None if timeline is None else Path(timeline),
+    )
+    tell = progress or (lambda what, share: None)
+    sections = []
+    for place, (key, (title, make)) in enumerate(SECTIONS.items()):
+        tell(title, place / len(SECTIONS))
+        step = _step(tell, title, place)
+        sections.append(_section(subject, key, title, make, step))
+    content = page(f"Report on {source}", _lead(subject), sections)
+    with replacing(path) as stream:
+        stream.write(content.encode())
+    return {one.key: one.failed for one in sections if one.failed is not None}
+
+
+def _step(tell: Progress, title: str, place: int) -> Step:
+    """How far a section is, as a share of the whole report."""
+    return lambda done, total: tell(title, (place + done / total) / len(SECTIONS))
+
+
+def _section(subject: Subject, key: str, title: str, make: Make, step: Step) -> Section:
+    """The section, or why it is missing."""
+    try:
+        body = make(subject, step)
+    except BackqueryError as error:
+        return Section(key, title, Html(""), f"Left out: {error}")
+    except Exception as error:  # anything that a user's own model may raise; the other sections are worth having
+        return Section(key, title, Html(""), f"This failed, with {type(error).__name__}: {error}")
+    return Section(key, title, body) if isinstance(body, Html) else Section(key, title, Html(""), body)
+
+
+def _lead(subject: Subject) -> Html:
+    """What the whole report is about, in two sentences."""
+    labels = len(subject.classes)
+    size = " x ".join(map(str, subject.model.input_shape))
+    return paragraph(
+        f"A classifier of images of {size} into {labels} labels, tried on {subject.dataset.name}: how it was "
+        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Black is "
+        "ink, white is paper; orange supports, blue speaks against.",
+        kind="lead",
+    )

@@ -1,0 +1,214 @@
+"""Which pixels the network relies on: evidence for each label, and small regions that alone decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from backquery.audit import CLEAN, LIMITS, Finding, audit
+from backquery.audit.search import IMAGES as AUDIT_IMAGES
+from backquery.evidence import (
+    ControlEvidence,
+    Evidence,
+    Intervention,
+    control_evidence,
+    held_of,
+    mean_likeness,
+    measure_evidence,
+)
+from backquery.evidence.measure import IMAGES
+from backquery.faithfulness.real import ink_of
+from backquery.plots import evidence_colours, strongest_effect
+from backquery.plots.evidence import INDIFFERENT
+from backquery.plots.paper import AGAINST, SUPPORTS
+from backquery.report.markup import Html, joined, paragraph, reading, table, tag
+from backquery.report.pictures import pixels
+from backquery.report.subject import Step, Subject
+
+QUICK_IMAGES, QUICK_AUDIT = 100, 150
+LINE, NAMES, WIDTH = 13, 84, 190
+"""The chart of a label's claims, in its own units."""
+
+
+def evidence(subject: Subject, step: Step) -> Html:
+    """For each label the mean image, the verdict on each pixel, and what came of testing it."""
+    found = measure_evidence(
+        subject.model, subject.dataset.train, held_out=subject.test, rng=subject.seed, progress=step,
+        images=QUICK_IMAGES if subject.quick else IMAGES,
+    )  # fmt: skip
+    one = found[0]
+    held, claims = held_of(each for every in found for each in every.interventions)
+    strongest, reach = strongest_effect(found), _reach(found)
+    told = (
+        f"{held} of {claims} claims held when ink was added and taken on held-out images. Ink at a pixel matters "
+        f"where full ink changes the label's log-odds by {one.smallest:g} or more, at a false-discovery rate of "
+        f"{one.rate:.0%}; each label was judged on {max(every.images for every in found):,} images at most."
+    )
+    cards = [_card(subject, every, strongest, reach) for every in found]
+    controls = () if subject.quick or subject.network is None else _controls(subject, found)
+    return joined(
+        [
+            paragraph(told, kind="lead"),
+            _legend(),
+            tag("div", *cards, class_="cards"),
+            _control_table(found, controls) if controls else Html(""),
+            reading(
+                "where ink makes this network surer of the label, and where less, on average over real images, "
+                "and whether that held on images that had no part in it. The lines give the mean change of the "
+                "log-odds with its 95 % interval; a hollow dot is a claim that did not hold; the band is what "
+                "counts as hardly any change.",
+                "how pixels work together, nor what one image owes its label to: a stroke may matter where no "
+                "single pixel does.",
+            ),
+        ]
+    )
+
+
+def shortcuts(subject: Subject, step: Step) -> Html:
+    """The most suspicious small region for each label, and what pasting it does to other images."""
+    images = QUICK_AUDIT if subject.quick else AUDIT_IMAGES
+    found = audit(subject.model, subject.test, images=images, rng=subject.seed, progress=step)
+    named = {name: found.labels(name) for name in sorted({one.verdict for one in found.findings} - {CLEAN})}
+    told = "; ".join(f"{name}: {', '.join(labels)}" for name, labels in named.items())
+    lead = f"Regions that alone decide: {told}." if told else "No small region turns other images into one label."
+    caption = (
+        "Images of other labels that are read as the label once the region is pasted on them, with the 95 % "
+        "interval; the same at random places; and what the best such region usually does for the other labels."
+    )
+    rows = [_finding_row(subject, one) for one in found.findings]
+    columns = ["label", "pixels", "changed", "at random places", "usual", "verdict"]
+    tiles = tag("div", *(_example(subject, one) for one in found.findings), class_="tiles")
+    return joined(
+        [
+            paragraph(lead, kind="lead"),
+            table(columns, rows, caption),
+            tiles,
+            reading(
+                "the small region that most changes what is read, framed on an image that bears it, and for how "
+                "many images it does. A mark that alone decides is a shortcut, or a backdoor.",
+                f"that all is well. {LIMITS}",
+            ),
+        ]
+    )
+
+
+def _card(subject: Subject, one: Evidence, strongest: float, reach: float) -> Html:
+    mean = pixels(subject.picture(np.clip(one.mean_ink, 0, 1)), f"The mean image of {one.question}")
+    counts = one.counts
+    alt = (
+        f"For {one.question}, ink supports at {counts['support']} pixels, speaks against at {counts['against']}, "
+        f"does not matter at {counts['insensitive']}; {counts['unclear']} are unclear"
+    )
+    colours = pixels(evidence_colours(one, subject.model.input_shape, strongest), alt)
+    return tag(
+        "figure",
+        tag("h3", one.question),
+        tag("div", mean, colours, class_="pair"),
+        _claims(one, reach),
+        tag("figcaption", f"{one.held} of {len(one.claims)} claims held"),
+        class_="card",
+    )
+
+
+def _claims(one: Evidence, reach: float) -> Html:
+    """The mean change that each intervention made, with its interval, as a small drawing."""
+    drawn = [each for each in one.interventions if each.claim is not None]
+    height = LINE * len(drawn) + 14
+    zero = _across(0.0, reach)
+    lines = [part for place, each in enumerate(drawn) for part in _claim(each, place, reach)]
+    axis = tag("line", x1=zero, x2=zero, y1=0, y2=LINE * len(drawn), class_="axis")
+    ends = (
+        tag("text", f"{value:+.1f}" if value else "0", x=_across(value, reach), y=height - 3, text_anchor="middle",
+            class_="faint")
+        for value in (-0.8 * reach, 0.0, 0.8 * reach)
+    )  # fmt: skip
+    alt = f"Mean changes of the log-odds: {'; '.join(map(_in_words, drawn))}"
+    box = f"0 0 {NAMES + WIDTH} {height}"
+    return tag("svg", axis, *lines, *ends, viewBox=box, role="img", aria_label=alt)
+
+
+def _claim(one: Intervention, place: int, reach: float) -> list[Html]:
+    y = LINE * (place + 0.5)
+    sign = "+" if one.action.endswith("added") else "\N{MINUS SIGN}"
+    parts = [tag("text", f"{one.region}, {sign} ink", x=NAMES - 6, y=y + 3, text_anchor="end")]
+    if one.change is None or one.low is None or one.high is None:
+        return [*parts, tag("text", "too few images", x=_across(0.0, reach) + 4, y=y + 3, class_="faint")]
+    if one.claim == 0 and one.limit is not None:
+        low, high = (_across(sign * min(one.limit, reach), reach) for sign in (-1, 1))
+        parts.append(tag("rect", x=low, y=y - 4, width=round(high - low, 2), height=8, class_="band"))
+    low, middle, high = (_across(value, reach) for value in (one.low, one.change, one.high))
+    parts.append(tag("line", x1=low, x2=high, y1=y, y2=y, stroke_width=1.4, class_=one.region))
+    fallen = "" if one.held else " fallen"
+    parts.append(tag("circle", cx=middle, cy=y, r=2.4, class_=one.region + fallen))
+    return parts
+
+
+def _across(value: float, reach: float) -> float:
+    return round(NAMES + WIDTH * (0.5 + 0.5 * value / reach), 2)
+
+
+def _reach(found: Sequence[Evidence]) -> float:
+    changes = [each for one in found for each in one.interventions if each.claim is not None]
+    return 1.08 * max((abs(end) for one in changes for end in (one.low, one.high) if end is not None), default=1.0)
+
+
+def _in_words(one: Intervention) -> str:
+    if one.change is None:
+        return f"{one.region}, {one.action}: too few images"
+    return f"{one.region}, {one.action}: {one.change:+.2f}, {'held' if one.held else 'did not hold'}"
+
+
+def _legend() -> Html:
+    names = (
+        (SUPPORTS, "ink supports the label"),
+        (AGAINST, "ink speaks against it"),
+        (INDIFFERENT, "ink does not matter"),
+        ("#fff", "unclear, or never inked"),
+    )
+    return tag("ul", *(tag("li", tag("i", style=f"background: {colour}"), name) for colour, name in names),
+               class_="legend")  # fmt: skip
+
+
+def _controls(subject: Subject, found: Sequence[Evidence]) -> tuple[ControlEvidence, ...]:
+    assert subject.network is not None
+    return control_evidence(subject.network, subject.dataset, found, rng=subject.seed)
+
+
+def _control_table(found: Sequence[Evidence], controls: Sequence[ControlEvidence]) -> Html:
+    own = held_of(each for one in found for each in one.interventions)
+    rows = [["this network", f"{own[0]} of {own[1]}", "", f"{mean_likeness(found):.2f}"]]
+    for control in controls:
+        its_own = held_of(each for one in control.evidence for each in one.interventions)
+        borrowed = control.borrowed_held
+        rows.append(
+            [control.name, f"{its_own[0]} of {its_own[1]}", f"{borrowed[0]} of {borrowed[1]}",
+             f"{control.likeness:.2f}"]
+        )  # fmt: skip
+    caption = (
+        "Controls: networks that learned nothing, or the wrong thing. Their regions, tried on this network, "
+        "hold by luck about half the time; likeness is the correlation of the sensitivities with the label's "
+        "own images."
+    )
+    return table(["", "own claims held", "tried here", "likeness"], rows, caption)
+
+
+def _finding_row(subject: Subject, one: Finding) -> list[str]:
+    changed = f"{one.changed.value:.0%} ({one.changed.low:.0%} to {one.changed.high:.0%})"
+    elsewhere = f"{one.elsewhere.value:.0%} ({one.elsewhere.low:.0%} to {one.elsewhere.high:.0%})"
+    return [subject.classes[one.label], f"{len(one.region)}", changed, elsewhere, f"{one.usual:.0%}", one.verdict]
+
+
+def _example(subject: Subject, one: Finding) -> Html:
+    """An image that bears the region, which is framed."""
+    truth, read = subject.classes[one.truth], subject.classes[one.read]
+    picture = subject.picture(ink_of(subject.model, one.after[None])[0])
+    alt = f"An image of {truth} with the region for {subject.classes[one.label]}; the network reads {read}"
+    rows, columns = picture.shape
+    frame = (
+        f"left: {100 * one.box.left / columns:.2f}%; top: {100 * one.box.top / rows:.2f}%; "
+        f"width: {100 * one.box.width / columns:.2f}%; height: {100 * one.box.height / rows:.2f}%"
+    )
+    inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_="framed")
+    caption = tag("figcaption", f"for {subject.classes[one.label]}: {truth}, read as {read}")
+    return tag("figure", inner, caption, class_="tile")

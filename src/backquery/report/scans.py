@@ -1,0 +1,91 @@
+"""What the network sees when it says each label, by every method, with scores and controls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backquery.faithfulness import Comparison, RealImages, Row, compare, neighbour_judge
+from backquery.report.markup import Html, items, joined, paragraph, reading, table, tag
+from backquery.report.pictures import scan_tile
+from backquery.report.subject import Step, Subject
+
+CONTROLS = {"images": "Control images", "network": "Control network"}
+
+
+def scans(subject: Subject, step: Step) -> Html:
+    """Every row of a comparison as tiles, after a table of all scores."""
+    found = _compared(subject)
+    parts = [_lead(found), _scores(found)]
+    for row in found.rows:
+        if row.kind == "method":
+            parts += [tag("h3", f"By {row.name}"), _tiles(subject, found, row)]
+    parts.append(
+        reading(
+            "what is enough for this network to answer so. A dashed frame and a cross mark an image that the "
+            "network itself does not read as the label asked for. The judges are other classifiers, which never "
+            "saw a scan; the controls say what a score is worth.",
+            "all that the network looks at, nor what such a thing is. What it does not care about is drawn by the "
+            "prior, which is the mean and covariance of the training images, or mere smoothness.",
+        )
+    )
+    for row in found.rows:
+        if row.kind != "method":
+            parts += [tag("h3", f"{CONTROLS[row.kind]}: {row.name}"), _tiles(subject, found, row)]
+    if found.left_out:
+        parts += [tag("h3", "Left out"), items(found.left_out)]
+    return joined(parts)
+
+
+def _compared(subject: Subject) -> Comparison:
+    """With all judges and controls, or, where time is short, with the nearest neighbours for the only judge."""
+    if not subject.quick:
+        return compare(subject.model, subject.dataset, rng=subject.seed)
+    train = subject.dataset.train
+    real = RealImages(train.images, train.labels, subject.dataset.maximum)
+    judge = neighbour_judge(real, subject.dataset.test, subject.dataset.maximum)
+    return compare(
+        subject.model, subject.dataset, judges=[judge], controls=False, confidences=False, rng=subject.seed
+    )
+
+
+def _lead(found: Comparison) -> Html:
+    methods = [row for row in found.rows if row.kind == "method"]
+    told = [f"{row.read_as_asked} of {len(row.asked)} by {row.name}" for row in methods]
+    return paragraph(f"Images that the network reads as the label asked for: {'; '.join(told)}.", kind="lead")
+
+
+def _scores(found: Comparison) -> Html:
+    judges = [judge.name for judge in found.judges]
+    obeys = any(row.obedience is not None for row in found.rows)
+    columns = ["", "read as asked", *judges, "worst error", "typicality", *(["obeys"] if obeys else [])]
+    rows: list[list[object]] = []
+    for row in found.rows:
+        error = "" if row.worst_error is None else f"{row.worst_error:.2g}"
+        obeyed = "" if row.obedience is None else f"{row.obedience.obeyed:.0%}"
+        asked = f"{row.read_as_asked} of {len(row.asked)}"
+        agreed = [f"{row.agreement(judge)}" for judge in judges]
+        typicality = f"{np.median(row.typicality):.2f}"
+        rows.append([row.name, asked, *agreed, error, typicality, *([obeyed] if obeys else [])])
+    trusted = ", ".join(
+        f"{judge.name} reads {judge.performance:.1%} of real test images rightly"
+        for judge in found.judges
+        if judge.performance is not None
+    )
+    told = [
+        "images read as expected, by the network and by the judges",
+        "the largest error in log-odds",
+        "how usual the images are (0.5 for an ordinary one)",
+        *(["how often a confidence is obeyed"] if obeys else []),
+        *([trusted] if trusted else []),
+    ]
+    caption = f"From left to right: {'; '.join(told)}."
+    return table(columns, rows, caption)
+
+
+def _tiles(subject: Subject, found: Comparison, row: Row) -> Html:
+    tiles = []
+    for ink, asked, read in zip(row.ink, row.asked, row.read, strict=True):
+        name, taken = found.classes[asked], found.classes[read]
+        alt = f"{row.name}, asked for {name}; the network reads {taken}"
+        tiles.append(scan_tile(subject.picture(ink), alt, f"{name}: reads {taken}", bool(asked == read)))
+    return tag("div", *tiles, class_="tiles")

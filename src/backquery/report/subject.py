@@ -1,0 +1,65 @@
+"""What a report is about: a model, data, and how thoroughly it is to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from backquery.datasets import Dataset, Split
+from backquery.evaluation import Evaluation, evaluate
+from backquery.model import Model
+from backquery.network import Network
+from backquery.plots.paper import Array, picture_shape
+
+MOST_IMAGES = 10_000
+"""Test images, at most, that confusions are counted on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model and the data that it is tried on.
+
+    source: what the model is called. dataset: with a test half. held_out: whether that half was taken from data
+    that had none, so that the model may have been trained on it. quick: fewer images and repeats, and no training
+    of judges and controls. seed decides what is drawn; timeline: a file of scans made while the network learned.
+    """
+
+    source: str
+    model: Model
+    dataset: Dataset
+    held_out: bool = False
+    quick: bool = False
+    seed: int = 0
+    timeline: Path | None = None
+
+    @property
+    def network(self) -> Network | None:
+        """The model, if it is a chain of dense layers."""
+        return self.model if isinstance(self.model, Network) else None
+
+    @property
+    def test(self) -> Split:
+        """The test half."""
+        assert self.dataset.test is not None
+        return self.dataset.test
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """How well the model reads the test half, or the first ten thousand images of it."""
+        return evaluate(self.model, self.test.select(slice(MOST_IMAGES)))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels' names."""
+        return tuple(self.model.classes)
+
+    def picture(self, ink: Array) -> Array:
+        """Ink (inputs,) as rows and columns."""
+        return np.asarray(ink).reshape(picture_shape(self.model.input_shape))
+
+
+Step = Callable[[int, int], None]

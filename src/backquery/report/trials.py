@@ -1,0 +1,118 @@
+"""What the network endures, how it came to see, and what is needed to repeat the report."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from backquery import __version__
+from backquery.errors import DataError
+from backquery.experiments.damage import STAGES, WHAT, damage
+from backquery.experiments.endurance import Endurance
+from backquery.experiments.timeline import load_timeline
+from backquery.intervals import Interval
+from backquery.plots import damage_curves, film_strip
+from backquery.report.markup import Html, facts, joined, paragraph, reading, table
+from backquery.report.pictures import plotted
+from backquery.report.subject import Step, Subject
+
+QUICK_REPEATS, REPEATS = 3, 20
+PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "torch")
+
+
+def losses(subject: Subject, step: Step) -> Html | str:
+    """What can be removed before the network reads less well."""
+    if subject.network is None:
+        return "Damage is done to the weights of a chain of dense layers, which this model does not show."
+    found = damage(
+        subject.network, subject.dataset, rng=subject.seed, progress=step,
+        what=("nodes",) if subject.quick and len(subject.network.layers) > 1 else WHAT,
+        repeats=QUICK_REPEATS if subject.quick else REPEATS,
+        stages=() if subject.quick else STAGES,
+    )  # fmt: skip
+    first = found.endurances[0]
+    told = f"At random, {_amount(first, first.one_point())} {_thing(first)} cost one point of {first.intact:.2%}."
+    caption = "What costs one point, and half of the right answers, with 95 % intervals over the repeats."
+    rows = [
+        [_kind(one), one.order, _amount(one, one.one_point()), _amount(one, one.half())]
+        for one in found.endurances
+    ]
+    return joined(
+        [
+            paragraph(told, kind="lead"),
+            table(["damage", "order", "one point", "half"], rows, caption),
+            plotted(damage_curves(found), f"Curves of right answers against damage. {told}", kind="png"),
+            reading(
+                "how far learning is spread over the nodes and weights: what is lost at random costs little until "
+                "much is gone, what is lost on purpose may cost more.",
+                "which node knows what; a node that can be missed may still matter when another is missing too.",
+            ),
+        ]
+    )
+
+
+def growth(subject: Subject, step: Step) -> Html | str:
+    """The scans at moments while the network learned."""
+    if subject.timeline is None:
+        return "No timeline was given; backquery timeline --arrays FILE.npz writes one, for --timeline FILE.npz."
+    found = load_timeline(subject.timeline)
+    if found.classes != subject.classes:
+        raise DataError(f"{subject.timeline.name} is a timeline of other labels: {', '.join(found.classes)}")
+    first, last = found.frames[0], found.frames[-1]
+    told = f"From {first.performance:.1%} of the test images right to {last.performance:.1%}."
+    return joined(
+        [
+            paragraph(told, kind="lead"),
+            plotted(film_strip(found), f"Scans of each label at moments of the training. {told}", kind="png"),
+            reading(
+                "what a network sees when it says each label, while it learns.",
+                "that it is this very network: a timeline is a training of its own, with the same settings if you "
+                "chose them so.",
+            ),
+        ]
+    )
+
+
+def colophon(subject: Subject, step: Step) -> Html:
+    """Versions and seeds: what is needed to make the report again."""
+    rows = [
+        ("made by", f"backquery {__version__}, {'quick' if subject.quick else 'in full'}"),
+        ("seed", f"{subject.seed}"),
+        ("data", f"{subject.dataset.name}: {len(subject.dataset.train):,} images to train on, "
+                 f"{len(subject.test):,} to test on"),
+        ("Python", f"{platform.python_version()}, {platform.system()}, {platform.machine()}"),
+        *((name, installed) for name in PACKAGES if (installed := _version(name))),
+    ]  # fmt: skip
+    note = "The same versions, data and seed give the same figures, except where they name seconds."
+    return joined([facts(rows), paragraph(note)])
+
+
+def _amount(one: Endurance, found: Interval) -> str:
+    """``21 (18 to 31)``: nodes, or per cent of the weights or of their spread."""
+    if found.value is None:
+        return "more than was tried"
+    nodes = one.what == "nodes"
+    value, low, high = (one.amounts[-1] if end is None else end for end in (found.value, found.low, found.high))
+    if nodes:
+        return f"{value:.0f} ({low:.0f} to {high:.0f})"
+    scale = 1 if one.what == "noise" else one.total
+    return f"{value / scale:.1%} ({low / scale:.1%} to {high / scale:.1%})"
+
+
+def _thing(one: Endurance) -> str:
+    return {
+        "nodes": f"of the {one.total:,} nodes in layer {one.layer}",
+        "weights": f"of the {one.total:,} weights",
+        "noise": "of the weights' own spread, as noise,",
+    }[one.what]
+
+
+def _kind(one: Endurance) -> str:
+    return f"nodes of layer {one.layer}" if one.what == "nodes" else one.what
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
