@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +52,17 @@ class Cluster:
         from dask.system import CPU_COUNT
         from distributed import Client, LocalCluster
 
-        with (
-            _single_threads(),
-            LocalCluster(
-                n_workers=self.workers or CPU_COUNT,
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",  # None would mean port 8787, which may be taken
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            yield client
+        with _single_threads():
+            with _ctrl_c_held_back():
+                cluster = LocalCluster(
+                    n_workers=self.workers or CPU_COUNT,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    dashboard_address="127.0.0.1:0",  # None would mean port 8787, which may be taken
+                    silence_logs=logging.CRITICAL,
+                )
+            with cluster, Client(cluster, set_as_default=False) as client:
+                yield client
 
     @contextmanager
     def _remote(self) -> Iterator[Any]:
@@ -113,6 +114,20 @@ def _single_threads() -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Threads and processes started within never see Ctrl-C, which a terminal sends to all: it is for us alone."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let the signal through again for the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
