@@ -132,6 +132,22 @@ def test_stops_between_chunks_change_rounding_alone():
         np.testing.assert_allclose(a.weights, b.weights, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("course", COURSES)
+def test_looking_in_between_changes_nothing(course, short_chunks):
+    recipe, kernel = COURSES[course]
+    settings = {"epochs": 3, "rng": 4, "kernel": kernel}
+    expected, history = train(network(), drawn(IMAGES), recipe, **settings)
+    run = TrainingRun(network(), drawn(IMAGES), recipe, **settings)
+    for update in range(0, run.updates + 1, 1 + run.updates // 60):
+        seen = run.after(update)
+        alone = TrainingRun(network(), drawn(IMAGES), recipe, **settings)
+        alone.advance(update)
+        for a, b in zip(seen.layers, alone.snapshot().layers, strict=True):
+            np.testing.assert_allclose(a.weights, b.weights, rtol=0, atol=1e-5)
+    assert content(run.after(run.updates)) == content(expected)
+    assert run.end_epoch().loss == history.epochs[-1].loss
+
+
 @pytest.fixture
 def kept(tmp_path):
     path = tmp_path / "mine.checkpoint"

@@ -78,6 +78,12 @@ def test_every_frame_is_what_training_so_far_and_asking_anew_gives(digits, watch
         assert frame.read.tolist() == scans.read.tolist()
 
 
+def test_the_network_that_was_watched_is_the_one_that_was_not(digits, watched):
+    trained, _ = train(untrained(digits), digits.train, RECIPE, epochs=6, rng=1)
+    for a, b in zip(watched[0].snapshot().layers, trained.layers, strict=True):
+        np.testing.assert_array_equal(a.weights, b.weights)
+
+
 def test_what_is_said_to_be_read_is_read(digits, watched):
     run, found = watched
     network, frame = run.snapshot(), found.frames[-1]
@@ -103,8 +109,9 @@ def test_the_book_s_method_needs_no_statistics(digits, monkeypatch):
     found = timeline(run, digits, at=[5, 0, 5], method="transpose", progress=lambda *done: told.append(done))
     assert told == [(1, 2), (2, 2)]
     assert [frame.updates for frame in found.frames] == [0, 5]
-    by_hand = back_query(run.snapshot(), range(10), method="transpose")
-    np.testing.assert_array_equal(found.frames[1].ink, ink_of(run.snapshot(), by_hand.images))
+    network = begun(digits).after(5)
+    by_hand = back_query(network, range(10), method="transpose")
+    np.testing.assert_array_equal(found.frames[1].ink, ink_of(network, by_hand.images))
 
 
 def test_the_default_moments_cover_the_whole_training(digits):
@@ -119,7 +126,8 @@ def test_frames_come_one_at_a_time(digits):
     each = frames(run, digits, at=[0, 2, 100], method="transpose")
     assert run.done == 0
     assert [next(each).updates, run.done] == [0, 0]
-    assert [next(each).updates, run.done] == [2, 2]
+    assert [next(each).updates, run.done] == [2, 0]
+    assert [next(each).updates, run.done] == [100, 2 * EPOCH]
 
 
 @pytest.mark.parametrize(

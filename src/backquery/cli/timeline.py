@@ -83,8 +83,8 @@ def timeline(
     """Train a network, and ask it again and again what it sees when it says each label.
 
     At each moment stands how many test images it reads rightly by then, and which of its scans it reads as asked.
-    For example: `backquery timeline mnist -o timeline.gif`. By the book's formula, `--method transpose`, the noise
-    of the first weights gives way to shapes.
+    Looking changes nothing: with the same options and seed, `backquery train` makes the very same network. For
+    example: `backquery timeline mnist -o timeline.gif`, or, by the book's formula, with `--method transpose`
 
     With --json: data, method, frames, a list of updates, epochs (how many rounds through the images),
     performance (share of right answers on the test half), read_as_asked (how many), read (what the network reads

@@ -166,9 +166,10 @@ def timeline(
     """Watch a network learn: stop its training after the updates `at`, test it, and ask it for every label.
 
     `run` is a training on the training half of `dataset` that has not begun, such as
-    ``TrainingRun(network, dataset.train, epochs=5, rng=1)``; afterwards ``run.snapshot()`` is the network as it
-    stood in the last frame. The moments are `log_spaced` by default. Gauss-newton asks each time for the answers
-    that are typical by then, under one prior for all times. `progress` is told (frames done, frames in all).
+    ``TrainingRun(network, dataset.train, epochs=5, rng=1)``. Looking changes nothing: where the last moment is the
+    end, ``run.snapshot()`` is afterwards what `train` returns. The moments are `log_spaced` by default.
+    Gauss-newton asks each time for the answers that are typical by then, under one prior for all times. `progress`
+    is told (frames done, frames in all).
     """
     moments = log_spaced(run.updates) if at is None else check_moments(run, at)
     found = []
@@ -187,9 +188,10 @@ def frames(run: TrainingRun, dataset: Dataset, *, at: Iterable[int], method: str
     if METHODS[method].usual_question == "typical" and statistics is None:
         statistics = fit_statistics(run.network, dataset.train)
     for updates in check_moments(run, at):
-        run.advance(updates)
-        network = replace(run.snapshot(), statistics=statistics)
-        yield _frame(network if statistics is None else _as_usual_now(network, dataset), run, dataset, method)
+        network = replace(run.after(updates), statistics=statistics)
+        if statistics is not None:
+            network = _as_usual_now(network, dataset)
+        yield _frame(network, updates, run, dataset, method)
 
 
 def check_moments(run: TrainingRun, at: Iterable[int]) -> tuple[int, ...]:
@@ -212,9 +214,9 @@ def _as_usual_now(network: Network, dataset: Dataset) -> Network:
     return replace(network, statistics=replace(network.statistics, typical=usual))
 
 
-def _frame(network: Network, run: TrainingRun, dataset: Dataset, method: str) -> Frame:
+def _frame(network: Network, updates: int, run: TrainingRun, dataset: Dataset, method: str) -> Frame:
     scans = back_query(network, range(network.outputs), method=method)
     answers = np.take_along_axis(scans.answers, scans.read[:, None], axis=1)[:, 0]
     performance = evaluate(network, dataset.test or dataset.train).performance
-    epochs = run.done / run.updates_per_epoch
-    return Frame(run.done, epochs, performance, ink_of(network, scans.images), scans.read, answers)
+    epochs = updates / run.updates_per_epoch
+    return Frame(updates, epochs, performance, ink_of(network, scans.images), scans.read, answers)

@@ -98,13 +98,30 @@ class TrainingRun:
         """Go on until so many updates have been made in all; by default to the end of the chunk.
 
         A chunk is `CHUNK` images, or what is left of the epoch. Whoever stops only at the ends of chunks gets
-        the same bytes as whoever never stops; stops in between change the result by rounding alone.
+        the same bytes as whoever never stops; stops in between change the result by rounding alone (see `after`).
         """
         target = self._chunk_end() if until is None else min(until, self.updates)
         while self.done < target:
             if self.between_epochs:
                 self._begin_epoch()
             self._learn(min(target, self._chunk_end()))
+
+    def after(self, updates: int) -> Network:
+        """The network after so many updates; only whole chunks of them are kept, so that looking changes nothing.
+
+        What was made beyond the last whole chunk is undone, and will be made again.
+        """
+        while self._chunk_end() <= updates and not self.ended:
+            self.advance()
+        if updates <= self.done:
+            return self.snapshot()
+        plain, arrays = self.state()
+        kept = {name: values.copy() for name, values in arrays.items()}
+        self.advance(updates)
+        network = self.snapshot()
+        self._spent = 0.0
+        self.restore(plain, kept)
+        return network
 
     def end_epoch(self) -> EpochRecord:
         """Test the network after an epoch, and note how it went."""
