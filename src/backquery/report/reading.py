@@ -28,7 +28,7 @@ def what_it_is(subject: Subject, step: Step) -> Html:
         ("outputs", model.output_activation.name),
     ]
     if network is None:
-        rows.append(("layers", f"those of a {type(model).__name__}, which are not shown"))
+        rows.append(("layers", f"those of another program's model ({type(model).__name__}), which are not shown"))
     else:
         rows += [
             ("layers", "-".join(map(str, network.sizes))),
