@@ -9,6 +9,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
@@ -24,6 +25,8 @@ from backquery.studio.fields import Fields
 from backquery.studio.opened import Subject
 from backquery.studio.protocol import Answer, refusal
 from backquery.training import Online, TrainingRun
+
+Array = NDArray[np.floating[Any]]
 
 MOST_HIDDEN, MOST_EPOCHS = 500, 20
 FRAMES = 60
@@ -120,15 +123,14 @@ class Learning:
         lesson, clock = self.lesson, perf_counter()
         network = new_network(lesson, self.dataset)
         run = TrainingRun(network, self._images(), Online(lesson.rate), epochs=lesson.epochs, rng=lesson.seed)
-        images = self.dataset.train.select(slice(PRIOR_IMAGES))
-        statistics = fit_statistics(network, images)
-        self._usual = network.scale(images.images)
-        moments = frame_moments(run.updates)
+        some = self.dataset.train.select(slice(PRIOR_IMAGES))
+        statistics, self._usual = fit_statistics(network, some), network.scale(some.images)
+        moments, images = frame_moments(run.updates), None
         for frame, moment in enumerate(moments):
             due = monotonic() + lesson.pace
             if not self._advance(run, moment):
                 break
-            self._show(run, statistics, frame, len(moments))
+            images = self._show(run, statistics, images, frame, len(moments))
             self._stopped.wait(max(0.0, due - monotonic()))
         self.network = replace(run.snapshot(), about=self._about(run))
         ended = {"state": self.state if self._stopped.is_set() else "done", "updates": run.done}
@@ -144,12 +146,16 @@ class Learning:
             run.advance(min(moment, run.done + CHUNK))
         return True
 
-    def _show(self, run: TrainingRun, statistics: Statistics, frame: int, frames: int) -> None:
+    def _show(
+        self, run: TrainingRun, statistics: Statistics, start: Array | None, frame: int, frames: int
+    ) -> Array:
+        """One frame, whose searches begin at the images of the one before; returns its own."""
         network = run.snapshot()
         typical = typical_log_odds(network.log_odds(self._usual).astype(np.float64))
         network = replace(network, statistics=replace(statistics, typical=typical))
         subject = Subject.of("learning", network, frame)
-        result = back_query(network, list(range(network.outputs)), method=self.lesson.method)
+        method = engine.follow(METHODS[self.lesson.method])
+        result = back_query(network, list(range(network.outputs)), method=method, start=start)
         scans = engine.scans_of(subject, result)
         told = {
             "state": "learning",
@@ -161,6 +167,7 @@ class Learning:
             "shape": list(subject.shape),
         }
         self._send(Answer({**scans.fields, **told}, scans.arrays))
+        return result.images
 
     def _performance(self, network: Network, images: int) -> float:
         test = self.dataset.test or self.dataset.train

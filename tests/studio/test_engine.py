@@ -1,0 +1,248 @@
+"""What the studio answers is what the package's own functions say, asked directly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backquery import Layer, Network, back_query, evaluate
+from backquery.activations import RELU, SIGMOID, SOFTMAX, TANH
+from backquery.datasets import Dataset, prepare_image
+from backquery.inversion import METHODS, several
+from backquery.studio import engine
+from backquery.studio.exam import Exam
+from backquery.studio.learning import FRAMES, Lesson, frame_moments
+from backquery.studio.opened import Jury, Subject, fits
+from backquery.studio.protocol import RequestError
+from tests.studio.conftest import base64
+
+
+@pytest.fixture
+def subject(network: Network) -> Subject:
+    return Subject.of("digits", network, 3)
+
+
+def as_model_inputs(network: Network, picture: np.ndarray) -> np.ndarray:
+    """Bytes of ink as the network's inputs, from the definition of the book's scaling."""
+    return picture.reshape(1, -1) / 255 * 0.99 + 0.01
+
+
+def test_a_query_is_the_networks_own(subject: Subject, network: Network, picture: np.ndarray) -> None:
+    answer = engine.query(subject, {"pixels": base64(picture)})
+    inputs = as_model_inputs(network, picture)
+    hidden = network.signals(inputs)[1][0]
+    assert np.allclose(answer.arrays["answers"], network.query(inputs)[0], atol=1e-6)
+    assert answer.fields["read"] == network.query(inputs)[0].argmax()
+    assert np.allclose(answer.arrays["signals1"], hidden, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", [SIGMOID, TANH, RELU], ids=lambda activation: activation.name)
+def test_signals_are_told_as_shares_of_their_range(hidden: object) -> None:
+    rng = np.random.default_rng(2)
+    layers = (Layer(rng.normal(size=(5, 4)), None, hidden), Layer(rng.normal(size=(2, 5)), None, SIGMOID))  # type: ignore[arg-type]
+    network = Network(layers, input_shape=(2, 2))
+    signals = network.signals(rng.random((1, 4)))[1][0]
+    found = engine.share_of_range(network, 1, signals)
+    low, high = {"sigmoid": (0, 1), "tanh": (-1, 1), "relu": (0, signals.max())}[network.layers[0].activation.name]
+    assert np.allclose(found, (signals - low) / (high - low))
+    assert found.min() >= 0 and found.max() <= 1
+
+
+def test_a_drawing_is_prepared_as_a_picture_file_is(subject: Subject, network: Network) -> None:
+    drawing = np.zeros((84, 60), np.uint8)
+    drawing[10:40, 20:28] = 255
+    answer = engine.query(subject, {"drawing": base64(drawing), "rows": 84, "columns": 60})
+    expected = prepare_image(drawing, (8, 8), 255.0, ink="light")
+    assert np.array_equal(answer.arrays["pixels"], np.rint(expected))
+    again = engine.query(subject, {"pixels": base64(answer.arrays["pixels"])})
+    assert np.array_equal(answer.arrays["answers"], again.arrays["answers"])
+
+
+def test_a_blank_drawing_is_blank_paper(subject: Subject) -> None:
+    answer = engine.query(subject, {"drawing": base64(np.zeros((20, 20))), "rows": 20, "columns": 20})
+    assert not answer.arrays["pixels"].any()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
+def test_a_picture_file_is_prepared_as_the_command_line_does(subject: Subject, kind: str) -> None:
+    stream = BytesIO()
+    sheet = np.full((40, 30), 255, np.uint8)
+    sheet[8:30, 12:18] = 20
+    Image.fromarray(sheet).save(stream, kind)
+    answer = engine.image(subject, {"file": base64(stream.getvalue()), "centre": False})
+    expected = prepare_image(stream.getvalue(), (8, 8), 255.0, centre=False)
+    assert np.array_equal(answer.arrays["pixels"], np.rint(expected))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_back_query_is_the_packages_own(subject: Subject, network: Network, method: str) -> None:
+    answer, image = engine.back(subject, {"method": method, "label": 4}, None)
+    result = back_query(network, [4], method=method)
+    assert np.allclose(image, result.images[0])
+    assert np.allclose(answer.arrays["ink"].ravel(), ((result.images[0] - 0.01) / 0.99).clip(0, 1), atol=1e-6)
+    assert np.allclose(answer.arrays["answers"], result.answers[0])
+    assert answer.fields["read"] == result.read[0] and answer.fields["asked"] == 4
+    assert answer.fields["error"] == result.error[0] and answer.fields["outcome"] == result.outcome[0]
+
+
+def test_confidences_and_answers_are_asked_for_as_given(subject: Subject, network: Network) -> None:
+    one, _ = engine.back(subject, {"confidences": {"4": 0.8}}, None)
+    assert np.allclose(one.arrays["answers"], back_query(network, [4], confidence=0.8).answers[0])
+    two, _ = engine.back(subject, {"confidences": {"4": 0.8, "9": 0.6}}, None)
+    assert np.allclose(two.arrays["answers"], back_query(network, several(network, {4: 0.8, 9: 0.6})).answers[0])
+    wanted = [0.1] * 9 + [0.7]
+    asked, _ = engine.back(subject, {"answers": wanted}, None)
+    assert np.allclose(asked.arrays["answers"], back_query(network, np.array(wanted)[None]).answers[0])
+
+
+@pytest.mark.parametrize("label", [3, 7])
+def test_a_slider_meets_what_a_fresh_question_meets(subject: Subject, network: Network, label: int) -> None:
+    """Warm answers are worth as much as cold ones, all the way along."""
+    image = None
+    for p in np.linspace(0.3, 0.99, 15):
+        answer, image = engine.back(subject, {"confidences": {str(label): float(p)}}, image)
+        if back_query(network, [label], confidence=float(p)).converged[0]:
+            assert answer.fields["outcome"] == "converged"
+            assert answer.arrays["answers"][label] == pytest.approx(p, abs=1e-3)
+
+
+def test_scans_ask_for_every_label(subject: Subject, network: Network) -> None:
+    answer = engine.scans(subject, {"method": "gauss-newton"})
+    result = back_query(network, list(range(10)))
+    assert answer.arrays["ink"].shape == (10, 8, 8)
+    assert answer.fields["read"] == result.read.tolist()
+    assert np.allclose(answer.arrays["answers"], result.answers)
+
+
+def test_turning_changes_little_and_is_read_as_asked(
+    subject: Subject, network: Network, picture: np.ndarray
+) -> None:
+    answer = engine.turn(subject, {"pixels": base64(picture), "label": 9})
+    ink, change = answer.arrays["ink"], answer.arrays["change"]
+    assert answer.fields["read"] == 9
+    assert np.allclose(ink - change, picture / 255, atol=1e-6)
+    afresh = back_query(network, [9]).images[0]
+    assert np.abs(change).sum() < np.abs((afresh - 0.01) / 0.99 - picture.ravel() / 255).sum()
+
+
+def test_weights_are_those_into_the_nodes(subject: Subject, network: Network) -> None:
+    answer = engine.weights(subject, {"layer": 1, "from": 5, "count": 3})
+    assert np.array_equal(answer.arrays["weights"].reshape(3, -1), network.layers[0].weights[5:8])
+    assert answer.fields["scale"] == pytest.approx(np.abs(network.layers[0].weights).max())
+    damaged = subject.without({1: [6]}, 4)
+    assert np.array_equal(
+        engine.weights(damaged, {"from": 5, "count": 3}).arrays["weights"], answer.arrays["weights"]
+    )
+
+
+def test_an_exam_is_an_evaluation(network: Network, digits: Dataset) -> None:
+    """The short cut of the first layer's signals against the whole network, computed anew."""
+    deep = Network.create([64, 12, 7, 10], activation=["relu", "tanh", "softmax"], biases=True, rng=4)
+    deep = replace(deep, input_shape=(8, 8), scaling=network.scaling, classes=network.classes)
+    assert digits.test is not None
+    rng = np.random.default_rng(3)
+    for model in (network, deep):
+        exam = Exam(model, digits)
+        for _ in range(5):
+            off = rng.choice(model.sizes[1], rng.integers(0, model.sizes[1]), replace=False)
+            damaged = model.without_nodes(off)
+            if len(model.layers) == 3:
+                damaged = damaged.without_nodes([int(rng.integers(7))], 2)
+            assert exam.performance(damaged) == evaluate(damaged, digits.test).performance
+
+
+def test_damage_of_large_and_of_linear_models_is_tested_too(
+    network: Network, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert digits.test is not None
+    monkeypatch.setattr("backquery.studio.exam.MOST_SIGNALS", 100)
+    damaged = network.without_nodes([1, 2])
+    assert Exam(network, digits).performance(damaged) == evaluate(damaged, digits.test).performance
+    linear = Network((Layer(np.eye(10, 64), None, SOFTMAX),), scaling=network.scaling, input_shape=(8, 8))
+    assert Exam(linear, digits).performance(linear) == evaluate(linear, digits.test).performance
+
+
+def test_samples_are_real_test_images(subject: Subject, digits: Dataset) -> None:
+    assert digits.test is not None
+    real = {image.tobytes() for image in digits.test.images[digits.test.labels == 7]}
+    answer = engine.samples(subject, {"label": 7, "count": 5, "seed": 1}, digits)
+    assert answer.arrays["labels"].tolist() == [7] * 5
+    for pixels in answer.arrays["pixels"]:
+        assert np.rint(pixels * (16 / 255)).astype(np.uint8).tobytes() in real
+    again = engine.samples(subject, {"label": 7, "count": 5, "seed": 1}, digits)
+    other = engine.samples(subject, {"label": 7, "count": 5, "seed": 2}, digits)
+    assert np.array_equal(answer.arrays["pixels"], again.arrays["pixels"])
+    assert not np.array_equal(answer.arrays["pixels"], other.arrays["pixels"])
+    assert len(engine.samples(subject, {"count": 100}, digits).arrays["labels"]) == 100
+
+
+def test_an_opinion_names_the_nearest_real_image(subject: Subject, digits: Dataset, picture: np.ndarray) -> None:
+    from backquery.faithfulness import RealImages, neighbour_judge
+
+    real = RealImages(digits.train.images, digits.train.labels, digits.maximum)
+    jury = Jury(real, (neighbour_judge(real),))
+    answer = engine.opinion(subject, {"pixels": base64(picture)}, digits, jury)
+    gaps = np.linalg.norm(digits.train.images.reshape(-1, 64) / 16 - picture.ravel() / 255, axis=1)
+    assert answer.fields["distance"] == pytest.approx(gaps.min(), rel=1e-4)
+    assert answer.fields["nearest_label"] == digits.train.labels[gaps.argmin()]
+    assert answer.fields["judges"] == {"neighbours": 4}
+    assert 0 <= answer.fields["typicality"] <= 1
+    blank = engine.opinion(subject, {"pixels": base64(bytes(64))}, digits, jury)
+    noise = np.random.default_rng(1).integers(0, 256, 64)
+    strange = engine.opinion(subject, {"pixels": base64(noise)}, digits, jury)
+    assert strange.fields["typicality"] < answer.fields["typicality"]
+    assert blank.arrays["nearest"].shape == (8, 8)
+
+
+def test_evidence_is_the_packages_own(subject: Subject, digits: Dataset) -> None:
+    from backquery.evidence import measure_evidence
+
+    answer = engine.evidence(subject, {"label": 3}, digits)
+    (expected,) = measure_evidence(subject.model, digits.train, [3], held_out=digits.test)
+    verdicts = answer.arrays["verdicts"].ravel()
+    assert np.array_equal(verdicts, expected.findings.verdict)
+    assert np.array_equal(answer.arrays["codes"].ravel() == 1, verdicts == 1)
+    assert np.array_equal(answer.arrays["codes"].ravel() == -1, verdicts == 2)
+    assert answer.fields["held"] == expected.held <= answer.fields["claims"]
+
+
+def test_without_data_or_layers_the_page_is_told_so(subject: Subject, picture: np.ndarray) -> None:
+    pixels = {"pixels": base64(picture)}
+    for ask in (
+        lambda: engine.opinion(subject, pixels, None, None),
+        lambda: engine.samples(subject, {}, None),
+        lambda: engine.evidence(subject, {"label": 1}, None),
+    ):
+        with pytest.raises(RequestError) as refused:
+            ask()
+        assert refused.value.code == "data"
+    with pytest.raises(RequestError) as refused:
+        engine.need_network(object())  # type: ignore[arg-type]
+    assert refused.value.code == "layers"
+
+
+def test_data_fit_by_pixels_scale_and_labels(network: Network, digits: Dataset) -> None:
+    assert fits(network, digits)
+    assert not fits(replace(network, classes=tuple("abcdefghij")), digits)
+    assert not fits(replace(network, scaling=None), digits)
+    assert not fits(network, replace(digits, maximum=255.0))
+
+
+def test_frames_come_often_at_first_and_end_with_the_training() -> None:
+    for updates in (1, 2, 60, 1078, 300_000, 1_200_000):
+        moments = frame_moments(updates)
+        assert moments[0] == 0 and moments[-1] == updates and len(moments) <= FRAMES + 1
+        assert moments == sorted(set(moments)) and all(type(moment) is int for moment in moments)
+        steps = np.diff(moments)
+        assert np.all(steps[-5:] >= steps[:5].max()) or updates < 100
+
+
+def test_a_lesson_is_settled_by_the_data(digits: Dataset) -> None:
+    lesson = Lesson.of({}, digits)
+    assert lesson.images == len(digits.train) and lesson.method == "transpose"
+    with pytest.raises(RequestError, match="from 1 to 1078"):
+        Lesson.of({"images": 1079}, digits)
