@@ -44,7 +44,7 @@ per cent of the standard deviation of each layer's weights. The scans are the in
 
 
 def verdict(found: Damage) -> str:
-    """ "Quite a few" is taken to be a twentieth of the nodes, and "does not destroy" to cost at most one point."""
+    """A twentieth of the nodes is taken to be quite a few, and one point at most not to destroy a network."""
     random, heaviest, evidence = found.of("nodes", 1)
     weights = found.of("weights")[0]
     few = random.one_point()
@@ -52,10 +52,10 @@ def verdict(found: Damage) -> str:
     return (
         f"**At random, {few.value:.0f} of {random.total} nodes ({bounds(random, few)}) can be lost before one "
         f"point is, and {amount(random, random.half())} before half of the performance is: the claim "
-        f"{'held' if held else 'did not hold'}** if a twentieth of the nodes is quite a few. It does not hold for "
-        f"chosen nodes: with the {heaviest.one_point().value:.0f} heaviest, or the "
-        f"{evidence.one_point().value:.0f} of most evidence, the first point is lost, and half of the performance "
-        f"with {heaviest.half().value:.0f} or {evidence.half().value:.0f}. Of single weights, "
+        f"{'held' if held else 'did not hold'}** if a twentieth of the nodes is quite a few. Of chosen nodes fewer "
+        f"can go: the {heaviest.one_point().value:.0f} heaviest or the {evidence.one_point().value:.0f} of most "
+        f"evidence before one point does, {heaviest.half().value:.0f} or {evidence.half().value:.0f} before half of "
+        f"the performance does. Of single weights, "
         f"{amount(weights, weights.one_point())} can go at random before one point does. "
         f"{of_labels(random, found.network.classes)}"
     )
