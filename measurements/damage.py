@@ -52,10 +52,10 @@ def verdict(found: Damage) -> str:
     return (
         f"**At random, {few.value:.0f} of {random.total} nodes ({bounds(random, few)}) can be lost before one "
         f"point is, and {amount(random, random.half())} before half of the performance is: the claim "
-        f"{'held' if held else 'did not hold'}** if a twentieth of the nodes is quite a few. Of chosen nodes fewer "
-        f"can go: the {heaviest.one_point().value:.0f} heaviest or the {evidence.one_point().value:.0f} of most "
-        f"evidence before one point does, {heaviest.half().value:.0f} or {evidence.half().value:.0f} before half of "
-        f"the performance does. Of single weights, "
+        f"{'held' if held else 'did not hold'}** if a twentieth of the nodes is quite a few. Of chosen nodes "
+        f"fewer can go: the {heaviest.one_point().value:.0f} heaviest or the {evidence.one_point().value:.0f} of "
+        f"most evidence before one point does, {heaviest.half().value:.0f} or {evidence.half().value:.0f} before "
+        f"half of the performance does. Of single weights, "
         f"{amount(weights, weights.one_point())} can go at random before one point does. "
         f"{of_labels(random, found.network.classes)}"
     )
