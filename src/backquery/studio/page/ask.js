@@ -79,7 +79,10 @@ export class Ask {
   /** Nodes as squares, about twice as high as wide. */
   #light(sheet, signals) {
     const columns = Math.max(1, Math.round(Math.sqrt(signals.length / 2)));
-    sheet.draw(signals, Math.ceil(signals.length / columns), columns);
+    const rows = Math.ceil(signals.length / columns);
+    const grid = new Float32Array(rows * columns); // the last row may be longer than what is left of the nodes
+    grid.set(signals);
+    sheet.draw(grid, rows, columns);
   }
 
   #turnButton(name, label) {
@@ -105,7 +108,7 @@ export class Ask {
     this.#seen = null;
     this.bars.show(null);
     this.seen.draw(new Uint8Array(this.pad.rows * this.pad.columns), this.pad.rows, this.pad.columns);
-    this.lights.forEach((sheet) => this.#light(sheet, new Float32Array(sheet.values.length)));
+    this.lights.forEach((sheet) => sheet.draw(sheet.values.fill(0), sheet.rows, sheet.columns));
     this.app.words.tell(this.part("lead"), "ask.invite");
   }
 

@@ -1,0 +1,166 @@
+"""Ask backwards: labels, sliders, methods, what others make of it, evidence, and the picture to take home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backquery import Network, back_query
+from backquery.datasets import Dataset
+from tests.conftest import needs
+from tests.studio.page.conftest import Visitor
+
+needs("playwright")
+needs("starlette")
+
+from playwright.sync_api import expect  # noqa: E402
+
+SUPPORTS, AGAINST = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)
+
+
+def ink_from(network: Network, *asked: object, **options: object) -> np.ndarray:
+    """The image (8, 8) that the library gives, as ink."""
+    result = back_query(network, *asked, **options)  # type: ignore[arg-type]
+    assert network.scaling is not None
+    return np.asarray(network.scaling.ink(result.images)).reshape(-1, 8, 8)[0]
+
+
+def expect_image(visitor: Visitor, wanted: np.ndarray, atol: float = 0.006) -> None:
+    """The image must come to be `wanted`, within half a shade of 256 or as told."""
+    for _ in range(100):
+        found = visitor.ink(visitor.part("image"))
+        if found.shape == wanted.shape and np.abs(found - wanted).max() <= atol:
+            return
+        visitor.page.wait_for_timeout(50)
+    np.testing.assert_allclose(found, wanted, atol=atol)
+
+
+def slider(visitor: Visitor, label: int):  # type: ignore[no-untyped-def]
+    return visitor.page.get_by_role("slider", name=f"How sure of {label}", exact=True)
+
+
+def test_one_click_asks_for_one_label(visitor: Visitor, network: Network) -> None:
+    for label in (3, 0):
+        visitor.page.get_by_role("button", name=f"Only {label}", exact=True).click()
+        expect_image(visitor, ink_from(network, [label]))
+        expect(visitor.lead("back")).to_contain_text(f"when it says {label}. It reads it as {label}")
+        expect(visitor.page.get_by_role("button", name=f"Only {label}", exact=True)).to_have_attribute(
+            "aria-pressed", "true"
+        )
+    assert visitor.part("sliders").locator(".asked").count() == 1
+
+
+def test_the_image_follows_a_slider_by_keyboard(visitor: Visitor, network: Network) -> None:
+    visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+    slider(visitor, 6).focus()
+    for _ in range(30):
+        visitor.page.keyboard.press("ArrowLeft")
+    expect(slider(visitor, 6)).to_have_attribute("aria-valuetext", "0.69")
+    # The search goes on from the last image, and ends within a hundredth of the best one's distance.
+    expect_image(visitor, ink_from(network, [6], confidence=0.69), atol=0.1)
+    expect(visitor.part("sliders").locator(".read .value")).to_have_text("0.69")
+
+
+def test_the_image_follows_a_slider_by_mouse(visitor: Visitor) -> None:
+    visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+    expect(visitor.lead("back")).to_contain_text("when it says 6")
+    before = visitor.ink(visitor.part("image"))
+    box = slider(visitor, 6).bounding_box()
+    assert box is not None
+    visitor.page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2, steps=25)
+    visitor.page.mouse.up()
+    asked = float(slider(visitor, 6).input_value())
+    assert 0.5 < asked < 0.9
+    expect(visitor.part("sliders").locator(".read .value")).to_have_text(f"{asked:.2f}")
+    assert np.abs(visitor.ink(visitor.part("image")) - before).max() > 0.05
+
+
+def test_several_labels_are_mixed(visitor: Visitor) -> None:
+    visitor.page.get_by_role("button", name="Only 4", exact=True).click()
+    slider(visitor, 9).fill("0.95")
+    expect(visitor.lead("back")).to_contain_text("This is what gives these answers")
+    expect(visitor.part("facts")).to_contain_text("4, 9")
+
+
+def test_of_many_moves_the_last_wins(visitor: Visitor, network: Network) -> None:
+    visitor.part("methods").get_by_text("transpose").click()
+    visitor.page.evaluate(
+        """() => {
+          const [slider, other] = document.querySelectorAll('[data-part=sliders] input');
+          for (let move = 0; move < 500; move++) {
+            slider.value = String(move % 90 / 100 + 0.05);
+            slider.dispatchEvent(new Event('input', { bubbles: true }));
+          }
+          other.value = '0.73';
+          other.dispatchEvent(new Event('input', { bubbles: true }));
+        }"""
+    )
+    last = 499 % 90 / 100 + 0.05
+    wanted = {3: 0.99, 0: round(last, 2), 1: 0.73}
+    answers = np.array([[wanted.get(label, 0.01) for label in range(10)]])
+    expect_image(visitor, ink_from(network, answers, method="transpose"))
+
+
+@pytest.mark.parametrize("method", ["transpose", "gauss-newton", "ascent"])
+def test_every_method_can_be_used(visitor: Visitor, network: Network, method: str) -> None:
+    visitor.part("methods").get_by_text(method).click()
+    expect(visitor.page.get_by_role("radio", name=method)).to_be_checked()
+    expect_image(visitor, ink_from(network, [3], method=method))
+    asked = back_query(network, [3], method=method)
+    expect(visitor.part("facts")).to_contain_text("as asked" if asked.read_as_asked[0] else "not as asked")
+    missed = "missed" in (visitor.part("frame").get_attribute("class") or "")
+    assert missed != asked.read_as_asked[0]  # more than colour says so
+
+
+def test_others_say_what_they_make_of_it(visitor: Visitor, digits: Dataset) -> None:
+    visitor.page.get_by_role("button", name="Only 0", exact=True).click()
+    facts = visitor.part("facts")
+    expect(facts).to_contain_text("a linear one: ")
+    expect(facts).to_contain_text("the nearest real images: 0")
+    expect(facts).to_contain_text("real image")
+    expect(visitor.part("nearest-words")).to_have_text("the nearest real image: 0")
+    nearest = visitor.ink(visitor.part("nearest-image"))
+    real = digits.train.images.reshape(-1, 8, 8) / digits.maximum
+    assert np.abs(real - nearest).max(axis=(1, 2)).min() < 0.01
+
+
+def test_evidence_is_laid_over_the_image(visitor: Visitor) -> None:
+    visitor.page.get_by_role("button", name="Only 0", exact=True).click()
+    expect(visitor.part("legend")).to_be_hidden()
+    visitor.page.get_by_label("Show the evidence").check()
+    expect(visitor.part("legend")).to_contain_text("supports 0")
+    expect(visitor.part("legend")).to_contain_text("real images")
+    colours = visitor.part("marks").evaluate(
+        """(canvas) => {
+          const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          const found = new Set();
+          for (let place = 0; place < data.length; place += 4) {
+            if (data[place + 3]) found.add([data[place], data[place + 1], data[place + 2]].join());
+          }
+          return [...found];
+        }"""
+    )
+    found = {tuple(int(part) for part in colour.split(",")) for colour in colours}
+    assert {SUPPORTS, AGAINST} <= found
+    assert len(found) <= 3  # those two, and the grey of what does not matter
+    visitor.page.get_by_label("Show the evidence").uncheck()
+    expect(visitor.part("marks")).to_be_hidden()
+
+
+def test_the_picture_goes_home(visitor: Visitor, tmp_path: Path, network: Network) -> None:
+    from PIL import Image
+
+    visitor.page.get_by_role("button", name="Only 3", exact=True).click()
+    expect_image(visitor, ink_from(network, [3]))
+    with visitor.page.expect_download() as waiting:
+        visitor.part("png", "back").click()
+    assert waiting.value.suggested_filename == "backquery-3.png"
+    waiting.value.save_as(tmp_path / "picture.png")
+    picture = np.asarray(Image.open(tmp_path / "picture.png").convert("L"), float)
+    assert picture[0, 0] == 255  # white paper, whatever the page looks like
+    tile = picture[40 + 21 : 40 + 336 : 42, 40 + 21 : 40 + 336 : 42]  # the middle of each pixel
+    np.testing.assert_allclose((255 - tile) / (255 - 0x1A), ink_from(network, [3]), atol=0.01)
