@@ -208,6 +208,48 @@ def test_a_checkpoint_tells_its_settings(kept):
     assert replace(RECIPES["book"], learning_rate=settings["learning_rate"]) == RECIPES["book"]
 
 
+def test_the_command_goes_on_after_an_interrupt(run, tmp_path, monkeypatch):
+    expected, output, kept = (tmp_path / end for end in ("whole.safetensors", "a.safetensors", "a.checkpoint"))
+    command = ["train", "digits", "--recipe", "minibatch", "--hidden", "9", "--epochs", "6", "-o"]
+    assert run(*command, expected, "--seed", "8")[0] == 0
+    told = []
+
+    def interrupt(watch, done, total):
+        told.append(done)
+        if len(told) == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backquery.cli.progress.TrainingProgress.images", interrupt)
+        code, _, err = run(*command, output, "--checkpoint-every", "1", "--seed", "8")
+    assert code == 130
+    assert f"--resume {kept}" in err
+    assert not output.exists()
+
+    for changed, said in (
+        ("--learning-rate", "learning_rate was 0.001 and is 7.0"),
+        ("--seed", "seed was 8 and is 7"),
+    ):
+        code, _, err = run(*command, output, "--resume", kept, changed, "7")
+        assert code == 1
+        assert said in err
+    code, out, err = run(*command, output, "--checkpoint-every", "1", "--resume", kept, "--json")
+    assert code == 0, err
+    assert [record["epoch"] for record in json.loads(out)["history"]] == [1, 2, 3, 4, 5, 6]
+    assert output.read_bytes() == expected.read_bytes()
+    assert not kept.exists()
+
+
+def test_a_command_that_cannot_go_on_says_why(run, tmp_path):
+    command = ["train", "digits", "-o", tmp_path / "a.safetensors"]
+    code, _, err = run(*command, "--resume", tmp_path / "nowhere")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "there is no checkpoint" in err
+    code, _, err = run(*command, "--checkpoint-every", "0")
+    assert code == 2
+    assert "--checkpoint-every" in err
+
+
 COMMANDS = {
     "compiled": ["--recipe", "book", "--kernel", "sparse", "--epochs", "20", "--checkpoint-every", "0.3"],
     "numpy": ["--recipe", "online", "--kernel", "numpy", "--epochs", "4", "--checkpoint-every", "0.3"],

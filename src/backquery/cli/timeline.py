@@ -152,5 +152,5 @@ def _table(found: Timeline) -> Table:
     for frame in found.frames:
         asked = f"{int(frame.read_as_asked.sum())} of {len(frame.read)}"
         reads = " ".join(found.classes[label] for label in frame.read)
-        table.add_row(f"{frame.updates:,}", f"{frame.epochs:.3g}", f"{frame.performance:.1%}", asked, reads)
+        table.add_row(f"{frame.updates:,}", f"{frame.epochs:.2f}", f"{frame.performance:.1%}", asked, reads)
     return table
