@@ -143,6 +143,13 @@ def test_with_test_holds_out_once(small: Dataset) -> None:
         whole.with_test(1.0)
 
 
+def test_with_maximum_keeps_the_shares_of_ink(small: Dataset) -> None:
+    brought = small.with_maximum(2 * small.maximum)
+    assert brought.maximum == 2 * small.maximum and small.with_maximum(small.maximum) is small
+    for (_, before), (_, after) in zip(small.halves, brought.halves, strict=True):
+        assert np.array_equal(after.images, 2.0 * before.images) and np.array_equal(after.labels, before.labels)
+
+
 def test_with_classes_finds_labels_by_name(small: Dataset) -> None:
     moved = small.with_classes(("c", "x", "b", "a"))
     assert moved.classes == ("c", "x", "b", "a")

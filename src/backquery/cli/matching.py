@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from backquery.cli.source import open_model
 from backquery.cli.terminal import say
-from backquery.datasets import Dataset, Split, open_data
+from backquery.datasets import Dataset, open_data
 from backquery.errors import ModelError
 from backquery.model import Model
 from backquery.scaling import Scaling
@@ -41,9 +41,6 @@ def rescaled(dataset: Dataset, model: Model) -> Dataset:
     """Full ink is the same number in both, so that no image looks faint to the model."""
     assert model.scaling is not None
     maximum = model.scaling.maximum
-    if maximum == dataset.maximum:
-        return dataset
-    say(f"pixels up to {dataset.maximum:g} are brought to the model's scale, up to {maximum:g}")
-    factor = maximum / dataset.maximum
-    halves = {half: Split(split.images * factor, split.labels) for half, split in dataset.halves}
-    return replace(dataset, train=halves["train"], test=halves.get("test"), maximum=maximum)
+    if maximum != dataset.maximum:
+        say(f"pixels up to {dataset.maximum:g} are brought to the model's scale, up to {maximum:g}")
+    return dataset.with_maximum(maximum)

@@ -89,15 +89,9 @@ def _opener(model: AnyModel, data: str | None) -> Callable[[], Dataset | None]:
     """How to open the data in the background: what was named is opened at once, so that a mistake is told now."""
     from backquery.cli.matching import rescaled
     from backquery.datasets import open_data
+    from backquery.studio.opened import usual_data
 
-    if data is not None:
-        chosen = rescaled(open_data(data, classes=model.classes), model)
-        return lambda: chosen
-    name = str(getattr(model, "about", {}).get("data", ""))
-    return lambda: rescaled(open_data(name, classes=model.classes), model) if _at_hand(name) else None
-
-
-def _at_hand(name: str) -> bool:
-    from backquery.datasets import catalogue, is_at_hand
-
-    return name in catalogue() and (name == "digits" or is_at_hand(name) is not None)
+    if data is None:
+        return lambda: usual_data(model)
+    chosen = rescaled(open_data(data, classes=model.classes), model)
+    return lambda: chosen

@@ -131,6 +131,14 @@ class Dataset:
         }
         return replace(self, train=halves["train"], test=halves.get("test"), classes=tuple(classes))
 
+    def with_maximum(self, maximum: float) -> Dataset:
+        """The same data with `maximum` as the raw pixel that stands for full ink, a network's for example."""
+        if maximum == self.maximum:
+            return self
+        factor = maximum / self.maximum
+        halves = {half: Split(split.images * factor, split.labels) for half, split in self.halves}
+        return replace(self, train=halves["train"], test=halves.get("test"), maximum=maximum)
+
     def _check(self, half: str, split: Split) -> None:
         where = f"{self.name}, {half} half"
         if split.images.shape[1:] != self.train.images.shape[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def describe(subject: Subject, opened: Opened) -> dict[str, Any]:
         "name": subject.name,
         "classes": list(model.classes),
         "shape": list(subject.shape),
-        **(_layers(model) if isinstance(model, Network) else {}),
+        **(_layers(subject.whole) if isinstance(subject.whole, Network) else {}),
         "methods": _methods(subject.whole),
         "method": usual_method(model),
         "typical": typical,
@@ -63,6 +64,7 @@ def news(subject: Subject, opened: Opened) -> dict[str, Any]:
 def _layers(network: Network) -> dict[str, Any]:
     hidden = network.layers[:-1]
     return {
+        "digest": digest(network),
         "sizes": list(network.sizes),
         "activations": [layer.activation.name for layer in network.layers],
         "layers": [
@@ -70,6 +72,15 @@ def _layers(network: Network) -> dict[str, Any]:
             for k, layer in enumerate(hidden, start=1)
         ],
     }
+
+
+def digest(network: Network) -> str:
+    """The same for the same weights and biases, and for no others, by which a link knows its network again."""
+    content = sha256()
+    for layer in network.layers:
+        for values in (layer.weights, layer.biases):
+            content.update(b"" if values is None else values.tobytes())
+    return content.hexdigest()[:16]
 
 
 def _methods(model: Model) -> list[dict[str, Any]]:

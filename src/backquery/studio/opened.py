@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
 
-from backquery.datasets import Dataset, load
+from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
 from backquery.errors import BackqueryError
 from backquery.evaluation import evaluate
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
@@ -134,6 +134,15 @@ class Opened:
             listeners = tuple(self._listeners)
         for changed in listeners:
             changed()
+
+
+def usual_data(model: Model) -> Dataset | None:
+    """The data that a model says it was trained on, if they are at hand."""
+    name = str(getattr(model, "about", {}).get("data", ""))
+    if name not in catalogue() or (name != BUNDLED and is_at_hand(name) is None):
+        return None
+    dataset = open_data(name, classes=model.classes)
+    return dataset if model.scaling is None else dataset.with_maximum(model.scaling.maximum)
 
 
 def fits(model: Model, dataset: Dataset) -> bool:
