@@ -498,6 +498,7 @@ def test_the_demonstration_runs_without_a_terminal_or_a_home(tmp_path: Path) -> 
     assert pictures >= {"digits-learning.png", "digits-confusions.png", "mnist-transpose.png"}
     assert all((tmp_path / path).stat().st_size > 5000 for path in shown["pictures"])
     assert len(shown["next"]) == 3
+    assert "Report on digits.safetensors" in (tmp_path / shown["report"]).read_text("utf-8")
     assert shown["read_as_asked"]["mnist"]["gauss-newton"] == "10 of 10"
     again = installed("test", shown["model"], "digits", "--json", cwd=tmp_path)
     assert json.loads(again.stdout)["performance"] == shown["performance"]
@@ -513,6 +514,7 @@ def test_the_demonstration_ends_by_naming_pictures_and_commands(run: Run, tmp_pa
     assert [words[0] for words in following] == ["backquery"] * 3
     assert {words[1] for words in following} == {"scan", "test", "train"}
     assert run(*following[0][1:])[0] == 0, "the command for the model just made works as it stands"
+    assert str(tmp_path / "shown" / "digits.html") in out
     assert "done in" in err
 
 

@@ -161,7 +161,6 @@ def _found(name: str, network: Network, tour: Tour) -> Any:
 def _next(model: Path) -> list[str]:
     return [
         f"backquery test {quote(str(model))} digits",
-        f"backquery report {quote(str(model))} digits -o report.html",
         f"backquery scan {BUNDLED} --label 3 8 --confidence 0.9 -o three-and-eight.png",
         f"backquery train {BUNDLED} -o mine.safetensors",
     ]
