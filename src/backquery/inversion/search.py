@@ -32,6 +32,9 @@ SLACK = 0.1
 PRICE = 3.0
 """What a unit of constraint costs while an image improves, in lengths of its multipliers: an exact penalty."""
 
+NEARER = 0.7
+"""A correction must leave no more than this share of what the constraints lack."""
+
 STRETCH = 8
 """Steps in which the error must halve until the constraint holds."""
 
@@ -83,8 +86,8 @@ class Images:
 class Search:
     """A batch of questions on their way from a start image to an answer, all in whitened coordinates.
 
-    asked: (n, k) values of the constraints; factor: (inputs, rank); low, high: (inputs,) or (n, inputs);
-    start: (n, inputs); used: the steps that are already gone.
+    asked: (n, k) values of the constraints; factor: (inputs, rank); inner: (rank, rank), ``(I + F' F)^-1``;
+    low, high: (inputs,) or (n, inputs); start: (n, inputs); used: the steps that are already gone.
     """
 
     def __init__(
@@ -92,16 +95,17 @@ class Search:
         readout: Readout,
         asked: Array,
         factor: Array,
+        inner: Array,
         low: Array,
         high: Array,
         start: Array,
         effort: Effort,
         used: NDArray[np.int64] | int = 0,
     ) -> None:
-        n, rank = len(asked), factor.shape[1]
+        n = len(asked)
         self._readout, self._asked, self._factor, self._effort = readout, asked, factor, effort
         self._low, self._high = np.atleast_2d(low), np.atleast_2d(high)
-        self._inner = np.linalg.inv(np.eye(rank) + factor.T @ factor)
+        self._inner = inner
         self._bound = BoundPixels(factor, n)
         self.images = self._look(start, np.arange(n))
         self.cost = self._cost_of(self.images.y)
@@ -211,7 +215,7 @@ class Search:
             chosen = waiting[moving]
             corrected = self._look(images.y[moving] + solution.correction(residual, chosen), rows[chosen])
             rest = self._asked[rows[chosen]] - corrected.c
-            better = _length(rest) < 0.7 * _length(residual)
+            better = _length(rest) < NEARER * _length(residual)
             moving, residual = moving[better], rest[better]
             images[moving] = corrected[better]
         return images

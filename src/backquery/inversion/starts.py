@@ -33,11 +33,15 @@ RETRIES = 12
 
 
 class Workspace:
-    """What a prior and a model need once: the whitened prior, and what the model says to draws from it."""
+    """What a prior and a model need once: the whitened prior, and what the model says to draws from it.
+
+    factor: (inputs, rank), F whitened; inner: (rank, rank), ``(I + F' F)^-1``.
+    """
 
     def __init__(self, prior: Prior) -> None:
         self.deviation = np.sqrt(prior.diagonal)
         self.factor = prior.factor / self.deviation[:, None]
+        self.inner = np.linalg.inv(np.eye(prior.rank) + self.factor.T @ self.factor)
         self.shown: dict[int | None, Shown] = {}
 
 

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from functools import cache as once
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,16 @@ def available() -> bool:
 
 
 @once
-def load() -> Any:
-    """The module `backquery.kernels.online`, with Numba's cache pointed at this user's folder."""
+def load(name: str = "online") -> Any:
+    """The module `backquery.kernels.NAME`, with Numba's cache pointed at this user's folder."""
     from numba import config
 
     before = config.CACHE_DIR
     config.CACHE_DIR = str(_cache_folder())
     try:
-        from backquery.kernels import online
+        return import_module(f"backquery.kernels.{name}")
     finally:
         config.CACHE_DIR = before
-    return online
 
 
 def _cache_folder() -> Path:
