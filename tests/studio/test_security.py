@@ -28,7 +28,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from backquery.errors import BackqueryError
-from backquery.studio.app import MOST_VISITS, build_app, page_files
+from backquery.studio.app import MOST_VISITS, build_app
+from backquery.studio.files import page_files
 from backquery.studio.guard import POLICY
 from backquery.studio.launch import bind
 from backquery.studio.protocol import FRAME_LIMIT

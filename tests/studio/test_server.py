@@ -27,7 +27,7 @@ from tests.studio.conftest import Serving, Talk, base64, serving
 for package in ("starlette", "uvicorn", "websockets"):
     needs(package)
 
-from backquery.studio.app import KINDS, PAGE, page_files
+from backquery.studio.files import KINDS, PAGE, page_files
 
 
 def test_hello_describes_the_model(talk: Talk, network: Network, digits: Dataset) -> None:

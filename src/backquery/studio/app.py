@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
@@ -14,19 +14,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from backquery.studio.files import KINDS, page_files
 from backquery.studio.opened import Opened
 from backquery.studio.protocol import FRAME_LIMIT
 from backquery.studio.visit import Send, Visit
-
-PAGE = Path(__file__).parent / "page"
-
-KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-}
 
 MOST_VISITS = 16
 """Pages that may be open at once."""
@@ -35,14 +26,6 @@ LONGEST_SEND = 30.0
 """Seconds that a page may take to receive one answer before it counts as gone."""
 
 TRY_LATER = 1013
-
-
-def page_files() -> Mapping[str, Path]:
-    """The page's files by the paths that they are served under; nothing else can be asked for."""
-    files = {path.name: path for path in sorted(PAGE.iterdir()) if path.suffix in KINDS}
-    index = files.pop("index.html")
-    words = {f"/words/{path.name}": path for path in sorted((PAGE / "words").glob("*.json"))}
-    return {"/": index, **{f"/page/{name}": path for name, path in files.items()}, **words}
 
 
 def build_app(opened: Opened) -> Starlette:
