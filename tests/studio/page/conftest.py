@@ -56,6 +56,7 @@ class Visitor:
 
     def draw(self, points: list[tuple[float, float]] = THREE) -> None:
         """One stroke of the mouse through points, as shares of the pad."""
+        self.part("pad").scroll_into_view_if_needed()
         box = self.part("pad").bounding_box()
         assert box is not None
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]

@@ -7,6 +7,7 @@ import { savePicture } from "./share.js";
 
 const SHOWN = 200; // nodes at a time
 const GAP = 2;
+const STRIDE = 8; // pixels between two looks at what a drag passes over
 
 export class Inside {
   #off = new Set(); #from = 0; #across = 20; #weights = null; #dragging = null; #before = null;
@@ -111,7 +112,7 @@ export class Inside {
     cells.addEventListener("keydown", (event) => this.#key(event));
     cells.addEventListener("click", (event) => {
       const { node } = event.target.dataset;
-      if (node && event.detail === 0) this.#switch(Number(node), !this.#off.has(Number(node))); // by key or aid
+      if (node && event.detail === 0) this.#switch([Number(node)], !this.#off.has(Number(node))); // by key or aid
     });
   }
 
@@ -119,15 +120,25 @@ export class Inside {
     const { node } = event.target.dataset;
     if (!node || event.button !== 0) return;
     event.target.releasePointerCapture?.(event.pointerId); // touch holds on to where it began
-    this.#dragging = { off: !this.#off.has(Number(node)) };
-    this.#switch(Number(node), this.#dragging.off);
+    this.#dragging = { off: !this.#off.has(Number(node)), x: event.clientX, y: event.clientY };
+    this.#switch([Number(node)], this.#dragging.off);
   }
 
+  /** Every node on the way from the last place: a quick hand skips none. */
   #drag(event) {
     if (!this.#dragging) return;
     if (!event.buttons) { this.#dragging = null; return; }
-    const { node } = this.section.getRootNode().elementFromPoint(event.clientX, event.clientY)?.dataset ?? {};
-    if (node && this.#off.has(Number(node)) !== this.#dragging.off) this.#switch(Number(node), this.#dragging.off);
+    const { off, x, y } = this.#dragging;
+    const [right, down] = [event.clientX - x, event.clientY - y];
+    const steps = Math.ceil(Math.hypot(right, down) / STRIDE);
+    const passed = new Set();
+    for (let step = 1; step <= steps; step++) {
+      const place = [x + (right * step) / steps, y + (down * step) / steps];
+      const { node } = this.section.getRootNode().elementFromPoint(...place)?.dataset ?? {};
+      if (node && this.#off.has(Number(node)) !== off) passed.add(Number(node));
+    }
+    Object.assign(this.#dragging, { x: event.clientX, y: event.clientY });
+    if (passed.size) this.#switch(passed, off);
   }
 
   #key(event) {
@@ -147,6 +158,7 @@ export class Inside {
   }
 
   #look(node) {
+    if (!this.#weights) return; // those of another network are on their way
     const { rows, columns, ink } = this.#weights;
     const start = (node - this.#from) * rows * columns;
     this.large.draw(ink.subarray(start, start + rows * columns), rows, columns);
@@ -154,8 +166,8 @@ export class Inside {
     this.app.words.label(this.part("node-image"), "inside.node.words", { number: node + 1 });
   }
 
-  #switch(node, off) {
-    this.#off[off ? "add" : "delete"](node);
+  #switch(nodes, off) {
+    for (const node of nodes) this.#off[off ? "add" : "delete"](node);
     this.#damage();
   }
 

@@ -21,7 +21,10 @@ export class Scans {
       return { item, canvas, title, reading, sheet: new Sheet(canvas) };
     });
     this.list.replaceChildren(...this.tiles.map(({ item }) => item));
-    for (const { sheet } of this.tiles) sheet.draw(new Uint8Array(rows * columns), rows, columns);
+    this.tiles.forEach(({ sheet, canvas }, label) => {
+      sheet.draw(new Uint8Array(rows * columns), rows, columns);
+      this.words.label(canvas, "scan.blank", { asked: classes[label] });
+    });
   }
 
   /** ink (labels, rows, columns), answers (labels, labels), what is read in each, and whether it is as asked. */

@@ -1,0 +1,85 @@
+"""Watch it learn: to the end, with a pause, stopped; played back; and the network taken over."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.conftest import needs
+from tests.studio.page.conftest import Visitor
+
+needs("playwright")
+needs("starlette")
+
+from playwright.sync_api import expect  # noqa: E402
+
+PATIENCE = 60_000
+
+
+def settle(visitor: Visitor, **settings: str) -> None:
+    for name, value in settings.items():
+        visitor.part("form").locator(f"[name={name}]").fill(value)
+
+
+def learn(visitor: Visitor) -> None:
+    """Train a small network to the end."""
+    settle(visitor, hidden="20", epochs="2")
+    visitor.part("start").click()
+    expect(visitor.lead("learn")).to_contain_text("It has learned", timeout=PATIENCE)
+
+
+def share(text: str) -> float:
+    """The percentage in a sentence."""
+    return float(next(word for word in text.split() if word.endswith("%"))[:-1])
+
+
+def test_a_network_learns_and_is_taken_over(visitor: Visitor) -> None:
+    expect(visitor.part("adopt")).to_be_disabled()
+    learn(visitor)
+    assert share(visitor.lead("learn").inner_text()) > 50
+    assert len(visitor.part("curve").locator("polyline").get_attribute("points").split()) > 20  # type: ignore[union-attr]
+    scans = visitor.part("scans", "learn").locator("canvas")
+    assert scans.count() == 10
+    assert all(visitor.ink(scans.nth(label)).max() > 0.1 for label in range(10))
+    visitor.part("adopt").click()
+    expect(visitor.part("model")).to_contain_text("64-20-10")
+    expect(visitor.part("notice")).to_contain_text("you have just trained")
+    expect(visitor.part("performance")).to_have_text(f"{share(visitor.lead('learn').inner_text()):.1f}%")
+    visitor.part("reset").click()
+    expect(visitor.part("model")).to_contain_text("digits")
+
+
+def test_it_pauses_and_goes_on(visitor: Visitor) -> None:
+    settle(visitor, hidden="20", epochs="10")
+    visitor.part("start").click()
+    expect(visitor.lead("learn")).to_contain_text("it gets")
+    visitor.part("pause").click()
+    expect(visitor.lead("learn")).to_contain_text("Paused")
+    visitor.page.wait_for_timeout(400)  # what was under way when the pause began has come
+    moment = visitor.part("time").get_attribute("max")
+    visitor.page.wait_for_timeout(700)
+    assert visitor.part("time").get_attribute("max") == moment
+    visitor.part("pause").click()
+    expect(visitor.part("time")).not_to_have_attribute("max", moment or "", timeout=PATIENCE)
+    visitor.part("stop").click()
+    expect(visitor.lead("learn")).to_contain_text("Stopped", timeout=PATIENCE)
+    expect(visitor.part("adopt")).to_be_enabled()
+
+
+def test_the_timeline_is_played_back(visitor: Visitor) -> None:
+    learn(visitor)
+    last = visitor.part("time").get_attribute("max")
+    scan = visitor.part("scans", "learn").locator("canvas").first
+    end, final = visitor.ink(scan), share(visitor.part("moment").inner_text())
+    visitor.part("time").fill("0")
+    expect(visitor.part("moment")).to_contain_text("after 0 images")
+    assert np.abs(visitor.ink(scan) - end).max() > 0.1
+    assert share(visitor.part("moment").inner_text()) < final
+    visitor.part("play").click()
+    expect(visitor.part("play")).to_have_text("Halt")
+    expect(visitor.part("moment")).not_to_contain_text("after 0 images")
+    visitor.part("play").click()
+    expect(visitor.part("play")).to_have_text("Play")
+    visitor.part("time").focus()
+    visitor.page.keyboard.press("End")
+    expect(visitor.part("time")).to_have_value(last or "")
+    assert np.array_equal(visitor.ink(scan), end)
