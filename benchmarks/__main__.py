@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bandwidth, faithful, inversion, reading, studio, training
+from benchmarks import bandwidth, faithful, inversion, reading, studio, sweep, training
 
 SECTIONS = {
     "training": training.single_steps,
@@ -28,6 +28,7 @@ SECTIONS = {
     "inversion": inversion.speed,
     "faithful": faithful.networks,
     "controls": faithful.controls,
+    "sweep": sweep.workers,
     "studio": studio.moves,
     "studio-memory": studio.memory,
 }

@@ -280,7 +280,7 @@ def test_workers_elsewhere_that_lack_the_data_are_sent_them_and_a_lost_scheduler
     small_mnist(tmp_path / "mnist")
     cert, key = map(str, certificate)
     tls = ["--tls-ca-file", cert, "--tls-cert", cert, "--tls-key", key]
-    options = ["--hidden", "3,4", "--epochs", "2", "--seeds", "3"]
+    options = ["--hidden", "3,4", "--recipe", "minibatch", "--epochs", "2", "--seeds", "3"]  # nothing to compile
     bare = {"BACKQUERY_DATA": str(tmp_path / "no"), "XDG_CACHE_HOME": str(tmp_path / "no")}
     folder = tmp_path / "sweep"
     with elsewhere(tmp_path, *tls, **bare) as (address, started):
@@ -295,15 +295,13 @@ def test_workers_elsewhere_that_lack_the_data_are_sent_them_and_a_lost_scheduler
                 started[0].kill()
 
         cluster = Cluster(scheduler=address, tls_ca_file=cert, tls_cert=cert, tls_key=key, timeout=3)
-        grid = Grid(hidden=[(3,), (4,)], epochs=[2], seeds=9)
+        grid = Grid(hidden=[(3,), (4,)], recipe="minibatch", epochs=[2], seeds=9)
         with pytest.raises(ClusterError, match="scheduler is gone"):
             run_sweep(grid, "mnist", folder, cluster=cluster, progress=leave)
     assert 7 <= count(folder) < 18
     standing = run_sweep(grid, "mnist", folder, cluster=Cluster(workers=1))
     assert standing.ended == 18
     assert len(kept(folder)) == 18
-    kernels = {tuple(run.versions) for run in kept(folder).values()}
-    assert len(kernels) == 1
 
 
 def test_a_scheduler_that_does_not_answer_is_one_clear_error(tmp_path, run):

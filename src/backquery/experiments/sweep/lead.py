@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from backquery.datasets import Dataset
-from backquery.errors import ClusterError, OutputError
+from backquery.errors import BackqueryError, ClusterError, OutputError
 from backquery.experiments.sweep.cluster import Cluster
 from backquery.experiments.sweep.grid import Grid, work
 from backquery.experiments.sweep.runs import NETWORKS, Run, Runs, Setting
@@ -82,7 +83,7 @@ def run_sweep(
             dataset = source.open()
             _check(next(iter(missing.values())), dataset)
             cluster = Cluster() if cluster is None else cluster
-            with cluster.connect() as client:
+            with cluster.connect() as client, _explained():
                 leader.lead(client, dataset)
         return leader.standing
 
@@ -136,7 +137,7 @@ class _Leader:
         except (OSError, CancelledError):
             error = None
         if error is None and self._client.status != "running":
-            raise ClusterError("the Dask scheduler is gone; what has ended is kept, the same command goes on")
+            raise ConnectionError("the client has lost its scheduler")
         return error
 
     def _again(self, setting: Setting, error: BaseException | None) -> None:
@@ -178,6 +179,19 @@ class _Leader:
             spent * self._left / (self._whole - self._left),
         )
         self.tell()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A connection that breaks, wherever Dask notices it, in our words."""
+    try:
+        yield
+    except BackqueryError:
+        raise
+    except (OSError, CancelledError) as error:
+        raise ClusterError(
+            "the Dask scheduler is gone; what has ended is kept, the same command goes on"
+        ) from error
 
 
 def _kept_run(setting: Setting, answer: Trained, folder: Path, now: str) -> Run:
