@@ -26,6 +26,7 @@ SECTIONS = {
     "bandwidth": bandwidth.traffic,
     "csv": reading.csv_files,
     "inversion": inversion.speed,
+    "sliders": inversion.sliders,
     "faithful": faithful.networks,
     "controls": faithful.controls,
     "sweep": sweep.workers,

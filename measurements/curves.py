@@ -74,8 +74,8 @@ def rates(family: Family) -> str:
     return f"""\
 The book looks for the best rate after a single epoch, with fewer nodes, and settles between 0.1 and 0.3.
 **{held(0.1 <= first.point.learning_rate <= 0.3)} with {BASE.hidden} nodes: after one epoch the best rate is
-{first.point.learning_rate:g}, with {said(first)}.** After {BASE.epochs} epochs it is {later.point.learning_rate:g},
-with {said(later)}.
+{first.point.learning_rate:g}, with {said(first)}.** After {BASE.epochs} epochs the best is
+{later.point.learning_rate:g}, with {said(later)}.
 
 {table(["rate", "right after 1 epoch", f"right after {BASE.epochs} epochs"], rows)}"""
 

@@ -146,7 +146,7 @@ def ended_by(end, folder, least, code):
 
 
 def test_the_same_again_does_nothing_and_starts_nothing(undisturbed, run, monkeypatch):
-    def connect(self):
+    def connect(*arguments):
         raise AssertionError("no cluster is needed")
 
     monkeypatch.setattr(Cluster, "connect", connect)
@@ -184,8 +184,8 @@ def test_failures_are_kept_while_the_rest_goes_on_and_tried_again_when_asked(tmp
 
     class Looking(Cluster):
         @contextmanager
-        def connect(self):
-            with super().connect() as client:
+        def connect(self, runs):
+            with super().connect(runs) as client:
                 threads.extend(client.run(blas_threads).values())
                 yield client
 

@@ -35,8 +35,8 @@ class Cluster:
     timeout: float = 10.0
 
     @contextmanager
-    def connect(self) -> Iterator[Any]:
-        """A Dask client whose workers are ready; what was started for it ends with it.
+    def connect(self, runs: int) -> Iterator[Any]:
+        """A Dask client whose workers are ready for so many runs; what was started for it ends with it.
 
         Raises `ClusterError` where no scheduler or no worker answers within `timeout` seconds.
         """
@@ -44,18 +44,18 @@ class Cluster:
             import distributed  # noqa: F401
         except ImportError:
             raise MissingExtraError("a sweep", "dask[distributed]", "sweep") from None
-        with _quiet(), self._local() if self.scheduler is None else self._remote() as client:
+        with _quiet(), self._local(runs) if self.scheduler is None else self._remote() as client:
             yield client
 
     @contextmanager
-    def _local(self) -> Iterator[Any]:
+    def _local(self, runs: int) -> Iterator[Any]:
         from dask.system import CPU_COUNT
         from distributed import Client, LocalCluster
 
         with _single_threads():
             with _ctrl_c_held_back():
                 cluster = LocalCluster(
-                    n_workers=self.workers or CPU_COUNT,
+                    n_workers=min(self.workers or CPU_COUNT, runs),
                     threads_per_worker=1,
                     memory_limit=0,
                     dashboard_address="127.0.0.1:0",  # None would mean port 8787, which may be taken

@@ -83,7 +83,7 @@ def run_sweep(
             dataset = source.open()
             _check(next(iter(missing.values())), dataset)
             cluster = Cluster() if cluster is None else cluster
-            with cluster.connect() as client, _explained():
+            with cluster.connect(len(missing)) as client, _explained():
                 leader.lead(client, dataset)
         return leader.standing
 
