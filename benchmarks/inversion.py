@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from backquery import load_model
-from backquery.inversion import back_query
+from backquery.inversion import GaussNewton, Targets, back_query, confidence
 from backquery.network import Network
 from benchmarks import faithful, peers
 from benchmarks.training import Section
 
 LABELS = np.arange(10)
 LUCENT_STEPS = 512
+COMPILED = GaussNewton(compiled=True)
+MOVES = 2_000
 
 
 def speed() -> Section:
@@ -27,6 +29,11 @@ def speed() -> Section:
         "gauss-newton, ten images, 0.99": lambda: back_query(network, LABELS, confidence=0.99),
         "gauss-newton, one image": lambda: back_query(network, [3], confidence=0.92),
         "gauss-newton, one image, warm": lambda: back_query(network, [3], confidence=0.92, start=start),
+        "compiled, ten images, typical": lambda: back_query(network, LABELS, method=COMPILED),
+        "compiled, one image": lambda: back_query(network, [3], confidence=0.92, method=COMPILED),
+        "compiled, one image, warm": lambda: back_query(
+            network, [3], confidence=0.92, start=start, method=COMPILED
+        ),
         "gauss-newton, 1,000 images": lambda: back_query(network, np.tile(LABELS, 100)),
         "ascent (NumPy), ten images": lambda: back_query(network, LABELS, method="ascent"),
     }
@@ -58,6 +65,49 @@ def speed() -> Section:
         rows.append([name, f"{seconds * 1e3:.1f}", f"{seconds * 1e2:.2f}", *agreed, "-"])
     columns = ["what", "milliseconds", "an image", "read as asked", "judge", "worst error"]
     return "Back queries of the bundled network, one thread", columns, rows
+
+
+def sliders(moves: int = MOVES) -> Section:
+    """Milliseconds of one move after another, each begun where the last one ended.
+
+    A label's log-odds take a random walk (steps of standard deviation 0.5) between 0.01 and 0.99, and every
+    25th move changes the label; or every move asks for another label at another confidence.
+    """
+    network = load_model("mnist")
+    methods = {
+        "NumPy": GaussNewton(),
+        "compiled": COMPILED,
+        "compiled, at most 12 steps": GaussNewton(steps=12, compiled=True),
+    }
+    rows = []
+    for kind, questions in {"walk": _walk(network, moves, 25), "jumps": _walk(network, moves, 1)}.items():
+        for name, method in methods.items():
+            image = back_query(network, questions[0], method=method).images
+            seconds, read, converged = [], 0, 0
+            for question in questions:
+                clock = perf_counter()
+                result = back_query(network, question, method=method, start=image)
+                seconds.append(perf_counter() - clock)
+                image = result.images
+                read += int(result.read_as_asked[0])
+                converged += int(result.converged[0])
+            times = [f"{1e3 * part:.1f}" for part in np.percentile(seconds, [50, 95, 99, 100])]
+            rows.append([f"{kind}, {name}", *times, f"{read} of {moves}", f"{converged} of {moves}"])
+    columns = ["moves", "median", "95 %", "99 %", "slowest", "read as asked", "converged"]
+    return "Milliseconds from a slider's move to its image, one thread", columns, rows
+
+
+def _walk(network: Network, moves: int, stay: int, limit: float = 4.595) -> list[Targets]:
+    """Questions whose confidence wanders between 0.01 and 0.99 in log-odds; `stay` moves a label."""
+    rng = np.random.default_rng(0)
+    questions, log_odds, label = [], 0.0, 3
+    for move in range(moves):
+        if move % stay == stay - 1:
+            label = int(rng.integers(10))
+        wander = rng.uniform(-limit, limit) if stay == 1 else log_odds + rng.normal(0, 0.5)
+        log_odds = float(np.clip(wander, -limit, limit))
+        questions.append(confidence(network, [label], 1 / (1 + np.exp(-log_odds)), "typical"))
+    return questions
 
 
 def torch_ascent(network: Network, steps: int = LUCENT_STEPS) -> Any:

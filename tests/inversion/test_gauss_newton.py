@@ -248,6 +248,16 @@ def test_a_bad_start_is_left_for_a_better_one() -> None:
     assert np.all(prior.squared_distance(result.images) <= 1.05 * once + 1e-3)
 
 
+def test_a_bad_start_costs_no_more_steps_than_were_allowed() -> None:
+    network, prior = network_of("deep tanh", 2), prior_of(2)
+    wanted = network.query(np.stack([image_of(prior, seed) for seed in range(6)]))
+    corners = (np.random.default_rng(0).random((6, 16)) < 0.5).astype(float)
+    for steps in (1, 3, 30):
+        result = back_query(network, wanted, method=GaussNewton(steps=steps), prior=prior, start=corners)
+        assert result.steps.max() <= steps
+        assert all(outcome == "converged" for outcome in result.outcome) == (steps == 30)
+
+
 def test_the_box_is_that_of_the_scaling_to_the_last_bit() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 16)).astype(np.uint8)
     for scaling in (Scaling.book(), Scaling.unit(), Scaling.standardised(pixels)):

@@ -83,13 +83,13 @@ class GaussNewton:
             met=found.holds,
         )
 
-    def _answer(self, problem: Problem, prior: Prior) -> _Found:
+    def _answer(self, problem: Problem, prior: Prior, used: NDArray[np.int64] | int = 0) -> _Found:
         """Search from the best start there is, and from others where that was in vain."""
         if problem.start is not None:
             return self._answer_from(problem, prior, problem.start)
         if problem.near is not None:
-            return self._answer_near(problem, prior, problem.near)
-        found = self._search(problem, prior, first_guess(problem, prior))
+            return self._answer_near(problem, prior, problem.near, used)
+        found = self._search(problem, prior, first_guess(problem, prior), used)
         for start in other_starts(problem, prior):
             lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
             if not lost.size:
@@ -101,13 +101,15 @@ class GaussNewton:
     def _answer_from(self, problem: Problem, prior: Prior, start: Array) -> _Found:
         """Search from the start that was given, and without it where that was in vain."""
         found = self._search(problem, prior, start, trusting=True)
-        lost = np.flatnonzero(~found.holds)
+        lost = np.flatnonzero(~found.holds & (found.steps < self.steps))
         cold = replace(problem.of(lost), start=None)
-        return found.improved(lost, self._answer(cold, prior)) if lost.size else found
+        return found.improved(lost, self._answer(cold, prior, found.steps[lost])) if lost.size else found
 
-    def _answer_near(self, problem: Problem, prior: Prior, near: Array) -> _Found:
+    def _answer_near(
+        self, problem: Problem, prior: Prior, near: Array, used: NDArray[np.int64] | int = 0
+    ) -> _Found:
         """The smallest change of `near`, searched for from `near` itself and from the likeliest answer of all."""
-        found = self._search(problem, prior, near)
+        found = self._search(problem, prior, near, used)
         rest = np.flatnonzero(~found.holds | (found.cost > 0))
         if not rest.size:
             return found
