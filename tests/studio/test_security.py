@@ -31,7 +31,7 @@ from backquery.errors import BackqueryError
 from backquery.studio.app import MOST_VISITS, build_app
 from backquery.studio.files import page_files
 from backquery.studio.guard import POLICY
-from backquery.studio.launch import bind
+from backquery.studio.launch import authority_of, bind
 from backquery.studio.protocol import FRAME_LIMIT
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
@@ -468,6 +468,21 @@ def test_a_long_head_is_refused(studio: Serving) -> None:
             answered = b""
     assert not answered or status(answered) >= 400
     assert status_of(studio, "/") == 200
+
+
+def test_a_body_is_not_waited_for(studio: Serving) -> None:
+    clock = time.perf_counter()
+    for method, expected in (("POST", 405), ("GET", 200)):
+        assert studio.reply("/", method, Content_Length=str(10**11)).status == expected
+    assert time.perf_counter() - clock < 5
+
+
+def test_hosts_are_written_as_browsers_write_them() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert authority_of(listener, "127.0.0.1") == f"127.0.0.1:{port}"
+        assert authority_of(listener, "MyMachine.local") == f"mymachine.local:{port}"
+        assert authority_of(listener, "0:0:0:0:0:0:0:1") == f"[::1]:{port}"
 
 
 def test_the_studio_answers_to_one_address_alone() -> None:

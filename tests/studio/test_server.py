@@ -12,15 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 import pytest
 
-from backquery import Network, evaluate, load_model
+from backquery import Network, Scaling, evaluate, load_model
 from backquery.datasets import Dataset
-from backquery.studio.opened import Opened
+from backquery.studio.describe import digest
+from backquery.studio.opened import Opened, usual_data
 from tests.conftest import Run, needs
 from tests.studio.conftest import Serving, Talk, base64, serving
 
@@ -251,6 +253,25 @@ def test_data_that_cannot_be_opened_are_done_without(network: Network, caplog: p
     opened.prepare().join()
     assert opened.data_for(network) is None
     assert "does without data: there are none" in caplog.text
+
+
+def test_the_usual_data_are_those_the_model_names(network: Network, digits: Dataset) -> None:
+    found = usual_data(network)
+    assert found is not None and np.array_equal(found.train.images, digits.train.images)
+    brought = usual_data(replace(network, scaling=Scaling.book(255.0)))
+    assert brought is not None and brought.maximum == 255
+    for about in ({}, {"data": "my own.csv"}, {"data": ["digits"]}):
+        assert usual_data(replace(network, about=about)) is None
+
+
+def test_a_digest_knows_weights_and_nothing_else(talk: Talk, network: Network) -> None:
+    first = talk.ask("hello")["digest"]
+    talk.ask("damage", off={"1": [1]})
+    assert talk.ask("hello")["digest"] == first == digest(replace(network, about={}))
+    layer = network.layers[1]
+    weights = np.array(layer.weights)
+    weights[0, 0] += 1e-3
+    assert digest(replace(network, layers=(network.layers[0], replace(layer, weights=weights)))) != first
 
 
 def test_every_file_of_the_page_is_served_as_what_it_is(studio: Serving) -> None:

@@ -10,6 +10,7 @@ Everything is refused unless each of these holds, whatever route is asked for:
 
 from __future__ import annotations
 
+import re
 import secrets
 from hmac import compare_digest
 from urllib.parse import parse_qsl
@@ -58,7 +59,8 @@ class Guard:
         self._authority = authority
         self._secret = secrets.token_urlsafe(SECRET_BYTES)
         self._tokens: set[str] = set()
-        self._cookie = f"backquery-{authority.rpartition(':')[2]}"
+        # Cookies do not tell ports apart, so their names do.
+        self._cookie = "backquery-" + re.sub(r"\W", "-", authority)
 
     def link(self) -> str:
         """A launch link, good for one visit to it; what it is exchanged for lasts as long as the studio."""

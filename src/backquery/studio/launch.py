@@ -18,6 +18,7 @@ from backquery.studio.opened import Opened
 from backquery.studio.protocol import FRAME_LIMIT
 
 USUAL_PORT = 8471
+HTTP_PORT = 80
 
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while another waits: a slider must not wait for a training."""
@@ -42,8 +43,10 @@ def bind(address: str, port: int | None) -> socket.socket:
 
 
 def authority_of(listener: socket.socket, address: str) -> str:
-    """The Host by which a browser asks for what this socket serves."""
-    return f"[{address}]:{port_of(listener)}" if ":" in address else f"{address}:{port_of(listener)}"
+    """The Host by which a browser asks for what this socket serves, written as browsers write it."""
+    port = port_of(listener)
+    host = f"[{ip_address(address).compressed}]" if ":" in address else address.lower()
+    return host if port == HTTP_PORT else f"{host}:{port}"
 
 
 def port_of(listener: socket.socket) -> int:
