@@ -29,7 +29,7 @@ SMALLEST = 0.1
 IMAGES = 1000
 """At most so many images of a label are used, in either half."""
 
-CHUNK = 4096
+CHUNK = 1024
 
 
 @dataclass(frozen=True, eq=False)

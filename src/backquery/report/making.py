@@ -17,8 +17,7 @@ from backquery.report.reading import confusions, learning, what_it_is
 from backquery.report.scans import scans
 from backquery.report.subject import Step, Subject
 from backquery.report.trials import colophon, growth, losses
-
-HELD_OUT = 0.2
+from backquery.training.plan import with_test_half
 
 Make = Callable[[Subject, Step], Html | str]
 Progress = Callable[[str, float], None]
@@ -58,12 +57,11 @@ def write_report(
     kept it from being written.
     """
     check_writable(path)
-    held_out = dataset.test is None
     subject = Subject(
         source,
         model,
-        dataset.with_test(HELD_OUT, rng=rng) if held_out else dataset,
-        held_out,
+        with_test_half(dataset, rng),
+        dataset.test is None,
         quick,
         rng,
         None if timeline is None else Path(timeline),

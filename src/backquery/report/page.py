@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backquery.report.markup import Html, joined, paragraph, tag
+from backquery.report.markup import Html, paragraph, tag
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Nothing may be fetched and nothing may run, whatever a model's names say."""
@@ -47,5 +47,5 @@ def page(title: str, lead: Html, sections: Sequence[Section]) -> str:
 
 def _chapter(one: Section) -> Html:
     body = one.body if one.failed is None else paragraph(one.failed, kind="failed")
-    return tag("section", tag("h2", one.title, id=f"{one.key}-title"), joined([body]), id=one.key,
+    return tag("section", tag("h2", one.title, id=f"{one.key}-title"), body, id=one.key,
                aria_labelledby=f"{one.key}-title")  # fmt: skip

@@ -27,7 +27,7 @@ from backquery.report.pictures import pixels
 from backquery.report.subject import Step, Subject
 
 QUICK_IMAGES, QUICK_AUDIT = 100, 150
-LINE, NAMES, WIDTH = 13, 84, 190
+LINE, NAMES, WIDTH = 13, 92, 190
 """The chart of a label's claims, in its own units."""
 
 
