@@ -240,6 +240,16 @@ def test_the_command_goes_on_after_an_interrupt(run, tmp_path, monkeypatch):
     assert not kept.exists()
 
 
+def test_the_checkpoint_of_an_earlier_training_is_not_lost(run, tmp_path):
+    kept = tmp_path / "a.checkpoint"
+    kept.write_bytes(b"of an earlier training")
+    for more in ([], ["--resume", tmp_path / "another"]):
+        code, _, err = run("train", "digits", "-o", tmp_path / "a.safetensors", "--checkpoint-every", "5", *more)
+        assert code == 1
+        assert f"go on from it with --resume {kept}, or remove it" in err
+        assert kept.read_bytes() == b"of an earlier training"
+
+
 def test_a_command_that_cannot_go_on_says_why(run, tmp_path):
     command = ["train", "digits", "-o", tmp_path / "a.safetensors"]
     code, _, err = run(*command, "--resume", tmp_path / "nowhere")

@@ -13,6 +13,7 @@ from backquery.cli.options import AsJson, Data, TestHalf
 from backquery.cli.plan import make_plan, open_halves, run, test_half
 from backquery.cli.prior import REVEALS
 from backquery.cli.terminal import count, draw_seed, print_json, say, show
+from backquery.errors import OutputError
 from backquery.training import KERNELS, LOSSES, RECIPES
 from backquery.training.plan import EPOCHS, ITERATIONS
 
@@ -129,7 +130,7 @@ def train(
 
     check_writable(check_model_path(output))
     kept = output.with_suffix(".checkpoint")
-    checkpoint = None if checkpoint_every is None else Checkpoint(kept, checkpoint_every)
+    checkpoint = None if checkpoint_every is None else Checkpoint(_unused(kept, resume), checkpoint_every)
     plan = make_plan(
         hidden, epochs, learning_rate, recipe, activation, loss, biases, _seed(seed, resume), dtype, kernel,
         statistics=data in catalogue() if keep_prior is None else keep_prior, rotate=rotate, shift=shift,
@@ -174,3 +175,13 @@ def _seed(given: int | None, resume: Path | None) -> int:
 
     kept = None if given is not None or resume is None else read_settings(resume).get("seed")
     return kept if isinstance(kept, int) else draw_seed() if given is None else given
+
+
+def _unused(kept: Path, resume: Path | None) -> Path:
+    """Where checkpoints go, unless one is there that would be lost."""
+    if kept.exists() and (resume is None or not resume.exists() or not kept.samefile(resume)):
+        raise OutputError(
+            f"{kept} is there from an earlier training; go on from it with --resume {kept}, or remove it to begin "
+            "anew"
+        )
+    return kept
