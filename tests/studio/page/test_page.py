@@ -18,18 +18,7 @@ from tests.studio.page.conftest import ONE, Open, Visitor
 PAGE = Path(backquery.__file__).parent / "studio" / "page"
 LANGUAGES = ("en", "ru", "zh")
 PLURALS = {"en": {"one", "other"}, "ru": {"one", "few", "other"}, "zh": {"other"}}
-OPEN_ENDED = (
-    "method.",
-    "outcome.",
-    "judge.",
-    "error.",
-    "fact.",
-    "learn.",
-    "evidence.",
-    "back.",
-    "turn.",
-    "inside.",
-)
+OPEN_ENDED = ("model.", "method.", "outcome.", "judge.", "error.", "fact.", "evidence.", "learn.")
 """Keys that the code puts together from a name."""
 
 

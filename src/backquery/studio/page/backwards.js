@@ -69,7 +69,9 @@ export class Backwards {
       choice.onchange = () => this.use(name);
       const words = element("span", { textContent: name });
       if (this.app.words.has(`method.${name}`)) this.app.words.tell(words, `method.${name}`);
-      return element("label", { title: summary }, choice, words);
+      const label = element("label", { title: summary }, choice, words);
+      if (this.app.words.has(`method.${name}.hint`)) this.app.words.label(label, `method.${name}.hint`, {}, "wordsTitle");
+      return label;
     }));
     this.#setMethod(kept);
   }
@@ -149,7 +151,9 @@ export class Backwards {
     this.app.live.ask("opinion", { pixels: encode(pixels), rows, columns });
   }
 
-  #judged({ judges, nearest, nearest_label: label, typicality }) {
+  #judged(opinion) {
+    this.opinion = opinion;
+    const { judges, nearest, nearest_label: label, typicality } = opinion;
     const words = this.app.words;
     this.fact.judges.replaceChildren(...Object.entries(judges).map(([name, read]) => words.tell(element("div"), "fact.judge", {
       name: words.has(`judge.${name}`) ? words.say(`judge.${name}`) : name, label: this.classes[read],
@@ -163,6 +167,7 @@ export class Backwards {
   }
 
   #unjudged(code) {
+    this.opinion = null;
     this.app.words.tell(this.fact.judges, code === "wait" ? "fact.judges.waiting" : "fact.judges.none");
     this.app.words.tell(this.fact.typicality, "");
     this.part("nearest").hidden = true;
@@ -189,6 +194,11 @@ export class Backwards {
       this.app.words.tell(this.part("legend").querySelector(`.${kind}`), `evidence.${kind}`, { label: this.classes[this.#label] });
     }
     this.app.words.tell(this.part("legend").querySelector(".tested"), "evidence.tested", this.#evidence);
+  }
+
+  /** The language changed: the judges have names in it. */
+  redraw() {
+    if (this.opinion) this.#judged(this.opinion);
   }
 
   /** The paper turned dark or light. */

@@ -111,8 +111,8 @@ class Studio {
 
   #describe() {
     const { name, sizes, performance, data } = this.model;
-    const known = typeof performance === "number" && data;
-    this.words.tell(this.part("model"), known ? "model.right" : "model", {
+    const known = typeof performance === "number" && data ? ".right" : "";
+    this.words.tell(this.part("model"), (sizes ? "model" : "model.closed") + known, {
       name, sizes: sizes?.join("-") ?? "", performance, images: data?.test,
     });
   }
@@ -171,7 +171,7 @@ class Studio {
     this.root.lang = this.words.language;
     if (this.root.ownerDocument.body.contains(this.root)) this.root.ownerDocument.documentElement.lang = this.words.language;
     this.words.apply(this.root);
-    this.learning.redraw();
+    for (const region of [this.backwards, this.learning]) region.redraw();
   }
 
   #paper() {
