@@ -17,7 +17,7 @@ from backquery.inversion import (
     hidden_node,
 )
 from backquery.io import load_model
-from tests.inversion.conftest import Opaque, image_of, network_of, prior_of
+from tests.inversion.conftest import KINDS, Opaque, image_of, network_of, prior_of
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="needs Numba")
 
@@ -108,4 +108,10 @@ def test_the_bundled_network_and_a_slider() -> None:
 
 def test_one_compilation_serves_all() -> None:
     """Whatever is asked, arguments have the same types, so that nothing is compiled in the middle of a session."""
+    method = GaussNewton(compiled=True)
+    for kind in KINDS:
+        network, prior = network_of(kind, 3, dtype=np.float32), prior_of(3)
+        one = back_query(network, network.query(image_of(prior)), method=method, prior=prior)
+        back_query(network, within_reach(network, 2), method=method, prior=flat_prior(16), start=one.images)
+    back_query(load_model("mnist"), range(2), method=method)
     assert len(kernels.load("search").search.signatures) == 1
