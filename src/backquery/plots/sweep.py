@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from backquery.experiments.sweep import Family, Point, Reached
 
 PANEL, HIGH, TOP, BETWEEN = 3.3, 2.5, 1.05, 0.75
+TINY = 0.01
 NAMES = {"learning_rate": "learning rate", "epochs": "epochs", "hidden": "hidden nodes"}
 
 
@@ -39,8 +40,9 @@ def _panel(ax: Axes, family: Family, axis: str, base: Point) -> None:
     line, others = family.curve(axis, base), family.curves(axis, base)
     place = _places(axis, [reached for part in [line, *others] for reached in part])
     for other in others:
-        ax.plot(list(map(place, other)), _percent(other), color=HAIRLINE, linewidth=0.9, zorder=1)
+        ax.plot(list(map(place, other)), _wrong(other), color=HAIRLINE, linewidth=0.9, zorder=1)
     _line(ax, line, place)
+    _scale(ax, line)
     if axis == "learning_rate" and len(line) > 1:
         _logarithmic(ax, [reached.point.learning_rate for reached in line])
     elif axis == "hidden":
@@ -55,17 +57,36 @@ def _panel(ax: Axes, family: Family, axis: str, base: Point) -> None:
 def _line(ax: Axes, line: Sequence[Reached], place: Callable[[Reached], float]) -> None:
     """The curve in ink, each mean in its interval."""
     marker = "o" if len(line) <= 30 else None
-    ax.plot(list(map(place, line)), _percent(line), color=INK, linewidth=1.4, marker=marker, markersize=3.5)
+    ax.plot(list(map(place, line)), _wrong(line), color=INK, linewidth=1.4, marker=marker, markersize=3.5)
     for reached in line:
         if reached.low is not None and reached.high is not None:
-            bounds = [100 * reached.low, 100 * reached.high]
+            bounds = [max(100 - 100 * bound, TINY) for bound in (reached.low, reached.high)]
             ax.plot([place(reached)] * 2, bounds, color=INK, linewidth=1.0, solid_capstyle="butt")
     top = max(line, key=lambda reached: reached.performance)
     ax.annotate(
-        f"{top.performance:.1%}", (place(top), 100 * (top.high or top.performance)), (0, 4),
-        textcoords="offset points", ha="center", va="bottom", annotation_clip=False, **words(9),
+        f"{top.performance:.1%}", (place(top), _wrong([top])[0]), (0, 7),
+        textcoords="offset points", ha="center", va="bottom", annotation_clip=False,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **words(9),
     )  # fmt: skip
-    ax.margins(x=0.06, y=0.12)
+    ax.margins(x=0.06)
+
+
+def _scale(ax: Axes, line: Sequence[Reached]) -> None:
+    """Upwards is better: a share of wrong answers that halves is always the same step, so that 98 lies as far
+    from 96 as 80 from 60. Intervals much wider than the curve is high run out of the picture."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+    wrong = _wrong(line)
+    room = max((max(wrong) / min(wrong)) ** 0.15, 1.15)
+    least, most = min(wrong) / room**1.5, min(max(wrong) * room, 100.0)
+    ax.set_yscale("log")
+    ax.set_ylim(most, least)
+    ticks = [step * 10.0**power for power in (-2, -1, 0, 1) for step in (1, 2, 5)]
+    shown = [tick for tick in ticks if least <= tick <= most]
+    # Within a narrow range this scale is as good as even.
+    ax.yaxis.set_major_locator(FixedLocator(shown) if len(shown) > 2 else MaxNLocator(5))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 - value:g}"))
 
 
 def _places(axis: str, points: Sequence[Reached]) -> Callable[[Reached], float]:
@@ -77,19 +98,25 @@ def _places(axis: str, points: Sequence[Reached]) -> Callable[[Reached], float]:
 
 
 def _logarithmic(ax: Axes, values: list[float]) -> None:
+    """Each value has its tick, and its name where there is room for it."""
     from matplotlib.ticker import NullLocator
 
     ax.set_xscale("log")
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(values, [f"{value:g}" for value in values])
+    room, last, names = (values[-1] / values[0]) ** 0.085, 0.0, []
+    for value in values:
+        names.append(f"{value:g}" if value >= last * room else "")
+        last = value if names[-1] else last
+    ax.set_xticks(values, names)
 
 
 def _named(ax: Axes, line: Sequence[Reached], place: Callable[[Reached], float]) -> None:
     ax.set_xticks(list(map(place, line)), [reached.point.hidden for reached in line])
 
 
-def _percent(line: Sequence[Reached]) -> list[float]:
-    return [100 * reached.performance for reached in line]
+def _wrong(line: Sequence[Reached]) -> list[float]:
+    """Per cent, and never nothing, which has no place on a scale of halves."""
+    return [max(100 - 100 * reached.performance, TINY) for reached in line]
 
 
 def _others(point: Point, axis: str) -> str:
