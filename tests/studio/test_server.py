@@ -23,8 +23,10 @@ from backquery import Network, Scaling, evaluate, load_model
 from backquery.datasets import Dataset
 from backquery.studio.describe import digest
 from backquery.studio.opened import Opened, usual_data
+from backquery.studio.protocol import Answer, Request
+from backquery.studio.visit import Visit
 from tests.conftest import Run, needs
-from tests.studio.conftest import Serving, Talk, base64, serving
+from tests.studio.conftest import Serving, Talk, base64, serving, unpack
 
 for package in ("starlette", "uvicorn", "websockets"):
     needs(package)
@@ -335,3 +337,30 @@ def test_without_the_extra_its_name_is_told(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     code, _, err = run("studio", "--no-browser")
     assert code == 1 and "pip install 'backquery[studio]'" in err
+
+
+def test_a_model_that_was_loaded_before_the_data_is_tested_when_they_come(
+    network: Network, digits: Dataset, saved: bytes
+) -> None:
+    may_open = Event()
+
+    def open_data() -> Dataset:
+        may_open.wait(30)
+        return digits
+
+    opened = Opened("digits", network, open_data)
+    with serving(opened) as studio, studio.talk() as talk:
+        preparing = opened.prepare()
+        assert talk.ask("load", file=base64(saved))["performance"] is None
+        may_open.set()
+        preparing.join()
+        assert talk.ask("hello")["performance"] == evaluate(network, digits.test).performance  # type: ignore[arg-type]
+
+
+def test_numbers_that_json_does_not_know_do_not_end_the_conversation(studio: Serving) -> None:
+    sent: list[bytes] = []
+    visit = Visit(studio.opened, sent.append)
+    visit._deliver(Request(1, "back", "back"), Answer({"error": float("nan")}))
+    visit.close()
+    visit._deliver(Request(2, "back", "back"), Answer())
+    assert [unpack(frame)["code"] for frame in sent] == ["failed"]

@@ -12,11 +12,11 @@ from threading import Lock, Thread
 
 from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
 from backquery.errors import BackqueryError
-from backquery.evaluation import evaluate
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
 from backquery.model import Model
 from backquery.network import Network
 from backquery.plots.paper import picture_shape
+from backquery.studio.exam import Exam
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +70,11 @@ class Opened:
 
     def __init__(self, name: str, model: Model, open_data: Callable[[], Dataset | None]) -> None:
         self.subject = Subject.of(name, model, 0)
+        self.exam: Exam | None = None
         self._open_data = open_data
         self._sets: tuple[Dataset, ...] = ()
         self._juries: dict[str, Jury] = {}
-        self._listeners: set[Callable[[], None]] = set()
+        self._listeners: set[Callable[[], object]] = set()
         self._lock = Lock()
 
     def prepare(self) -> Thread:
@@ -82,7 +83,7 @@ class Opened:
         thread.start()
         return thread
 
-    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+    def listen(self, changed: Callable[[], object]) -> Callable[[], None]:
         """Call `changed` from now on; returns how to stop that."""
         with self._lock:
             self._listeners.add(changed)
@@ -120,8 +121,8 @@ class Opened:
     def _test(self) -> None:
         dataset = self.data_for(self.subject.model)
         if dataset is not None:
-            performance = evaluate(self.subject.model, dataset.test or dataset.train).performance
-            self.subject = replace(self.subject, performance=performance)
+            self.exam = Exam(self.subject.model, dataset)
+            self.subject = replace(self.subject, performance=self.exam.performance(self.subject.model))
 
     def _make_juries(self) -> None:
         for dataset in self._sets:

@@ -64,10 +64,10 @@ image: {file: the bytes of a PNG, JPEG, BMP or WebP picture, centre (true), shad
 the ink)}
     pixels u1 (rows, columns), prepared as the command line does.
 train: {hidden, rate, epochs, images, seed, method, pace: seconds that a frame takes at least}
-    Many answers with state "learning": frame, frames, updates, epoch, performance, ink f4 (labels, rows,
-    columns), answers f4 (labels, labels), read and read_as_asked (lists), shape; the page keeps those it wants
-    to play back. The last one has state "done" or "stopped", and seconds. A second `train` takes the place of
-    the first.
+    state "started", then many answers with state "learning": frame, frames, updates, epoch, performance, ink f4
+    (labels, rows, columns), answers f4 (labels, labels), read and read_as_asked (lists), shape; the page keeps
+    those it wants to play back. The last one has state "done" or "stopped", and seconds. A second `train` takes
+    the place of the first.
 pause, continue, stop: {}
     To the training, in any lane: state ("paused", "learning", "stopped" or "idle").
 adopt: {}

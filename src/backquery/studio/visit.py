@@ -50,7 +50,8 @@ class Visit:
         self._closed = False
         # What follows the hand has threads of its own, so that nothing slow stands in its way.
         self._boxes = {name: Mailbox(name) for name in ("query", "back", "other")}
-        self._unlisten = opened.listen(self._tell_news)
+        # All that changes the subject happens in one of them.
+        self._unlisten = opened.listen(lambda: self._boxes["other"].put("news", self._tell_news))
 
     def take(self, frame: str) -> None:
         """Take a request; returns at once. One that cannot be read is answered as id 0, in the lane error."""
@@ -76,9 +77,8 @@ class Visit:
         return self._boxes[swift.get(ask, "other")]
 
     def _reply(self, request: Request) -> None:
-        subject = self._subject
         try:
-            answer = self._answer(request, subject)
+            answer = self._answer(request, self._subject)
         except BackqueryError as error:
             answer = refusal(error)
         except MemoryError:
@@ -89,9 +89,13 @@ class Visit:
         self._deliver(request, answer)
 
     def _deliver(self, request: Request, answer: Answer) -> None:
-        if not self._closed:
-            with self._sending:
-                self._send(encode(request, answer))
+        try:
+            frame = encode(request, answer)
+        except ValueError:  # JSON knows no infinity
+            frame = encode(request, refusal(BackqueryError("the numbers have left what can be shown")))
+        with self._sending:
+            if not self._closed:
+                self._send(frame)
 
     def _answer(self, request: Request, subject: Subject) -> Answer:
         """Find who answers; what depends on the model says on which version of it."""
@@ -176,6 +180,8 @@ class Visit:
             self._learning.stop()
         self._learning = Learning(lesson, dataset, lambda answer: self._deliver(request, answer))
         self._learning.start()
+        if self._closed:  # the page left meanwhile, and nobody else will stop it
+            self._learning.stop()
         return Answer({"state": "started", "data": dataset.name, "images": lesson.images, "hidden": lesson.hidden})
 
     def _control(self, request: Request) -> Answer:
@@ -193,8 +199,8 @@ class Visit:
         data = self._opened.data_for(subject.model)
         if data is None:
             return subject
-        if self._exam is None or self._exam.model is not subject.whole:
-            self._exam = Exam(subject.whole, data)
+        exams = [exam for exam in (self._opened.exam, self._exam) if exam and exam.model is subject.whole]
+        self._exam = exams[0] if exams else Exam(subject.whole, data)
         return replace(subject, performance=self._exam.performance(subject.model))
 
     def _described(self) -> Answer:
@@ -202,10 +208,11 @@ class Visit:
         return Answer({**describe(subject, self._opened), "version": subject.version})
 
     def _current(self) -> Subject:
-        """The subject, with the performance that has become known of the model as it was opened."""
+        """The subject, with its performance if that can be known by now."""
         ours, theirs = self._subject, self._opened.subject
-        untouched = ours.model is theirs.model
-        return replace(ours, performance=theirs.performance) if untouched else ours
+        if ours.model is theirs.model:
+            return replace(ours, performance=theirs.performance)
+        return self._tested(ours) if ours.performance is None else ours
 
     def _tell_news(self) -> None:
         self._subject = self._current()
