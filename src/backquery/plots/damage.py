@@ -39,7 +39,7 @@ SUBTITLE = (
 )
 
 TILE, NAMES, MOST_TILES = 0.6, 1.55, 16
-NARROWEST = 7.4
+NARROWEST = 7.8
 """The subtitle has to find room."""
 
 
@@ -137,13 +137,13 @@ def _curve(ax: Axes, one: Endurance, band: Interval) -> None:
 
 
 def _name_curves(ax: Axes, curves: tuple[Endurance, ...]) -> None:
-    """Each curve is named at its right where it has lost half; the steepest at its left, lower, where room is."""
-    for one in curves if len(curves) > 1 else ():
-        share, side, away = (0.25, "right", (-6, -3)) if one.order == "evidence" else (0.5, "left", (7, 3))
-        lost = one.until(share * one.intact).value
-        if lost is not None:
-            place = (lost * _across(one)[-1] / one.amounts[-1], 100 * share * one.intact)
-            ax.annotate(one.order, place, away, textcoords="offset points", ha=side, **words(8))
+    """The names with their lines in the upper right corner, where a curve that falls does not come."""
+    for place, one in enumerate(curves if len(curves) > 1 else ()):
+        height = 0.97 - 0.08 * place
+        shade = INK if one.order == "random" else PENCIL
+        ax.plot([0.68, 0.78], [height] * 2, transform=ax.transAxes, color=shade, linewidth=1.3,
+                linestyle=LINES[one.order])  # fmt: skip
+        ax.text(0.8, height, one.order, transform=ax.transAxes, va="center", **words(8))
 
 
 def _mark(ax: Axes, one: Endurance, found: Interval, level: float) -> None:
@@ -169,13 +169,14 @@ def _axis(one: Endurance) -> str:
 
 
 def _kind(one: Endurance) -> str:
-    return f"nodes of layer {one.layer}" if one.what == "nodes" else one.what
+    return f"nodes, layer {one.layer}" if one.what == "nodes" else one.what
 
 
 def _costs(one: Endurance) -> str:
     """The two numbers that the curve at random is read for."""
-    point, half = (_amount(one, found) for found in (one.one_point().value, one.half().value))
-    return f"{point} cost one point, {half} half"
+    point, half = one.one_point().value, one.half().value
+    first = "1 costs over a point" if point == 0 else f"{_amount(one, point)} cost one point"
+    return f"{first}, {_amount(one, half)} half"
 
 
 def _amount(one: Endurance, value: float | None) -> str:
@@ -189,6 +190,8 @@ def _title(damage: Damage) -> str:
     if one.what == "noise":
         return f"Noise of {_amount(one, one.one_point().value)} of the weights' spread costs one point"
     number = one.one_point().value
+    if number == 0:
+        return f"The first of {one.total:,} {one.what} to go costs more than one point of {100 * one.intact:.1f}"
     found = "All" if number is None else f"{number:,.0f}"
     return f"Removing {found} of {one.total:,} {one.what} at random costs one point of {100 * one.intact:.1f}"
 
