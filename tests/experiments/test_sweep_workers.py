@@ -41,9 +41,12 @@ psutil = pytest.importorskip("psutil")  # comes with it
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    standing = run_sweep(GRID, "digits", folder, cluster=TWO)
+    folder, told = tmp_path_factory.mktemp("undisturbed"), []
+    standing = run_sweep(GRID, "digits", folder, cluster=TWO, progress=told.append)
     assert (standing.trained, standing.failed, standing.before) == (RUNS, 0, 0)
+    assert [one.ended for one in told] == list(range(RUNS + 1))
+    assert all(one.seconds_left > 0 for one in told[1:-1])
+    assert told[-1].seconds_left == 0
     return folder
 
 

@@ -49,20 +49,30 @@ class Cluster:
 
     @contextmanager
     def _local(self, runs: int) -> Iterator[Any]:
-        from dask.system import CPU_COUNT
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
-        with _single_threads():
+        with _single_threads(), self._started(runs) as cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+
+    def _started(self, runs: int) -> Any:
+        """Worker processes here, and their scheduler."""
+        from dask.system import CPU_COUNT
+        from distributed import LocalCluster
+
+        try:
             with _ctrl_c_held_back():
-                cluster = LocalCluster(
+                return LocalCluster(
                     n_workers=min(self.workers or CPU_COUNT, runs),
                     threads_per_worker=1,
                     memory_limit=0,
                     dashboard_address="127.0.0.1:0",  # None would mean port 8787, which may be taken
                     silence_logs=logging.CRITICAL,
                 )
-            with cluster, Client(cluster, set_as_default=False) as client:
-                yield client
+        except (OSError, RuntimeError) as error:
+            raise ClusterError(
+                f"the worker processes did not start ({_last_words(error)}); try fewer, and in a script call this "
+                "under `if __name__ == '__main__':`"
+            ) from error
 
     @contextmanager
     def _remote(self) -> Iterator[Any]:
