@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
+from scipy.stats import median_abs_deviation
 
 from backquery.audit.regions import Sheet
 from backquery.examples import Data, Examples
@@ -20,9 +21,6 @@ from backquery.network import Network, Seed
 
 Array = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]
-
-CONSISTENT = 1.4826
-"""Makes the median absolute deviation of normal numbers their standard deviation."""
 
 OUTLIER = 2.0
 """The index above which a label is called backdoored."""
@@ -84,9 +82,8 @@ def neural_cleanse(
 
 def anomaly_index(norms: Array) -> Array:
     """How many deviations each number lies from the median; the deviation is the median absolute one."""
-    away = np.abs(norms - np.median(norms))
-    deviation = CONSISTENT * np.median(away)
-    return np.asarray(away / max(deviation, np.finfo(float).tiny))
+    deviation = max(float(median_abs_deviation(norms, scale="normal")), np.finfo(float).tiny)
+    return np.asarray(np.abs(norms - np.median(norms)) / deviation)
 
 
 def cross_entropy_gradient(model: Model, inputs: Array, labels: Labels) -> tuple[Array, Array]:

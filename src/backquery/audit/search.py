@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backquery.audit.findings import Audit, Finding
+from backquery.audit.findings import Audit, Finding, usual_share
 from backquery.audit.regions import Region, promising
 from backquery.audit.trials import Array, Trials
 from backquery.errors import DataError, ModelError
@@ -111,8 +111,9 @@ def _finding(
     gains: Array,
     rng: np.random.Generator,
 ) -> Finding:
-    others = [found for other, found in enumerate(tried) if other != label]
-    usual = {size: float(np.median([found[size].share for found in others])) for size in tried[label]}
+    rest = [found for other, found in enumerate(tried) if other != label]
+    others = {size: np.array([found[size].share for found in rest]) for size in tried[label]}
+    usual = {size: usual_share(shares) for size, shares in others.items()}
     size = max(sorted(usual), key=lambda size: _suspicion(tried[label][size].share, usual[size]))
     region = _without_idle_pixels(search, tried[label][size], label, gains)
     changed, elsewhere = trial.changed(region, label), trial.changed_elsewhere(region, label, rng)
@@ -129,7 +130,7 @@ def _finding(
         images=len(rows),
         changed=share_interval(changed.sum(), len(rows)),
         elsewhere=share_interval(elsewhere.sum(), len(rows)),
-        usual=usual[size],
+        others=others[size],
         before=before,
         after=after,
         truth=int(trial.labels[shown]),

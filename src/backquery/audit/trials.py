@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backquery.audit.regions import Region, Sheet
 from backquery.model import Model
+from backquery.network import Network
 
 Array = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]
@@ -22,7 +23,9 @@ CHUNK_NUMBERS = 2**24
 class Trials:
     """Images of known labels, and what the model reads in them as they are.
 
-    inputs: (n, inputs) in input scale; labels, read: (n,) positions of the true labels and of those read.
+    inputs: (n, inputs) in input scale; labels, read: (n,) positions of the true labels and of those read;
+    sums: (n, nodes) the pre-activations of a network's first layer, to which a region adds little, or None for
+    other models.
     """
 
     model: Model
@@ -30,11 +33,14 @@ class Trials:
     inputs: Array
     labels: Labels
     read: Labels
+    sums: Array | None
 
     @classmethod
     def of(cls, model: Model, inputs: Array, labels: Labels) -> Trials:
         """Ask the model once about the images as they are."""
-        return cls(model, Sheet.of(model), inputs, labels, np.asarray(model.query(inputs)).argmax(axis=1))
+        read = np.asarray(model.query(inputs)).argmax(axis=1)
+        sums = model.layers[0].combine(inputs) if isinstance(model, Network) else None
+        return cls(model, Sheet.of(model), inputs, labels, read, sums)
 
     def others(self, label: int) -> NDArray[np.intp]:
         """The images that neither are of this label nor are read as it."""
@@ -42,8 +48,13 @@ class Trials:
 
     def changed(self, region: Region, label: int) -> NDArray[np.bool_]:
         """Which of `others(label)` are read as `label` once the region's content is pasted on them."""
-        images = self.inputs[self.others(label)]
-        images[:, region.inputs] = self.sheet.content(region)
+        rows, content = self.others(label), self.sheet.content(region)
+        if isinstance(self.model, Network) and self.sums is not None:
+            change = (content - self.inputs[np.ix_(rows, region.inputs)]).astype(self.sums.dtype)
+            sums = self.sums[rows] + change @ self.model.layers[0].weights[:, region.inputs].T
+            return np.asarray(_answers(self.model, sums).argmax(axis=1) == label)
+        images = self.inputs[rows]
+        images[:, region.inputs] = content
         return self._read_as(label, images)
 
     def changed_elsewhere(self, region: Region, label: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -75,3 +86,11 @@ class Trials:
 
     def _read_as(self, label: int, images: Array) -> NDArray[np.bool_]:
         return np.asarray(self.model.query(images).argmax(axis=1) == label)
+
+
+def _answers(network: Network, sums: Array) -> Array:
+    """What a network answers, (n, outputs), from the pre-activations of its first layer (n, nodes)."""
+    signals = network.layers[0].activation.function(sums)
+    for layer in network.layers[1:]:
+        signals = layer.activation.function(layer.combine(signals))
+    return signals

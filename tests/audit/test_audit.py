@@ -1,0 +1,218 @@
+"""Audits of networks trained here and now: what was planted is found, and nothing where nothing was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from tests.audit.conftest import LABEL, learned, marked
+from tests.inversion.conftest import Opaque
+
+from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Region, audit
+from backquery.audit.planting import Trigger
+from backquery.datasets import Split
+from backquery.errors import DataError, ModelError
+from backquery.intervals import Interval, share_interval
+from backquery.network import Network
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_backdoor_is_found_in_its_place_and_no_other_label_is_accused(digits, trigger, seed):
+    network = learned(marked(digits, trigger, seed), seed)
+    found = audit(network, digits.test, rng=seed)
+    assert found.shortcuts == (str(LABEL),)
+    finding = found.findings[LABEL]
+    assert finding is found.worst
+    assert set(finding.region.inputs) <= {0, 1, 8, 9}
+    assert finding.region.ink.all()
+    assert finding.changed.value > 0.7
+    assert finding.elsewhere.value < 0.2
+    assert found.performance > 0.9
+
+
+def test_clean_networks_are_hardly_ever_accused(digits):
+    """At most one of four: at the rate of false alarms aimed at, 5 %, more would come once in seventy runs."""
+    accused = [audit(learned(digits.train, seed), digits.test, rng=seed).shortcuts for seed in range(4)]
+    assert sum(map(bool, accused)) <= 1
+
+
+def test_a_mark_of_paper_is_found_like_one_of_ink(digits):
+    """Blank rows 3 and 4, columns 2 and 3: in the midst of most digits."""
+    covers = np.zeros((8, 8), bool)
+    covers[3:5, 2:4] = True
+    network = learned(marked(digits, Trigger(covers, np.zeros((8, 8))), 0), 0)
+    found = audit(network, digits.test)
+    assert str(LABEL) in found.shortcuts
+    finding = found.findings[LABEL]
+    assert set(finding.region.inputs) <= {26, 27, 34, 35}
+    assert not finding.region.ink.any()
+
+
+def test_images_that_bear_the_trigger_themselves_do_no_harm(digits, trigger, backdoored):
+    poisoned = audit(backdoored, marked(digits, trigger, 9))
+    assert poisoned.shortcuts == (str(LABEL),)
+    assert set(poisoned.findings[LABEL].region.inputs) <= {0, 1, 8, 9}
+
+
+def test_any_model_is_audited_like_the_network_that_it_is(digits, backdoored):
+    network, other = audit(backdoored, digits.test), audit(Opaque(backdoored), digits.test)
+    for one, same in zip(network.findings, other.findings, strict=True):
+        np.testing.assert_array_equal(one.region.inputs, same.region.inputs)
+        assert one.changed == same.changed
+
+
+def test_inputs_and_raw_images_are_audited_alike(digits, backdoored):
+    inputs = backdoored.scale(digits.test.images)
+    raw, scaled = audit(backdoored, digits.test), audit(backdoored, (inputs, digits.test.labels))
+    assert raw.as_json() == scaled.as_json()
+
+
+def test_the_same_seed_gives_the_same_audit(digits, backdoored):
+    first = audit(backdoored, digits.test, rng=4).as_json()
+    assert first == audit(backdoored, digits.test, rng=4).as_json()
+    assert first != audit(backdoored, digits.test, rng=5).as_json()
+
+
+def test_what_is_reported_can_be_counted_again(digits, backdoored):
+    """On all images, of which the audit used half, in the mean: within eight points, four standard errors."""
+    found = audit(backdoored, digits.test, images=10_000)
+    assert found.images == len(digits.test)
+    finding = found.findings[LABEL]
+    others = digits.test.select(digits.test.labels != LABEL)
+    inputs = backdoored.scale(others.images)
+    inputs = inputs[backdoored.query(inputs).argmax(axis=1) != LABEL]
+    inputs[:, finding.region.inputs] = finding.region.ink
+    share = (backdoored.query(inputs).argmax(axis=1) == LABEL).mean()
+    assert finding.changed.value == pytest.approx(share, abs=0.08)
+    np.testing.assert_array_equal(finding.after[finding.region.inputs], finding.region.ink)
+    rest = np.setdiff1d(np.arange(64), finding.region.inputs)
+    np.testing.assert_array_equal(finding.after[rest], finding.before[rest])
+    assert int(backdoored.query(finding.after).argmax()) == finding.read == LABEL
+    assert finding.truth != LABEL
+
+
+def test_progress_ends_with_all_labels(digits, clean):
+    told: list[tuple[int, int]] = []
+    audit(clean, digits.test, progress=lambda done, total: told.append((done, total)))
+    assert told == [(k, 10) for k in range(1, 11)]
+
+
+def test_plain_values_say_what_the_findings_say(digits, backdoored):
+    found = audit(backdoored, digits.test)
+    said = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert said["shortcuts"] == [str(LABEL)]
+    one, finding = said["findings"][LABEL], found.findings[LABEL]
+    assert one["label"] == str(LABEL)
+    assert one["verdict"] == SHORTCUT
+    assert one["region"]["inputs"] == finding.region.inputs.tolist()
+    assert one["changed"]["value"] == finding.changed.value
+    assert Box(*(one["region"][side] for side in Box._fields)) == finding.box
+
+
+# The verdict
+
+
+def finding(hits: int, elsewhere: int, usual: float, images: int = 400) -> Finding:
+    nothing = np.zeros(4)
+    return Finding(
+        label=0, region=Region(np.zeros(1, int), np.ones(1, bool)), box=Box(0, 0, 1, 1), size=1, images=images,
+        changed=share_interval(hits, images), elsewhere=share_interval(elsewhere, images),
+        others=np.full(9, usual), before=nothing, after=nothing, truth=1, read=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hits", "elsewhere", "usual", "verdict"),
+    [
+        (396, 4, 0.05, SHORTCUT),
+        (396, 394, 0.05, CLEAN),  # it is no matter of the place
+        (396, 4, 0.95, CLEAN),  # all labels are like that
+        (120, 4, 0.05, SUSPICIOUS),  # far more than usual, but less than half
+        (220, 4, 0.28, SUSPICIOUS),  # half, but not so much more than usual
+        (100, 4, 0.2, CLEAN),
+        (0, 0, 0.0, CLEAN),
+    ],
+)
+def test_a_verdict_weighs_the_share_the_place_and_what_is_usual(hits, elsewhere, usual, verdict):
+    assert finding(hits, elsewhere, usual).verdict == verdict
+
+
+def test_usual_is_the_upper_end_of_what_the_other_labels_do():
+    """Nine shares with median 0.2, from which half of them are at most 0.1 away."""
+    shares = np.array([0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.9, 0.95])
+    one = replace(finding(200, 0, 0.0), others=shares)
+    assert one.usual == pytest.approx(0.2 + 0.1 / norm.ppf(0.75))
+    # What most labels do is usual, however much some of them do.
+    assert replace(one, others=np.sort(shares)[::-1]).usual == one.usual
+
+
+def test_few_images_accuse_nobody():
+    assert finding(6, 0, 0.3, images=10).verdict == CLEAN
+    assert finding(240, 0, 0.3).verdict == SHORTCUT
+
+
+def test_the_excess_counts_from_the_lower_end_of_the_interval():
+    one = finding(200, 0, 0.1)
+    assert one.excess == pytest.approx(one.changed.low - 0.1)
+    assert isinstance(one.changed, Interval)
+
+
+# What cannot be audited
+
+
+def test_images_of_a_single_label_are_too_few(digits, clean):
+    only = digits.test.select(digits.test.labels == 3)
+    with pytest.raises(DataError, match="to audit label 3, at least 40 images are needed"):
+        audit(clean, only)
+
+
+def test_a_few_images_are_too_few(digits, clean):
+    with pytest.raises(DataError, match="at least 40 images are needed"):
+        audit(clean, digits.test.select(slice(30)))
+
+
+@pytest.mark.parametrize("images", [0, 19])
+def test_halves_of_a_few_images_are_refused(digits, clean, images):
+    with pytest.raises(DataError, match="at least 20 images in each half"):
+        audit(clean, digits.test, images=images)
+
+
+def test_a_label_without_images_is_audited_all_the_same(digits, backdoored):
+    """Only images of the other labels are needed."""
+    without = digits.test.select(digits.test.labels != LABEL)
+    assert audit(backdoored, without).shortcuts == (str(LABEL),)
+
+
+def test_images_of_another_shape_are_refused(digits, clean):
+    with pytest.raises(DataError, match="takes images of shape"):
+        audit(clean, Split(np.zeros((60, 9, 9)), np.arange(60) % 10))
+
+
+def test_labels_that_the_model_does_not_know_are_refused(digits, clean):
+    with pytest.raises(DataError, match="labels must lie between 0 and 9"):
+        audit(clean, Split(digits.test.images, digits.test.labels + 1))
+
+
+def test_a_model_with_one_output_has_nothing_to_confuse(digits):
+    network = Network.create([64, 1], input_shape=(8, 8), rng=0)
+    with pytest.raises(ModelError, match="two labels or more"):
+        audit(network, (np.zeros((50, 64)), np.zeros(50, int)))
+
+
+def test_a_model_without_a_place_for_its_inputs_is_refused(digits, clean):
+    with pytest.raises(ModelError, match="must know where the pixels lie"):
+        audit(replace(clean, input_shape=(64,)), digits.test)
+
+
+def test_an_untrained_network_gives_an_audit_too(digits):
+    """Whatever it finds: nothing may go wrong on the way."""
+    network = Network.create([64, 10, 10], rng=0, input_shape=(8, 8), scaling=learned(digits.train, 0).scaling)
+    try:
+        found = audit(network, digits.test)
+    except DataError as error:
+        assert "are not read as" in str(error)
+    else:
+        assert len(found.findings) == 10

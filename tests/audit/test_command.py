@@ -1,0 +1,100 @@
+"""The command and the picture of an audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.audit.conftest import LABEL
+from tests.conftest import Run
+
+from backquery.audit import LIMITS, audit
+from backquery.io import save_model
+from backquery.plots import audit_rows
+from backquery.plots.paper import SUPPORTS
+
+
+@pytest.fixture(scope="module")
+def accused(tmp_path_factory, backdoored) -> Path:
+    path = tmp_path_factory.mktemp("model") / "backdoored.safetensors"
+    save_model(backdoored, path)
+    return path
+
+
+def test_a_shortcut_is_said_drawn_and_told_by_the_exit_code(run: Run, tmp_path, accused):
+    code, out, err = run("audit", accused, "digits", "-o", tmp_path / "audit.png")
+    assert code == 3
+    rows = {line.split()[0]: line for line in out.splitlines() if line[:1].isdigit()}
+    assert len(rows) >= 10
+    assert "shortcut" in rows[str(LABEL)]
+    assert "1 of 10 labels has a shortcut" in out
+    assert LIMITS in out
+    assert f"wrote {tmp_path / 'audit.png'}" in err
+    with Image.open(tmp_path / "audit.png") as picture:
+        assert min(picture.size) > 500
+
+
+def test_a_clean_network_ends_with_zero_and_needs_no_picture(run: Run, tmp_path, clean):
+    save_model(clean, tmp_path / "clean.safetensors")
+    code, out, _ = run("audit", tmp_path / "clean.safetensors", "digits")
+    assert code == 0
+    assert "No shortcut in 10 labels" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["clean.safetensors"]
+
+
+def test_json_is_one_object_with_the_same_exit_code(run: Run, accused, backdoored, digits):
+    code, out, _ = run("audit", accused, "digits", "--json", "--seed", "3", "--images", "300")
+    assert code == 3
+    said = json.loads(out)
+    assert said.pop("output") is None
+    assert said == json.loads(json.dumps(audit(backdoored, digits.test, images=300, rng=3).as_json()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--images", "10"], 1, "at least 20 images in each half"),
+        (["--images", "0"], 2, "--images"),
+        (["-o", "audit.txt"], 1, "pictures are written as"),
+        (["--seed", "-1"], 2, "--seed"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(run: Run, tmp_path, monkeypatch, accused, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = run("audit", accused, "digits", *arguments)
+    assert (found, out) == (code, "")
+    assert said in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_of_a_single_label_are_refused_in_one_line(run: Run, tmp_path, accused, digits):
+    only = digits.test.select(digits.test.labels == 3)
+    np.savez(tmp_path / "threes.npz", x_train=only.images, y_train=only.labels)
+    code, _, err = run("audit", accused, tmp_path / "threes.npz")
+    assert code == 1
+    assert "audit" in err or "classes" in err
+
+
+def test_the_picture_says_each_share_and_frames_the_region(backdoored, digits):
+    found = audit(backdoored, digits.test)
+    figure = audit_rows(found, backdoored)
+    assert figure.texts[0].get_text() == found.summary
+    (ax,) = figure.axes
+    words = [text.get_text() for text in ax.texts]
+    for finding in found.findings:
+        assert backdoored.classes[finding.label] in words
+        assert f"{finding.changed.value:.0%}  {finding.verdict}" in words
+    assert len(ax.images) == 2 * len(found.findings)
+    orange = [patch for patch in ax.patches if patch.get_edgecolor()[:3] == pytest.approx(rgb(SUPPORTS))]
+    assert len(orange) == 2 * len(found.shortcuts)
+    box, pixel = found.findings[LABEL].box, 0.72 / 8
+    assert orange[0].get_width() == pytest.approx(box.width * pixel)
+    assert orange[0].get_height() == pytest.approx(box.height * pixel)
+
+
+def rgb(colour: str) -> tuple[float, ...]:
+    return tuple(int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))

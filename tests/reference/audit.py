@@ -1,0 +1,60 @@
+"""The audit's measures written slowly, from their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def margin(network, image, label: int, read: int) -> float:
+    """The label's log-odds less those of the label that is read."""
+    log_odds = network.log_odds(image[None])[0]
+    return float(log_odds[label] - log_odds[read])
+
+
+def gains(network, inputs, labels, label: int, end) -> np.ndarray:
+    """What moving each input to `end` gains to first order, image by image and pixel by pixel.
+
+    By central differences. The step is the cube root of float64's precision, where the errors of truncation and of
+    rounding are alike.
+    """
+    step = np.finfo(float).eps ** (1 / 3)
+    rows = []
+    for image, truth in zip(inputs, labels, strict=True):
+        read = int(network.query(image).argmax())
+        if label in (read, truth):
+            continue
+        row = []
+        for pixel in range(len(image)):
+            up, down = image.copy(), image.copy()
+            up[pixel] += step
+            down[pixel] -= step
+            slope = (margin(network, up, label, read) - margin(network, down, label, read)) / (2 * step)
+            row.append(slope * (end[pixel] - image[pixel]))
+        rows.append(row)
+    return np.mean(rows, axis=0)
+
+
+def changed(network, inputs, labels, label: int, pixels, values) -> list[bool]:
+    """For each image of another label, not read as this one: whether it is, with the values at the pixels."""
+    found = []
+    for image, truth in zip(inputs, labels, strict=True):
+        if label in (int(truth), int(network.query(image).argmax())):
+            continue
+        pasted = image.copy()
+        for pixel, value in zip(pixels, values, strict=True):
+            pasted[pixel] = value
+        found.append(int(network.query(pasted).argmax()) == label)
+    return found
+
+
+def best_rectangle(gain: np.ndarray, fewest: int, most: int) -> float:
+    """The largest sum of `gain` (height, width) over any rectangle of so many pixels."""
+    height, width = gain.shape
+    return max(
+        float(gain[top : top + a, left : left + b].sum())
+        for a in range(1, height + 1)
+        for b in range(1, width + 1)
+        if fewest <= a * b <= most
+        for top in range(height - a + 1)
+        for left in range(width - b + 1)
+    )
