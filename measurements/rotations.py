@@ -69,8 +69,8 @@ def comparison(images: int, with_copies: int, copies: int) -> str:
     return (
         f"Ten epochs of the {with_copies:,} images are {copies} times the updates of ten epochs of the "
         f"{images:,}. So they are compared twice: after as many epochs, and after as many updates, which is "
-        f"{copies * EPOCHS} epochs of the images as they are. The gain is the mean difference of networks that started from the same "
-        "weights, in hundredths of all test images."
+        f"{copies * EPOCHS} epochs of the images as they are. The gain is the mean difference of networks that "
+        "started from the same weights, in hundredths of all test images."
     )
 
 
