@@ -138,7 +138,7 @@ def test_looking_in_between_changes_nothing(course, short_chunks):
     settings = {"epochs": 3, "rng": 4, "kernel": kernel}
     expected, history = train(network(), drawn(IMAGES), recipe, **settings)
     run = TrainingRun(network(), drawn(IMAGES), recipe, **settings)
-    for update in range(0, run.updates + 1, 1 + run.updates // 60):
+    for update in range(0, run.updates + 1, 1 + run.updates // 12):
         seen = run.after(update)
         alone = TrainingRun(network(), drawn(IMAGES), recipe, **settings)
         alone.advance(update)
