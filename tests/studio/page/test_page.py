@@ -135,7 +135,7 @@ def test_nothing_is_cut_off_at_any_width(open_page: Open, language: str) -> None
     visitor = open_page(locale=language)
     visitor.draw(ONE)
     for width in (320, 390, 768, 1280, 1920):
-        visitor.page.set_viewport_size({"width": width, "height": 900})
+        visitor.page.set_viewport_size({"width": width, "height": 7000})
         assert visitor.page.evaluate("document.documentElement.scrollWidth") == width
         cut = visitor.page.locator("button, .button, h2, .lead").evaluate_all(
             """all => all.filter((one) => one.clientWidth && one.scrollWidth > one.clientWidth + 1)
