@@ -94,8 +94,9 @@ The book finds the best performance after about five to seven epochs, and less a
 overfitting. **The first {"held" if close.high >= top.performance else "did not hold"} at a rate of
 {BASE.learning_rate:g}, as far as {SEEDS} seeds can tell: the best mean is that after {top.point.epochs} epochs,
 {said(top)}; after {close.point.epochs} it is {said(close)}.
-The second {"held" if change.high < 0 else "is not shown"}: from 7 to {LONGEST} epochs a network changes by {change.value:+.2f} points ({change.low:+.2f} to
-{change.high:+.2f}).** The epochs of the best mean depend on the rate: {others}.
+The second {"held" if change.high < 0 else "is not shown"}: from 7 to {LONGEST} epochs a network changes by
+{change.value:+.2f} points ({change.low:+.2f} to {change.high:+.2f}).**
+The epochs of the best mean depend on the rate: {others}.
 
 {table(["epochs", *(f"right at a rate of {rate:g}" for rate in LONG_RATES)], rows)}"""
 
