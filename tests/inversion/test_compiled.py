@@ -115,3 +115,14 @@ def test_one_compilation_serves_all() -> None:
         back_query(network, within_reach(network, 2), method=method, prior=flat_prior(16), start=one.images)
     back_query(load_model("mnist"), range(2), method=method)
     assert len(kernels.load("search").search.signatures) == 1
+
+
+def test_factors_in_any_order_are_searched_alike() -> None:
+    """Freshly fitted factors come column by column, for which other code would be compiled, with a warning."""
+    from dataclasses import replace
+
+    network, prior = network_of(next(iter(KINDS))), prior_of(1)
+    columns = replace(prior, factor=np.asfortranarray(prior.factor))
+    wanted, method = within_reach(network, 2), GaussNewton(compiled=True)
+    by_rows, by_columns = (back_query(network, wanted, method=method, prior=p) for p in (prior, columns))
+    assert_same(by_rows, by_columns)

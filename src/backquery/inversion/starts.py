@@ -40,7 +40,8 @@ class Workspace:
 
     def __init__(self, prior: Prior) -> None:
         self.deviation = np.sqrt(prior.diagonal)
-        self.factor = prior.factor / self.deviation[:, None]
+        # Rows of their own, because compiled code is made for each layout of its arguments.
+        self.factor = np.ascontiguousarray(prior.factor / self.deviation[:, None])
         self.inner = np.linalg.inv(np.eye(prior.rank) + self.factor.T @ self.factor)
         self.shown: dict[int | None, Shown] = {}
 
