@@ -52,7 +52,7 @@ EVIDENCE_IMAGES = 5000
 USUAL_IMAGES = 1000
 """Real images that typicality is measured against."""
 
-WARM_STEPS = 15
+HURRIED_STEPS = 15
 """Steps that follow a slider at most; a first image takes the method's own number."""
 
 
@@ -73,12 +73,12 @@ def query(subject: Subject, fields: Fields) -> Answer:
     return Answer({"read": int(answers.argmax())}, {"answers": answers, **signals, **arrays})
 
 
-def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer, Array]:
+def back(subject: Subject, fields: Fields, start: Array | None, compiled: bool = False) -> tuple[Answer, Array]:
     """A back query, and its image (inputs,) for the next search to begin at."""
     clock = perf_counter()
     model = subject.model
     name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
-    method = METHODS[name] if start is None else follow(METHODS[name])
+    method = method_of(name, hurried=start is not None, compiled=compiled)
     if "answers" in fields:
         asked = asked_answers(model, read.numbers(fields, "answers", model.outputs))
         result = back_query(model, asked, method=method, start=start)
@@ -96,24 +96,25 @@ def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer,
     return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
 
 
-def turn(subject: Subject, fields: Fields) -> Answer:
+def turn(subject: Subject, fields: Fields, compiled: bool = False) -> Answer:
     """The smallest change that makes the network read a picture as a label."""
     model = subject.model
     near = as_inputs(model, read.pixels(fields, model))
     confidence = fields.get("confidence") and read.number(fields, "confidence", -1e9, 1e9)
     label = read.label(fields, model)
-    result = back_query(model, [label], method="gauss-newton", confidence=confidence, near=near)
+    method = method_of(GaussNewton.name, compiled=compiled)
+    result = back_query(model, [label], method=method, confidence=confidence, near=near)
     ink = pictures(subject, result.images)
     arrays = {"ink": ink[0], "change": (ink - pictures(subject, near))[0], "answers": result.answers[0]}
     return Answer(told_of(result, 0), arrays)
 
 
-def scans(subject: Subject, fields: Fields) -> Answer:
+def scans(subject: Subject, fields: Fields, compiled: bool = False) -> Answer:
     """One image for each label."""
     model = subject.model
-    method = METHODS[read.choice(fields, "method", tuple(METHODS), usual_method(model))]
+    name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
     # A damaged network may be asked in vain for what is typical of the whole one; that must not take long.
-    method = follow(method) if subject.off else method
+    method = method_of(name, hurried=bool(subject.off), compiled=compiled)
     return scans_of(subject, back_query(model, list(range(model.outputs)), method=method))
 
 
@@ -258,9 +259,12 @@ def share_of_range(network: Network, layer: int, signals: Array) -> Array:
     return (signals - low) / (high - low)
 
 
-def follow(method: Method) -> Method:
-    """The method as it follows a slider: it goes on from where it was, a few steps at a time."""
-    return replace(method, steps=WARM_STEPS) if isinstance(method, Ascent | GaussNewton) else method
+def method_of(name: str, *, hurried: bool = False, compiled: bool = False) -> Method:
+    """The method of that name. One that is hurried goes on from where it was, a few steps at a time."""
+    method = METHODS[name]
+    if isinstance(method, GaussNewton):
+        method = replace(method, compiled=compiled)
+    return replace(method, steps=HURRIED_STEPS) if hurried and isinstance(method, Ascent | GaussNewton) else method
 
 
 def told_of(result: BackQuery, row: int) -> dict[str, Any]:

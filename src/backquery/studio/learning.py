@@ -70,8 +70,11 @@ class Lesson:
 class Learning:
     """One training. `send` takes its frames; `network` is None until it has ended well or was stopped."""
 
-    def __init__(self, lesson: Lesson, dataset: Dataset, send: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, lesson: Lesson, dataset: Dataset, send: Callable[[Answer], None], compiled: bool = False
+    ) -> None:
         self.lesson, self.dataset = lesson, dataset
+        self._method = engine.method_of(lesson.method, hurried=True, compiled=compiled)
         self.network: Network | None = None
         self._send = send
         self._stopped, self._going = Event(), Event()
@@ -154,8 +157,7 @@ class Learning:
         typical = typical_log_odds(network.log_odds(self._usual).astype(np.float64))
         network = replace(network, statistics=replace(statistics, typical=typical))
         subject = Subject.of("learning", network, frame)
-        method = engine.follow(METHODS[self.lesson.method])
-        result = back_query(network, list(range(network.outputs)), method=method, start=start)
+        result = back_query(network, list(range(network.outputs)), method=self._method, start=start)
         scans = engine.scans_of(subject, result)
         told = {
             "state": "learning",

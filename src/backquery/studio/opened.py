@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
 
 from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
 from backquery.errors import BackqueryError
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
+from backquery.inversion import GaussNewton, back_query
 from backquery.model import Model
 from backquery.network import Network
 from backquery.plots.paper import picture_shape
@@ -71,6 +73,7 @@ class Opened:
     def __init__(self, name: str, model: Model, open_data: Callable[[], Dataset | None]) -> None:
         self.subject = Subject.of(name, model, 0)
         self.exam: Exam | None = None
+        self.compiled = False
         self._open_data = open_data
         self._sets: tuple[Dataset, ...] = ()
         self._juries: dict[str, Jury] = {}
@@ -104,7 +107,7 @@ class Opened:
 
     def _prepare(self) -> None:
         try:
-            for step in (self._open, self._bring_digits, self._test, self._make_juries):
+            for step in (self._open, self._test, self._bring_digits, self._compile, self._make_juries):
                 step()
                 self._tell()
         except BackqueryError as error:
@@ -123,6 +126,12 @@ class Opened:
         if dataset is not None:
             self.exam = Exam(self.subject.model, dataset)
             self.subject = replace(self.subject, performance=self.exam.performance(self.subject.model))
+
+    def _compile(self) -> None:
+        """Have the search compiled, or load what was compiled before; only then is it asked for."""
+        with suppress(BackqueryError):
+            back_query(self.subject.model, [0], method=GaussNewton(compiled=True))
+            self.compiled = True
 
     def _make_juries(self) -> None:
         for dataset in self._sets:

@@ -115,9 +115,15 @@ class Visit:
         version, image = self._last.get(method, (-1, None))
         warm = read.flag(fields, "warm", False)
         start = image if warm and version == subject.version else None
-        answer, image = engine.back(subject, fields, start)
+        answer, image = engine.back(subject, fields, start, self._opened.compiled)
         self._last[method] = subject.version, image
         return answer
+
+    def _turn(self, subject: Subject, fields: read.Fields) -> Answer:
+        return engine.turn(subject, fields, self._opened.compiled)
+
+    def _scans(self, subject: Subject, fields: read.Fields) -> Answer:
+        return engine.scans(subject, fields, self._opened.compiled)
 
     def _opinion(self, subject: Subject, fields: read.Fields) -> Answer:
         model = subject.model
@@ -178,7 +184,9 @@ class Visit:
         lesson = Lesson.of(request.fields, dataset)
         if self._learning is not None:
             self._learning.stop()
-        self._learning = Learning(lesson, dataset, lambda answer: self._deliver(request, answer))
+        self._learning = Learning(
+            lesson, dataset, lambda answer: self._deliver(request, answer), self._opened.compiled
+        )
         self._learning.start()
         if self._closed:  # the page left meanwhile, and nobody else will stop it
             self._learning.stop()
@@ -239,9 +247,9 @@ def network_from(content: bytes) -> Network:
 ANSWERS: dict[str, Callable[[Visit, Subject, read.Fields], Answer]] = {
     "query": lambda _, subject, fields: engine.query(subject, fields),
     "back": Visit._back,
-    "turn": lambda _, subject, fields: engine.turn(subject, fields),
+    "turn": Visit._turn,
     "opinion": Visit._opinion,
-    "scans": lambda _, subject, fields: engine.scans(subject, fields),
+    "scans": Visit._scans,
     "weights": lambda _, subject, fields: engine.weights(subject, fields),
     "evidence": Visit._evidence,
     "samples": Visit._samples,
