@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from tests.audit.conftest import LABEL
 from tests.conftest import Run
 
 from backquery.audit import LIMITS, audit
+from backquery.cli.audit import STANDARDISED
 from backquery.io import save_model
 from backquery.plots import audit_rows
 from backquery.plots.paper import SUPPORTS
+from backquery.scaling import Scaling
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,14 @@ def test_a_clean_network_ends_with_zero_and_needs_no_picture(run: Run, tmp_path,
     assert code == 0
     assert "No shortcut in 10 labels" in out
     assert [path.name for path in tmp_path.iterdir()] == ["clean.safetensors"]
+
+
+def test_a_model_on_standardised_pixels_is_audited_with_a_warning(run: Run, tmp_path, clean, digits):
+    standardised = replace(clean, scaling=Scaling.standardised(digits.train.images, 16))
+    save_model(standardised, tmp_path / "standardised.safetensors")
+    code, _, err = run("audit", tmp_path / "standardised.safetensors", "digits")
+    assert code in (0, 3)
+    assert STANDARDISED in err
 
 
 def test_json_is_one_object_with_the_same_exit_code(run: Run, accused, backdoored, digits):

@@ -128,8 +128,8 @@ class Audit:
 
     @property
     def worst(self) -> Finding:
-        """The finding that exceeds most what is usual."""
-        return max(self.findings, key=lambda one: one.excess)
+        """The finding of the worst verdict; of several, the one that turns most images."""
+        return max(self.findings, key=lambda one: (VERDICTS.index(one.verdict), float(one.changed.value)))
 
     @property
     def summary(self) -> str:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 SHORTCUT_FOUND = 3
 """The exit code where a label has a shortcut."""
 
+STANDARDISED = (
+    "this model standardises each pixel by itself: one that is hardly ever inked counts more than the others, and "
+    "may be a shortcut that nobody planted"
+)
+
 Picture = Annotated[
     Path | None, Parameter(name=["-o", "--output"], help="Also draw the regions: .png, .svg or .pdf.")
 ]
@@ -70,6 +75,8 @@ def audit(
     if split is None:
         say(f"{dataset.name} has no test half: the audit draws from all its {count(len(dataset.train), 'image')}")
         split = dataset.train
+    if network.scaling is not None and not network.scaling.uniform:
+        say(STANDARDISED)
     with bar("searching") as progress:
         found = find_shortcuts(network, split, images=images, rng=seed, progress=progress)
     if output is not None:
