@@ -58,8 +58,8 @@ def audit(
     list of label, verdict (clean, suspicious, shortcut), region (top, left, height, width of its frame; inputs,
     the positions of its pixels; ink, true or false for each), images (those it was tried on), changed (value, low,
     high: the share then read as the label, and its 95 % interval), elsewhere (the same at random places), usual
-    (the median of what such regions do for the other labels), excess (changed low less usual); output (path, or
-    null).
+    (the median, plus one deviation, of what the best regions of its size do for the other labels), excess (changed
+    low less usual); output (path, or null).
     """
     from backquery.audit import LIMITS
     from backquery.audit import audit as find_shortcuts
