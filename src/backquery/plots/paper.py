@@ -164,6 +164,8 @@ def as_picture(inputs: Array, model: Model) -> Array:
 
 def picture_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns to draw: channels below one another, a bare vector as a square where it is one."""
+    if len(shape) > 2 and shape[-1] == 1:  # a grey image with its one channel last
+        shape = shape[:-1]
     if len(shape) > 1:
         return prod(shape[:-1]), shape[-1]
     side = isqrt(shape[0])
