@@ -58,6 +58,7 @@ def use(page: Page) -> None:
 
 def draw(page: Page) -> None:
     """A three, by the mouse."""
+    page.locator("[data-part=pad]").scroll_into_view_if_needed()
     box = page.locator("[data-part=pad]").bounding_box()
     assert box is not None
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in THREE]

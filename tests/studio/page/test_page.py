@@ -180,20 +180,8 @@ def test_every_control_and_image_has_a_name(open_page: Open, language: str) -> N
     expect(visitor.lead("back")).not_to_be_empty()
     protocol = visitor.page.context.new_cdp_session(visitor.page)
     tree = protocol.send("Accessibility.getFullAXTree")["nodes"]
-    roles = set(
-        [
-            "button",
-            "slider",
-            "switch",
-            "checkbox",
-            "radio",
-            "combobox",
-            "spinbutton",
-            "image",
-            "img",
-            "application",
-        ]
-    )
+    controls = {"button", "slider", "switch", "checkbox", "radio", "combobox", "spinbutton", "application"}
+    roles = {"image", "img", *controls}
     shown = [one for one in tree if not one.get("ignored") and one.get("role", {}).get("value") in roles]
     assert len(shown) > 60
     nameless = [one["role"]["value"] for one in shown if not one.get("name", {}).get("value", "").strip()]
