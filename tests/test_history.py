@@ -15,7 +15,7 @@ from backquery.training.history import EpochRecord
 from tests.conftest import Run
 
 BRIEF = {
-    "epoch": 1, "loss": 0.5, "train_accuracy": 0.9, "test_accuracy": None, "seconds": 0.0, "learning_rate": 0.1,
+    "epoch": 1, "loss": 0.5, "train_accuracy": 0.9, "test_accuracy": None, "learning_rate": 0.1,
 }  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def test_a_history_is_kept_briefly_and_read_back() -> None:
         [BRIEF | {"loss": float("nan")}],
         [BRIEF | {"epoch": None}],
         [BRIEF | {"more": 1}],
+        [BRIEF | {"seconds": 1.0}],
     ],
 )
 def test_what_is_no_history_is_none(records: Any) -> None:

@@ -48,13 +48,14 @@ class History:
     def brief(self) -> list[dict[str, Any]]:
         """At most `KEPT` epochs, the last among them, without the clock: small enough for a model file."""
         step = -(-len(self.epochs) // KEPT)
-        return [{**asdict(record), "seconds": 0.0} for record in self.epochs[::-step][::-1]]
+        records = [asdict(record) for record in self.epochs[::-step][::-1]]
+        return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
 
     @classmethod
     def of_brief(cls, records: Any, kernel: str = "unknown") -> History | None:
-        """The history that `brief` gave, or None where `records`, perhaps from anybody's file, hold none."""
+        """The history that `brief` gave, without times; None where `records`, perhaps anybody's, hold none."""
         try:
-            epochs = tuple(EpochRecord(**record) for record in records)
+            epochs = tuple(EpochRecord(**record, seconds=0.0) for record in records)
         except TypeError:
             return None
         return cls(kernel, epochs) if epochs and all(map(_is_sound, epochs)) else None
