@@ -36,7 +36,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.torch
+bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks
 
 # Writes docs/measured.md from the experiments themselves; ARGS names the sections (all by default).
