@@ -352,7 +352,8 @@ def test_between_two_labels_both_have_as_many_images(network, digits):
         ({"labels": [3], "between": (4, 9)}, "not for both"),
         ({"rate": 0.0}, "received 0, 0.1 and 1000"),
         ({"rate": 0.7}, "the rate lies between"),
-        ({"smallest": -1.0}, "is not negative"),
+        ({"smallest": -1.0}, "a number from 0 on"),
+        ({"smallest": np.inf}, "received 0.05, inf"),
         ({"images": 3}, "at least 10 images"),
     ],
 )

@@ -169,9 +169,10 @@ def test_images_of_a_single_label_are_too_few(digits, clean):
         audit(clean, only)
 
 
-def test_a_few_images_are_too_few(digits, clean):
-    with pytest.raises(DataError, match="at least 40 images are needed"):
-        audit(clean, digits.test.select(slice(30)))
+@pytest.mark.parametrize("images", [1, 30])
+def test_a_few_images_are_too_few(digits, clean, images):
+    with pytest.raises(DataError, match=f"at least 40 images; received {images}"):
+        audit(clean, digits.test.select(slice(images)))
 
 
 @pytest.mark.parametrize("images", [0, 19])

@@ -190,6 +190,15 @@ def test_a_single_hidden_layer_and_none_at_all(digits):
         damage(network, digits, what=["nodes"])
 
 
+def test_a_label_without_test_images_has_no_performance_of_its_own(plain, digits):
+    """And everything else is as it is without it: nothing is divided by no images."""
+    without = replace(digits, test=digits.test.select(digits.test.labels != 3))
+    found = damage(plain, without, what=["nodes"], repeats=2, stages=[])
+    for one in json.loads(json.dumps(found.as_json(), allow_nan=False))["damages"]:
+        assert [n for n, shares in enumerate(one["performance_by_label"]) if shares is None] == [3]
+    assert_nothing_is_clipped(damage_curves(found))
+
+
 def test_stages_show_what_the_damaged_network_sees(found, deep):
     assert [stage.removed for stage in found.stages] == [0, 2, 4, 7, 8]
     assert found.stages[0].performance == pytest.approx(found.performance)

@@ -63,6 +63,7 @@ def test_one_at_a_time_goes_through_the_usual_values_or_the_first():
         {"hidden": [(0,)]},
         {"epochs": [0]},
         {"seeds": 0},
+        {"seeds": 10**12},
         {"recipe": "secret"},
         {"loss": "none"},
     ],

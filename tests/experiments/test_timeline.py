@@ -144,6 +144,22 @@ def test_moments_and_methods_that_there_are_not(digits, arguments, message):
         timeline(begun(digits), digits, **arguments)
 
 
+@pytest.mark.parametrize("frames", [1, 10**11])
+def test_too_few_and_too_many_frames_are_refused(frames):
+    with pytest.raises(ExperimentError, match=f"from 2 to 10,000 frames; received 1,000 and {frames:,}"):
+        log_spaced(1000, frames)
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "transpose"])
+def test_a_training_that_diverges_is_said_to(run, method, tmp_path):
+    """Also where the look comes between the update that did it and the next one, which would fail on it."""
+    strip = tmp_path / "t.png"
+    options = ("--learning-rate", "1e300", "--at", "1", "--seed", "1")
+    code, out, err = run("timeline", "digits", "-o", strip, "--method", method, *options)
+    assert (code, out, strip.exists()) == (1, "", False)
+    assert "training left the finite numbers at image 1 of epoch 1" in err.splitlines()[-1]
+
+
 def test_questions_that_cannot_be_asked_are_said_at_once(digits):
     run = begun(digits, activation="relu")
     with pytest.raises(InversionError, match="relu has none"):

@@ -76,6 +76,8 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
     if images < FEWEST_IMAGES:
         raise DataError(f"an audit needs at least {FEWEST_IMAGES} images in each half; received {images}")
     examples = Examples.of(model, data)
+    if len(examples) < 2 * FEWEST_IMAGES:
+        raise DataError(f"an audit needs at least {2 * FEWEST_IMAGES} images; received {len(examples)}")
     order = np.random.default_rng(rng).permutation(len(examples))[: 2 * images]
     parts = [examples.at(order[0::2]), examples.at(order[1::2])]
     search, trial = (Trials.of(model, part.inputs(), part.labels) for part in parts)

@@ -59,7 +59,8 @@ def damage(
     With --json: performance (of the intact network), classes, test_images, scans (how many), damages, a list of
     what, order (random, heaviest or evidence), layer (of the nodes, or null), total (how many there are), repeats,
     amounts (nodes or weights removed, or the noise's standard deviation as a share of the weights' own),
-    performance and scans_read_as_asked (at each amount: value, low, high), performance_by_label, one_point and
+    performance and scans_read_as_asked (at each amount: value, low, high), performance_by_label (null for a
+    label without test images), one_point and
     half (the amounts that cost one point, and half of the performance: value, low, high; null where all that was
     tried costs less); stages, a list of removed, performance, read_as_asked, read_as_asked_by_the_intact and
     outcomes; seed, output.

@@ -123,10 +123,10 @@ def measure_evidence(
     left out where they have fewer than ten images in a half; asked for by name, they raise `DataError`.
     `progress` is told (questions done, questions in all).
     """
-    if not (0 < rate < 0.5 and smallest >= 0 and images >= FEWEST):
+    if not (0 < rate < 0.5 and 0 <= smallest < np.inf and images >= FEWEST):
         raise DataError(
-            f"the rate lies between 0 and 0.5, the smallest effect is not negative, and at least {FEWEST} images "
-            f"are used; received {rate:g}, {smallest:g} and {images}"
+            f"the rate lies between 0 and 0.5, the smallest effect is a number from 0 on, and at least {FEWEST} "
+            f"images are used; received {rate:g}, {smallest:g} and {images}"
         )
     if labels is not None and between is not None:
         raise DataError("ask for labels, or for what lies between two labels, not for both")

@@ -98,7 +98,7 @@ class Endurance:
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; the bounds of intervals hold 95 %."""
         performance, reading = self.performance(), self.reading()
-        labels = range(len(self.images))
+        by_label = [self.performance(label).value.tolist() if n else None for label, n in enumerate(self.images)]
         return {
             "what": self.what,
             "order": self.order,
@@ -108,7 +108,7 @@ class Endurance:
             "amounts": self.amounts.tolist(),
             "performance": _plain(performance),
             "scans_read_as_asked": _plain(reading),
-            "performance_by_label": [self.performance(label).value.tolist() for label in labels],
+            "performance_by_label": by_label,
             "one_point": self.one_point()._asdict(),
             "half": self.half()._asdict(),
         }

@@ -30,6 +30,9 @@ Progress = Callable[[int, int], None]
 COUNT = 30
 """Frames by default."""
 
+MOST = 10_000
+"""Frames at most: each holds an image of every label."""
+
 METHOD = "gauss-newton"
 
 TRAINING_IMAGES = 10_000
@@ -148,8 +151,10 @@ def log_spaced(updates: int, count: int = COUNT) -> tuple[int, ...]:
 
     A network changes most in the first updates, so that is where one looks most often.
     """
-    if updates < 1 or count < 2:
-        raise ExperimentError(f"a timeline needs an update and two frames; received {updates} and {count}")
+    if updates < 1 or not 2 <= count <= MOST:
+        raise ExperimentError(
+            f"a timeline needs an update and from 2 to {MOST:,} frames; received {updates:,} and {count:,}"
+        )
     spaced = map(round, np.geomspace(1, updates, max(count - 1, 2))[: count - 2].tolist())
     rounded = {round(update, 1 - floor(log10(update))) for update in spaced}
     return (0, *sorted(update for update in rounded if update < updates), updates)

@@ -91,8 +91,12 @@ class TrainingRun:
         return epochs * len(self.examples) + self._image(place)
 
     def snapshot(self) -> Network:
-        """The network as it is now."""
-        return self._work.snapshot()
+        """The network as it is now; `DivergenceError` where the last updates left the finite numbers."""
+        network = self._work.snapshot()
+        if self.done and not all(np.all(np.isfinite(layer.weights)) for layer in network.layers):
+            epoch, place = divmod(self.done - 1, self.updates_per_epoch)
+            raise _diverged(self.recipe, epoch + 1, self._image(place))
+        return network
 
     def advance(self, until: int | None = None) -> None:
         """Go on until so many updates have been made in all; by default to the end of the chunk.

@@ -14,6 +14,9 @@ from backquery.training.plan import Plan, settled_activations, settled_recipe, u
 HIDDEN = (200,)
 """The book's hidden layer."""
 
+MOST_RUNS = 1_000_000
+"""Networks at most: a list of them must fit into memory."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -50,6 +53,11 @@ class Grid:
             raise TrainingError(f"every network needs hidden layers of one node or more; received {self.hidden}")
         if min(self.epochs) < 1 or self.seeds < 1:
             raise TrainingError(f"at least 1 epoch and 1 seed are needed; received {self.epochs} and {self.seeds}")
+        if len(self.settings) * self.seeds > MOST_RUNS:
+            raise TrainingError(
+                f"a sweep trains at most {MOST_RUNS:,} networks; {len(self.settings):,} settings with "
+                f"{self.seeds:,} seeds each are more; sweep in parts"
+            )
 
     @property
     def base(self) -> tuple[tuple[int, ...], float, int]:
