@@ -110,7 +110,7 @@ def _readings(ax: Axes, curves: tuple[Endurance, ...], scans: int) -> None:
 
 def _labels(ax: Axes, one: Endurance, classes: tuple[str, ...]) -> None:
     """For each label, the damage at random that halves its right answers."""
-    for label in range(len(classes)):
+    for label in np.flatnonzero(one.images).tolist():
         found = one.half(label)
         if found.value is None:
             continue
