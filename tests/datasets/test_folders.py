@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ def test_a_subfolder_for_each_class(tmp_path: Path, dark: bool) -> None:
     (tmp_path / ".hidden").mkdir()
     dataset = read(tmp_path)
     assert dataset.classes == ("ant", "cat", "dog")
-    assert dataset.train.labels.tolist() == [0, 1, 1, 2]
-    np.testing.assert_array_equal(dataset.train.images, np.stack([drawn[k] for k in (3, 0, 1, 2)]))
+    assert dataset.train.labels.tolist() == [0, 1, 2, 1]
+    np.testing.assert_array_equal(dataset.train.images, np.stack([drawn[k] for k in (3, 0, 2, 1)]))
     assert dataset.name == tmp_path.name
 
 
@@ -119,12 +120,29 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def dealt(labels: np.ndarray) -> list[int]:
+    """The order in which folders are mixed: by the share of the folder that lies before, then by label."""
+    before = {
+        i: Fraction(int(np.sum(labels[:i] == labels[i])), int(np.sum(labels == labels[i])))
+        for i in range(len(labels))
+    }
+    return sorted(before, key=lambda i: (before[i], labels[i]))
+
+
+def test_the_folders_of_the_labels_are_mixed(tmp_path: Path) -> None:
+    for label, count in (("a", 6), ("b", 3), ("c", 1)):
+        for number in range(count):
+            draw(tmp_path / label / f"{number}.png", digit(number))
+    dataset = read(tmp_path)
+    assert "".join(dataset.classes[label] for label in dataset.train.labels) == "abcaabaaba"
+
+
 def test_real_digits_come_back_from_pictures(mnist: Dataset, tmp_path: Path) -> None:
     assert mnist.test is not None
     some = mnist.test.select(slice(0, 60))
     for number, (image, label) in enumerate(zip(some.images, some.labels, strict=True)):
         draw(tmp_path / str(label) / f"{number:03}.png", 255 - image)
     dataset = read(tmp_path, classes=mnist.classes)
-    order = np.argsort(some.labels, kind="stable")
+    order = dealt(some.labels)
     np.testing.assert_array_equal(dataset.train.images, some.images[order])
     np.testing.assert_array_equal(dataset.train.labels, some.labels[order])

@@ -42,14 +42,20 @@ def read_image_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
 
 
 def labelled_pictures(folder: Path) -> list[tuple[Path, str]]:
-    """Every picture in the folder with its label: its subfolder's name, or what its own name ends in."""
+    """Every picture in the folder with its label: its subfolder's name, or what its own name ends in.
+
+    Subfolders are dealt out evenly, the first of each, then the next: a network that is trained in this order, one
+    image at a time, would forget all classes but the last if they came one after the other.
+    """
     by_class = [
-        (path, child.name)
+        (place / len(pictures), path, child.name)
         for child in sorted(folder.iterdir())
         if child.is_dir() and not child.name.startswith(".")
-        for path in _pictures(child)
+        for pictures in [_pictures(child)]
+        for place, path in enumerate(pictures)
     ]
-    return by_class or [(path, label_in_name(path)) for path in _pictures(folder)]
+    dealt = [(path, label) for _, path, label in sorted(by_class, key=lambda picture: picture[0])]
+    return dealt or [(path, label_in_name(path)) for path in _pictures(folder)]
 
 
 def holds_pictures(folder: Path) -> bool:
