@@ -70,8 +70,9 @@ def shortcuts(subject: Subject, step: Step) -> Html:
     images = QUICK_AUDIT if subject.quick else AUDIT_IMAGES
     found = audit(subject.model, subject.test, images=images, rng=subject.seed, progress=step)
     named = {name: found.labels(name) for name in sorted({one.verdict for one in found.findings} - {CLEAN})}
-    told = "; ".join(f"{name}: {', '.join(labels)}" for name, labels in named.items())
-    lead = f"Regions that alone decide: {told}." if told else "No small region turns other images into one label."
+    lead = " ".join(
+        [f"{found.summary}.", *(f"{name.capitalize()}: {', '.join(each)}." for name, each in named.items())]
+    )
     caption = (
         "Images of other labels that are read as the label once the region is pasted on them, with the 95 % "
         "interval; the same at random places; and what the best such region usually does for the other labels."
@@ -209,6 +210,6 @@ def _example(subject: Subject, one: Finding) -> Html:
         f"left: {100 * one.box.left / columns:.2f}%; top: {100 * one.box.top / rows:.2f}%; "
         f"width: {100 * one.box.width / columns:.2f}%; height: {100 * one.box.height / rows:.2f}%"
     )
-    inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_="framed")
+    inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=f"framed {one.verdict}")
     caption = tag("figcaption", f"for {subject.classes[one.label]}: {truth}, read as {read}")
     return tag("figure", inner, caption, class_="tile")

@@ -67,7 +67,7 @@ def _scores(found: Comparison) -> Html:
         typicality = f"{np.median(row.typicality):.2f}"
         rows.append([row.name, asked, *agreed, error, typicality, *([obeyed] if obeys else [])])
     trusted = ", ".join(
-        f"{judge.name} reads {judge.performance:.1%} of real test images rightly"
+        f'of real test images the judge "{judge.name}" reads {judge.performance:.1%} rightly'
         for judge in found.judges
         if judge.performance is not None
     )
