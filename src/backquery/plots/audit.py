@@ -34,9 +34,12 @@ Array = NDArray[np.floating[Any]]
 SIDE, ROW, SCALE = 0.72, 0.84, 3.0
 """In inches: the images' side, a label's row, and the scale from no image to all of them."""
 
+LETTER = 0.086
+"""About how wide a letter of the title is, in inches."""
+
 NOTE = (
     "dot: the share of the other labels' images that the region turns into this label, with its interval\n"
-    "bar: usual for the best regions of its size; ring: the same at random places"
+    "bar: usual for other labels' best regions of its size; ring: this region's at random places"
 )
 
 
@@ -48,7 +51,8 @@ def audit_rows(audit: Audit, model: Model) -> Figure:
     names = name_width(audit.classes)
     left = MARGIN + names
     start = left + 2 * (SIDE + 0.2) + 0.15
-    width, height = start + SCALE + 1.6, HEADING + 0.45 + ROW * len(audit.findings) + MARGIN
+    width = max(start + SCALE + 1.6, 2 * MARGIN + LETTER * len(audit.summary))
+    height = HEADING + 0.45 + ROW * len(audit.findings) + MARGIN
     figure = new_figure(width, height)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, width), ylim=(height, 0))

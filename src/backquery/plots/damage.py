@@ -34,8 +34,8 @@ COLUMN, CURVES, READINGS = 3.0, 2.0, 0.9
 """Width of a column and heights of its two upper panels, in inches."""
 
 SUBTITLE = (
-    "removed at random, heaviest first, or those with most evidence for the right label first; "
-    "bands and bars: 95 % intervals"
+    "removed at random, heaviest first, or those with most evidence for the right label first\n"
+    "bands and bars: 95 % intervals; hairlines: single networks"
 )
 
 TILE, NAMES, MOST_TILES = 0.6, 1.55, 16

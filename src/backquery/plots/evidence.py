@@ -152,7 +152,7 @@ def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
         if one.claim == 0:
             ax.barh(line, 2 * (one.limit or 0), left=-(one.limit or 0), height=0.7, color="#ededed", zorder=0)
         face = colour if one.held else "white"
-        ax.plot([one.low, one.high], [line, line], "|-", color=colour, linewidth=1.2, markersize=5)
+        ax.plot([one.low, one.high], [line, line], color=colour, linewidth=1.4)
         ax.plot(one.change, line, "o", color=colour, markersize=3.4, markerfacecolor=face)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(len(drawn) - 0.4, -0.6)
@@ -199,7 +199,9 @@ def _title(evidence: Sequence[Evidence]) -> str:
 
 def _subtitle(evidence: Sequence[Evidence]) -> str:
     one = evidence[0]
-    return f"by pixel: {one.smallest:g} log-odds or more for full ink matter; false-discovery rate {one.rate:.0%}"
+    return (
+        f"a pixel matters if full ink moves the log-odds by {one.smallest:g}; false-discovery rate {one.rate:.0%}"
+    )
 
 
 def _note(figure: Figure, evidence: Sequence[Evidence]) -> None:
@@ -208,7 +210,7 @@ def _note(figure: Figure, evidence: Sequence[Evidence]) -> None:
     text = (
         f"Verdicts from {max(one.images for one in evidence):,} images at most, tested on others: a hundredth of "
         "all pixels, drawn from the region, is inked (+) or blanked (−). Dots: mean change with 95 % "
-        "interval; hollow: the claim did not hold; band: hardly any change."
+        "interval; hollow: the claim did not hold; pale band: counts as hardly any change."
     )
     lines = textwrap.fill(text, round(width * 15.5))
     figure.text(MARGIN / width, 0.12 / height, lines, va="bottom", linespacing=1.35, **words(8, PENCIL))

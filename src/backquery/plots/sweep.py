@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from backquery.experiments.sweep import Family, Point, Reached
 
 PANEL, HIGH, TOP, BETWEEN = 3.3, 2.5, 1.05, 0.75
+NARROWEST = 8.8
+"""The subtitle has to find room."""
 TINY = 0.01
 NAMES = {"learning_rate": "learning rate", "epochs": "epochs", "hidden": "hidden nodes"}
 
@@ -25,12 +27,14 @@ def sweep_curves(family: Family, *, epochs: int | None = None) -> Figure:
     """
     base = family.base(epochs)
     axes = [axis for axis in NAMES if len(family.curve(axis, base)) > 1] or ["hidden"]
-    width = max(MARGIN + 0.35 + len(axes) * PANEL + (len(axes) - 1) * BETWEEN + MARGIN, 6.4)
+    gaps = MARGIN + 0.35 + (len(axes) - 1) * BETWEEN + MARGIN
+    width = max(gaps + len(axes) * PANEL, NARROWEST)
+    panel = (width - gaps) / len(axes)
     height = TOP + HIGH + 0.65
     figure = new_figure(width, height)
     for place, axis in enumerate(axes):
-        left = (MARGIN + 0.35 + place * (PANEL + BETWEEN)) / width
-        _panel(figure.add_axes((left, 0.65 / height, PANEL / width, HIGH / height)), family, axis, base)
+        left = (MARGIN + 0.35 + place * (panel + BETWEEN)) / width
+        _panel(figure.add_axes((left, 0.65 / height, panel / width, HIGH / height)), family, axis, base)
     best, tried = family.best(epochs), len(family.settings(epochs))
     heading(figure, _title(best, tried), _subtitle(family, best, tried, epochs))
     return figure
