@@ -171,7 +171,7 @@ scan; *judged right* is what a separate convolutional network reads in it.
 
 ![The scans after 1,000, 10,000 and 60,000 images by both methods, and the sharpness](measured/sharpness.png)
 
-The guess was made of the 9. Means of ten networks, or how many of the ten:
+What is said of more examples was guessed for the 9. Means of ten networks, or how many of the ten:
 
 {_table_of_nine(found)}
 
@@ -312,11 +312,17 @@ def _on_the_judge(found: Findings) -> str:
 
 def _on_typicality(found: Findings) -> str:
     means = {method: [found.of(method, course, "typicality").mean() for course in COURSES] for method in METHODS}
-    listed = " and ".join(f"{min(each):.2f} to {max(each):.2f} by {method}" for method, each in means.items())
+    listed = " and ".join(f"{_range(each)} by {method}" for method, each in means.items())
     return (
         "Typicality, the share of real images that lie farther from the mean image, tells nothing here: its mean "
         f"is {listed}, for any number of images."
     )
+
+
+def _range(values: list[float]) -> str:
+    """From the least to the largest, or the one number that both are."""
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _plus_minus(interval: Interval) -> str:
