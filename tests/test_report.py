@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backquery.datasets import Dataset, load
-from backquery.errors import OutputError
+from backquery.datasets import Dataset, load, open_data
+from backquery.errors import DataError, OutputError
 from backquery.evaluation import evaluate
 from backquery.inversion import fit_statistics
+from backquery.io import save_model
 from backquery.network import Network
 from backquery.report import SECTIONS, write_report
 from backquery.report.markup import EMPTY, Html, tag
@@ -261,11 +262,26 @@ def test_what_cannot_be_written_is_refused_before_the_work(
 # The command
 
 
+def test_images_of_another_size_leave_an_older_report_as_it_was(
+    run: Run, network: Network, digits: Dataset, tmp_path: Path
+) -> None:
+    model, page, images = tmp_path / "model.safetensors", tmp_path / "report.html", tmp_path / "large.npz"
+    save_model(network, model)
+    page.write_text("older")
+    large = digits.train.select(slice(60))
+    np.savez(images, images=np.kron(large.images, np.ones((1, 2, 2), np.uint8)), labels=large.labels)
+    code, out, err = run("report", model, images, "-o", page, "--quick", "--json")
+    assert (code, out, page.read_text()) == (1, "", "older")
+    assert "takes images of shape (8, 8); received (16, 16)" in err.splitlines()[-1]
+    with pytest.raises(DataError, match="received \\(16, 16\\)"):
+        write_report(network, open_data(images), page)
+    assert page.read_text() == "older"
+
+
 def test_the_command_writes_the_page_and_tells_what_is_in_it(
     run: Run, network: Network, digits: Dataset, tmp_path: Path
 ) -> None:
     from backquery.experiments.timeline import timeline
-    from backquery.io import save_model
     from backquery.training import TrainingRun
 
     save_model(network, tmp_path / "net.safetensors")

@@ -43,4 +43,6 @@ def rescaled(dataset: Dataset, model: Model) -> Dataset:
     maximum = model.scaling.maximum
     if maximum != dataset.maximum:
         say(f"pixels up to {dataset.maximum:g} are brought to the model's scale, up to {maximum:g}")
-    return dataset.with_maximum(maximum)
+    found = dataset.with_maximum(maximum)
+    model.scale(found.train.images[:1])  # images of another size are refused now, not after long work
+    return found

@@ -54,9 +54,10 @@ def write_report(
     `timeline` is a file of `Timeline.save`. `progress` is told (what is being done, the share done).
 
     Returns, for each section that was left out, why. The file appears whole or not at all; `OutputError` says what
-    kept it from being written.
+    kept it from being written. Images that the model cannot take are a `DataError`.
     """
     check_writable(path)
+    model.scale(dataset.train.images[:1])  # images of another size would leave next to nothing to report
     subject = Subject(
         source,
         model,
