@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 MOVES, MANY_MOVES, WARM_UP = 2_000, 20_000, 50
+FRAME = 1 / 60
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SWITCHES += ["--disable-sync", "--no-first-run"]
 
-# The clock starts with the browser's own input event and stops in the animation frame after the image was put on
-# its canvas, the one that shows it.
+# The clock starts when the browser learned that the pointer moved (or with the input event, where there is no
+# pointer) and stops in the animation frame after the image was put on its canvas, the one that shows it.
 STOPWATCH = """
 () => {
   const slider = document.querySelectorAll('[data-part=sliders] input')[3];
@@ -34,10 +35,12 @@ STOPWATCH = """
   window.moves = [];
   let told = () => {};
   window.painted = (count) => new Promise((done) => {
-    told = () => window.moves.length >= count && done();
+    told = () => window.moves.length >= count && done(window.moves.length);
     told();
   });
-  slider.addEventListener('input', (event) => { began = event.timeStamp; }, true);
+  for (const kind of ['pointerrawupdate', 'input']) {
+    slider.addEventListener(kind, (event) => { began ??= event.timeStamp; }, true);
+  }
   CanvasRenderingContext2D.prototype.putImageData = function (...values) {
     put.apply(this, values);
     if (this.canvas !== image || began === null) return;
@@ -103,7 +106,8 @@ def memory() -> Section:
 def by_mouse(page: Page, method: str, count: int = MOVES) -> list[float]:
     """Milliseconds of `count` moves of a slider that the mouse holds, each painted before the next.
 
-    Keys would measure the browser: after a key press Chromium holds back all messages until its next frame.
+    A hand does not know when the browser's frames begin: each move comes after a random share of one. Keys would
+    measure the browser: after a key press Chromium holds back all messages until its next frame.
     """
     choose(page, method)
     box = page.locator("[data-part=sliders] input").nth(3).bounding_box()
@@ -112,13 +116,15 @@ def by_mouse(page: Page, method: str, count: int = MOVES) -> list[float]:
     page.mouse.move(box["x"] + box["width"] - thumb / 2, height)
     page.mouse.down()
     page.evaluate("window.moves = []")
+    painted, rng = 0, np.random.default_rng(0)
     for move in range(count + WARM_UP):
+        sleep(rng.uniform(0, FRAME))
         share = abs((0.03 * (move + 1)) % 2 - 1)  # to and fro, a few hundredths at a time
         page.mouse.move(box["x"] + thumb / 2 + share * (box["width"] - thumb), height)
-        page.evaluate("count => window.painted(count)", move + 1)
+        painted = page.evaluate("count => window.painted(count)", painted + 1)
     page.mouse.up()
     times: list[float] = page.evaluate("window.moves")
-    return times[WARM_UP:]
+    return times[WARM_UP : WARM_UP + count]
 
 
 def choose(page: Page, method: str) -> None:

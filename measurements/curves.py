@@ -11,7 +11,7 @@ from backquery.intervals import mean_interval
 from backquery.plots import save_figure, sweep_curves
 from measurements.page import table
 
-SEEDS = 3
+SEEDS = 5
 NODES = (5, 10, 20, 50, 100, 200, 300, 500)
 RATES = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.6, 0.9)
 LONG_RATES, LONGEST = (0.05, 0.1, 0.2), 20

@@ -236,6 +236,19 @@ def test_images_are_held_out_where_there_is_no_test_half(run: Run, tmp_path: Pat
     assert load_model(tmp_path / "m.safetensors").statistics is None, "not kept unasked for one's own images"
 
 
+@pytest.mark.parametrize(("recipe", "warned"), [("book", True), ("online", False)])
+def test_images_that_come_label_by_label_are_told(run: Run, tmp_path: Path, recipe: str, warned: bool) -> None:
+    digits = load("digits").train
+    order = np.argsort(digits.labels, kind="stable")
+    np.savez(tmp_path / "sorted.npz", images=digits.images[order], labels=digits.labels[order])
+    np.savez(tmp_path / "mixed.npz", images=digits.images, labels=digits.labels)
+    options = ("--hidden", "5", "--epochs", "1", "--seed", "1", "--recipe", recipe)
+    for name, told in (("sorted", warned), ("mixed", False)):
+        code, _, err = run("train", tmp_path / f"{name}.npz", "-o", tmp_path / "m.safetensors", *options)
+        assert code == 0
+        assert ("label by label" in err) == told
+
+
 def test_statistics_are_kept_for_known_data_or_when_asked(run: Run, tmp_path: Path, model: Path) -> None:
     assert load_model(model).statistics is not None
     path = tmp_path / "bare.safetensors"

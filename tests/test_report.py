@@ -301,6 +301,21 @@ def test_the_command_writes_the_page_and_tells_what_is_in_it(
     assert "Report on net.safetensors" in page.read_text("utf-8")
 
 
+@pytest.mark.parametrize("content", [None, b"", b"no timeline"])
+def test_a_timeline_that_cannot_be_read_is_refused_first(
+    run: Run, network: Network, tmp_path: Path, content: bytes | None
+) -> None:
+    save_model(network, tmp_path / "net.safetensors")
+    page, line = tmp_path / "page.html", tmp_path / "line.npz"
+    page.write_text("older")
+    if content is not None:
+        line.write_bytes(content)
+    code, _, err = run("report", tmp_path / "net.safetensors", "digits", "--quick", "--timeline", line, "-o", page)
+    assert code == 1
+    assert "line.npz" in err
+    assert page.read_text() == "older"
+
+
 def test_the_command_refuses_other_files(run: Run, tmp_path: Path) -> None:
     code, _, err = run("report", "mnist", "digits", "-o", tmp_path / "page.pdf")
     assert code == 1

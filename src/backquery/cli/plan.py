@@ -20,9 +20,15 @@ from backquery.training.plan import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from backquery.datasets import Dataset, Split
     from backquery.network import Network
     from backquery.training import Checkpoint, History
+
+SORTED = 0.9
+"""From this share of neighbours with the same label on, the images come label by label."""
 
 
 def make_plan(
@@ -74,7 +80,18 @@ def open_halves(data: str, test: Path | None, plan: Plan) -> tuple[Dataset, bool
     copies = (2 if plan.rotate else 0) + (4 if plan.shift else 0)
     more = f" and {copies} copies of each" if copies else ""
     say(f"training {sizes} on {images}{more}, recipe {plan.recipe_name}, seed {plan.seed}")
+    if plan.recipe_name == "book" and _label_by_label(dataset.train.labels):
+        say(
+            "the images come label by label, and recipe book learns them in that order: it will forget all labels "
+            "but the last ones; shuffle the file, or use --recipe online"
+        )
     return dataset, found.test is None
+
+
+def _label_by_label(labels: NDArray[np.int64]) -> bool:
+    """Whether an image's neighbour nearly always has the same label."""
+    same = labels[1:] == labels[:-1]
+    return bool(len(same) and same.mean() > SORTED)
 
 
 def run(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backquery.datasets import Dataset
-from backquery.errors import BackqueryError
+from backquery.errors import BackqueryError, DataError
+from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
 from backquery.model import Model
 from backquery.report.markup import Html, paragraph
@@ -54,7 +55,8 @@ def write_report(
     `timeline` is a file of `Timeline.save`. `progress` is told (what is being done, the share done).
 
     Returns, for each section that was left out, why. The file appears whole or not at all; `OutputError` says what
-    kept it from being written. Images that the model cannot take are a `DataError`.
+    kept it from being written. Images that the model cannot take are a `DataError`, and so is a timeline
+    that cannot be read or is of other labels.
     """
     check_writable(path)
     model.scale(dataset.train.images[:1])  # images of another size would leave next to nothing to report
@@ -65,7 +67,7 @@ def write_report(
         dataset.test is None,
         quick,
         rng,
-        None if timeline is None else Path(timeline),
+        None if timeline is None else _timeline_of(model, Path(timeline)),
     )
     tell = progress or (lambda what, share: None)
     sections = []
@@ -77,6 +79,13 @@ def write_report(
     with replacing(path) as stream:
         stream.write(content.encode())
     return {one.key: one.failed for one in sections if one.failed is not None}
+
+
+def _timeline_of(model: Model, path: Path) -> Timeline:
+    found = load_timeline(path)
+    if found.classes != tuple(model.classes):
+        raise DataError(f"{path.name} is a timeline of other labels: {', '.join(found.classes)}")
+    return found
 
 
 def _step(tell: Progress, title: str, place: int) -> Step:

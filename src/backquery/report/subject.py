@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from backquery.datasets import Dataset, Split
 from backquery.evaluation import Evaluation, evaluate
+from backquery.experiments.timeline import Timeline
 from backquery.model import Model
 from backquery.network import Network
 from backquery.plots.paper import Array, picture_shape
@@ -25,7 +25,7 @@ class Subject:
 
     source: what the model is called. dataset: with a test half. held_out: whether that half was taken from data
     that had none, so that the model may have been trained on it. quick: fewer images and repeats, and no training
-    of judges and controls. seed decides what is drawn; timeline: a file of scans made while the network learned.
+    of judges and controls. seed decides what is drawn; timeline: scans made while a network learned.
     """
 
     source: str
@@ -34,7 +34,7 @@ class Subject:
     held_out: bool = False
     quick: bool = False
     seed: int = 0
-    timeline: Path | None = None
+    timeline: Timeline | None = None
 
     @property
     def network(self) -> Network | None:

@@ -6,10 +6,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from backquery import __version__
-from backquery.errors import DataError
 from backquery.experiments.damage import STAGES, WHAT, damage
 from backquery.experiments.endurance import Endurance
-from backquery.experiments.timeline import load_timeline
 from backquery.intervals import Interval
 from backquery.plots import damage_curves, film_strip
 from backquery.report.markup import Html, facts, joined, paragraph, reading, table
@@ -55,9 +53,7 @@ def growth(subject: Subject, step: Step) -> Html | str:
     """The scans at moments while the network learned."""
     if subject.timeline is None:
         return "No timeline was given; backquery timeline --arrays FILE.npz writes one, for --timeline FILE.npz."
-    found = load_timeline(subject.timeline)
-    if found.classes != subject.classes:
-        raise DataError(f"{subject.timeline.name} is a timeline of other labels: {', '.join(found.classes)}")
+    found = subject.timeline
     first, last = found.frames[0], found.frames[-1]
     told = f"From {first.performance:.1%} of the test images right to {last.performance:.1%}."
     return joined(

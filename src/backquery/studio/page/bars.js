@@ -40,6 +40,7 @@ export class Sliders {
       const made = sliderRow(name, words);
       made.button.addEventListener("click", () => only(label));
       made.slider.addEventListener("input", () => moved(label, made.slider.valueAsNumber));
+      dragged(made.slider, (value) => moved(label, value));
       return made;
     });
     list.replaceChildren(...this.rows.map(({ item }) => item));
@@ -65,6 +66,31 @@ export class Sliders {
       item.classList.toggle("read", label === read);
     });
   }
+}
+
+const THUMB = 16; // pixels, as in the style sheet
+
+/**
+ * Tell of a mouse's or pen's drag as it happens, where the browser does: it tells of its input only once a frame, so
+ * that the answer comes a frame later. A finger may yet turn out to scroll the page, and is left to the browser.
+ */
+function dragged(slider, moved) {
+  let pointer = null;
+  slider.addEventListener("pointerdown", (event) => { pointer = event.pointerType === "touch" ? null : event.pointerId; });
+  for (const end of ["pointerup", "pointercancel"]) slider.addEventListener(end, () => { pointer = null; });
+  slider.addEventListener("pointerrawupdate", (event) => {
+    if (event.pointerId !== pointer) return;
+    const value = valueAt(slider, event.clientX);
+    if (value !== slider.valueAsNumber) moved(value);
+  });
+}
+
+/** The value of a slider whose thumb has its middle at `x`. */
+function valueAt(slider, x) {
+  const { left, width } = slider.getBoundingClientRect();
+  const [low, high, step] = [slider.min, slider.max, slider.step].map(Number);
+  const way = Math.min(Math.max((x - left - THUMB / 2) / (width - THUMB), 0), 1);
+  return Number((low + Math.round(way * (high - low) / step) * step).toFixed(2));
 }
 
 function sliderRow(name, words) {
