@@ -67,8 +67,9 @@ def _line(ax: Axes, line: Sequence[Reached], place: Callable[[Reached], float]) 
             bounds = [max(100 - 100 * bound, TINY) for bound in (reached.low, reached.high)]
             ax.plot([place(reached)] * 2, bounds, color=INK, linewidth=1.0, solid_capstyle="butt")
     top = max(line, key=lambda reached: reached.performance)
+    above = _wrong([top])[0] if top.high is None else max(100 - 100 * top.high, TINY)
     ax.annotate(
-        f"{top.performance:.1%}", (place(top), _wrong([top])[0]), (0, 7),
+        f"{top.performance:.1%}", (place(top), above), (0, 7),
         textcoords="offset points", ha="center", va="bottom", annotation_clip=False,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **words(9),
     )  # fmt: skip
