@@ -165,7 +165,7 @@ def test_questions_that_cannot_be_asked_are_said_at_once(digits):
     with pytest.raises(InversionError, match="relu has none"):
         timeline(run, digits, method="transpose")
     assert run.done == 0
-    with pytest.raises(ExperimentError, match="two frames; received 100 and 1"):
+    with pytest.raises(ExperimentError, match="from 2 to 10,000 frames; received 100 and 1"):
         log_spaced(100, 1)
 
 
