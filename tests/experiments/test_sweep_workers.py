@@ -120,6 +120,7 @@ def test_a_sweep_that_is_stopped_and_killed_goes_on_where_it_was(tmp_path, undis
     code, out, err = run("sweep", "digits", "-o", folder, "--workers", "2", *OPTIONS, "--json")
     answer = json.loads(out)
     assert (code, answer["asked"], answer["before"], answer["trained"]) == (0, RUNS, there, RUNS - there)
+    assert int(err.split(" of 200 runs")[0]) >= there, "it goes on from what was there"
     assert "190 of 200 runs" in err
     assert kept(folder) == kept(undisturbed)
 

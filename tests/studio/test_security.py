@@ -318,19 +318,22 @@ def test_pictures_of_other_kinds_are_not_decoded(studio: Serving, kind: str) -> 
         assert talk.ask("image", file=base64(stream.getvalue()))["code"] == "picture"
 
 
-def test_what_only_looks_like_a_picture_or_a_model_is_refused(studio: Serving, saved: bytes) -> None:
+def test_what_only_looks_like_a_picture_or_a_model_is_refused(
+    studio: Serving, saved: bytes, tmp_path: Path
+) -> None:
+    owned = tmp_path / "owned"
     rng = np.random.default_rng(5)
     with studio.talk() as talk:
         for file in (b"", b"\x89PNG\r\n\x1a\n", png(10, 10), rng.bytes(1000), saved):
             assert talk.ask("image", file=base64(file))["code"] in ("picture", "data")
-        pickled = b"\x80\x04cos\nsystem\n(S'touch /tmp/owned'\ntR."
+        pickled = b"\x80\x04cos\nsystem\n(S'touch %s'\ntR." % bytes(owned)
         zipped = b"PK\x03\x04" + rng.bytes(200)
         lying = struct.pack("<Q", 2**60) + b"{}"
         for file in (b"", saved[:1000], saved[:-8], rng.bytes(1000), pickled, zipped, lying, png(10, 10)):
             answer = talk.ask("load", file=base64(file), name="../../evil")
             assert answer["code"] == "model" and "/tmp" not in answer["error"], answer
         assert talk.ask("hello")["version"] == 0
-    assert not Path("/tmp/owned").exists()
+    assert not owned.exists()
 
 
 def test_training_is_bounded(studio: Serving) -> None:
