@@ -14,6 +14,9 @@ from typing import IO
 
 from backquery.errors import BackqueryError, OutputError
 
+UNFINISHED = ".backquery-{}.part"
+"""The name of a file that is being written."""
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
@@ -67,9 +70,16 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process left half written in a folder that no other process writes to now."""
+    for unfinished in folder.glob(UNFINISHED.format("*")):
+        with suppress(OSError):
+            unfinished.unlink()
+
+
 def _name_beside(target: Path) -> Path:
     """A name in the same folder that nobody uses, and short enough however long the target's own is."""
-    return target.with_name(f".backquery-{secrets.token_hex(6)}.part")
+    return target.with_name(UNFINISHED.format(secrets.token_hex(6)))
 
 
 def _flush_folder(folder: Path) -> None:

@@ -390,6 +390,9 @@ def test_show_prints_a_table_and_one_json_object_and_draws(run, tmp_path, source
     assert family["base"] == {"learning_rate": 0.1, "epochs": 2, "hidden": "200"}
     assert len(family["settings"]) == 9
     assert [point["hidden"] for point in family["curves"]["hidden"]] == ["10", "200", "300"]
+    code, out, err = run("sweep", "show", tmp_path, "--epochs", "77", "-o", tmp_path / "none.png")
+    assert (code, out) == (1, "")
+    assert "no run here tells what comes of 77 epochs; the longest has " in err
 
 
 def test_showing_what_is_not_there_is_an_error(run, tmp_path):

@@ -23,6 +23,7 @@ from backquery.errors import ClusterError, MissingExtraError, OutputError
 from backquery.experiments.sweep import Cluster, Grid, Runs, run_sweep
 from backquery.experiments.sweep import lead as leading
 from backquery.experiments.sweep.runs import DATABASE
+from backquery.files import UNFINISHED
 from tests.conftest import missing, needs
 from tests.experiments.test_sweep import small_mnist
 
@@ -116,6 +117,7 @@ def test_a_sweep_that_is_stopped_and_killed_goes_on_where_it_was(tmp_path, undis
     assert "the same command goes on" in said
     assert "Traceback" not in said
     ended_by(subprocess.Popen.kill, folder, least=60, code=-signal.SIGKILL)
+    (folder / "networks" / UNFINISHED.format("killed")).write_bytes(b"what may be left at that moment")
     there = count(folder)
     code, out, err = run("sweep", "digits", "-o", folder, "--workers", "2", *OPTIONS, "--json")
     answer = json.loads(out)
@@ -323,7 +325,27 @@ def test_a_scheduler_that_does_not_answer_is_one_clear_error(tmp_path, run):
     assert count(tmp_path) == 0
 
 
+def test_a_second_sweep_in_the_same_folder_is_told_to_wait(tmp_path):
+    told = []
+
+    def second(standing):
+        if standing.trained == 1:
+            with pytest.raises(OutputError, match="another sweep is at work in"):
+                run_sweep(grid, "digits", tmp_path)
+            told.append(standing)
+
+    grid = Grid(hidden=[(3,)], epochs=[1], seeds=3)
+    standing = run_sweep(grid, "digits", tmp_path, cluster=Cluster(workers=1), progress=second)
+    assert (len(told), standing.trained, len(kept(tmp_path))) == (1, 3, 3)
+
+
+def test_certificates_without_a_scheduler_are_refused():
+    with pytest.raises(ClusterError, match="name its scheduler"):
+        Cluster(tls_cert="cert.pem")
+
+
 def test_without_dask_the_error_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'backquery\[sweep\]'"):
-        run_sweep(GRID, "digits", tmp_path)
+        run_sweep(GRID, "digits", tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()

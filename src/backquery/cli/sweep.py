@@ -158,6 +158,8 @@ def show_runs(
     if output is not None:
         check_writable(check_picture_path(output))
     runs = _runs(folder)
+    if epochs is not None:
+        _check_epochs(runs, epochs)
     if output is not None:
         _draw(runs, epochs, output)
     if as_json:
@@ -233,6 +235,18 @@ def _families(runs: list[Run], epochs: int | None) -> list[Family]:
     return [family for family in families(runs) if family.settings(epochs)]
 
 
+def _check_epochs(runs: list[Run], epochs: int) -> None:
+    """Refuse a number of epochs after which nothing can be compared, though there are runs that could be."""
+    from backquery.errors import DataError
+
+    if _families(runs, None) and not _families(runs, epochs):
+        longest = max(run.setting.epochs for run in runs if run.error is None)
+        raise DataError(
+            f"no run here tells what comes of {count(epochs, 'epoch')}; the longest has {longest}; leave --epochs "
+            "out, or name fewer (where the rate falls: as many as some run has)"
+        )
+
+
 def _families_as_json(runs: list[Run], epochs: int | None) -> list[dict[str, Any]]:
     return [family.as_json(epochs) for family in _families(runs, epochs)]
 
@@ -294,7 +308,8 @@ def _cells(reached: Reached) -> list[str]:
 
 def _ended(standing: Standing, folder: Path) -> str:
     if not standing.trained and not standing.failed:
-        return f"nothing to do: all {count(standing.asked, 'run')} are in {folder}"
+        there = f"all {standing.asked} runs are" if standing.asked > 1 else "the one run is"
+        return f"nothing to do: {there} in {folder}"
     before = f", {standing.before} were there" if standing.before else ""
     failed = f", {standing.failed} failed" if standing.failed else ""
     return f"{count(standing.trained, 'run')} trained{failed}{before}; they are in {folder}"

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,17 @@ class Cluster:
     tls_key: str | os.PathLike[str] | None = None
     timeout: float = 10.0
 
+    def __post_init__(self) -> None:
+        if self.scheduler is None and self._tls_files():
+            raise ClusterError("TLS files are for a cluster elsewhere; name its scheduler, or leave them out")
+
     @contextmanager
     def connect(self, runs: int) -> Iterator[Any]:
         """A Dask client whose workers are ready for so many runs; what was started for it ends with it.
 
         Raises `ClusterError` where no scheduler or no worker answers within `timeout` seconds.
         """
-        try:
-            import distributed  # noqa: F401
-        except ImportError:
-            raise MissingExtraError("a sweep", "dask[distributed]", "sweep") from None
+        require_dask()
         with _quiet(), self._local(runs) if self.scheduler is None else self._remote() as client:
             yield client
 
@@ -104,12 +106,21 @@ class Cluster:
     def _security(self) -> Any:
         from distributed.security import Security
 
-        files = {"tls_ca_file": self.tls_ca_file, "tls_client_cert": self.tls_cert, "tls_client_key": self.tls_key}
-        given = {name: str(path) for name, path in files.items() if path is not None}
+        given = self._tls_files()
         for path in given.values():
             if not Path(path).is_file():
                 raise ClusterError(f"there is no file {path}; name the cluster's own certificate and key")
         return Security(require_encryption=True, **given) if given else None
+
+    def _tls_files(self) -> dict[str, str]:
+        files = {"tls_ca_file": self.tls_ca_file, "tls_client_cert": self.tls_cert, "tls_client_key": self.tls_key}
+        return {name: str(path) for name, path in files.items() if path is not None}
+
+
+def require_dask() -> None:
+    """Raise `MissingExtraError` where the extra is not installed; nothing is loaded."""
+    if find_spec("distributed") is None or find_spec("filelock") is None:
+        raise MissingExtraError("a sweep", "dask[distributed]", "sweep")
 
 
 @contextmanager

@@ -16,15 +16,18 @@ from typing import Any
 
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, ClusterError, OutputError
-from backquery.experiments.sweep.cluster import Cluster
+from backquery.experiments.sweep.cluster import Cluster, require_dask
 from backquery.experiments.sweep.grid import Grid, work
 from backquery.experiments.sweep.runs import NETWORKS, Run, Runs, Setting
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run, versions
-from backquery.files import replacing
+from backquery.files import remove_unfinished, replacing
 from backquery.training.plan import Plan, create, with_test_half
 
 CURVES = ("loss", "train_accuracy", "test_accuracy")
 """What is kept of each epoch."""
+
+LOCK = ".lock"
+"""Held by the sweep that is at work in a folder."""
 
 MOST_DEATHS = 5
 """A run is given up when so many times all workers that tried it died; Dask counts four deaths as one."""
@@ -69,8 +72,10 @@ def run_sweep(
     ``if __name__ == "__main__":``.
 
     Raises `DataError`, `TrainingError` or `ModelError` for what cannot be trained, `ClusterError` where no machine
-    does the work, and `OutputError` where nothing can be written; what was kept by then stays.
+    does the work, and `OutputError` where nothing can be written or another sweep is at work in `folder`; what was
+    kept by then stays.
     """
+    require_dask()
     source = Source.of(data, test)
     plans = {Setting.of(plan, source.name, source.fingerprint): plan for plan in grid.plans()}
     _make(Path(folder) / NETWORKS)
@@ -83,7 +88,7 @@ def run_sweep(
             dataset = source.open()
             _check(next(iter(missing.values())), dataset)
             cluster = Cluster() if cluster is None else cluster
-            with cluster.connect(len(missing)) as client, _explained():
+            with _alone(Path(folder)), cluster.connect(len(missing)) as client, _explained():
                 leader.lead(client, dataset)
         return leader.standing
 
@@ -179,6 +184,26 @@ class _Leader:
             spent * self._left / (self._whole - self._left),
         )
         self.tell()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One sweep at a time works in a folder; what a killed one left half written there is removed."""
+    from filelock import FileLock, Timeout
+
+    try:
+        held = FileLock(folder / LOCK).acquire(blocking=False)
+    except Timeout:
+        raise OutputError(
+            f"another sweep is at work in {folder}; `backquery sweep show {folder}` tells how far it is, and the "
+            "same command goes on when it has ended"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot write {folder / LOCK}: {reason}; choose another folder") from error
+    with held:
+        remove_unfinished(folder / NETWORKS)
+        yield
 
 
 @contextmanager
