@@ -98,6 +98,8 @@ def test_help_is_found_after_other_arguments_too(run: Run) -> None:
         (["train", "digits"], "-o requires an argument"),
         (["train", "digits", "-o", "m.safetensors", "--recipe", "secret"], '"secret" for --recipe'),
         (["train", "digits", "-o", "m.safetensors", "--epochs", "0"], "--epochs. Must be >= 1"),
+        (["train", "digits", "-o", "m.safetensors", "--epochs", "1.5"], "a whole number; received 1.5. Try"),
+        (["timeline", "digits", "-o", "m.gif", "--at", "1", "2.5"], "a whole number; received 2.5. Try"),
         (["train", "digits", "-o", "m.safetensors", "--learning-rate", "-1"], "--learning-rate. Must be > 0"),
         (["train", "digits", "-o", "m.safetensors", "--hidden", "20,x"], "--hidden takes numbers of nodes"),
         (["train", "digits", "-o", "m.safetensors", "--activation", "soft"], "unknown activation 'soft'"),

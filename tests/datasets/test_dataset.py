@@ -113,7 +113,7 @@ def test_holding_out_divides_every_label_by_the_share(labels: list[int], share: 
     wanted = np.minimum([round(share * count) for count in counts], np.maximum(counts - 1, 0))
     everything = Split(np.arange(len(labels), dtype=np.float64).reshape(-1, 1, 1), np.array(labels))
     if not wanted.sum():
-        with pytest.raises(DataError, match="too few to hold out"):
+        with pytest.raises(DataError, match="too few images"):
             split_off_test(everything, share, rng=seed)
         return
     train, test = split_off_test(everything, share, rng=seed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -96,6 +98,20 @@ def run_of(plan, source, performance=0.5, **changes):
         Run(setting, None, performance, 100, history, "sparse", "networks/x", "00", 1.5, "now", {"python": "3"}),
         **changes,
     )
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_a_database_that_several_open_while_it_is_made_is_made_once(tmp_path, attempt):
+    """As when somebody looks on at the moment when a sweep begins."""
+    together = Barrier(4)
+
+    def look(place):
+        together.wait()
+        with Runs.opened(tmp_path) as runs:
+            return list(runs)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(look, range(4))) == [[]] * 4
 
 
 def test_runs_come_back_as_they_were_kept(tmp_path, source):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cyclopts import App
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from cyclopts import App, CoercionError, Parameter, Token, convert
 
 from backquery import __version__
 
@@ -39,6 +42,7 @@ def build_app() -> App:
         help_format="markdown",
         version=__version__,
         suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(converter=_without_rounding),
     )
     data = App("data", help=DATA_DESCRIPTION, sort_key=COMMANDS.index("data"))
     for place, name in enumerate(DATA_COMMANDS):
@@ -49,3 +53,11 @@ def build_app() -> App:
         else:
             app.command(f"backquery.cli.{name}:{name}", name=name, sort_key=place)
     return app
+
+
+def _without_rounding(kind: Any, tokens: Sequence[Token]) -> Any:
+    """What Cyclopts makes of the words, except that it would take 1.5 for the whole number 2."""
+    for token in tokens:
+        if int in (kind, *get_args(kind)) and "." in token.value:
+            raise CoercionError(f"it takes a whole number; received {token.value}.", token=token)
+    return convert(kind, tokens)

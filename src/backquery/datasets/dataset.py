@@ -238,7 +238,7 @@ def split_off_test(split: Split, share: float = 0.2, *, rng: Seed = None) -> tup
         count = min(round(share * len(members)), len(members) - 1)
         held[generator.choice(members, count, replace=False)] = True
     if not held.any():
-        raise DataError(f"{len(split)} images are too few to hold out a share of {share}; give a test half")
+        raise DataError(f"there are too few images ({len(split)}) to hold out {share} of them; give a test half")
     return split.select(~held), split.select(held)
 
 

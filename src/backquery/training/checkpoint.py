@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
+    if Path(path).is_dir():
+        raise TrainingError(f"{path} is a folder; name the checkpoint in it, a file")
     try:
         with safe_open(path, framework="numpy") as file:
             description = json.loads((file.metadata() or {})[KEY])

@@ -176,17 +176,25 @@ class Runs:
     def _check(self) -> None:
         """Make the table in a new file; refuse a file that is damaged, or that something else wrote."""
         with _explained(self.path), self.connection:
-            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-            tables = {name for (name,) in self.connection.execute("SELECT name FROM sqlite_schema")}
-            if version == 0 and not tables:
+            # Whoever looks on while the sweep begins may find the file without its table: only one makes it.
+            self.connection.execute("BEGIN IMMEDIATE" if self._is_new() else "BEGIN")
+            if self._is_new():
                 self.connection.execute(_SCHEMA)
                 self.connection.execute(f"PRAGMA user_version = {VERSION}")
-                return
+            version, tables = self._contents()
             (state,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
         if version != VERSION or "runs" not in tables:
             raise DataError(f"{self.path} was written by another program or version; use another folder")
         if state != "ok":
             raise DataError(_DAMAGED.format(path=self.path, reason=state))
+
+    def _is_new(self) -> bool:
+        return self._contents() == (0, set())
+
+    def _contents(self) -> tuple[int, set[str]]:
+        """The version of the schema, and the names of all tables."""
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        return version, {name for (name,) in self.connection.execute("SELECT name FROM sqlite_schema")}
 
 
 _DAMAGED = "{path} is damaged ({reason}); move it away, and the same command makes its runs again"
