@@ -101,6 +101,33 @@ def test_float32_weights_after_a_scaler_are_folded_in_float64():
     assert_alike(network, pipeline, tolerance=1e-5)
 
 
+SCALERS = [StandardScaler(), StandardScaler(with_std=False), MinMaxScaler((-1, 2)), MaxAbsScaler()]
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=str)
+@pytest.mark.parametrize("full", [1, 16, 255])
+def test_a_pipeline_that_begins_with_a_scaler_takes_pixels_as_they_are(scaler, full):
+    digits = datasets.load("digits").with_maximum(full).train.select(slice(300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        pipeline = make_pipeline(scaler, mlp()).fit(digits.images.reshape(-1, 64), digits.labels)
+    network = from_sklearn(pipeline, input_shape=(8, 8))
+    assert network.scaling == Scaling(1.0, 0.0, full)
+    predicted = pipeline.predict_proba(digits.images.reshape(-1, 64))
+    np.testing.assert_allclose(network.query_images(digits.images), predicted, atol=1e-9)
+    assert from_sklearn(pipeline, scaling=None).scaling is None
+    assert from_sklearn(pipeline[-1]).scaling is None, "who knows what it was given"
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1, -20), (100, 0)])
+def test_what_are_no_pixels_is_not_taken_for_them(gain, offset):
+    digits = datasets.load("digits").train
+    x, y = digits.images.reshape(-1, 64) * float(gain) + offset, digits.labels
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert from_sklearn(make_pipeline(StandardScaler(), mlp()).fit(x, y)).scaling is None
+
+
 def test_several_labels_at_once_keep_their_sigmoids():
     x, _ = examples()
     y = np.random.default_rng(0).integers(0, 2, (40, 3))

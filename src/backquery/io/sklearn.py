@@ -13,6 +13,7 @@ from backquery.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activa
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.network import Layer, Network
+from backquery.scaling import Scaling
 
 Array = NDArray[np.floating[Any]]
 
@@ -25,6 +26,8 @@ UNDERSTOOD = (
 )
 
 PROBES = 16
+PIXELS_UP_TO = (1.0, 16.0, 255.0)
+"""Full ink, as people have it: shares, scikit-learn's 8 x 8 digits, bytes."""
 
 
 def network_from_sklearn(
@@ -39,7 +42,9 @@ def network_from_sklearn(
     Understood are `MLPClassifier` of any depth and activation, `LogisticRegression`, and a `Pipeline` that ends in
     one of them after `StandardScaler`, `MinMaxScaler` or `MaxAbsScaler`, which are folded into the first layer.
     The single output of a binary classifier becomes two. The network's inputs are the columns that the
-    estimator itself was given: where these are pixels from 0 to 16, ``scaling=Scaling(1, 0, 16)`` says so.
+    estimator itself was given: where these are pixels from 0 to 16, ``scaling=Scaling(1, 0, 16)`` says so. Where
+    a scaler comes first and nothing is said, that is assumed: pixels from 0 to 1, 16 or 255, the least of them
+    that the scaler can have been fitted to.
 
     `classes` are by default the estimator's own; `input_shape`, and as `description` scaling, statistics and
     about, go to the network. Before it is returned, the network's answers are compared with `predict_proba`;
@@ -54,6 +59,8 @@ def network_from_sklearn(
         dtype = np.float64 if transformers else weights.dtype
         chain.dense(weights.T.astype(dtype), biases.astype(dtype))
         chain.activate(activation)
+    if transformers:
+        description.setdefault("scaling", _pixels_as_they_are(transformers[0]))
     names = tuple(classes) or tuple(str(name) for name in classifier.classes_)
     network = chain.finish("logits", input_shape=tuple(input_shape), classes=names, **description)
     _compare(network, estimator)
@@ -124,6 +131,28 @@ def _rescaling(transformer: Any) -> tuple[Any, Any]:
     if type(transformer) is MaxAbsScaler and not getattr(transformer, "clip", False):
         return 1.0 / transformer.scale_, 0.0
     raise ModelError(f"{transformer!r} cannot be folded into a layer: give {UNDERSTOOD}")
+
+
+def _pixels_as_they_are(transformer: Any) -> Scaling | None:
+    """The scaling of raw pixels that `transformer` was fitted to; None where they were no pixels."""
+    lowest, highest = _seen(transformer)
+    if lowest < 0:
+        return None
+    return next((Scaling(1.0, 0.0, full) for full in PIXELS_UP_TO if highest <= full * (1 + 1e-6)), None)
+
+
+def _seen(transformer: Any) -> tuple[float, float]:
+    """Bounds on the lowest and the highest number that a scaler was fitted to."""
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+    if type(transformer) is MinMaxScaler:
+        return np.min(transformer.data_min_), np.max(transformer.data_max_)
+    if type(transformer) is StandardScaler and transformer.mean_ is not None:
+        mean = transformer.mean_
+        variance = np.zeros_like(mean) if transformer.var_ is None else transformer.var_
+        # Numbers from 0 to M of this mean have at most the variance mean * (M - mean).
+        return np.min(mean), np.max(mean + np.divide(variance, mean, out=np.zeros_like(mean), where=mean > 0))
+    return 0.0, np.max(getattr(transformer, "max_abs_", np.inf))
 
 
 def _layers(classifier: Any) -> Iterator[tuple[Array, Array, Activation]]:
