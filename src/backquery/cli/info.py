@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backquery.cli.options import AsJson, Model
@@ -88,17 +87,17 @@ def _plain(number: Any) -> Any:
 
 
 def _rows(model: AnyModel) -> list[tuple[str, str]]:
-    from backquery.network import Network
+    from backquery.network import Network, about_in_words
 
     network = model if isinstance(model, Network) else None
-    about = {} if network is None else network.about
+    about = {} if network is None else about_in_words(network)
     return [
         *([("layers", "those of a " + type(model).__name__)] if network is None else _rows_of_layers(network)),
         ("input", " x ".join(map(str, model.input_shape))),
         ("labels", ", ".join(model.classes)),
         ("scaling", _scaling(model)),
         ("remembers", _statistics(model)),
-        *((name, _short(value)) for name, value in about.items()),
+        *about.items(),
         *_rows_of_methods(model),
     ]
 
@@ -138,14 +137,3 @@ def _statistics(model: AnyModel) -> str:
     rank = model.statistics.factor.shape[1]
     typical = "" if model.statistics.typical is None else ", its usual answers to each label"
     return f"mean and covariance (rank {rank}) of its training images{typical}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_short(item)}" for name, item in value.items())
-    if isinstance(value, list | tuple):
-        long = len(value) > 6 or any(isinstance(item, Mapping) for item in value)
-        return f"{len(value)} entries" if long else ", ".join(map(_short, value))
-    return str(value)

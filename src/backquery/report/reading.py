@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from backquery.network import about_in_words
 from backquery.plots import learning_curves
 from backquery.report.markup import Html, facts, items, joined, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, plotted
@@ -36,8 +36,8 @@ def what_it_is(subject: Subject, step: Step) -> Html:
             ("parameters", f"{network.parameters:,}, {network.dtype.name}"),
         ]
     rows.append(("remembers", _memory(subject)))
-    about = {} if network is None else network.about
-    told = [(str(name).replace("_", " "), _short(value)) for name, value in about.items() if name != "history"]
+    about = {} if network is None else about_in_words(network)
+    told = [(name, words) for name, words in about.items() if name != "history"]
     origin = facts(told) if told else paragraph("The file does not say how it was trained.")
     return joined([facts(rows), tag("h3", "How it came to be"), origin])
 
@@ -137,14 +137,3 @@ def _memory(subject: Subject) -> str:
     return (
         f"mean and covariance (rank {rank}) of its training images{typical}: they say something about the images"
     )
-
-
-def _short(value: Any) -> str:
-    """A plain value of the model's own description, which may be anybody's."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_short(item)}" for name, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"{len(value)} entries" if len(value) > 6 else ", ".join(map(_short, value))
-    return str(value)
