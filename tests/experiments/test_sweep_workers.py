@@ -132,10 +132,17 @@ def stop_as_ctrl_c(process):
     os.killpg(process.pid, signal.SIGINT)
 
 
+def heeding_ctrl_c():
+    """What a shell starts in the background ignores it, and so does all that is started from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def ended_by(end, folder, least, code):
     """What a sweep says that is ended once there are so many runs; its workers must end with it."""
     command = [COMMAND, "sweep", "digits", "-o", folder, "--workers", "2", *OPTIONS]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeding_ctrl_c
+    )
     try:
         until(lambda: count(folder) >= least)
         workers = workers_of(process)
