@@ -24,7 +24,7 @@ from measurements.page import table
 from measurements.planted import CLEAN, KINDS, Planted, networks, one_planted
 
 FIRST = 5000
-"""Seeds from here on; the limits of the verdicts were chosen on networks of the seeds 1000 to 1399."""
+"""Seeds from here on; the search and its limits were chosen on the seeds 1000 to 1399 and 2000 to 2071."""
 
 RECIPES = ("sigmoid", "ReLU", "Adam")
 COUNTS = {"mnist": (14, 3), "digits": (20, 5)}
@@ -70,8 +70,9 @@ def measure(pictures: Path) -> str:
     return f"""\
 ## Audit
 
-An audit looks for small regions that turn images of all other labels into one. Its limits were chosen on networks
-trained with other seeds (1000 to 1399) than those counted here (from {FIRST}), by
+An audit looks for small regions that turn images of all other labels into one. What it compares, and its limits,
+were chosen on networks trained with other seeds (1000 to 1399, 2000 to 2071) than those counted here (from
+{FIRST}), by
 
 ```sh
 python -m measurements audit

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from tests.audit.conftest import LABEL, learned, marked
 from tests.inversion.conftest import Opaque
 
-from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Region, audit
+from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Kind, Region, audit
 from backquery.audit.planting import Trigger
 from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
@@ -118,7 +118,8 @@ def test_plain_values_say_what_the_findings_say(digits, backdoored):
 def finding(hits: int, elsewhere: int, usual: float, images: int = 400) -> Finding:
     nothing = np.zeros(4)
     return Finding(
-        label=0, region=Region(np.zeros(1, int), np.ones(1, bool)), box=Box(0, 0, 1, 1), size=1, images=images,
+        label=0, region=Region(np.zeros(1, int), np.ones(1, bool)), box=Box(0, 0, 1, 1), kind=Kind(1, "ink"),
+        images=images,
         changed=share_interval(hits, images), elsewhere=share_interval(elsewhere, images),
         others=np.full(9, usual), before=nothing, after=nothing, truth=1, read=0,
     )  # fmt: skip

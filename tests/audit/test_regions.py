@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.reference.audit import best_rectangle
 
-from backquery.audit.regions import CANDIDATES, Box, Region, Sheet, promising
+from backquery.audit.regions import CANDIDATES, Box, Kind, Region, Sheet, promising
 from backquery.errors import ModelError
 from backquery.network import Network
 from backquery.scaling import Scaling
@@ -25,39 +25,34 @@ def test_sizes_go_by_halves_from_a_twentieth_of_the_image_to_one_pixel(shape, si
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_first_region_of_each_size_gains_as_much_as_any_rectangle(seed):
+def test_the_first_region_of_each_kind_gains_as_much_as_any_rectangle(seed):
     """For sides up to seven, which are all looked at; larger ones are looked at in steps."""
     rng = np.random.default_rng(seed)
     ink, paper = rng.normal(size=(2, 100))
     found = promising(sheet(10, 10), ink, paper)
-    assert list(found) == [5, 2, 1]
-    gain = np.maximum(ink, paper)
-    for size, fewest in ((5, 3), (2, 2), (1, 1)):
-        first = found[size][0]
-        np.testing.assert_array_equal(first.ink, (ink > paper)[first.inputs])
-        assert gain[first.inputs].sum() == pytest.approx(best_rectangle(gain.reshape(10, 10), fewest, size))
+    gains = {
+        "ink and paper": (np.maximum(ink, paper), ink > paper),
+        "ink": (ink, np.ones(100, bool)),
+        "paper": (paper, np.zeros(100, bool)),
+    }
+    fewest = {5: 3, 2: 2, 1: 1}
+    assert list(found) == [Kind(size, filling) for filling in gains for size in fewest]
+    for (size, filling), regions in found.items():
+        gain, inked = gains[filling]
+        first = regions[0]
+        np.testing.assert_array_equal(first.ink, inked[first.inputs])
+        best = best_rectangle(gain.reshape(10, 10), fewest[size], size)
+        assert gain[first.inputs].sum() == pytest.approx(best)
 
 
-def test_regions_of_ink_and_of_paper_alone_are_among_those_found():
-    ink, paper = np.zeros(64), np.zeros(64)
-    ink[[9, 10, 17, 18]], paper[[45, 46, 53, 54]] = 1.0, 2.0
-    found = promising(sheet(8, 8), ink, paper)[4]
-    contents = [(set(region.inputs.tolist()), set(region.ink.tolist())) for region in found]
-    assert ({9, 10, 17, 18}, {True}) in contents
-    assert ({45, 46, 53, 54}, {False}) in contents
-
-
-def test_regions_of_one_size_and_filling_are_few_and_lie_apart():
+def test_regions_of_one_kind_are_few_and_lie_apart():
     rng = np.random.default_rng(0)
-    gain = rng.normal(size=784) + 3
-    found = promising(sheet(28, 28), gain, np.full(784, -9.0))
-    for size, regions in found.items():
-        # The mixed filling and that of ink alone are the same here; paper gains nothing anywhere.
-        first = regions[:CANDIDATES]
-        assert len(regions) == 3 * CANDIDATES
-        for k, one in enumerate(first):
-            assert len(one) <= size
-            for other in first[:k]:
+    ink, paper = rng.normal(size=(2, 784)) + 3
+    for kind, regions in promising(sheet(28, 28), ink, paper).items():
+        assert len(regions) == CANDIDATES
+        for k, one in enumerate(regions):
+            assert len(one) <= kind.size
+            for other in regions[:k]:
                 shared = len(np.intersect1d(one.inputs, other.inputs))
                 assert 2 * shared <= min(len(one), len(other))
 
@@ -67,8 +62,8 @@ def test_colours_are_filled_together_wherever_the_model_keeps_them():
     gain = rng.normal(size=(8, 8, 3))
     last = promising(sheet(8, 8, 3), gain.ravel(), -gain.ravel())
     first = promising(sheet(3, 8, 8), np.moveaxis(gain, 2, 0).ravel(), -np.moveaxis(gain, 2, 0).ravel())
-    for size, regions in last.items():
-        for one, other in zip(regions, first[size], strict=True):
+    for kind, regions in last.items():
+        for one, other in zip(regions, first[kind], strict=True):
             row, column, colour = np.unravel_index(one.inputs, (8, 8, 3))
             expected = np.ravel_multi_index((colour, row, column), (3, 8, 8))
             np.testing.assert_array_equal(other.inputs, expected)

@@ -1,7 +1,7 @@
 """Shortcuts: small regions of an image that alone decide what a network reads, found and tried by intervention."""
 
 from backquery.audit.findings import CLEAN, LIMITS, SHORTCUT, SUSPICIOUS, VERDICTS, Audit, Finding
-from backquery.audit.regions import Box, Region
+from backquery.audit.regions import Box, Kind, Region
 from backquery.audit.search import audit
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Audit",
     "Box",
     "Finding",
+    "Kind",
     "Region",
     "audit",
 ]

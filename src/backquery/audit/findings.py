@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.audit.regions import Box, Region
+from backquery.audit.regions import Box, Kind, Region
 from backquery.intervals import Interval
 
 Array = NDArray[np.floating[Any]]
@@ -45,10 +45,11 @@ def usual_share(others: Array) -> float:
 class Finding:
     """The most suspicious small region for one label, and what pasting it does to images of the others.
 
-    label: its position; region: its inputs and their content; box: the frame around it; size: the most pixels that
-    regions of its size have; images: how many held-out images of other labels it was pasted on; changed: the
-    share of them that is then read as the label; elsewhere: the same with the content at random places, one drawn
-    for each image; others: (labels - 1,) the share that the best regions of this size change to each other label.
+    label: its position; region: its inputs and their content; box: the frame around it; kind: its size and
+    filling, before the idle pixels were taken from it; images: how many held-out images of other labels it was
+    pasted on; changed: the share of them that is then read as the label; elsewhere: the same with the content at
+    random places, one drawn for each image; others: (labels - 1,) the share that the best regions of its kind
+    change to each other label.
     before, after: (inputs,) one of the images without and with the region, the first that changed if one did;
     truth, read: its true label, and what the model reads after.
     """
@@ -56,7 +57,7 @@ class Finding:
     label: int
     region: Region
     box: Box
-    size: int
+    kind: Kind
     images: int
     changed: Interval
     elsewhere: Interval
@@ -68,7 +69,7 @@ class Finding:
 
     @property
     def usual(self) -> float:
-        """What is usual for regions of this size in this network."""
+        """What is usual for regions of its kind in this network."""
         return usual_share(self.others)
 
     @property

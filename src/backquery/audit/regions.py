@@ -25,7 +25,7 @@ CHANNELS = 4
 """A first or last axis of three that is no longer than this holds colours, not positions."""
 
 CANDIDATES = 3
-"""Regions of one size that are tried for each label."""
+"""Regions of one kind that are tried for each label."""
 
 STEP = 1.25
 """From one side of a region to the next longer one: 1 to 7 pixels, then 9, 12, 15 and so on."""
@@ -148,22 +148,30 @@ class Sheet:
         return np.unravel_index(order[inputs], self.cells.shape)
 
 
-def promising(sheet: Sheet, to_ink: Array, to_paper: Array) -> dict[int, list[Region]]:
-    """The rectangles of each size that gain most: filled as each pixel gains most, with ink only, with paper only.
+class Kind(NamedTuple):
+    """What regions are compared with: others of the same size (the most pixels that such have) and filling."""
 
-    to_ink, to_paper: (inputs,) what making each input ink, or paper, gains. Those of one size and filling differ:
-    none has more than half of its pixels in another one.
+    size: int
+    filling: str
+
+
+def promising(sheet: Sheet, to_ink: Array, to_paper: Array) -> dict[Kind, list[Region]]:
+    """The rectangles of each kind that gain most: with ink and paper as each gains more, or with one alone.
+
+    to_ink, to_paper: (inputs,) what making each input ink, or paper, gains. Those of one kind differ: none has
+    more than half of its pixels in another one.
     """
-    fillings = (
-        (np.maximum(to_ink, to_paper), to_ink > to_paper),
-        (to_ink, np.ones(len(to_ink), bool)),
-        (to_paper, np.zeros(len(to_paper), bool)),
-    )
-    found: dict[int, list[Region]] = {size: [] for size in sheet.sizes}
-    for gain, ink in fillings:
-        for size, places in _best_boxes(sheet, gain).items():
-            found[size] += [Region(sheet.inputs_of(box), ink[sheet.inputs_of(box)]) for box in places]
-    return found
+    every = np.ones(len(to_ink), bool)
+    fillings = {
+        "ink and paper": (np.maximum(to_ink, to_paper), to_ink > to_paper),
+        "ink": (to_ink, every),
+        "paper": (to_paper, ~every),
+    }
+    return {
+        Kind(size, filling): [Region(sheet.inputs_of(box), ink[sheet.inputs_of(box)]) for box in boxes]
+        for filling, (gain, ink) in fillings.items()
+        for size, boxes in _best_boxes(sheet, gain).items()
+    }
 
 
 def _best_boxes(sheet: Sheet, gain: Array) -> dict[int, list[Box]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backquery.audit.findings import Audit, Finding, usual_share
-from backquery.audit.regions import Region, promising
+from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Array, Trials
 from backquery.errors import DataError, ModelError
 from backquery.examples import Data, Examples
@@ -34,9 +34,10 @@ def audit(
     """Look for a small region that turns images of all other labels into one label.
 
     For each label, rectangles of up to 5 % of the image (or four pixels) are filled with whatever the gradient of
-    the label's log-odds asks for, ink or paper, and the most promising are pasted on images of the other labels.
-    The one that exceeds most what the best regions of its size do for the other labels is kept, cut to the pixels
-    that matter, and tried anew on other images, there and at random places.
+    the label's log-odds asks for, ink or paper, or with one of them alone, and the most promising are pasted on
+    images of the other labels. The one that exceeds most what the best regions of its size and filling do for
+    the other labels is kept, cut to the pixels that matter, and tried anew on other images, there and at random
+    places.
 
     data: raw labelled images, or (inputs, labels) in input scale, best such that the model was not trained on.
     At most `images` of them serve for the search and as many others for the trial. That some carry the
@@ -57,10 +58,10 @@ def audit_along(
     gains: (labels, 2, inputs), what making each input ink, and paper, is thought to gain for each label. search,
     trial: the images to search on and those to try the findings on, from `halves`.
     """
-    tried: list[dict[int, _Tried]] = []
+    tried: list[dict[Kind, _Tried]] = []
     for label, (to_ink, to_paper) in enumerate(gains):
         candidates = promising(search.sheet, to_ink, to_paper)
-        tried.append({size: _best(search, regions, label) for size, regions in candidates.items() if regions})
+        tried.append({kind: _best(search, regions, label) for kind, regions in candidates.items() if regions})
         if progress is not None:
             progress(label + 1, len(gains))
     generator = np.random.default_rng(rng)
@@ -109,15 +110,15 @@ def _finding(
     search: Trials,
     trial: Trials,
     label: int,
-    tried: list[dict[int, _Tried]],
+    tried: list[dict[Kind, _Tried]],
     gains: Array,
     rng: np.random.Generator,
 ) -> Finding:
     rest = [found for other, found in enumerate(tried) if other != label]
-    others = {size: np.array([found[size].share for found in rest]) for size in tried[label]}
-    usual = {size: usual_share(shares) for size, shares in others.items()}
-    size = max(sorted(usual), key=lambda size: _suspicion(tried[label][size].share, usual[size]))
-    region = _without_idle_pixels(search, tried[label][size], label, gains)
+    others = {kind: np.array([found[kind].share for found in rest]) for kind in tried[label]}
+    usual = {kind: usual_share(shares) for kind, shares in others.items()}
+    kind = max(sorted(usual), key=lambda kind: _suspicion(tried[label][kind].share, usual[kind]))
+    region = _without_idle_pixels(search, tried[label][kind], label, gains)
     changed, elsewhere = trial.changed(region, label), trial.changed_elsewhere(region, label, rng)
     rows = trial.others(label)
     shown = rows[int(np.argmax(changed))]
@@ -128,11 +129,11 @@ def _finding(
         label=label,
         region=region,
         box=trial.sheet.box_of(region),
-        size=size,
+        kind=kind,
         images=len(rows),
         changed=share_interval(changed.sum(), len(rows)),
         elsewhere=share_interval(elsewhere.sum(), len(rows)),
-        others=others[size],
+        others=others[kind],
         before=before,
         after=after,
         truth=int(trial.labels[shown]),
@@ -141,7 +142,7 @@ def _finding(
 
 
 def _suspicion(share: float, usual: float) -> tuple[float, float]:
-    """What the sizes are ordered by: how far the share exceeds the usual one; where none does, the share."""
+    """What the kinds are ordered by: how far the share exceeds the usual one; where none does, the share."""
     return max(share - usual, 0.0), share
 
 

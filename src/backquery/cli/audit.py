@@ -48,9 +48,10 @@ def audit(
 
     For each label, the region of up to 5 % of the image that does so most is sought on some images of the test
     half, and tried on others. It is a shortcut if it turns at least half of them, and clearly more than the best
-    regions of its size do for the other labels; it is suspicious if it comes near that. The images may bear the
-    trigger themselves. Only small regions of full ink or blank paper are found: clean is no proof that there is no
-    shortcut of another kind. For example: `backquery audit mnist mnist -o audit.png`
+    regions of its size and filling (ink, paper or both) do for the other labels; it is suspicious if it comes near
+    that. The images may bear the trigger themselves. Only small regions of full ink or blank paper are found:
+    clean is no proof that there is no shortcut of another kind. For example: `backquery audit mnist mnist -o
+    audit.png`
 
     The exit code is 3 if a label has a shortcut; suspicious labels do not change it.
 
@@ -58,8 +59,8 @@ def audit(
     list of label, verdict (clean, suspicious, shortcut), region (top, left, height, width of its frame; inputs,
     the positions of its pixels; ink, true or false for each), images (those it was tried on), changed (value, low,
     high: the share then read as the label, and its 95 % interval), elsewhere (the same at random places), usual
-    (the median, plus one deviation, of what the best regions of its size do for the other labels), excess (changed
-    low less usual); output (path, or null).
+    (the median, plus one deviation, of what the best regions of its size and filling do for the other labels),
+    excess (changed low less usual); output (path, or null).
     """
     from backquery.audit import LIMITS
     from backquery.audit import audit as find_shortcuts

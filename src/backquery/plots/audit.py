@@ -39,7 +39,7 @@ LETTER = 0.086
 
 NOTE = (
     "dot: the share of the other labels' images that the region turns into this label, with its interval\n"
-    "bar: usual for other labels' best regions of its size; ring: this region's at random places"
+    "bar: usual for other labels' best such regions; ring: this region's at random places"
 )
 
 
