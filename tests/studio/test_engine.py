@@ -15,6 +15,7 @@ from backquery.datasets import Dataset, prepare_image
 from backquery.inversion import METHODS, several
 from backquery.studio import engine
 from backquery.studio.exam import Exam
+from backquery.studio.fields import nodes_off
 from backquery.studio.learning import FRAMES, Lesson, frame_moments
 from backquery.studio.opened import Jury, Subject, fits
 from backquery.studio.protocol import RequestError
@@ -136,6 +137,29 @@ def test_turning_changes_little_and_is_read_as_asked(
     assert np.allclose(ink - change, picture / 255, atol=1e-6)
     afresh = back_query(network, [9]).images[0]
     assert np.abs(change).sum() < np.abs((afresh - 0.01) / 0.99 - picture.ravel() / 255).sum()
+
+
+@pytest.mark.parametrize("confidence", ["", [], {}, False, "0.9"])
+def test_a_confidence_that_is_no_number_is_refused(
+    subject: Subject, picture: np.ndarray, confidence: object
+) -> None:
+    asked = {"pixels": base64(picture), "label": 9}
+    with pytest.raises(RequestError, match="confidence must be a number"):
+        engine.turn(subject, {**asked, "confidence": confidence})
+    told = engine.turn(subject, {**asked, "confidence": None})
+    assert np.array_equal(told.arrays["ink"], engine.turn(subject, asked).arrays["ink"])
+
+
+def test_a_network_without_hidden_layers_says_so(network: Network) -> None:
+    linear = Network((Layer(np.eye(10, 64), None, SOFTMAX),), scaling=network.scaling, input_shape=(8, 8))
+    for ask in (
+        lambda: engine.weights(Subject.of("linear", linear, 0), {"layer": 1}),
+        lambda: nodes_off({"off": {"1": [2]}}, linear.sizes),
+    ):
+        with pytest.raises(RequestError, match="has no hidden layer") as refused:
+            ask()
+        assert refused.value.code == "layers"
+    assert nodes_off({"off": {}}, linear.sizes) == {}
 
 
 def test_weights_are_those_into_the_nodes(subject: Subject, network: Network) -> None:

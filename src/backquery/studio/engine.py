@@ -100,7 +100,8 @@ def turn(subject: Subject, fields: Fields, compiled: bool = False) -> Answer:
     """The smallest change that makes the network read a picture as a label."""
     model = subject.model
     near = as_inputs(model, read.pixels(fields, model))
-    confidence = fields.get("confidence") and read.number(fields, "confidence", -1e9, 1e9)
+    given = fields.get("confidence") is not None
+    confidence = read.number(fields, "confidence", -1e9, 1e9) if given else None
     label = read.label(fields, model)
     method = method_of(GaussNewton.name, compiled=compiled)
     result = back_query(model, [label], method=method, confidence=confidence, near=near)
@@ -171,7 +172,7 @@ def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answe
 def weights(subject: Subject, fields: Fields) -> Answer:
     """The weights into some nodes of a hidden layer, as they are without damage."""
     network = need_network(subject.whole)
-    layer = read.whole(fields, "layer", 1, len(network.layers) - 1, 1)
+    layer = read.whole(fields, "layer", 1, read.hidden_layers(network.sizes), 1)
     matrix = network.layers[layer - 1].weights
     first = read.whole(fields, "from", 0, len(matrix) - 1, 0)
     count = read.whole(fields, "count", 1, MOST_NODES, min(MOST_NODES, len(matrix)))

@@ -95,6 +95,15 @@ def confidences(fields: Fields, model: Model, name: str = "confidences") -> dict
     return {_position(key, 0, model.outputs - 1): number(value, key, -1e9, 1e9) for key in value}
 
 
+def hidden_layers(sizes: Sequence[int]) -> int:
+    """How many hidden layers there are; `RequestError` where there is none. `sizes` as for `nodes_off`."""
+    if len(sizes) < 3:
+        raise RequestError(
+            "the network has no hidden layer, so it has no hidden nodes to show or switch off", "layers"
+        )
+    return len(sizes) - 2
+
+
 def nodes_off(fields: Fields, sizes: Sequence[int], name: str = "off") -> dict[int, list[int]]:
     """Numbers of nodes by hidden layer, sorted; `sizes` are all layers' numbers of nodes, inputs first."""
     value = _value(fields, name, MISSING)
@@ -102,7 +111,7 @@ def nodes_off(fields: Fields, sizes: Sequence[int], name: str = "off") -> dict[i
         raise RequestError(f"{name} must name hidden layers, with a list of nodes for each")
     off = {}
     for key, listed in value.items():
-        layer = _position(key, 1, len(sizes) - 2)
+        layer = _position(key, 1, hidden_layers(sizes))
         if not isinstance(listed, list) or not all(type(k) is int and 0 <= k < sizes[layer] for k in listed):
             raise RequestError(f"the nodes of layer {layer} are numbered 0 to {sizes[layer] - 1}")
         if listed:
