@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 from threading import Barrier
 
 import numpy as np
@@ -22,6 +23,7 @@ from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trai
 from backquery.plots import save_figure, sweep_curves
 from backquery.training.plan import Plan, carry_out, settled_recipe
 
+NETWORK = b"any bytes"
 TINY = Plan((3,), ("sigmoid", "sigmoid"), False, "book", settled_recipe("book", 0.1), 2, seed=1)
 
 
@@ -91,13 +93,16 @@ def source():
 
 
 def run_of(plan, source, performance=0.5, **changes):
-    accuracies = [0.1 * k for k in range(1, plan.epochs)] + [performance]
+    accuracies = [min(0.1 * k, 1.0) for k in range(1, plan.epochs)] + [performance]
     history = {"loss": [1.0] * plan.epochs, "train_accuracy": accuracies, "test_accuracy": accuracies}
     setting = Setting.of(plan, source.name, source.fingerprint)
     return replace(
-        Run(setting, None, performance, 100, history, "sparse", "networks/x", "00", 1.5, "now", {"python": "3"}),
+        Run(
+            setting, None, performance, 100, history, "sparse", setting.network, sha256(NETWORK).hexdigest(), 1.5,
+            "now", {"python": "3"},
+        ),
         **changes,
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("attempt", range(10))
@@ -115,13 +120,14 @@ def test_a_database_that_several_open_while_it_is_made_is_made_once(tmp_path, at
 
 
 def test_runs_come_back_as_they_were_kept(tmp_path, source):
-    (tmp_path / "networks").mkdir()
-    (tmp_path / "networks" / "x").touch()
     kept = [
         run_of(TINY, source),
         run_of(replace(TINY, seed=2, hidden=(4, 3), activations=("relu", "relu", "softmax")), source, 0.7),
         Run(Setting.of(replace(TINY, seed=3), "digits", source.fingerprint), error="it diverged", finished="now"),
     ]
+    (tmp_path / "networks").mkdir()
+    for run in kept[:2]:
+        (tmp_path / run.network).write_bytes(NETWORK)
     with Runs.opened(tmp_path) as runs:
         for run in kept:
             runs.keep(run)
@@ -129,10 +135,12 @@ def test_runs_come_back_as_they_were_kept(tmp_path, source):
         assert list(runs) == kept
         assert runs.done() == {kept[0].setting.key, kept[1].setting.key}
         assert runs.failed() == {kept[2].setting.key}
-        runs.keep(replace(kept[2], error=None, performance=0.4, network="networks/gone"))
+        runs.keep(run_of(replace(TINY, seed=3), source))
         assert len(list(runs)) == 3
         assert runs.failed() == set()
         assert kept[2].setting.key not in runs.done(), "a run without its network is not done"
+        (tmp_path / kept[0].network).write_bytes(NETWORK[:-1] + b"?")
+        assert runs.done() == {kept[1].setting.key}, "nor is one whose network was damaged"
 
 
 def test_every_part_of_a_setting_tells_runs_apart():
@@ -151,7 +159,7 @@ def test_a_full_disk_is_said_and_leaves_whole_runs(tmp_path, source):
             runs.keep(run_of(replace(TINY, seed=seed), source))
         (pages,) = runs.connection.execute("PRAGMA page_count").fetchone()
         runs.connection.execute(f"PRAGMA max_page_count = {pages}")
-        large = run_of(replace(TINY, seed=9), source, history={"loss": [0.1] * 20_000})
+        large = run_of(replace(TINY, seed=9, epochs=20_000), source)
         with pytest.raises(OutputError, match="the disk is full"):
             runs.keep(large)
     with Runs.existing(tmp_path) as runs:
@@ -193,6 +201,63 @@ def test_a_database_that_cannot_be_used_is_refused_with_a_reason(tmp_path, sourc
     for opening in (Runs.opened, Runs.existing):
         with pytest.raises(DataError, match=said), opening(tmp_path) as runs:
             list(runs)
+
+
+DEEP = "[" * 100_000
+SPOILT = {
+    "history": [
+        "nonsense", "[]", "null", "{}", DEEP, b"\xff", '{"loss": 1, "train_accuracy": 1, "test_accuracy": 1}',
+        *(json.dumps({"loss": loss, "train_accuracy": [0.1, 0.2], "test_accuracy": [0.1, 0.2]})
+          for loss in ([1], [1, 2, 3], [1, None], [1, "2"], [1, float("nan")], [1, True], [1, 10**400], [1, [2]])),
+        json.dumps({"loss": [1, 1], "train_accuracy": [0.1, 0.2], "test_accuracy": [0.1, 2]}),
+    ],
+    "network": [None, b"blob", "x" * 100_000, "../other.safetensors", "networks/other.safetensors", 7, "a\0b"],
+    "learning_rate": ["fast", b"\x00", float("inf"), -1.0, 0.2],
+    "epochs": ["many", 0, 3, 2.5, b"2"],
+    "hidden": ["", "x", "0", "3-", "9" * 5000, b"3", "4"],
+    "recipe": ["secret", b"book", 5],
+    "performance": ["good", None, 1.5, float("-inf"), b""],
+    "biases": ["no", 1],
+    "digest": [None, b"00"],
+    "seconds": [None, float("inf"), "long"],
+    "test_images": [None, 0, "all"],
+    "data": [b"digits", "mnist"],
+    "versions": ["", "[]", '{"python": 3}', '{"python": [[[]]]}', DEEP, b"\x80"],
+    "finished": [b"now"],
+    "error": [b"no", "it diverged"],
+    "key": ["0" * 32, b"key", "\x1b[31m"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", SPOILT)
+def test_a_row_that_something_else_wrote_in_is_refused_with_its_key(tmp_path, source, run, column):
+    kept = run_of(TINY, source)
+    for value in SPOILT[column]:
+        with Runs.opened(tmp_path) as runs:
+            runs.keep(run_of(replace(TINY, seed=2), source))
+            runs.keep(kept)
+            with runs.connection:
+                runs.connection.execute(f"UPDATE runs SET {column} = ? WHERE seed = 1", (value,))
+        command = ["sweep", "digits", "-o", tmp_path, "--hidden", "3", "--epochs", "2", "--seeds", "1"]
+        for arguments in (["sweep", "show", tmp_path], command):
+            code, out, err = run(*arguments)
+            assert (code, out, err.count("\n")) == (1, "", 1), value
+            assert f"{DATABASE} is damaged (run " in err
+            assert "move it away, and the same command makes its runs again" in err
+            assert len(err) < 700
+            assert column == "key" or kept.setting.key in err
+            assert "its settings are not those" in err or column == "error" or column in err
+        (tmp_path / DATABASE).unlink()
+
+
+def test_a_failed_row_is_nothing_but_an_error(tmp_path, source):
+    with Runs.opened(tmp_path) as runs:
+        runs.keep(Run(Setting.of(TINY, "digits", source.fingerprint), error="it diverged", finished="now"))
+        with runs.connection:
+            runs.connection.execute("UPDATE runs SET history = '[[NaN]]'")
+        for reading in (list, Runs.done, Runs.failed):
+            with pytest.raises(DataError, match="it has an error and an outcome"):
+                reading(runs)
 
 
 def test_the_database_of_something_else_is_left_alone(tmp_path):

@@ -234,6 +234,19 @@ def test_a_run_that_kills_every_worker_is_given_up(tmp_path, monkeypatch):
         assert "its worker died every time" in next(iter(runs)).error
 
 
+def test_a_network_that_was_damaged_is_trained_again(tmp_path):
+    grid, one = Grid(hidden=[(3,)], epochs=[1], seeds=3), Cluster(workers=1)
+    run_sweep(grid, "digits", tmp_path, cluster=one)
+    before = kept(tmp_path)
+    network = next(iter(before.values())).network
+    content = bytearray((tmp_path / network).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / network).write_bytes(content)
+    standing = run_sweep(grid, "digits", tmp_path, cluster=one)
+    assert (standing.before, standing.trained) == (2, 1)
+    assert kept(tmp_path) == before
+
+
 def test_what_cannot_be_kept_ends_the_sweep_and_its_workers(tmp_path):
     def fill(standing):
         if standing.ended == 1:

@@ -18,13 +18,10 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, ClusterError, OutputError
 from backquery.experiments.sweep.cluster import Cluster, require_dask
 from backquery.experiments.sweep.grid import Grid, work
-from backquery.experiments.sweep.runs import NETWORKS, Run, Runs, Setting
+from backquery.experiments.sweep.runs import CURVES, NETWORKS, Run, Runs, Setting
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run, versions
 from backquery.files import remove_unfinished, replacing
 from backquery.training.plan import Plan, create, with_test_half
-
-CURVES = ("loss", "train_accuracy", "test_accuracy")
-"""What is kept of each epoch."""
 
 LOCK = ".lock"
 """Held by the sweep that is at work in a folder."""
@@ -220,20 +217,16 @@ def _explained() -> Iterator[None]:
 
 
 def _kept_run(setting: Setting, answer: Trained, folder: Path, now: str) -> Run:
-    network = f"{NETWORKS}/{setting.key}.safetensors"
-    with replacing(folder / network) as stream:
+    with replacing(folder / setting.network) as stream:
         stream.write(answer.network)
     epochs = answer.history.epochs
     return Run(
         setting,
         performance=answer.performance,
         test_images=answer.test_images,
-        history={
-            name: [getattr(record, name) for record in epochs]
-            for name in ("loss", "train_accuracy", "test_accuracy")
-        },
+        history={name: [getattr(record, name) for record in epochs] for name in CURVES},
         kernel=answer.history.kernel,
-        network=network,
+        network=setting.network,
         digest=sha256(answer.network).hexdigest(),
         seconds=answer.history.seconds,
         finished=now,

@@ -9,18 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import reprlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 from backquery.errors import DataError, OutputError
+from backquery.training import RECIPES
 from backquery.training.plan import Plan
 
 DATABASE, NETWORKS = "runs.sqlite", "networks"
 VERSION = 1
+CURVES = ("loss", "train_accuracy", "test_accuracy")
+"""What is kept of each epoch."""
+
 PATIENCE = 30.0
 """Seconds to wait while another program holds the file."""
 
@@ -66,6 +74,11 @@ class Setting:
         """32 hexadecimal digits, the same for the same setting everywhere."""
         return hashlib.blake2b(json.dumps(asdict(self)).encode(), digest_size=16).hexdigest()
 
+    @property
+    def network(self) -> str:
+        """The file of the network that is trained so, from the sweep's folder."""
+        return f"{NETWORKS}/{self.key}.safetensors"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -97,6 +110,14 @@ _SETTING = tuple(column.name for column in fields(Setting))
 _OUTCOME = tuple(column.name for column in fields(Run) if column.name != "setting")
 _AS_JSON = ("history", "versions")
 _COLUMNS = ("key", *_SETTING, *_OUTCOME)
+_TYPES = {
+    **get_type_hints(Setting),
+    **{name: kind for name, kind in get_type_hints(Run).items() if name != "setting"},
+    **{"biases": int, "history": str, "versions": str, "key": str},
+}
+_LAYERS = re.compile(r"[1-9][0-9]{0,9}(-[1-9][0-9]{0,9})*", re.ASCII)
+_VALUES, _NAMES = reprlib.Repr(), reprlib.Repr()
+_VALUES.maxlevel, _NAMES.maxstring, _NAMES.maxother = 2, 40, 40
 _SCHEMA = """\
 CREATE TABLE runs (
     key TEXT PRIMARY KEY,
@@ -149,15 +170,16 @@ class Runs:
     def __iter__(self) -> Iterator[Run]:
         with _explained(self.path):
             rows = self.connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM runs ORDER BY rowid").fetchall()
-        return iter([_run(dict(zip(_COLUMNS, row, strict=True))) for row in rows])
+        return iter([self._sound(dict(zip(_COLUMNS, row, strict=True))) for row in rows])
 
     def done(self) -> set[str]:
-        """The keys of the runs that ended well and whose network is still there."""
-        return {key for key, network in self._keys("error IS NULL") if (self.folder / network).is_file()}
+        """The keys of the runs that ended well and whose network is still there, byte for byte."""
+        well = (run for run in self if run.error is None)
+        return {run.setting.key for run in well if _digest(self.folder / run.setting.network) == run.digest}
 
     def failed(self) -> set[str]:
         """The keys of the runs that ended with an error."""
-        return {key for key, _ in self._keys("error IS NOT NULL")}
+        return {run.setting.key for run in self if run.error is not None}
 
     def keep(self, run: Run) -> None:
         """Note a run that has ended, in the place of what was noted for the same setting before."""
@@ -169,9 +191,13 @@ class Runs:
                 f"INSERT OR REPLACE INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(row))})", row
             )
 
-    def _keys(self, condition: str) -> Iterable[tuple[str, str]]:
-        with _explained(self.path):
-            return self.connection.execute(f"SELECT key, network FROM runs WHERE {condition}").fetchall()
+    def _sound(self, row: dict[str, Any]) -> Run:
+        """The run that a row holds; `DataError` where something else has written there."""
+        try:
+            return _run(row)
+        except ValueError as error:
+            reason = f"run {_NAMES.repr(row['key'])}: {error}"
+            raise DataError(_DAMAGED.format(path=self.path, reason=reason)) from error
 
     def _check(self) -> None:
         """Make the table in a new file; refuse a file that is damaged, or that something else wrote."""
@@ -220,6 +246,81 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _run(row: dict[str, Any]) -> Run:
+    """`ValueError` says what in a row cannot be what was kept."""
+    for name, kind in _TYPES.items():
+        if not isinstance(row[name], kind):
+            raise ValueError(f"{name} is {_VALUES.repr(row[name])}")
     setting = Setting(**{name: row[name] for name in _SETTING} | {"biases": bool(row["biases"])})
-    decoded = {name: json.loads(row[name]) for name in _AS_JSON}
-    return Run(setting, **{name: row[name] for name in _OUTCOME} | decoded)
+    decoded = {name: _decoded(name, row[name]) for name in _AS_JSON}
+    run = Run(setting, **{name: row[name] for name in _OUTCOME} | decoded)
+    _check_setting(setting, row["key"])
+    _check_outcome(run)
+    return run
+
+
+def _decoded(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is no JSON: {_VALUES.repr(text)}") from error
+
+
+def _check_setting(setting: Setting, key: str) -> None:
+    """What the curves and tables take for granted, and that the key is the setting's own."""
+    sound = {
+        "recipe": setting.recipe in RECIPES,
+        "hidden": _LAYERS.fullmatch(setting.hidden) is not None,
+        "learning_rate": 0 < setting.learning_rate < float("inf"),
+        "epochs": setting.epochs >= 1,
+    }
+    for name, well in sound.items():
+        if not well:
+            raise ValueError(f"{name} is {_VALUES.repr(getattr(setting, name))}")
+    if setting.key != key:
+        raise ValueError("its settings are not those that it was kept with")
+
+
+def _check_outcome(run: Run) -> None:
+    """All of a network, or nothing but an error."""
+    if not isinstance(run.versions, dict) or not all(isinstance(one, str) for one in run.versions.values()):
+        raise ValueError(f"versions is {_VALUES.repr(run.versions)}")
+    if run.error is not None:
+        if run != Run(run.setting, run.error, finished=run.finished, versions=run.versions):
+            raise ValueError("it has an error and an outcome")
+        return
+    sound = {
+        "performance": run.performance is not None and 0 <= run.performance <= 1,
+        "test_images": run.test_images is not None and run.test_images >= 1,
+        "seconds": run.seconds is not None and isfinite(run.seconds),
+        "network": run.network == run.setting.network,
+        "digest": run.digest is not None,
+        "history": _is_history(run.history, run.setting.epochs),
+    }
+    for name, well in sound.items():
+        if not well:
+            raise ValueError(f"{name} is {_VALUES.repr(getattr(run, name))}")
+
+
+def _is_history(history: Any, epochs: int) -> bool:
+    """Whether it holds a number for each curve and epoch, the accuracies shares."""
+    if not isinstance(history, dict) or set(history) != set(CURVES):
+        return False
+    if not all(isinstance(curve, list) and len(curve) == epochs for curve in history.values()):
+        return False
+    if not all(type(value) in (int, float) for curve in history.values() for value in curve):
+        return False
+    shares = (value for name in CURVES[1:] for value in history[name])
+    return all(abs(loss) <= sys.float_info.max for loss in history["loss"]) and all(
+        0 <= share <= 1 for share in shares
+    )
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file's bytes, read piece by piece; None where there is no file that can be read."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
