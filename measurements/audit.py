@@ -263,7 +263,7 @@ def rate(hits: int, total: int) -> str:
     if not total:
         return "none"
     _, low, high = share_interval(hits, total)
-    return f"{hits} of {total} ({100 * max(low, 0):.0f} to {100 * high:.0f} %)"
+    return f"{hits} of {total} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
 METHOD = f"""\

@@ -103,7 +103,7 @@ What separates a 4 from a 9, with both labels' images: {_share(held_of(between[0
 
 Support and against: pixels, on average over the labels. The claims about a network that has learned nothing hold
 as well, since they are about that network. What it cannot do: its regions say nothing about the trained network
-(half of those claims hold by luck), and they do not look like the label (likeness: the correlation of the
+(up to half of such claims hold by luck), and they do not look like the label (likeness: the correlation of the
 sensitivities with where the label's images have more ink than others). The network taught shuffled labels has
 nothing that supports any label.
 """

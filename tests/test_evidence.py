@@ -238,6 +238,13 @@ def test_claims_that_are_false_are_said_not_to_hold():
     for verdict, expected in ((right, True), (wrong, False)):
         found = intervene(model, Question((0,)), verdict, x, smallest=0.1, rng=rng)
         assert [one.held for one in found] == [expected] * 6 + [None]
+        for one in found[:6]:
+            value, low, high = one.tested
+            assert (value, high) == ((one.change, one.high) if one.claim else (one.size, one.size_high))
+            side = (low, 0.0) if one.claim == 1 else (0.0, high) if one.claim == -1 else (one.limit, high)
+            assert (side[0] > side[1]) == expected, (
+                "the drawn interval lies where the claim says, or it does not hold"
+            )
 
 
 def test_an_intervention_says_by_how_much_and_agrees_with_arithmetic():
@@ -387,6 +394,13 @@ def test_the_picture_colours_what_was_found(measured, network):
     assert np.all(red[verdict == AGAINST] < blue[verdict == AGAINST])
     assert np.all(red[verdict == INSENSITIVE] == blue[verdict == INSENSITIVE])
     assert np.all(colours[verdict == UNCLEAR] == 1)
+
+
+def test_a_model_that_nothing_moves_can_be_drawn(network, digits):
+    layers = tuple(replace(layer, weights=np.zeros_like(layer.weights)) for layer in network.layers)
+    found = measure_evidence(replace(network, layers=layers), digits.train, held_out=digits.test)
+    assert {verdict for one in found for verdict in one.findings.verdict} <= {INSENSITIVE, NEVER_INKED}
+    assert_nothing_is_clipped(plots.evidence_maps(found, network.input_shape))
 
 
 def test_a_single_question_with_a_long_name_fits_its_picture(network, digits):

@@ -33,6 +33,13 @@ def test_the_interval_of_a_share_is_wilson_s(hits, total):
     assert found.value == hits / total
 
 
+def test_the_interval_of_a_share_ends_at_0_and_1():
+    """Not a rounding error beyond: it would be printed as -0 %."""
+    totals = np.arange(1, 2000)
+    assert np.all(share_interval(np.zeros_like(totals), totals).low >= 0)
+    assert np.all(share_interval(totals, totals).high <= 1)
+
+
 def test_the_share_of_an_array_is_that_of_its_numbers():
     hits = np.array([[3, 9], [0, 5]])
     found = share_interval(hits, np.array([10, 9]))

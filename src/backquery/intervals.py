@@ -39,4 +39,5 @@ def share_interval(hits: ArrayLike, total: ArrayLike) -> Interval:
     z2 = ndtri(0.5 + LEVEL / 2) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     spread = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return Interval(share, middle - spread, middle + spread)
+    # At no hits or nothing but hits a bound is 0 or 1, and rounding may not go beyond.
+    return Interval(share, np.maximum(middle - spread, 0.0), np.minimum(middle + spread, 1.0))

@@ -237,7 +237,7 @@ def test_the_picture_says_the_number_and_draws_what_was_counted(found, plain, fe
     figure = damage_curves(found)
     random = found.of("nodes", 1)[0]
     number = random.one_point().value
-    said = f"Removing {number:.0f} of 9 nodes at random costs" if number else "The first of 9 nodes to go costs"
+    said = f"{number:.0f} of 9 nodes can go at random before" if number else "The first of 9 nodes to go costs"
     assert figure.texts[0].get_text().startswith(said)
     drawn = [line.get_ydata() for line in figure.axes[0].lines]
     assert any(np.array_equal(y, 100 * random.performance().value) for y in drawn if len(y) == 10)
@@ -259,7 +259,7 @@ def test_the_command_prints_sentences_with_intervals_or_the_documented_json(run,
     code, out, _ = run(*asked, "--what", "nodes")
     assert code == 0
     assert re.search(
-        r"^\d+ \(\d+ to \d+\) nodes of 12 in layer 1 can be lost at random before performance falls", out
+        r"^\d+ \(\d+ to \d+\) of 12 nodes in layer 1 can be lost at random before performance falls", out
     )
     assert picture.read_bytes().startswith(b"\x89PNG")
     code, out, _ = run(*asked, "--json", "--what", "nodes", "noise", "--seed", "4")

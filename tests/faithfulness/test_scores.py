@@ -115,6 +115,22 @@ def test_control_images_are_what_they_say(digits):
         np.testing.assert_allclose(np.sort(noise.ravel()), np.sort(picture.ravel()))
 
 
+def test_labels_that_the_test_half_lacks_are_shown_from_the_training_half_and_unseen_ones_not_at_all(
+    network, digits, real
+):
+    test = digits.test.select(digits.test.labels < 4)
+    judges = [neighbour_judge(real, test, digits.maximum)]
+    few = replace(digits, test=test, train=digits.train.select(digits.train.labels < 8))
+    images = control_images(few, np.arange(8), np.random.default_rng(0))["real test images"]
+    for label, image in enumerate(images):
+        half = few.test if label < 4 else few.train
+        assert any(np.array_equal(image, other) for other in half.images[half.labels == label])
+    found = compare(network, few, judges=judges, controls=False, confidences=False)
+    assert found.row("class means").asked.tolist() == list(range(8))
+    assert found.row("transpose").asked.tolist() == list(range(10))
+    assert "real images of 8, 9: the data have none to train on" in found.left_out
+
+
 def test_control_networks_have_learned_nothing_or_the_wrong_thing(network, digits):
     controls = control_networks(network, digits, np.random.default_rng(0))
     assert list(controls) == ["untrained", "shuffled weights", "shuffled labels", "labels moved by one"]

@@ -69,10 +69,10 @@ def _table(comparison: Comparison) -> Table:
     from rich.table import Table
 
     judges = [judge.name for judge in comparison.judges]
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("", header_style="dim", no_wrap=True)
     for heading in ("read as asked", *judges, "worst error", "typicality", "obeys", "converged"):
-        table.add_column(heading, header_style="dim", justify="right")
+        table.add_column(heading, header_style="dim", justify="right", overflow="fold")
     kind = ""
     for row in comparison.rows:
         if row.kind != kind:

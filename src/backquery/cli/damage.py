@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from backquery.experiments.damage import Damage
-    from backquery.experiments.endurance import Endurance
-    from backquery.intervals import Interval
 
 Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
 What = Annotated[
@@ -60,10 +58,9 @@ def damage(
     what, order (random, heaviest or evidence), layer (of the nodes, or null), total (how many there are), repeats,
     amounts (nodes or weights removed, or the noise's standard deviation as a share of the weights' own),
     performance and scans_read_as_asked (at each amount: value, low, high), performance_by_label (null for a
-    label without test images), one_point and
-    half (the amounts that cost one point, and half of the performance: value, low, high; null where all that was
-    tried costs less); stages, a list of removed, performance, read_as_asked, read_as_asked_by_the_intact and
-    outcomes; seed, output.
+    label without test images), one_point and half (the amounts that can be lost before one point of the
+    performance is, and before half of it: value, low, high; null where all that was tried costs less); stages, a
+    list of removed, performance, read_as_asked, read_as_asked_by_the_intact and outcomes; seed, output.
     """
     from backquery.cli.matching import load_for_data
     from backquery.cli.progress import bar
@@ -85,47 +82,20 @@ def damage(
     if as_json:
         print_json({**found.as_json(), "seed": seed, "output": str(output)})
         return
-    show(*summary(found), "", _table(found))
+    show(*(one.sentence for one in found.endurances if one.order == "random"), "", _table(found))
     say(f"wrote {output}")
-
-
-def summary(found: Damage) -> list[str]:
-    """For each kind of damage at random, a sentence that says how much costs one point, and how much half."""
-    return [_sentence(one) for one in found.endurances if one.order == "random"]
-
-
-def _sentence(one: Endurance) -> str:
-    thing = {
-        "nodes": f"nodes of {one.total} in layer {one.layer} can be lost at random",
-        "weights": f"weights of {one.total:,} can be lost at random",
-        "noise": "of the weights' own spread can be added as noise",
-    }[one.what]
-    point, half = one.one_point(), one.half()
-    return (
-        f"{_words(one, point)} {thing} before performance falls by one point from {one.intact:.2%}, "
-        f"and {_words(one, half)} before it falls by half"
-    )
-
-
-def _words(one: Endurance, found: Interval) -> str:
-    """``21 (18 to 31)``; a bound that was not reached is all that was tried."""
-    value, low, high = (one.amounts[-1] if number is None else number for number in found)
-    sign = "" if one.what != "noise" else " %"
-    value, low, high = (100 * number if sign else number for number in (value, low, high))
-    more = "more than " if found.value is None else ""
-    return f"{more}{value:,.0f}{sign} ({low:,.0f} to {high:,.0f})"
 
 
 def _table(found: Damage) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 3, 0, 0))
-    for place, heading in enumerate(("damage", "order", "one point", "half", "half of the scans")):
+    for place, heading in enumerate(("lost", "order", "until one point", "until half", "until half of the scans")):
         table.add_column(heading, header_style="dim", justify="left" if place < 2 else "right")
     for one in found.endurances:
         name = f"nodes of layer {one.layer}" if one.what == "nodes" else one.what
         scans = one.until_unread(0.5)
-        table.add_row(name, one.order, *(_words(one, number) for number in (one.one_point(), one.half(), scans)))
+        table.add_row(name, one.order, *map(one.in_words, (one.one_point(), one.half(), scans)))
     return table
 
 

@@ -28,11 +28,22 @@ Between = Annotated[
     tuple[str, str] | None,
     Parameter(negative="", help="Two labels: what speaks for the first rather than the second."),
 ]
-Rate = Annotated[float, Parameter(help="The share of false claims to put up with: the false-discovery rate.")]
-Smallest = Annotated[
-    float, Parameter(help="The smallest effect that matters, in log-odds for a full pixel of ink.")
+Rate = Annotated[
+    float,
+    Parameter(
+        help="The share of false claims to put up with: the false-discovery rate.", validator=Number(gt=0, lt=0.5)
+    ),
 ]
-Images = Annotated[int, Parameter(help="At most so many images of each label are used, in either half.")]
+Smallest = Annotated[
+    float,
+    Parameter(
+        help="The smallest effect that matters, in log-odds for a full pixel of ink.",
+        validator=Number(gte=0, lte=1000),
+    ),
+]
+Images = Annotated[
+    int, Parameter(help="At most so many images of each label are used, in either half.", validator=Number(gte=10))
+]
 Controls = Annotated[bool, Parameter(help="Also measure an untrained network and one trained on shuffled labels.")]
 SeedNumber = Annotated[int, Parameter(help="Decides which images and pixels are drawn.", validator=Number(gte=0))]
 Arrays = Annotated[
@@ -62,8 +73,9 @@ def evidence(
 
     The training half gives the verdicts. On images of the test half, ink is then added and taken in each region:
     support and against must move the label's log-odds the way they say, the rest must hardly move them. Regions
-    taken from the control networks are tried on this network as well, where they must fail. For example:
-    `backquery evidence mnist mnist -o evidence.png`, or `--between 4 9` for what separates a 4 from a 9
+    taken from the control networks are tried on this network as well, where up to half hold by luck. The table
+    gives the mean change of the log-odds, and of insensitive pixels its mean size (±). For example: `backquery
+    evidence mnist mnist -o evidence.png`, or `--between 4 9` for what separates a 4 from a 9
 
     With --json: rate, smallest, evidence, a list of question, labels, images, pixels (how many of each verdict),
     likeness (the correlation of the sensitivities with the label's own images), held and claims (how many claims
@@ -166,8 +178,11 @@ def claims_table(found: tuple[Evidence, ...]) -> Table:
 
 
 def _move(one: Intervention) -> str:
-    """The mean change of the log-odds; a claim that did not hold is marked."""
-    return "" if one.change is None else f"{one.change:+.2f}{'' if one.held else ' ✗'}"
+    """What the claim is about: the mean change of the log-odds, or its size; one that did not hold is marked."""
+    if one.tested is None:
+        return ""
+    moved = f"±{one.tested.value:.2f}" if one.claim == 0 else f"{one.tested.value:+.2f}"
+    return f"{moved}{'' if one.held else ' ✗'}"
 
 
 def _summary(found: tuple[Evidence, ...], compared: tuple[ControlEvidence, ...]) -> list[str]:
@@ -180,7 +195,7 @@ def _summary(found: tuple[Evidence, ...], compared: tuple[ControlEvidence, ...])
     ]
     for control in compared:
         held, claims = control.borrowed_held
-        borrowed = f"{held} of {claims} claims from its regions held here, about half by luck"
+        borrowed = f"{held} of {claims} claims from its regions held here (by luck up to half)"
         none = "it supports no label with any pixel, so that there is nothing to try here"
         lines.append(f"{control.name}: {borrowed if claims else none}; likeness {control.likeness:.2f}")
     return lines

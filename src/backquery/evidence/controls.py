@@ -44,7 +44,7 @@ class ControlEvidence:
     def borrowed_held(self) -> tuple[int, int]:
         """How many claims of support and against held for the network in question, and how many were tested.
 
-        By luck, about half of them hold: ink moves the log-odds one way or the other.
+        By luck, up to half of them hold: ink moves the log-odds one way or the other.
         """
         return held_of(one for row in self.borrowed for one in row if one.claim)
 

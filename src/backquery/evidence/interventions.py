@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, VERDICTS
-from backquery.intervals import mean_interval
+from backquery.intervals import Interval, mean_interval
 from backquery.model import Model
 
 Array = NDArray[np.floating[Any]]
@@ -68,13 +68,25 @@ class Intervention:
         Up and down: of the mean change, on the right side of zero. Hardly: of the mean absolute change, below the
         smallest effect that matters, times the ink moved.
         """
-        if self.claim is None or self.low is None or self.high is None:
+        tested = self.tested
+        if tested is None:
             return None
         if self.claim == 0:
-            assert self.size_high is not None
             assert self.limit is not None
-            return self.size_high < self.limit
-        return self.low > 0 if self.claim > 0 else self.high < 0
+            return bool(tested.high < self.limit)
+        return bool(tested.low > 0 if self.claim == 1 else tested.high < 0)
+
+    @property
+    def tested(self) -> Interval | None:
+        """What the claim is about, in its interval: the mean change, or its size where it claims hardly any.
+
+        None where nothing was claimed, or could be tested.
+        """
+        if self.claim is None or self.change is None or self.size is None or self.size_high is None:
+            return None
+        if self.claim == 0:
+            return Interval(self.size, max(2 * self.size - self.size_high, 0.0), self.size_high)
+        return Interval(self.change, self.low, self.high)
 
 
 def intervene(

@@ -121,6 +121,27 @@ class Endurance:
         """The amount that can be lost before half of the right answers (of one label, or of all) are."""
         return self.until(float(self.performance(label).value[0]) / 2, label)
 
+    @property
+    def sentence(self) -> str:
+        """How much can be lost before one point is, and how much before half of the performance is."""
+        order = ORDERS[self.order]
+        thing = {
+            "nodes": f"of {self.total:,} nodes in layer {self.layer} can be lost {order}",
+            "weights": f"of {self.total:,} weights can be lost {order}",
+            "noise": "of the weights' own spread can be added as noise",
+        }[self.what]
+        return (
+            f"{self.in_words(self.one_point())} {thing} before performance falls by one point from "
+            f"{self.intact:.2%}, and {self.in_words(self.half())} before it falls by half"
+        )
+
+    def in_words(self, found: Interval) -> str:
+        """An amount with its interval, ``21 (18 to 31)``; a bound that was not reached is all that was tried."""
+        ends = [self.amounts[-1] if number is None else number for number in found]
+        value, low, high = (f"{100 * end:,.0f}" if self.what == "noise" else f"{end:,.0f}" for end in ends)
+        more, sign = "more than " if found.value is None else "", " %" if self.what == "noise" else ""
+        return f"{more}{value}{sign} ({low} to {high})"
+
 
 def _interval(hits: Counts, total: int) -> Interval:
     return _mean(hits / total) if len(hits) > 1 else share_interval(hits[0], total)

@@ -174,8 +174,11 @@ def compare(
             continue
         obeys = _obedience(model, labels, result) if confidences else None
         rows.append(scorer.of_result(name, result, obeys=obeys))
-    for name, images in control_images(dataset, labels, generator).items():
-        rows.append(scorer.of_images(name, model.scale(images), labels))
+    shown = np.intersect1d(labels, dataset.train.labels)
+    for name, images in control_images(dataset, shown, generator).items():
+        rows.append(scorer.of_images(name, model.scale(images), shown))
+    if unseen := [model.classes[label] for label in np.setdiff1d(labels, shown)]:
+        left_out.append(f"real images of {', '.join(unseen)}: the data have none to train on")
     if controls and isinstance(model, Network):
         say("training the controls")
         rows.extend(_network_rows(model, dataset, scorer, labels, generator))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,21 @@ CONTROL_EPOCHS, CONTROL_STEPS = 3, 60_000
 
 
 def control_images(dataset: Dataset, labels: Labels, rng: np.random.Generator) -> dict[str, NDArray[np.floating]]:
-    """Raw images (n, height, width) for each label: a real test image, the class mean, noise with as much ink."""
-    test = dataset.test or dataset.train
-    real = np.stack([test.images[rng.choice(np.flatnonzero(test.labels == label))] for label in labels])
+    """Raw images (n, height, width) for each label: a real image, the class mean, noise with as much ink.
+
+    The real one is a test image where the label has any; each of `labels` needs a training image.
+    """
+    real = np.stack([_real_image(dataset, label, rng) for label in labels])
     means = np.stack([dataset.train.images[dataset.train.labels == label].mean(axis=0) for label in labels])
     noise = rng.permuted(real.reshape(len(labels), -1), axis=1).reshape(real.shape)
     return {"real test images": real.astype(float), "class means": means, "noise": noise.astype(float)}
+
+
+def _real_image(dataset: Dataset, label: int, rng: np.random.Generator) -> NDArray[Any]:
+    halves = [dataset.train] if dataset.test is None else [dataset.test, dataset.train]
+    shown = next(half.images[half.labels == label] for half in halves if (half.labels == label).any())
+    image: NDArray[Any] = shown[rng.choice(len(shown))]
+    return image
 
 
 NETWORKS = ("untrained", "shuffled weights", "shuffled labels", "labels moved by one")

@@ -90,8 +90,8 @@ def _performance(ax: Axes, curves: tuple[Endurance, ...]) -> None:
             runs = one.right.sum(axis=2) / one.images.sum()
             ax.plot(_across(one), 100 * runs.T, color=HAIRLINE, linewidth=0.3, zorder=1)
         _curve(ax, one, one.performance())
-    _mark(ax, curves[0], curves[0].one_point(), curves[0].intact - 0.01)
-    _mark(ax, curves[0], curves[0].half(), curves[0].intact / 2)
+    _mark(ax, curves[0], curves[0].one_point())
+    _mark(ax, curves[0], curves[0].half())
     _name_curves(ax, curves)
     ax.set_ylim(0, 102)
     ax.set_title(f"{_kind(curves[0])}: {_costs(curves[0])}", loc="left", pad=16, **words(9))
@@ -119,6 +119,7 @@ def _labels(ax: Axes, one: Endurance, classes: tuple[str, ...]) -> None:
         ax.plot([found.low * scale, high * scale], [label, label], color=INK, linewidth=1)
         ax.plot([found.value * scale], [label], "o", color=INK, markersize=3.5)
     ax.set_xlim(0, _across(one)[-1])
+    ax.locator_params(axis="x", integer=one.what == "nodes")
     ax.set_ylim(len(classes) - 0.5, -0.7)
     ax.set_yticks(range(len(classes)), classes, **words(8))
     bare(ax)
@@ -133,6 +134,7 @@ def _curve(ax: Axes, one: Endurance, band: Interval) -> None:
     ax.fill_between(_across(one), 100 * band.low, 100 * band.high, color=shade, alpha=0.18, linewidth=0, zorder=2)
     ax.plot(_across(one), 100 * band.value, color=shade, linewidth=1.3, linestyle=LINES[one.order], zorder=3)
     ax.set_xlim(0, _across(one)[-1])
+    ax.locator_params(axis="x", integer=one.what == "nodes")
     bare(ax)
 
 
@@ -146,13 +148,15 @@ def _name_curves(ax: Axes, curves: tuple[Endurance, ...]) -> None:
         ax.text(0.8, height, one.order, transform=ax.transAxes, va="center", **words(8))
 
 
-def _mark(ax: Axes, one: Endurance, found: Interval, level: float) -> None:
+def _mark(ax: Axes, one: Endurance, found: Interval) -> None:
+    """An amount on its curve, and its interval."""
     if found.value is None:
         return
     scale = _across(one)[-1] / one.amounts[-1]
     high = one.amounts[-1] if found.high is None else found.high
-    ax.plot([found.low * scale, high * scale], [100 * level] * 2, color=INK, linewidth=2.2, zorder=4)
-    ax.plot([found.value * scale], [100 * level], "o", color=INK, markersize=4, zorder=5)
+    level = 100 * np.interp(found.value, one.amounts, one.performance().value)
+    ax.plot([found.low * scale, high * scale], [level] * 2, color=INK, linewidth=2.2, zorder=4)
+    ax.plot([found.value * scale], [level], "o", color=INK, markersize=4, zorder=5)
 
 
 def _across(one: Endurance) -> np.ndarray:
@@ -169,14 +173,13 @@ def _axis(one: Endurance) -> str:
 
 
 def _kind(one: Endurance) -> str:
-    return f"nodes, layer {one.layer}" if one.what == "nodes" else one.what
+    return f"layer {one.layer}" if one.what == "nodes" else one.what
 
 
 def _costs(one: Endurance) -> str:
     """The two numbers that the curve at random is read for."""
     point, half = one.one_point().value, one.half().value
-    first = "1 costs over a point" if point == 0 else f"{_amount(one, point)} cost one point"
-    return f"{first}, {_amount(one, half)} half"
+    return f"{_amount(one, point)} until one point, {_amount(one, half)} until half"
 
 
 def _amount(one: Endurance, value: float | None) -> str:
@@ -187,13 +190,14 @@ def _amount(one: Endurance, value: float | None) -> str:
 
 def _title(damage: Damage) -> str:
     one = damage.endurances[0]
+    number, points = one.one_point().value, f"{100 * one.intact:.1f}"
+    if number is None:
+        return f"Whatever goes of the {one.what} at random, less than one point of {points} goes with it"
     if one.what == "noise":
-        return f"Noise of {_amount(one, one.one_point().value)} of the weights' spread costs one point"
-    number = one.one_point().value
+        return f"Noise of {_amount(one, number)} of the weights' spread costs one point of {points}"
     if number == 0:
-        return f"The first of {one.total:,} {one.what} to go costs more than one point of {100 * one.intact:.1f}"
-    found = "All" if number is None else f"{number:,.0f}"
-    return f"Removing {found} of {one.total:,} {one.what} at random costs one point of {100 * one.intact:.1f}"
+        return f"The first of {one.total:,} {one.what} to go costs more than one point of {points}"
+    return f"{number:,.0f} of {one.total:,} {one.what} can go at random before one point of {points} does"
 
 
 def _stages(figure: Figure, damage: Damage, tiles: int, top: float) -> None:

@@ -49,8 +49,8 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
     """For each question the mean image, the verdict on every pixel, and how the claims fared on held-out images.
 
     Colours are as strong as the effect, on one scale for all questions. The dots at the right are mean changes of
-    the log-odds with their 95 % intervals, in colour; a hollow one is a claim that did not hold. The pale band is
-    what counts as hardly any change.
+    the log-odds with their 95 % intervals, in colour, and of those claimed to be hardly any the mean sizes; a
+    hollow one is a claim that did not hold. The pale band is what counts as hardly any change.
     """
     columns = 1 if len(evidence) == 1 else 2
     rows = -(-len(evidence) // columns)
@@ -58,7 +58,7 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
     height = HEADING + LEGEND + rows * CELL_HEIGHT + NOTE
     figure = new_figure(width, height)
     strongest = strongest_effect(evidence)
-    reach = _reach(evidence)
+    reach = reach_of(evidence)
     for position, one in enumerate(evidence):
         row, column = divmod(position, columns)
         place = (MARGIN + column * (CELL_WIDTH + 0.4), HEADING + LEGEND + row * CELL_HEIGHT)
@@ -93,10 +93,11 @@ def strongest_effect(evidence: Sequence[Evidence]) -> float:
     return float(max(np.percentile(effects, 99), 1e-12))
 
 
-def _reach(evidence: Sequence[Evidence]) -> float:
-    drawn = [each for one in evidence for each in _drawn(one)]
-    ends = [abs(end) for each in drawn for end in (each.low, each.high) if end is not None]
-    return 1.08 * max(ends, default=1.0)
+def reach_of(evidence: Sequence[Evidence]) -> float:
+    """How far the lines of changes go, either way, on one scale for all questions."""
+    tested = [each.tested for one in evidence for each in _drawn(one)]
+    ends = [abs(end) for each in tested if each is not None for end in (each.low, each.high)]
+    return 1.08 * max(ends, default=0.0) or 1.0
 
 
 def _drawn(evidence: Evidence) -> list[Intervention]:
@@ -146,14 +147,14 @@ def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
     ax.axvline(0.0, color=HAIRLINE, linewidth=0.8, zorder=0)
     for line, one in enumerate(drawn):
         colour = colours[one.region]
-        if one.change is None or one.low is None or one.high is None:
+        if one.tested is None:
             ax.text(0.0, line, "  too few images to tell", va="center", **words(7, PENCIL))
             continue
         if one.claim == 0:
-            ax.barh(line, 2 * (one.limit or 0), left=-(one.limit or 0), height=0.7, color="#ededed", zorder=0)
+            ax.barh(line, one.limit or 0, height=0.7, color="#ededed", zorder=0)
         face = colour if one.held else "white"
-        ax.plot([one.low, one.high], [line, line], color=colour, linewidth=1.4)
-        ax.plot(one.change, line, "o", color=colour, markersize=3.4, markerfacecolor=face)
+        ax.plot(one.tested[1:], [line, line], color=colour, linewidth=1.4)
+        ax.plot(one.tested.value, line, "o", color=colour, markersize=3.4, markerfacecolor=face)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(len(drawn) - 0.4, -0.6)
     ax.set_yticks(range(len(drawn)), [f"{one.region}, {_sign(one)} ink" for one in drawn], **words(7.5))
@@ -210,7 +211,8 @@ def _note(figure: Figure, evidence: Sequence[Evidence]) -> None:
     text = (
         f"Verdicts from {max(one.images for one in evidence):,} images at most, tested on others: a hundredth of "
         "all pixels, drawn from the region, is inked (+) or blanked (−). Dots: mean change with 95 % "
-        "interval; hollow: the claim did not hold; pale band: counts as hardly any change."
+        "interval, of insensitive pixels the mean size of the change; hollow: the claim did not hold; pale band: "
+        "counts as hardly any change. Paler colours: weaker effects."
     )
     lines = textwrap.fill(text, round(width * 15.5))
     figure.text(MARGIN / width, 0.12 / height, lines, va="bottom", linespacing=1.35, **words(8, PENCIL))

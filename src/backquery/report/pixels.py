@@ -20,7 +20,7 @@ from backquery.evidence import (
 from backquery.evidence.measure import IMAGES
 from backquery.faithfulness.real import ink_of
 from backquery.plots import evidence_colours, strongest_effect
-from backquery.plots.evidence import INDIFFERENT
+from backquery.plots.evidence import INDIFFERENT, reach_of
 from backquery.plots.paper import AGAINST, SUPPORTS
 from backquery.report.markup import Html, joined, paragraph, reading, table, tag
 from backquery.report.pictures import pixels
@@ -39,7 +39,7 @@ def evidence(subject: Subject, step: Step) -> Html:
     )  # fmt: skip
     one = found[0]
     held, claims = held_of(each for every in found for each in every.interventions)
-    strongest, reach = strongest_effect(found), _reach(found)
+    strongest, reach = strongest_effect(found), reach_of(found)
     told = (
         f"{held} of {claims} claims held when ink was added and taken on held-out images. Ink at a pixel matters "
         f"where full ink changes the label's log-odds by {one.smallest:g} or more, at a false-discovery rate of "
@@ -56,8 +56,9 @@ def evidence(subject: Subject, step: Step) -> Html:
             reading(
                 "where ink makes this network surer of the label, and where less, on average over real images, "
                 "and whether that held on images that had no part in it. The lines give the mean change of the "
-                "log-odds with its 95 % interval; a hollow dot is a claim that did not hold; the band is what "
-                "counts as hardly any change.",
+                "log-odds with its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a "
+                "claim that did not hold; the band is what counts as hardly any change. Paler colours are weaker "
+                "effects.",
                 "how pixels work together, nor what one image owes its label to: a stroke may matter where no "
                 "single pixel does.",
             ),
@@ -87,7 +88,8 @@ def shortcuts(subject: Subject, step: Step) -> Html:
             tiles,
             reading(
                 "the small region that most changes what is read, framed on an image that bears it, and for how "
-                "many images it does. A mark that alone decides is a shortcut, or a backdoor.",
+                "many images it does; where it turned none, the image is still read as what it is. A mark that "
+                "alone decides is a shortcut, or a backdoor.",
                 f"that all is well. {LIMITS}",
             ),
         ]
@@ -133,12 +135,12 @@ def _claim(one: Intervention, place: int, reach: float) -> list[Html]:
     y = LINE * (place + 0.5)
     sign = "+" if one.action.endswith("added") else "\N{MINUS SIGN}"
     parts = [tag("text", f"{one.region}, {sign} ink", x=NAMES - 6, y=y + 3, text_anchor="end")]
-    if one.change is None or one.low is None or one.high is None:
+    if one.tested is None:
         return [*parts, tag("text", "too few images", x=_across(0.0, reach) + 4, y=y + 3, class_="faint")]
     if one.claim == 0 and one.limit is not None:
-        low, high = (_across(sign * min(one.limit, reach), reach) for sign in (-1, 1))
+        low, high = _across(0.0, reach), _across(min(one.limit, reach), reach)
         parts.append(tag("rect", x=low, y=y - 4, width=round(high - low, 2), height=8, class_="band"))
-    low, middle, high = (_across(value, reach) for value in (one.low, one.change, one.high))
+    middle, low, high = (_across(value, reach) for value in one.tested)
     parts.append(tag("line", x1=low, x2=high, y1=y, y2=y, stroke_width=1.4, class_=one.region))
     fallen = "" if one.held else " fallen"
     parts.append(tag("circle", cx=middle, cy=y, r=2.4, class_=one.region + fallen))
@@ -149,15 +151,11 @@ def _across(value: float, reach: float) -> float:
     return round(NAMES + WIDTH * (0.5 + 0.5 * value / reach), 2)
 
 
-def _reach(found: Sequence[Evidence]) -> float:
-    changes = [each for one in found for each in one.interventions if each.claim is not None]
-    return 1.08 * max((abs(end) for one in changes for end in (one.low, one.high) if end is not None), default=1.0)
-
-
 def _in_words(one: Intervention) -> str:
-    if one.change is None:
+    if one.tested is None:
         return f"{one.region}, {one.action}: too few images"
-    return f"{one.region}, {one.action}: {one.change:+.2f}, {'held' if one.held else 'did not hold'}"
+    moved = f"a size of {one.tested.value:.2f}" if one.claim == 0 else f"{one.tested.value:+.2f}"
+    return f"{one.region}, {one.action}: {moved}, {'held' if one.held else 'did not hold'}"
 
 
 def _legend() -> Html:
@@ -187,8 +185,8 @@ def _control_table(found: Sequence[Evidence], controls: Sequence[ControlEvidence
              f"{control.likeness:.2f}"]
         )  # fmt: skip
     caption = (
-        "Controls: networks that learned nothing, or the wrong thing. Their regions, tried on this network, "
-        "hold by luck about half the time; likeness is the correlation of the sensitivities with the label's "
+        "Controls: networks that learned nothing, or the wrong thing. Of their regions' claims, tried on this "
+        "network, up to half hold by luck; likeness is the correlation of the sensitivities with the label's "
         "own images."
     )
     return table(["", "own claims held", "tried here", "likeness"], rows, caption)
@@ -211,5 +209,6 @@ def _example(subject: Subject, one: Finding) -> Html:
         f"width: {100 * one.box.width / columns:.2f}%; height: {100 * one.box.height / rows:.2f}%"
     )
     inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=f"framed {one.verdict}")
-    caption = tag("figcaption", f"for {subject.classes[one.label]}: {truth}, read as {read}")
+    still = "" if one.read == one.label else "still "
+    caption = tag("figcaption", f"for {subject.classes[one.label]}: {truth}, {still}read as {read}")
     return tag("figure", inner, caption, class_="tile")

@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from backquery import __version__
 from backquery.experiments.damage import STAGES, WHAT, damage
 from backquery.experiments.endurance import Endurance
-from backquery.intervals import Interval
 from backquery.plots import damage_curves, film_strip
 from backquery.report.markup import Html, facts, joined, paragraph, reading, table
 from backquery.report.pictures import plotted
@@ -28,21 +27,23 @@ def losses(subject: Subject, step: Step) -> Html | str:
         repeats=QUICK_REPEATS if subject.quick else REPEATS,
         stages=() if subject.quick else STAGES,
     )  # fmt: skip
-    first = found.endurances[0]
-    told = f"At random, {_amount(first, first.one_point())} {_thing(first)} cost one point of {first.intact:.2%}."
-    caption = "What costs one point, and half of the right answers, with 95 % intervals over the repeats."
+    told = f"{found.endurances[0].sentence}."
+    caption = (
+        "What can be lost before one point of the performance is, and before half of it, with 95 % intervals: "
+        "over the repeats of what is random, over the test images where the order is fixed."
+    )
     rows = [
-        [_kind(one), one.order, _amount(one, one.one_point()), _amount(one, one.half())]
+        [_kind(one), one.order, one.in_words(one.one_point()), one.in_words(one.half())]
         for one in found.endurances
     ]
     return joined(
         [
             paragraph(told, kind="lead"),
-            table(["damage", "order", "one point", "half"], rows, caption),
+            table(["lost", "order", "until one point", "until half"], rows, caption),
             plotted(damage_curves(found), f"Curves of right answers against damage. {told}", kind="png"),
             reading(
-                "how far learning is spread over the nodes and weights: what is lost at random costs little until "
-                "much is gone, what is lost on purpose may cost more.",
+                "how far learning is spread: where it is, what is lost at random costs little until much is gone. "
+                "What is lost on purpose may cost more.",
                 "which node knows what; a node that can be missed may still matter when another is missing too.",
             ),
         ]
@@ -83,28 +84,12 @@ def colophon(subject: Subject, step: Step) -> Html:
     return joined([facts(rows), paragraph(note)])
 
 
-def _amount(one: Endurance, found: Interval) -> str:
-    """``21 (18 to 31)``: nodes, or per cent of the weights or of their spread."""
-    if found.value is None:
-        return "more than was tried"
-    nodes = one.what == "nodes"
-    value, low, high = (one.amounts[-1] if end is None else end for end in (found.value, found.low, found.high))
-    if nodes:
-        return f"{value:.0f} ({low:.0f} to {high:.0f})"
-    scale = 1 if one.what == "noise" else one.total
-    return f"{value / scale:.1%} ({low / scale:.1%} to {high / scale:.1%})"
-
-
-def _thing(one: Endurance) -> str:
-    return {
-        "nodes": f"of the {one.total:,} nodes in layer {one.layer}",
-        "weights": f"of the {one.total:,} weights",
-        "noise": "of the weights' own spread, as noise,",
-    }[one.what]
-
-
 def _kind(one: Endurance) -> str:
-    return f"nodes of layer {one.layer}" if one.what == "nodes" else one.what
+    return {
+        "nodes": f"nodes of layer {one.layer}, of {one.total:,}",
+        "weights": f"weights, of {one.total:,}",
+        "noise": "noise, of the weights' spread",
+    }[one.what]
 
 
 def _version(package: str) -> str | None:
