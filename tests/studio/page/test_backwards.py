@@ -133,6 +133,7 @@ def test_evidence_is_laid_over_the_image(visitor: Visitor) -> None:
     expect(visitor.part("legend")).to_be_hidden()
     visitor.page.get_by_label("Show the evidence").check()
     expect(visitor.part("legend")).to_contain_text("supports 0")
+    expect(visitor.part("legend")).to_contain_text("no mark: unclear, or never inked")
     expect(visitor.part("legend")).to_contain_text("real images")
     colours = visitor.part("marks").evaluate(
         """(canvas) => {

@@ -46,6 +46,14 @@ def test_the_translations_say_the_same(language: str) -> None:
             assert set(other[key]) <= PLURALS[language] and "other" in other[key]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_smallest_change_is_not_said_to_be_the_networks_measure(language: str) -> None:
+    """The prior says what is small: it is fitted to images, and knows no network."""
+    hint = str(words(language)["turn.hint"])
+    assert not re.search("eyes|точки зрения|眼里", hint)
+    assert re.search("measured by|Мера|衡量", hint)
+
+
 def test_every_sentence_is_used_and_every_one_used_is_there() -> None:
     known, text = set(words("en")), code()
     named = set(re.findall(r'"([a-z][a-z.-]*)"', text)) | set(re.findall(r'data-words(?:-\w+)?="([\w.-]+)"', text))
@@ -142,6 +150,31 @@ def test_nothing_is_cut_off_at_any_width(open_page: Open, language: str) -> None
             .map((one) => one.textContent)"""
         )
         assert cut == [], width
+
+
+LINES = r"""
+(caption) => {
+  const text = caption.firstChild;
+  const seen = [...Array(text.length).keys()].filter((place) => !/[\s\u2060]/.test(text.data[place]));
+  return seen.map((place) => {
+    const range = document.createRange();
+    range.setStart(text, place);
+    range.setEnd(text, place + 1);
+    return range.getBoundingClientRect().top;
+  });
+}
+"""
+"""How far down each letter of a caption stands."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_label_does_not_stand_alone_on_a_line(open_page: Open, language: str) -> None:
+    visitor = open_page(locale=language)
+    expect(visitor.part("nearest")).to_be_visible()
+    for width in range(10, 200, 5):
+        visitor.part("nearest").evaluate("(figure, width) => { figure.style.width = `${width}px`; }", width)
+        *_, before, digit = visitor.part("nearest-words").evaluate(LINES)
+        assert digit == before, width
 
 
 def test_the_keyboard_reaches_every_control(visitor: Visitor) -> None:
