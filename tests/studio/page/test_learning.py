@@ -48,6 +48,29 @@ def test_a_network_learns_and_is_taken_over(visitor: Visitor) -> None:
     expect(visitor.part("model")).to_contain_text("digits")
 
 
+OUTSIDE = """
+(drawing) => {
+  const page = drawing.getBoundingClientRect();
+  const words = [...drawing.querySelectorAll('text')].map((one) => [one.textContent, one.getBoundingClientRect()]);
+  const out = words.filter(([, box]) => box.left < page.left || box.right > page.right
+    || box.top < page.top || box.bottom > page.bottom);
+  return [words.length, out.map(([text]) => text)];
+}
+"""
+"""How many words a drawing has, and which of them reach over its edge."""
+
+
+def test_the_words_of_the_curve_are_within_it(visitor: Visitor) -> None:
+    learn(visitor)
+    for width in (390, 1280):
+        visitor.page.set_viewport_size({"width": width, "height": 900})
+        visitor.part("curve").scroll_into_view_if_needed()
+        for language in ("en", "ru", "zh"):
+            visitor.part("language").select_option(language)
+            expect(visitor.page.locator("html")).to_have_attribute("lang", language)
+            assert visitor.part("curve").evaluate(OUTSIDE) == [6, []], (width, language)
+
+
 def test_it_pauses_and_goes_on(visitor: Visitor) -> None:
     settle(visitor, hidden="20", epochs="10")
     visitor.part("start").click()

@@ -1,7 +1,7 @@
 // The performance over training as one thin line, with its last number beside it.
 
 const SPACE = "http://www.w3.org/2000/svg";
-const [LEFT, RIGHT, TOP, BOTTOM] = [40, 420, 14, 232];
+const [LEFT, RIGHT, TOP, BOTTOM] = [62, 384, 14, 232]; // room beside it for "100,0 %" in wide letters
 
 export class Curve {
   constructor(svg, words) {
