@@ -340,9 +340,52 @@ def test_a_scheduler_that_does_not_answer_is_one_clear_error(tmp_path, run):
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in err
     with pytest.raises(ClusterError, match="there is no file"):
         run_sweep(GRID, "digits", tmp_path, cluster=Cluster(scheduler="tls://127.0.0.1:1", tls_cert="nothing.pem"))
-    with pytest.raises(ClusterError, match="no Dask scheduler answers at nonsense"):
-        run_sweep(GRID, "digits", tmp_path, cluster=Cluster(scheduler="nonsense://", timeout=1))
+    nothing = tmp_path / "nothing.pem"
+    nothing.write_text("no certificate")
+    unusable = Cluster(scheduler="tls://127.0.0.1:1", tls_ca_file=nothing, tls_cert=nothing, tls_key=nothing)
+    with pytest.raises(ClusterError, match="certificates cannot be used"):
+        run_sweep(GRID, "digits", tmp_path, cluster=unusable)
     assert count(tmp_path) == 0
+
+
+ADDRESSES = [
+    "foo", "udp://x", "udp://x:8786", "nonsense://", "tcp://", "tcp://host", "tcp://:8786", "tcp://host:0", "tcp://host:99999",
+    "tcp://host:x", "TCP://host:8786", "inproc://host/1/1", "tcp://a..b:8786", "tcp://host:8786/", "", "\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_where_no_scheduler_can_be_is_refused_at_once(address):
+    with pytest.raises(ClusterError, match="an address is tcp://HOST:PORT or tls://HOST:PORT"):
+        Cluster(scheduler=address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://host:8786", "10.0.0.7:8786", "tls://head-1.example.org:8786", "tcp://[::1]:8786", "ws://h:80"],
+)
+def test_an_address_where_a_scheduler_can_be_is_taken(address):
+    assert Cluster(scheduler=address).scheduler == address
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["foo"], "no Dask scheduler can be at foo"),
+        (["tls://127.0.0.1:1"], "needs TLS certificates; give --tls-ca-file"),
+        (["wss://127.0.0.1:1"], "needs TLS certificates"),
+        (["tcp://127.0.0.1:1", "--tls-cert", "cert.pem"], "TLS files are for a tls:// address"),
+    ],
+)
+def test_a_scheduler_that_cannot_be_asked_is_one_error_without_waiting(tmp_path, options, said):
+    """In a process of its own, because Dask's complaints come when Python ends."""
+    command = [COMMAND, "sweep", "digits", "-o", tmp_path, "--hidden", "3", "--scheduler", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    *_, error = ended.stderr.splitlines()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert said in error
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
 
 
 def test_a_second_sweep_in_the_same_folder_is_told_to_wait(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,15 @@ from typing import Any
 from backquery.errors import ClusterError, MissingExtraError
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+_LABEL = r"\w[\w-]{0,62}"
+ADDRESS = re.compile(
+    rf"(?:(?P<scheme>tcp|tls|ws|wss)://)?(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[\w:.%]+\]):(?P<port>\d{{1,5}})", re.ASCII
+)
+"""Where Dask can look for a scheduler: a host and a port, by TCP where no scheme is named."""
+
+ENCRYPTED = ("tls", "wss")
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,19 @@ class Cluster:
     def __post_init__(self) -> None:
         if self.scheduler is None and self._tls_files():
             raise ClusterError("TLS files are for a cluster elsewhere; name its scheduler, or leave them out")
+        if self.scheduler is not None:
+            self._check_address(self.scheduler)
+
+    def _check_address(self, scheduler: str) -> None:
+        """Dask's client would wait in vain, and complain on after the error, where it cannot read its address."""
+        address = ADDRESS.fullmatch(scheduler)
+        if address is None or not 0 < int(address["port"]) <= MOST_PORT:
+            raise ClusterError(
+                f"no Dask scheduler can be at {scheduler}; an address is tcp://HOST:PORT or tls://HOST:PORT, such "
+                "as tcp://127.0.0.1:8786"
+            )
+        if self._tls_files() and address["scheme"] not in ENCRYPTED:
+            raise ClusterError(f"TLS files are for a tls:// address; received {scheduler}")
 
     @contextmanager
     def connect(self, runs: int) -> Iterator[Any]:
@@ -80,8 +103,9 @@ class Cluster:
     def _remote(self) -> Iterator[Any]:
         from distributed import Client
 
+        security = self._security()
         try:
-            client = Client(self.scheduler, timeout=self.timeout, security=self._security(), set_as_default=False)
+            client = Client(self.scheduler, timeout=self.timeout, security=security, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise ClusterError(
                 f"no Dask scheduler answers at {self.scheduler} within {self.timeout:g} s "
@@ -110,7 +134,20 @@ class Cluster:
         for path in given.values():
             if not Path(path).is_file():
                 raise ClusterError(f"there is no file {path}; name the cluster's own certificate and key")
-        return Security(require_encryption=True, **given) if given else None
+        security = Security(require_encryption=True, **given) if given else Security()
+        try:
+            context = security.get_connection_args("client")["ssl_context"]
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"the TLS certificates cannot be used ({_last_words(error)}); name the cluster's own certificate "
+                "and key, each a PEM file"
+            ) from error
+        if context is None and str(self.scheduler).startswith(ENCRYPTED):
+            raise ClusterError(
+                f"{self.scheduler} needs TLS certificates; give --tls-ca-file, --tls-cert and --tls-key, or name "
+                "them in Dask's own configuration"
+            )
+        return security
 
     def _tls_files(self) -> dict[str, str]:
         files = {"tls_ca_file": self.tls_ca_file, "tls_client_cert": self.tls_cert, "tls_client_key": self.tls_key}
