@@ -245,6 +245,20 @@ def test_news_come_as_they_become_known(network: Network, digits: Dataset) -> No
         assert news["data"]["name"] == "digits" and news["performance"] == talk.ask("hello")["performance"]
 
 
+def test_judges_do_not_wait_for_what_is_compiled(network: Network, digits: Dataset) -> None:
+    opened = Opened("digits", network, lambda: digits)
+    seen: list[tuple[tuple[str, ...], bool]] = []
+
+    def note() -> None:
+        jury = opened.jury_for(network)
+        seen.append((() if jury is None else tuple(judge.name for judge in jury.judges), opened.compiled))
+
+    opened.listen(note)
+    opened.prepare().join()
+    assert [names for names, compiled in seen if not compiled][-1] == ("neighbours",)
+    assert seen[-1] == (("neighbours", "linear"), True)
+
+
 def test_data_that_cannot_be_opened_are_done_without(network: Network, caplog: pytest.LogCaptureFixture) -> None:
     from backquery.errors import DataError
 

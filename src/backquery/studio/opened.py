@@ -107,7 +107,15 @@ class Opened:
 
     def _prepare(self) -> None:
         try:
-            for step in (self._open, self._test, self._bring_digits, self._compile, self._make_juries):
+            steps = (
+                self._open,
+                self._test,
+                self._bring_digits,
+                self._seat_neighbours,
+                self._compile,
+                self._seat_linear,
+            )
+            for step in steps:
                 step()
                 self._tell()
         except BackqueryError as error:
@@ -133,11 +141,18 @@ class Opened:
             back_query(self.subject.model, [0], method=GaussNewton(compiled=True))
             self.compiled = True
 
-    def _make_juries(self) -> None:
+    def _seat_neighbours(self) -> None:
+        """The judges that need no compiling are there first."""
         for dataset in self._sets:
             if fits(self.subject.model, dataset):
                 real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
-                self._juries[dataset.name] = Jury(real, (neighbour_judge(real), linear_judge(dataset)))
+                self._juries[dataset.name] = Jury(real, (neighbour_judge(real),))
+
+    def _seat_linear(self) -> None:
+        """Judges that are trained; where no network ever was, the training is compiled for them."""
+        for dataset in self._sets:
+            if jury := self._juries.get(dataset.name):
+                self._juries[dataset.name] = replace(jury, judges=(*jury.judges, linear_judge(dataset)))
 
     def _tell(self) -> None:
         with self._lock:

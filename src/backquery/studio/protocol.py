@@ -26,7 +26,7 @@ hello: {}
     one), typical (whether typical answers are known), answers ({low, high}: what may be asked of an output),
     layers ([{layer, nodes, bounded}], the hidden ones), off ({"1": [nodes], ...}), performance (of the model as
     it is now, null while unknown), data ({name, training, test} or null), training ({name, images}: what
-    `train` learns from, or null), judges (names, empty while they are made ready), limits. Models that are no
+    `train` learns from, or null), judges (names of those that are ready), limits. Models that are no
     chain of layers have no digest, sizes, activations and layers. Whenever some of it changes later, a message
     with ask and lane "news" and id 0 has the fields that changed: performance, data, training, judges.
 query: {pixels | drawing, rows, columns}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from threading import Event
 
+import numpy as np
+import pytest
+
+from backquery.studio.learning import Learning
 from tests.conftest import needs
+from tests.studio.conftest import Serving
 from tests.studio.page.conftest import Visitor
 
 needs("playwright")
@@ -69,6 +74,27 @@ def test_the_words_of_the_curve_are_within_it(visitor: Visitor) -> None:
             visitor.part("language").select_option(language)
             expect(visitor.page.locator("html")).to_have_attribute("lang", language)
             assert visitor.part("curve").evaluate(OUTSIDE) == [6, []], (width, language)
+
+
+def test_it_says_at_once_that_it_gets_ready(
+    visitor: Visitor, studio: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held back before its first frame, as it is on a machine where the training must be compiled."""
+    ready, learning = Event(), Learning._learn
+
+    def later(self: Learning) -> None:
+        ready.wait(30)
+        learning(self)
+
+    monkeypatch.setattr(Learning, "_learn", later)
+    settle(visitor, hidden="20", epochs="1")
+    visitor.part("start").click()
+    expect(visitor.lead("learn")).to_contain_text("Getting ready to train")
+    studio.opened._tell()
+    visitor.page.wait_for_timeout(300)  # news of the model change nothing of this
+    expect(visitor.lead("learn")).to_contain_text("Getting ready to train")
+    ready.set()
+    expect(visitor.lead("learn")).to_contain_text("it gets")
 
 
 def test_it_pauses_and_goes_on(visitor: Visitor) -> None:

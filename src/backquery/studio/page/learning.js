@@ -43,7 +43,7 @@ export class Learning {
     this.#buttons();
     this.trains = Boolean(training);
     if (!training) return this.app.words.tell(this.part("lead"), "learn.no-data");
-    if (!this.#frames.length) this.app.words.tell(this.part("lead"), "learn.invite");
+    if (!this.#frames.length) this.#say();
     form.images.max = Math.min(training.images, limits?.images ?? training.images);
     form.images.min = form.images.step = Math.min(500, Number(form.images.max));
     form.hidden.max = Math.min(200, limits?.hidden ?? 200);
@@ -79,6 +79,7 @@ export class Learning {
     const { epochs, images } = this.settings;
     this.#all = epochs * images;
     this.#buttons();
+    this.#say();
     this.app.live.ask("train", { ...this.settings, seed: Math.floor(Math.random() * 2 ** 31), method: this.app.method, pace: PACE });
   }
 
@@ -110,7 +111,7 @@ export class Learning {
   #ended(state) {
     [this.#running, this.#paused, this.ending] = [false, false, state];
     this.#buttons();
-    if (state) this.#say();
+    if (state || !this.#frames.length) this.#say();
   }
 
   #buttons() {
@@ -126,10 +127,16 @@ export class Learning {
 
   #say() {
     const last = this.#frames.at(-1);
-    if (!last) return;
+    if (!last) return this.#sayBefore();
     const key = this.#running ? (this.#paused ? "learn.paused" : "learn.running") : `learn.${this.ending}`;
     this.app.words.tell(this.part("lead"), key, { updates: last.updates, performance: last.performance, all: this.#all });
     if (!this.#running || this.#paused) this.app.announce(this.part("lead"));
+  }
+
+  /** Nothing has been seen yet: on a new machine the training is compiled first, which takes a while. */
+  #sayBefore() {
+    this.app.words.tell(this.part("lead"), this.#running ? "learn.starting" : "learn.invite");
+    if (this.#running) this.app.announce(this.part("lead"));
   }
 
   /** Show one moment of the training. */
