@@ -210,6 +210,34 @@ def test_failures_are_kept_while_the_rest_goes_on_and_tried_again_when_asked(tmp
     assert os.environ["OPENBLAS_NUM_THREADS"] == "4"
 
 
+def test_a_sweep_of_which_nothing_ended_well_exits_with_1(run, tmp_path):
+    command = [
+        "sweep",
+        "digits",
+        "-o",
+        tmp_path,
+        "--hidden",
+        "4",
+        "--epochs",
+        "1",
+        "--seeds",
+        "2",
+        "--workers",
+        "1",
+    ]
+    wild = [*command, "--activation", "identity", "--learning-rate", "1e30"]
+    code, out, err = run(*wild)
+    assert (code, "2 runs failed" in out, "0 runs trained, 2 failed" in err) == (1, True, True)
+    code, out, err = run(*wild)
+    assert (code, "nothing to do" in err) == (1, True), "nor has it when nothing is tried again"
+    code, out, _ = run(*wild, "--json")
+    assert (code, json.loads(out)["before"]) == (1, 2)
+    code, out, _ = run(*wild[:-1], "1e30,0.001", "--json")
+    assert (code, json.loads(out)["trained"]) == (0, 2), "some have"
+    code, _, err = run(*wild[:-1], "0.001,1e30")
+    assert (code, "nothing to do" in err) == (0, True)
+
+
 def blas_threads():
     from threadpoolctl import threadpool_info
 

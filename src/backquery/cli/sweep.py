@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from backquery.cli import UsageError
+from backquery.cli import DONE, FAILED, UsageError
 from backquery.cli.options import AsJson, Data, TestHalf
 from backquery.cli.plan import parse_activations, parse_hidden
 from backquery.cli.terminal import count, print_json, save_picture, say, show
@@ -98,13 +98,15 @@ def train_all(
     tls_key: TlsKey = None,
     retry_failed: RetryFailed = False,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Train a network for every combination of settings and seed, and compare them.
 
     Each run is kept as soon as it has ended, its network beside it: the same command again does only what is
     missing, whatever stopped it. What is there can be looked at meanwhile: `backquery sweep show FOLDER`.
     A setting and seed give the same network as `backquery train --no-keep-prior`. For example: `backquery sweep
     mnist --hidden 50,100,200 --learning-rate 0.01,0.1,0.3 -o sweep`
+
+    The exit code is 1 if not one of the runs asked for has ended well.
 
     With --json: asked (runs), before (how many were there already), trained, failed (now), folder, and families
     as `backquery sweep show` gives them.
@@ -126,9 +128,10 @@ def train_all(
     if as_json:
         ended = {name: getattr(standing, name) for name in ("asked", "before", "trained", "failed")}
         print_json({**ended, "folder": str(output), "families": _families_as_json(runs, None)})
-        return
-    _show(runs, None)
-    say(_ended(standing, output))
+    else:
+        _show(runs, None)
+        say(_ended(standing, output))
+    return DONE if standing.ended_well else FAILED
 
 
 @sweep.command(name="show")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -32,13 +32,22 @@ MOST_DEATHS = 5
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a sweep is: runs asked for, of them done before, trained now, failed now; seconds that are left."""
+    """How far a sweep is: runs asked for, of them done before, trained now, failed now; seconds that are left.
+
+    Of those done before, `failed_before` had failed and were not to be tried again.
+    """
 
     asked: int
     before: int
     trained: int = 0
     failed: int = 0
     seconds_left: float | None = None
+    failed_before: int = 0
+
+    @property
+    def ended_well(self) -> int:
+        """Runs that have their network."""
+        return self.before - self.failed_before + self.trained
 
     @property
     def ended(self) -> int:
@@ -77,9 +86,12 @@ def run_sweep(
     plans = {Setting.of(plan, source.name, source.fingerprint): plan for plan in grid.plans()}
     _make(Path(folder) / NETWORKS)
     with Runs.opened(folder) as runs:
-        ended = runs.done() | (set() if retry_failed else runs.failed())
+        done, failed = runs.done(), set() if retry_failed else runs.failed()
+        ended = done | failed
         missing = {setting: plan for setting, plan in plans.items() if setting.key not in ended}
-        leader = _Leader(source, missing, runs, len(plans), progress)
+        failed_before = sum(setting.key in failed for setting in plans)
+        before = Standing(len(plans), len(plans) - len(missing), failed_before=failed_before)
+        leader = _Leader(source, missing, runs, before, progress)
         leader.tell()
         if missing:
             dataset = source.open()
@@ -94,11 +106,11 @@ class _Leader:
     """Hands out the missing runs of one sweep, and keeps what comes back."""
 
     def __init__(
-        self, source: Source, missing: dict[Setting, Plan], runs: Runs, asked: int, progress: Progress | None
+        self, source: Source, missing: dict[Setting, Plan], runs: Runs, before: Standing, progress: Progress | None
     ) -> None:
         self.source, self.missing, self.runs = source, dict(missing), runs
         self.progress = progress
-        self.standing = Standing(asked, asked - len(missing))
+        self.standing = before
         self._whole = self._left = sum(map(work, missing.values()))
         self._deaths: dict[Setting, int] = {}
         self._sent: Any = None
@@ -173,12 +185,11 @@ class _Leader:
         self._left -= work(self.missing.pop(setting))
         failed = isinstance(answer, Failed)
         spent = perf_counter() - self._clock
-        self.standing = Standing(
-            self.standing.asked,
-            self.standing.before,
-            self.standing.trained + (not failed),
-            self.standing.failed + failed,
-            spent * self._left / (self._whole - self._left),
+        self.standing = replace(
+            self.standing,
+            trained=self.standing.trained + (not failed),
+            failed=self.standing.failed + failed,
+            seconds_left=spent * self._left / (self._whole - self._left),
         )
         self.tell()
 
