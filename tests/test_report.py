@@ -256,7 +256,14 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     told: list[Any] = []
     with pytest.raises(OutputError, match="there is no folder"):
         write_report(network, digits, tmp_path / "no" / "r.html", progress=lambda *now: told.append(now))
+    with pytest.raises(OutputError, match="written as"):
+        write_report(network, digits, tmp_path / "r.txt", progress=lambda *now: told.append(now))
     assert told == []
+
+
+def test_a_name_that_is_no_text_loses_nothing(network: Network, digits: Dataset, tmp_path: Path) -> None:
+    write_report(network, digits, tmp_path / "r.html", source="\udcff.safetensors", quick=True)
+    assert "Report on ?.safetensors" in (tmp_path / "r.html").read_text("utf-8")
 
 
 # The command

@@ -110,6 +110,9 @@ def test_noise_is_as_wide_as_it_says_in_every_layer():
         assert change.std() == pytest.approx(0.5 * before.weights.std(), rel=0.02)
     same = with_noise(network, 0.5, rng=2)
     np.testing.assert_array_equal(same.layers[0].weights, noisy.layers[0].weights)
+    wide = replace(network.layers[0], weights=np.float32(1e25) * network.layers[0].weights.astype(np.float32))
+    noisy = with_noise(replace(network, layers=(wide, *network.layers[1:])), 0.5, rng=2)
+    assert np.isfinite(noisy.layers[0].weights).all(), "squares of such weights leave the range of float32"
     np.testing.assert_array_equal(with_noise(network, 0.0, rng=2).layers[1].weights, network.layers[1].weights)
 
 

@@ -220,6 +220,16 @@ def test_what_no_image_can_give_is_called_out_of_reach() -> None:
     assert reached.outcome == ("converged",), "the advice can be followed"
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_network_that_nothing_moves_can_give_nothing(compiled: bool) -> None:
+    network, prior = network_of("the book's", 0), prior_of(0)
+    network = network.without_nodes(range(network.layers[0].outputs))
+    result = back_query(network, [0, 2], confidence=0.9, prior=prior, method=GaussNewton(compiled=compiled))
+    assert result.outcome == ("out of reach",) * 2
+    assert np.isfinite(result.images).all()
+    np.testing.assert_allclose(result.answers, 0.5)
+
+
 def test_too_few_steps_are_called_stalled() -> None:
     network, prior = network_of("deep tanh", 1), prior_of(1)
     wanted = network.query(image_of(prior, 9))

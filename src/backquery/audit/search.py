@@ -78,7 +78,10 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
         raise DataError(f"an audit needs at least {FEWEST_IMAGES} images in each half; received {images}")
     examples = Examples.of(model, data)
     if len(examples) < 2 * FEWEST_IMAGES:
-        raise DataError(f"an audit needs at least {2 * FEWEST_IMAGES} images; received {len(examples)}")
+        raise DataError(
+            f"an audit needs at least {2 * FEWEST_IMAGES} images; received {len(examples)}; give more, "
+            "or another test half"
+        )
     order = np.random.default_rng(rng).permutation(len(examples))[: 2 * images]
     parts = [examples.at(order[0::2]), examples.at(order[1::2])]
     search, trial = (Trials.of(model, part.inputs(), part.labels) for part in parts)
@@ -87,7 +90,8 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
         if fewest < FEWEST_IMAGES:
             raise DataError(
                 f"to audit label {name}, at least {2 * FEWEST_IMAGES} images are needed that are of other labels "
-                f"and are not read as {name}; among {len(order)} images there are about {2 * fewest}"
+                f"and are not read as {name}; among {len(order)} images there are about {2 * fewest}; give more "
+                "images, or use more of them"
             )
     return search, trial
 

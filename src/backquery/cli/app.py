@@ -21,8 +21,8 @@ package.module:function@weights.safetensors a PyTorch state dict is loaded into 
 given to it if it takes an argument.
 
 Results are printed on standard output, messages on standard error; --json prints one JSON object instead.
-The exit code is 0 when all went well, 2 for a command that cannot be understood, 1 for other errors, and 3 where
-an audit found a shortcut.
+The exit code is 0 when all went well, 2 for a command that cannot be understood, 1 for other errors, 3 where an
+audit found a shortcut, 130 after Ctrl-C, and 141 where nobody reads the output any more.
 """
 
 DATA_DESCRIPTION = "Data sets: which there are, fetching one, looking into one."

@@ -28,7 +28,8 @@ Picture = Annotated[
     Path | None, Parameter(name=["-o", "--output"], help="Also draw the regions: .png, .svg or .pdf.")
 ]
 Images = Annotated[
-    int, Parameter(help="Images to search on, and as many others to test what was found.", validator=Number(gte=1))
+    int,
+    Parameter(help="Images to search on, and as many others to test what was found.", validator=Number(gte=20)),
 ]
 SeedNumber = Annotated[int, Parameter(help="Decides which images are drawn.", validator=Number(gte=0))]
 

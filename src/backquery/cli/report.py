@@ -44,13 +44,9 @@ def report(
     """
     from backquery.cli.matching import load_for_data
     from backquery.cli.progress import share_bar
-    from backquery.errors import OutputError
-    from backquery.files import check_writable
-    from backquery.report import SECTIONS, write_report
+    from backquery.report import SECTIONS, check_report_path, write_report
 
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"reports are written as .html; received {output}")
-    check_writable(output)
+    check_report_path(output)
     network, dataset = load_for_data(model, data, test)
     with share_bar() as progress:
         left_out = write_report(

@@ -363,4 +363,5 @@ def _with_weights(network: Network, values: Array) -> Network:
 
 def _noise(network: Network, rng: np.random.Generator) -> Array:
     """Noise for the weights of all layers, each layer's as wide as its own weights."""
-    return np.concatenate([rng.normal(0.0, layer.weights.std(), layer.weights.size) for layer in network.layers])
+    weights = [layer.weights.astype(np.float64) for layer in network.layers]
+    return np.concatenate([rng.normal(0.0, one.std(), one.size) for one in weights])

@@ -28,6 +28,9 @@ DRAWS = 1024
 SPREAD = 0.25
 """How far the pixels of draws deviate from the mean, in parts of the box, as those of handwritten digits do."""
 
+INERT = 1e-200
+"""Where a question's values vary less than this (squared) over all draws, nothing in the image matters to it."""
+
 RETRIES = 12
 """Draws that a search which was in vain is tried from again."""
 
@@ -80,7 +83,8 @@ def first_guess(problem: Problem, prior: Prior) -> Array:
     maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
     spread = maps @ shown.covariance @ maps.transpose(0, 2, 1)
     k = spread.shape[-1]
-    unit = np.maximum(np.trace(spread, axis1=1, axis2=2) / k, np.finfo(float).tiny)
+    unit = np.trace(spread, axis1=1, axis2=2) / k
+    unit = np.where(unit > INERT, unit, 1.0)
     regular = spread + 1e-9 * unit[:, None, None] * np.eye(k)
     weights = np.linalg.solve(regular, (asked.values - maps @ shown.mean)[:, :, None])
     scores = (shown.mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]

@@ -1,5 +1,5 @@
 """One HTML file that says what a network is, what it sees, what it relies on, and how far to believe it."""
 
-from backquery.report.making import SECTIONS, write_report
+from backquery.report.making import SECTIONS, check_report_path, write_report
 
-__all__ = ["SECTIONS", "write_report"]
+__all__ = ["SECTIONS", "check_report_path", "write_report"]

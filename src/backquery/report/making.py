@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backquery.datasets import Dataset
-from backquery.errors import BackqueryError, DataError
+from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
 from backquery.model import Model
@@ -58,7 +58,7 @@ def write_report(
     kept it from being written. Images that the model cannot take are a `DataError`, and so is a timeline
     that cannot be read or is of other labels.
     """
-    check_writable(path)
+    check_report_path(path)
     model.scale(dataset.train.images[:1])  # images of another size would leave next to nothing to report
     subject = Subject(
         source,
@@ -77,8 +77,15 @@ def write_report(
         sections.append(_section(subject, key, title, make, step))
     content = page(f"Report on {source}", _lead(subject), sections)
     with replacing(path) as stream:
-        stream.write(content.encode())
+        stream.write(content.encode(errors="replace"))  # a file's name may hold what is no text
     return {one.key: one.failed for one in sections if one.failed is not None}
+
+
+def check_report_path(path: str | os.PathLike[str]) -> None:
+    """Raise `OutputError` unless a report can be written there."""
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"reports are written as .html; received {path}")
+    check_writable(path)
 
 
 def _timeline_of(model: Model, path: Path) -> Timeline:
