@@ -12,6 +12,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.stats import ttest_1samp
 
 from backquery.datasets import fingerprint, load
@@ -21,6 +22,7 @@ from backquery.experiments.sweep import Grid, Point, Run, Runs, Setting, familie
 from backquery.experiments.sweep.runs import DATABASE
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run
 from backquery.plots import save_figure, sweep_curves
+from backquery.plots.paper import PENCIL
 from backquery.training.plan import Plan, carry_out, settled_recipe
 
 NETWORK = b"any bytes"
@@ -427,6 +429,52 @@ def test_the_picture_of_every_stage_of_a_sweep(tmp_path, source):
         assert any(f"{family.best().performance:.2%}" in text.get_text() for text in figure.texts)
         save_figure(figure, tmp_path / f"{len(stage)}.png")
         assert (tmp_path / f"{len(stage)}.png").stat().st_size > 5000
+
+
+def far_apart(plan):
+    """Two seeds so far from each other that their intervals leave the picture."""
+    return quality(plan) + (0.09 if plan.seed == 1 else -0.09)
+
+
+@pytest.mark.parametrize("performance", [quality, far_apart])
+def test_the_label_of_the_best_stays_in_its_panel_and_the_words_in_the_picture(source, performance):
+    runs = [
+        replace(one, setting=replace(one.setting, data="fashion-mnist"))
+        for one in swept(source, performance)
+        if one.setting.seed < 3
+    ]
+    for stage in (runs, [one for one in runs if one.setting.hidden == "200"]):
+        figure = sweep_curves(families(stage)[0])
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        width = figure.bbox.width
+        for text in figure.texts:
+            box = text.get_window_extent(renderer)
+            assert box.x0 >= 0
+            assert box.x1 <= width
+        for ax in figure.axes:
+            (label,) = ax.texts
+            box, panel = label.get_window_extent(renderer), ax.get_window_extent(renderer)
+            assert panel.y0 <= box.y0 < box.y1 <= panel.y1 + 1
+            assert box.x1 <= width
+
+
+def test_a_best_that_lies_on_a_grey_line_has_its_dot(source):
+    """The curves go through 200 nodes; 300 are better."""
+    (family,) = families(swept(source, quality))
+    figure = sweep_curves(family)
+    title, subtitle = (text.get_text() for text in figure.texts)
+    assert "after 3 epochs at rate 0.1, 300 nodes, the best of 9 settings" in title
+    assert subtitle.endswith("grey: others, the dot the best")
+    dots = [
+        (ax.get_xlabel(), *line.get_xydata()[0])
+        for ax in figure.axes
+        for line in ax.lines
+        if line.get_marker() == "o" and line.get_color() == PENCIL
+    ]
+    wrong = 100 - 100 * family.best().performance
+    assert dots == [("learning rate", 0.1, pytest.approx(wrong)), ("epochs", 3, pytest.approx(wrong))]
+    (alone,) = families(run for run in swept(source, quality) if run.setting.hidden == "200")
+    assert "dot" not in sweep_curves(alone).texts[1].get_text()
 
 
 # The command line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import log
 from typing import TYPE_CHECKING
 
 from backquery.plots.paper import HAIRLINE, INK, MARGIN, PENCIL, bare, heading, new_figure, words
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from backquery.experiments.sweep import Family, Point, Reached
 
 PANEL, HIGH, TOP, BETWEEN = 3.3, 2.5, 1.05, 0.75
-NARROWEST = 8.8
+NARROWEST = 9.4
 """The subtitle has to find room."""
+LABEL = 11
+"""Points that a label is high."""
 TINY = 0.01
 NAMES = {"learning_rate": "learning rate", "epochs": "epochs", "hidden": "hidden nodes"}
 
@@ -32,21 +35,24 @@ def sweep_curves(family: Family, *, epochs: int | None = None) -> Figure:
     panel = (width - gaps) / len(axes)
     height = TOP + HIGH + 0.65
     figure = new_figure(width, height)
+    best, tried = family.best(epochs), len(family.settings(epochs))
     for place, axis in enumerate(axes):
         left = (MARGIN + 0.35 + place * (panel + BETWEEN)) / width
-        _panel(figure.add_axes((left, 0.65 / height, panel / width, HIGH / height)), family, axis, base)
-    best, tried = family.best(epochs), len(family.settings(epochs))
+        _panel(figure.add_axes((left, 0.65 / height, panel / width, HIGH / height)), family, axis, base, best)
     heading(figure, _title(best, tried), _subtitle(family, best, tried, epochs))
     return figure
 
 
-def _panel(ax: Axes, family: Family, axis: str, base: Point) -> None:
+def _panel(ax: Axes, family: Family, axis: str, base: Point, best: Reached) -> None:
     line, others = family.curve(axis, base), family.curves(axis, base)
     place = _places(axis, [reached for part in [line, *others] for reached in part])
     for other in others:
         ax.plot(list(map(place, other)), _wrong(other), color=HAIRLINE, linewidth=0.9, zorder=1)
+        if best in other:
+            ax.plot(place(best), *_wrong([best]), color=PENCIL, marker="o", markersize=4.5)
     _line(ax, line, place)
-    _scale(ax, line)
+    _scale(ax, [*line, best] if any(best in other for other in others) else line)
+    _label_best(ax, line, place)
     if axis == "learning_rate" and len(line) > 1:
         _logarithmic(ax, [reached.point.learning_rate for reached in line])
     elif axis == "hidden":
@@ -66,14 +72,20 @@ def _line(ax: Axes, line: Sequence[Reached], place: Callable[[Reached], float]) 
         if reached.low is not None and reached.high is not None:
             bounds = [max(100 - 100 * bound, TINY) for bound in (reached.low, reached.high)]
             ax.plot([place(reached)] * 2, bounds, color=INK, linewidth=1.0, solid_capstyle="butt")
+    ax.margins(x=0.06)
+
+
+def _label_best(ax: Axes, line: Sequence[Reached], place: Callable[[Reached], float]) -> None:
+    """The curve's best mean stands over its interval, or as high as the panel goes."""
     top = max(line, key=lambda reached: reached.performance)
-    above = _wrong([top])[0] if top.high is None else max(100 - 100 * top.high, TINY)
+    tip = max(100 - 100 * (top.performance if top.high is None else top.high), TINY)
+    most, least = ax.get_ylim()
+    above = 72 * HIGH * min(log(most / tip) / log(most / least), 1.0)
     ax.annotate(
-        f"{top.performance:.1%}", (place(top), above), (0, 7),
-        textcoords="offset points", ha="center", va="bottom", annotation_clip=False,
+        f"{top.performance:.1%}", (place(top), 0), (0, min(above + 7, 72 * HIGH - LABEL)),
+        xycoords=ax.get_xaxis_transform(), textcoords="offset points", ha="center", va="bottom",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **words(9),
     )  # fmt: skip
-    ax.margins(x=0.06)
 
 
 def _scale(ax: Axes, line: Sequence[Reached]) -> None:
@@ -128,22 +140,28 @@ def _others(point: Point, axis: str) -> str:
     """The rest of a point in words: ``0.1, 200 nodes``."""
     said = {
         "learning_rate": f"rate {point.learning_rate:g}",
-        "epochs": f"{point.epochs} epoch{'s' if point.epochs > 1 else ''}",
+        "epochs": _epochs(point),
         "hidden": f"{point.hidden} nodes",
     }
     return ", ".join(text for name, text in said.items() if name != axis)
 
 
+def _epochs(point: Point) -> str:
+    return f"{point.epochs} epoch{'s' if point.epochs > 1 else ''}"
+
+
 def _title(best: Reached, tried: int) -> str:
     interval = "" if best.low is None or best.high is None else f" ({best.low:.2%} to {best.high:.2%})"
-    return f"{best.performance:.2%}{interval} at {_others(best.point, '')}" + (
-        f", the best of {tried} settings" if tried > 1 else ""
-    )
+    chosen = f", the best of {tried} settings" if tried > 1 else ""
+    at = f"after {_epochs(best.point)} at {_others(best.point, 'epochs')}"
+    return f"{best.performance:.2%}{interval} {at}{chosen}"
 
 
 def _subtitle(family: Family, best: Reached, tried: int, epochs: int | None) -> str:
     common, base = family.common, family.base(epochs)
-    grey = "; grey: other settings" if any(family.curves(axis, base) for axis in NAMES) else ""
+    others = [other for axis in NAMES for other in family.curves(axis, base)]
+    dot = ", the dot the best" if any(best in other for other in others) else ""
+    grey = f"; grey: others{dot}" if others else ""
     seeds = f"means of {best.seeds} seeds, intervals of 95 %" if best.seeds > 1 else "one seed, so no interval"
     chosen = ", the best chosen on these same test images" if tried > 1 else ""
     return f"{common.data}, recipe {common.recipe}, {common.dtype}; {seeds}{chosen}{grey}"
