@@ -47,6 +47,16 @@ def test_each_node_is_shown_with_its_weights(visitor: Visitor, network: Network)
     np.testing.assert_allclose(shown, np.clip(0.5 + 1.5 * weights / scale, 0, 1), atol=0.006)
 
 
+def test_small_images_keep_their_pixels_and_large_ones_are_reduced(visitor: Visitor) -> None:
+    drawn = visitor.part("weights")
+    expect(visitor.part("cells").get_by_role("switch")).to_have_count(20)
+    assert drawn.evaluate("canvas => canvas.clientWidth > canvas.width")  # a dot or more for each pixel
+    expect(drawn).to_have_css("image-rendering", "pixelated")
+    visitor.part("nodes").evaluate("room => { room.style.width = '40px'; }")
+    expect(drawn).to_have_css("image-rendering", "auto")
+    assert drawn.evaluate("canvas => canvas.clientWidth < canvas.width")
+
+
 def test_a_click_switches_one_off_and_everything_follows(
     visitor: Visitor, network: Network, digits: Dataset
 ) -> None:

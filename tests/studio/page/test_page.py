@@ -171,6 +171,7 @@ LINES = r"""
 def test_a_label_does_not_stand_alone_on_a_line(open_page: Open, language: str) -> None:
     visitor = open_page(locale=language)
     expect(visitor.part("nearest")).to_be_visible()
+    assert visitor.part("nearest-words").evaluate("caption => caption.scrollWidth - caption.clientWidth") == 0
     for width in range(10, 200, 5):
         visitor.part("nearest").evaluate("(figure, width) => { figure.style.width = `${width}px`; }", width)
         *_, before, digit = visitor.part("nearest-words").evaluate(LINES)

@@ -99,6 +99,7 @@ export class Inside {
     this.#across = Math.min(count, this.part("nodes").clientWidth < 600 ? 10 : 20);
     const page = tiled(ink, count, rows, columns, this.#across, GAP, 0);
     this.sheet.draw(page.values, page.rows, page.columns);
+    this.sheet.canvas.classList.toggle("reduced", this.sheet.canvas.clientWidth * devicePixelRatio < page.columns);
     this.part("cells").style.gridTemplateColumns = `repeat(${this.#across}, 1fr)`;
     this.part("cells").style.gridTemplateRows = `repeat(${Math.ceil(count / this.#across)}, 1fr)`;
   }
