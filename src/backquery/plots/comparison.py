@@ -49,9 +49,9 @@ def comparison_table(comparison: Comparison) -> Figure:
             continue
         ax.text(MARGIN, y + tile / 2, textwrap.fill(name, 22), va="center", **words(8.5))
         nearest = ink is not row.ink
-        for k, image in enumerate(ink):
-            box = (left + k * tile + 0.04, y + 0.04, tile - 0.08)
-            as_asked = nearest or bool(row.read[k] == row.asked[k])
+        for image, asked, read in zip(ink, row.asked, row.read, strict=True):
+            box = (left + asked * tile + 0.04, y + 0.04, tile - 0.08)
+            as_asked = nearest or bool(read == asked)
             place_ink(ax, image.reshape(picture_shape(comparison.image_shape)), box, as_asked)
         for k, text in enumerate([] if nearest else _comparison_scores(row, judges)):
             x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
@@ -95,13 +95,19 @@ def _comparison_scores(row: Row, judges: list[str]) -> list[str]:
 
 def _comparison_title(comparison: Comparison) -> str:
     rows = [row for row in comparison.rows if row.kind == "method"]
-    best = max(rows, key=lambda row: (row.read_as_asked, -(row.worst_error or 0.0)))
+    best = max(rows, key=lambda row: (row.read_as_asked, row.result is not None and row.result.converged.sum()))
     worst = min(rows, key=lambda row: row.read_as_asked)
     count = len(comparison.classes)
     return (
-        f"The network reads {best.read_as_asked} of {count} images by {best.name} as asked, "
-        f"and {worst.read_as_asked} of {count} by {worst.name}"
+        f"Read as asked: {best.read_as_asked} of {count} images by {_method(best)}, "
+        f"{worst.read_as_asked} of {count} by {_method(worst)}"
     )
+
+
+def _method(row: Row) -> str:
+    """The method and, in brackets, the question."""
+    name, _, question = row.name.partition(", ")
+    return f"{name} ({question})" if question else name
 
 
 def _comparison_subtitle(comparison: Comparison) -> str:

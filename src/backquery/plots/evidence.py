@@ -42,7 +42,7 @@ PALEST = 0.3
 PICTURE, GAP, NAMES, BARS, TITLE = 1.2, 0.12, 1.12, 1.9, 0.3
 CELL_WIDTH = 2 * PICTURE + 2 * GAP + NAMES + BARS
 CELL_HEIGHT = TITLE + PICTURE + 0.42
-LEGEND, NOTE = 0.34, 0.6
+LEGEND, NOTE, LINE = 0.34, 0.28, 0.16
 
 
 def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title: str | None = None) -> Figure:
@@ -55,7 +55,8 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
     columns = 1 if len(evidence) == 1 else 2
     rows = -(-len(evidence) // columns)
     width = 2 * MARGIN + columns * CELL_WIDTH + (columns - 1) * 0.4
-    height = HEADING + LEGEND + rows * CELL_HEIGHT + NOTE
+    note = _note(evidence, width)
+    height = HEADING + LEGEND + rows * CELL_HEIGHT + NOTE + LINE * len(note)
     figure = new_figure(width, height)
     strongest = strongest_effect(evidence)
     reach = reach_of(evidence)
@@ -65,7 +66,7 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
         _cell(figure, place, one, shape, strongest, reach)
     heading(figure, title or _title(evidence), _subtitle(evidence))
     _legend(figure)
-    _note(figure, evidence)
+    figure.text(MARGIN / width, 0.12 / height, "\n".join(note), va="bottom", linespacing=1.35, **words(8, PENCIL))
     return figure
 
 
@@ -205,14 +206,12 @@ def _subtitle(evidence: Sequence[Evidence]) -> str:
     )
 
 
-def _note(figure: Figure, evidence: Sequence[Evidence]) -> None:
-    """How to read the picture, under it."""
-    width, height = figure.get_size_inches()
+def _note(evidence: Sequence[Evidence], width: float) -> list[str]:
+    """How to read the picture, in lines that fit under it."""
     text = (
         f"Verdicts from {max(one.images for one in evidence):,} images at most, tested on others: a hundredth of "
         "all pixels, drawn from the region, is inked (+) or blanked (−). Dots: mean change with 95 % "
         "interval, of insensitive pixels the mean size of the change; hollow: the claim did not hold; pale band: "
         "counts as hardly any change. Paler colours: weaker effects."
     )
-    lines = textwrap.fill(text, round(width * 15.5))
-    figure.text(MARGIN / width, 0.12 / height, lines, va="bottom", linespacing=1.35, **words(8, PENCIL))
+    return textwrap.wrap(text, round(width * 15.5))

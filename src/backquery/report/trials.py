@@ -80,7 +80,7 @@ def colophon(subject: Subject, step: Step) -> Html:
         ("Python", f"{platform.python_version()}, {platform.system()}, {platform.machine()}"),
         *((name, installed) for name in PACKAGES if (installed := _version(name))),
     ]  # fmt: skip
-    note = "The same versions, data and seed give the same figures, except where they name seconds."
+    note = "The same versions, data, seed and threads give the same figures, except where they name seconds."
     return joined([facts(rows), paragraph(note)])
 
 
