@@ -113,6 +113,16 @@ def test_links_are_followed_and_permissions_kept(tmp_path: Path) -> None:
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
+def test_where_links_lead_nowhere_the_folder_of_their_target_is_named(tmp_path: Path) -> None:
+    link, folder = tmp_path / "link.bin", tmp_path / "linked"
+    link.symlink_to(tmp_path / "gone" / "real.bin")
+    folder.symlink_to(tmp_path / "lost")
+    for path, missing in ((link, "gone"), (folder / "new.bin", "lost")):
+        with pytest.raises(OutputError) as raised:
+            check_writable(path)
+        assert f"cannot write {path}: there is no folder {tmp_path.resolve() / missing}; make" in str(raised.value)
+
+
 def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path) -> None:
     target = tmp_path / ("x" * 255)
     with replacing(target) as stream:

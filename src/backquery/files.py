@@ -94,6 +94,8 @@ def _flush_folder(folder: Path) -> None:
 
 def _output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
     folder = Path(path).parent
+    if os.path.islink(path) or os.path.islink(folder):  # noqa: PTH114 (Path.is_symlink raises for long names)
+        folder = Path(os.path.realpath(path)).parent
     reasons = {
         errno.ENOENT: f"there is no folder {folder}; make it first",
         errno.ENOTDIR: f"{folder} is not a folder; choose another name",
