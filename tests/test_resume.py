@@ -114,7 +114,13 @@ def test_checkpoints_come_as_often_as_asked(short_chunks, tmp_path, monkeypatch)
     monkeypatch.setattr(
         "backquery.training.checkpoint.save_run", lambda run, path: written.append(run.images / IMAGES)
     )
-    for every, expected in ((1.0, [1, 2, 3]), (2.0, [2]), (0.5, [0.72, 1, 1.72, 2, 2.72, 3]), (9.0, [])):
+    for every, expected in (
+        (1.0, [1, 2, 3]),
+        (2.0, [2]),
+        (0.5, [0.72, 1, 1.72, 2, 2.72, 3]),
+        (9.0, []),
+        (1e308, []),
+    ):
         written.clear()
         train(network(), drawn(IMAGES), epochs=3, checkpoint=Checkpoint(tmp_path / "c", every))
         assert written == pytest.approx(expected)
@@ -197,8 +203,9 @@ def test_files_that_are_no_checkpoints_are_one_clear_error(kept, tmp_path):
 def test_where_a_checkpoint_cannot_be_written_is_said_before_the_work(tmp_path):
     with pytest.raises(OutputError, match="no folder"):
         Checkpoint(tmp_path / "nowhere" / "a.checkpoint")
-    with pytest.raises(TrainingError, match="above zero; received 0"):
-        Checkpoint(tmp_path / "a.checkpoint", 0)
+    for every in (0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(TrainingError, match=f"a number above zero; received {every}"):
+            Checkpoint(tmp_path / "a.checkpoint", every)
 
 
 def test_a_checkpoint_tells_its_settings(kept):

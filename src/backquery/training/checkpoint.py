@@ -36,12 +36,15 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         if not 0 < self.every < float("inf"):
-            raise TrainingError(f"checkpoints are kept every so many epochs, above zero; received {self.every!r}")
+            raise TrainingError(
+                f"checkpoints are kept every so many epochs, a number above zero; received {self.every!r}"
+            )
         check_writable(self.path)
 
     def keep(self, run: TrainingRun, before: int) -> None:
         """Write the file if its time came since `before` updates were done."""
-        every = max(1, round(self.every * run.updates_per_epoch))
+        epochs = min(self.every, run.epochs + 1)  # more than there are is never
+        every = max(1, round(epochs * run.updates_per_epoch))
         if run.done // every > before // every:
             save_run(run, self.path)
 
