@@ -279,6 +279,10 @@ def test_an_own_function_can_be_converted(own: Callable[[str], None], run: Run) 
         ("own_models:CONSTANT", "the module own_models has no function CONSTANT"),
         ("own_absent:make", "own_absent:make failed"),
         ("own_models:refused", "weights must be a matrix"),
+        (
+            "own_models:ending",
+            "own_models:ending tried to end the program, in own_models.py, line 15: SystemExit: 0",
+        ),
     ],
 )
 def test_what_goes_wrong_in_own_code_is_one_line(
@@ -296,11 +300,28 @@ def test_what_goes_wrong_in_own_code_is_one_line(
 
     def refused():
         return Layer([1, 2, 3], None, None)
+
+    def ending():
+        raise SystemExit(0)
     """)
     code, out, err = run("info", source)
     assert (code, out) == (1, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_script_that_ends_when_it_is_imported_is_an_error(own: Callable[[str], None], run: Run) -> None:
+    own("import sys\nsys.exit()")
+    code, out, err = run("info", "own_models:make")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "backquery: own_models:make tried to end the program, in own_models.py, line 2: SystemExit"
+    )
+
+
+def test_ctrl_c_in_own_code_stops_the_command(own: Callable[[str], None], run: Run) -> None:
+    own("raise KeyboardInterrupt")
+    assert run("info", "own_models:make")[0] == 130
 
 
 def test_a_module_that_is_no_dense_chain_needs_its_shape(own: Callable[[str], None], run: Run) -> None:

@@ -142,12 +142,14 @@ def _current_folder_first() -> Iterator[None]:
 
 @contextmanager
 def _own_code(name: str) -> Iterator[None]:
+    """Errors in the user's code as ours; a script that is imported may call sys.exit, which ends nothing here."""
     try:
         yield
     except BackqueryError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = extract_tb(error.__traceback__)[-1]
+        what = "tried to end the program" if isinstance(error, SystemExit) else "failed"
         raise ModelError(
-            f"{name} failed, in {Path(place.filename).name}, line {place.lineno}: {type(error).__name__}: {error}"
+            f"{name} {what}, in {Path(place.filename).name}, line {place.lineno}: {type(error).__name__}: {error}"
         ) from error
