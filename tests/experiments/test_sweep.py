@@ -485,6 +485,10 @@ def test_a_best_that_lies_on_a_grey_line_has_its_dot(source):
     [
         (["--hidden", "20,x"], "--hidden takes numbers of nodes such as 200 or 100-50"),
         (["--hidden", "20,0-5"], "--hidden takes"),
+        (["--hidden", "9" * 5000], "--hidden takes"),
+        (["--hidden", "20,20-10000001"], "at most 10,000,000 each; received '20-10000001'"),
+        (["--epochs", "9" * 5000], "--epochs takes whole numbers above zero"),
+        (["--epochs", "2," + "9" * 30], "--epochs takes whole numbers above zero"),
         (["--learning-rate", "0.1,-2"], "--learning-rate takes numbers above zero"),
         (["--epochs", "2.5"], "--epochs takes whole numbers above zero"),
         (["--seeds", "0"], "--seeds"),
@@ -497,6 +501,7 @@ def test_a_sweep_that_cannot_be_understood(run, tmp_path, arguments, said):
     code, out, err = run("sweep", "digits", "-o", tmp_path / "s", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
+    assert len(err) < 400
     assert not (tmp_path / "s").exists()
 
 

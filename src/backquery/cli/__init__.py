@@ -75,7 +75,9 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"backquery: {' '.join(str(error).split())}", file=sys.stderr)
+    from backquery.cli.terminal import printable
+
+    print(printable(f"backquery: {' '.join(str(error).split())}"), file=sys.stderr)
     return code
 
 

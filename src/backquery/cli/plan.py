@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from backquery.network import Network
     from backquery.training import Checkpoint, History
 
+MOST_NODES = 10_000_000
+"""In one layer: with weights from 784 pixels these are 31 GB."""
+
+MOST_DIGITS = 9
+MOST_SHOWN = 80
 SORTED = 0.9
 """From this share of neighbours with the same label on, the images come label by label."""
 
@@ -113,11 +118,25 @@ def run(
 
 
 def parse_hidden(text: str, between: str = ",") -> tuple[int, ...]:
-    """``"100,50"`` to ``(100, 50)``; `UsageError` for anything but positive whole numbers."""
-    words = [word.strip() for word in text.split(between)]
-    if not all(word.isascii() and word.isdigit() and int(word) > 0 for word in words):
-        raise UsageError(f"--hidden takes numbers of nodes such as 200 or 100{between}50; received {text!r}")
-    return tuple(map(int, words))
+    """``"100,50"`` to ``(100, 50)``; `UsageError` for anything but whole numbers from 1 to `MOST_NODES`."""
+    nodes = [parse_whole(word) for word in text.split(between)]
+    if not all(0 < number <= MOST_NODES for number in nodes):
+        raise UsageError(
+            f"--hidden takes numbers of nodes such as 200 or 100{between}50, at most {MOST_NODES:,} each; "
+            f"received {shorten(text)!r}"
+        )
+    return tuple(nodes)
+
+
+def parse_whole(word: str) -> int:
+    """A whole number above zero of at most `MOST_DIGITS` digits, or 0 for anything else."""
+    word = word.strip()
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS else 0
+
+
+def shorten(text: str) -> str:
+    """`text`, or its beginning where it is longer than an error message should be."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def parse_activations(text: str | None, recipe: str, loss: str, layers: int) -> tuple[str, ...]:

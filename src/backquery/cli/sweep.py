@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ from cyclopts.validators import Number
 
 from backquery.cli import DONE, FAILED, UsageError
 from backquery.cli.options import AsJson, Data, TestHalf
-from backquery.cli.plan import parse_activations, parse_hidden
+from backquery.cli.plan import parse_activations, parse_hidden, parse_whole, shorten
 from backquery.cli.terminal import count, print_json, save_picture, say, show
 from backquery.cli.train import ActivationNames, Biases, LossName, RecipeName
 
@@ -201,7 +202,7 @@ def _grid(
     return Grid(
         hidden=layers,
         learning_rates=_numbers("--learning-rate", learning_rate, float),
-        epochs=_numbers("--epochs", epochs, int),
+        epochs=_numbers("--epochs", epochs, parse_whole),
         seeds=seeds,
         recipe=recipe,
         activations=[word.strip() for word in activation.split(",")] if activation else (),
@@ -212,15 +213,17 @@ def _grid(
     )
 
 
-def _numbers(option: str, text: str | None, kind: type[Any]) -> list[Any]:
+def _numbers(option: str, text: str | None, kind: Callable[[str], Any]) -> list[Any]:
     """Positive numbers between commas; none where nothing is given."""
     try:
         numbers = [] if text is None else [kind(word) for word in text.split(",")]
     except ValueError:
         numbers = [0]
     if not all(0 < number < float("inf") for number in numbers):
-        what = "whole numbers" if kind is int else "numbers"
-        raise UsageError(f"{option} takes {what} above zero, with commas between them; received {text!r}")
+        what = "numbers" if kind is float else "whole numbers"
+        raise UsageError(
+            f"{option} takes {what} above zero, with commas between them; received {shorten(text or '')!r}"
+        )
     return numbers
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,12 +16,24 @@ from backquery.errors import OutputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 PLAIN_WIDTH = 120
 """Columns where the output is no terminal and cannot tell."""
 
 BAR_WIDTH = 40
+
+_CONTROLS = [
+    chr(code) for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"
+]
+_DIRECTIONS = map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+_COMMANDS = str.maketrans(dict.fromkeys([*_CONTROLS, *_DIRECTIONS], "\N{REPLACEMENT CHARACTER}"))
+"""What a terminal obeys rather than shows: control characters, and those that turn the direction of writing."""
+
+
+def printable(text: str) -> str:
+    """`text`, perhaps from a stranger's file, with a sign in the place of each character that a terminal obeys."""
+    return text.translate(_COMMANDS)
 
 
 def results() -> Console:
@@ -35,7 +48,7 @@ def messages() -> Console:
 
 def say(text: str) -> None:
     """One message for the person at the terminal; whoever reads the results does not see it."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def show(*parts: RenderableType) -> None:
@@ -43,7 +56,7 @@ def show(*parts: RenderableType) -> None:
     console = results()
     for part in parts:
         if isinstance(part, str):
-            print(part)
+            print(printable(part))
         elif console.is_terminal:
             console.print(part)
         else:
@@ -135,9 +148,21 @@ def make_folder(folder: Path) -> Path:
 
 def _console(stream: IO[str]) -> Console:
     from rich.console import Console
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class PrintableConsole(Console):
+        """Whatever is drawn on it is printable: words before they are measured, and at last every piece."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text), **options)
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for text, style, control in super().render(renderable, options):
+                yield Segment(text if control else printable(text), style, control)
 
     width = None if stream.isatty() else PLAIN_WIDTH
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+    return PrintableConsole(file=stream, width=width, markup=False, highlight=False, emoji=False)
 
 
 def _shade(number: int, most: int, right: bool) -> str:
