@@ -159,15 +159,16 @@ def test_every_lesson_tells_what_it_found_and_draws_it(name, given):
     assert_nothing_is_clipped(figure)
 
 
-def test_the_drawing_of_back_propagation_shows_every_weight_signal_and_error(given):
+def test_the_drawing_of_back_propagation_shows_every_number(given):
     found = given["back-propagation"]
     written = texts(lesson_figure(found))
     for layer in found.before.layers:
         assert all(f"{weight:g}" in written for weight in layer.weights.ravel())
+        assert all(f"b = {bias:g}" in written for bias in layer.biases)
     for name in ("d1", "d2"):
         assert all(f"d = {error:.4f}" in written for error in found.value(name))
     for name in ("h1", "h2"):
-        assert all(f"{signal:.4g}" in written for signal in found.value(name))
+        assert all(f"{signal:.4f}" in written for signal in found.value(name))
 
 
 def test_lessons_are_listed_and_given(run, tmp_path):

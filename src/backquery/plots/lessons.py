@@ -139,7 +139,7 @@ def one_hot_table(lesson: OneHotLesson) -> Figure:
 
 
 def back_propagation_drawing(lesson: BackPropagationLesson) -> Figure:
-    """The network with its signals in the nodes, its weights on the lines and the errors beneath the nodes."""
+    """The network with its signals in the nodes, its weights on the lines, and biases and errors at the nodes."""
     columns = [lesson.x, lesson.value("h1"), lesson.value("h2")]
     deltas = [None, lesson.value("d1"), lesson.value("d2")]
     tallest = max(map(len, columns))
@@ -156,16 +156,22 @@ def back_propagation_drawing(lesson: BackPropagationLesson) -> Figure:
     for column, layer in enumerate(lesson.before.layers):
         for (node, source), weight in np.ndenumerate(layer.weights):
             _draw_weight(ax, places[column][source], places[column + 1][node], float(weight))
-    for column, (signals, errors) in enumerate(zip(columns, deltas, strict=True)):
+    biases = [None, *(layer.biases for layer in lesson.before.layers)]
+    for column, signals in enumerate(columns):
         for row, signal in enumerate(signals):
-            error = None if errors is None else float(errors[row])
-            _draw_node(ax, places[column][row], float(signal), error)
+            _draw_node(ax, places[column][row], f"{signal:.4f}" if column else f"{signal:g}")
+            for side, letter, numbers, form in ((1, "b", biases[column], "g"), (-1, "d", deltas[column], ".4f")):
+                if numbers is not None:
+                    x, y = places[column][row]
+                    text = f"{letter} = {numbers[row]:{form}}"
+                    ax.text(x, y + side * (NODE + 0.14), text, ha="center", va="center", **words(8.5, PENCIL))
     for row, target in enumerate(lesson.wanted):
         x, y = places[2][row]
         ax.text(x + 0.5, y, f"wanted {target:g}", va="center", **words(9, PENCIL))
     old, new = float(lesson.value("J")), float(lesson.value("J after"))
     title = f"One step lowers the error from {old:.4f} to {new:.4f}"
-    heading(figure, title, "in the nodes: signals; on the lines: weights; beneath: errors d that come back")
+    told = "in the nodes: signals; on the lines: weights; above: biases b; beneath: errors d that come back"
+    heading(figure, title, told)
     return figure
 
 
@@ -178,14 +184,11 @@ def _draw_weight(ax: Axes, start: tuple[float, float], end: tuple[float, float],
     ax.text(x, y, f"{weight:g}", ha="center", va="center", bbox=box, zorder=2, **words(8.5))
 
 
-def _draw_node(ax: Axes, place: tuple[float, float], signal: float, error: float | None) -> None:
+def _draw_node(ax: Axes, place: tuple[float, float], signal: str) -> None:
     from matplotlib.patches import Circle
 
     ax.add_patch(Circle(place, NODE, facecolor="white", edgecolor=INK, linewidth=1, zorder=3))
-    ax.text(*place, f"{signal:.4g}", ha="center", va="center", zorder=4, **words(9))
-    if error is not None:
-        ax.text(place[0], place[1] - NODE - 0.14, f"d = {error:.4f}", ha="center", va="center", zorder=4,
-                **words(8.5, PENCIL))  # fmt: skip
+    ax.text(*place, signal, ha="center", va="center", zorder=4, **words(9))
 
 
 _FIGURES: dict[type[Any], Callable[[Any], Figure]] = {
