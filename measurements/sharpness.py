@@ -336,7 +336,7 @@ def _signed(interval: Interval) -> str:
 def draw(found: Findings) -> Figure:
     """The first seed's scans for three numbers of images and as many updates, and the sharpness beside them."""
     tile, names, curve = 0.62, 0.8, 3.0
-    left, top, gap = MARGIN + names, HEADING + 0.35, 0.6
+    left, top, gap = MARGIN + names, HEADING + 0.5, 0.75
     width = left + 10 * tile + 0.75 + curve + MARGIN
     block = len(AS_LONG) * tile
     height = top + len(METHODS) * block + gap + 0.55
@@ -347,7 +347,10 @@ def draw(found: Findings) -> Figure:
     ax.set_axis_off()
     for row, method in enumerate(METHODS):
         y = top + row * (block + gap)
-        ax.text(MARGIN, y - 0.1, f"by {method}", fontweight="bold", **words(9.5))
+        ax.text(MARGIN, y - 0.32, f"by {method}", fontweight="bold", **words(9.5))
+        for label in range(10):
+            x = left + (label + 0.5) * tile
+            ax.text(x, y - 0.1, str(label), ha="center", fontweight="bold", **words(9))
         for place, course in enumerate(AS_LONG):
             middle = y + (place + 0.5) * tile
             ax.text(MARGIN, middle, f"{course.images:,}\nimages", va="center", **words(8.5, PENCIL))

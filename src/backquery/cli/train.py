@@ -79,7 +79,7 @@ CheckpointEvery = Annotated[
         name="--checkpoint-every",
         help="Every so many epochs (0.1: ten times an epoch) keep what a killed training needs to go on, beside "
         "the output, under its name with .checkpoint at the end. It is removed once the model is written.",
-        validator=Number(gt=0),
+        validator=Number(gt=0, lt=float("inf")),
     ),
 ]
 Resume = Annotated[
