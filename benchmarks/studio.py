@@ -19,7 +19,7 @@ from benchmarks.training import Section
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-MOVES, MANY_MOVES, WARM_UP = 2_000, 20_000, 50
+MOVES, MANY_MOVES, WARM_UP, STARTS = 2_000, 20_000, 50, 6
 FRAME = 1 / 60
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SWITCHES += ["--disable-sync", "--no-first-run"]
@@ -68,17 +68,30 @@ async (count) => {
 
 def moves() -> Section:
     """Milliseconds of 2,000 moves of one slider that the mouse drags, the bundled network."""
-    with browser() as new_page, running() as (link, _, seconds):
+    with browser() as new_page:
+        first = [first_paint(new_page) for _ in range(STARTS)]
+        with running() as (link, _, _):
+            page = new_page()
+            page.goto(link)
+            page.wait_for_selector("[data-ready]")
+            page.evaluate(STOPWATCH)
+            rows = [[method, *summary(by_mouse(page, method))] for method in ("transpose", "gauss-newton")]
+    title = (
+        f"A slider moved until its image is painted, ms; first paint {np.median(first[1:]):.2f} s after the command "
+        f"({first[0]:.2f} s the first time, of {STARTS})"
+    )
+    return title, ["method", "moves", "median", "p95", "p99", "longest"], rows
+
+
+def first_paint(new_page: Any) -> float:
+    """Seconds from the command until the page shows something."""
+    with running() as (link, _, seconds):
         page = new_page()
         page.goto(link)
         page.wait_for_selector("[data-ready]")
-        first = (
-            seconds + page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
-        )
-        page.evaluate(STOPWATCH)
-        rows = [[method, *summary(by_mouse(page, method))] for method in ("transpose", "gauss-newton")]
-    title = f"A slider moved until its image is painted, ms; first paint {first:.2f} s after the command"
-    return title, ["method", "moves", "median", "p95", "p99", "longest"], rows
+        painted: float = page.evaluate(FIRST_PAINT) / 1000
+        page.close()
+    return seconds + painted
 
 
 def memory() -> Section:
