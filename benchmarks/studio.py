@@ -77,8 +77,8 @@ def moves() -> Section:
             page.evaluate(STOPWATCH)
             rows = [[method, *summary(by_mouse(page, method))] for method in ("transpose", "gauss-newton")]
     title = (
-        f"A slider moved until its image is painted, ms; first paint {np.median(first[1:]):.2f} s after the command "
-        f"({first[0]:.2f} s the first time, of {STARTS})"
+        f"A slider moved until its image is painted, ms; first paint {np.median(first[1:]):.2f} s after the "
+        f"command ({first[0]:.2f} s the first time, of {STARTS})"
     )
     return title, ["method", "moves", "median", "p95", "p99", "longest"], rows
 
