@@ -30,14 +30,8 @@ COMMANDS = [
     "\u2069",
     "\x85",
 ]
-OBEYED = {
-    *map(chr, range(32)),
-    *map(chr, range(0x7F, 0xA0)),
-    *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
-} - {
-    "\n",
-    "\t",
-}
+DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+OBEYED = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), *DIRECTIONS} - {"\n", "\t"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -211,20 +211,8 @@ def test_failures_are_kept_while_the_rest_goes_on_and_tried_again_when_asked(tmp
 
 
 def test_a_sweep_of_which_nothing_ended_well_exits_with_1(run, tmp_path):
-    command = [
-        "sweep",
-        "digits",
-        "-o",
-        tmp_path,
-        "--hidden",
-        "4",
-        "--epochs",
-        "1",
-        "--seeds",
-        "2",
-        "--workers",
-        "1",
-    ]
+    options = ["--hidden", "4", "--epochs", "1", "--seeds", "2", "--workers", "1"]
+    command = ["sweep", "digits", "-o", tmp_path, *options]
     wild = [*command, "--activation", "identity", "--learning-rate", "1e30"]
     code, out, err = run(*wild)
     assert (code, "2 runs failed" in out, "0 runs trained, 2 failed" in err) == (1, True, True)
