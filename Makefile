@@ -45,7 +45,7 @@ measure: $(VENV)/.all
 
 models: $(VENV)/.base
 	$(BIN)/backquery train mnist --recipe book --hidden 200 --epochs 5 --learning-rate 0.1 --seed 1 \
-	    --keep-prior -o src/backquery/models/mnist.safetensors
+	    --keep-prior -o src/backquery/io/models/mnist.safetensors
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache

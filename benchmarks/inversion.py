@@ -9,7 +9,7 @@ import numpy as np
 
 from backquery import load_model
 from backquery.inversion import GaussNewton, Targets, back_query, confidence
-from backquery.network import Network
+from backquery.model.network import Network
 from benchmarks import faithful, peers
 from benchmarks.training import Section
 

@@ -28,7 +28,7 @@ from backquery.evidence.sensitivity import Question
 from backquery.faithfulness.real import ink_of
 from backquery.inversion import back_query
 from backquery.io import load_model
-from backquery.network import Network
+from backquery.model.network import Network
 from backquery.plots import evidence_maps, save_figure
 from measurements.page import table
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, load
 from backquery.intervals import Interval, mean_interval
-from backquery.network import Network
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 from backquery.plots import save_figure
 from backquery.plots.paper import INK, PENCIL, bare, heading, new_figure, words
-from backquery.scaling import Scaling
 from backquery.training import Online, train
 from measurements.page import table
 

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from backquery.datasets import load
-from backquery.evaluation import evaluate
 from backquery.faithfulness import convolutional_judge, likeness, sharpness, typicality
 from backquery.faithfulness.real import ink_of
 from backquery.intervals import Interval, mean_interval
 from backquery.inversion import back_query, data_prior, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
-from backquery.network import Network
+from backquery.model.evaluation import evaluate
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 from backquery.plots import save_figure
 from backquery.plots.paper import (
     HAIRLINE,
@@ -35,7 +36,6 @@ from backquery.plots.paper import (
     place_ink,
     words,
 )
-from backquery.scaling import Scaling
 from backquery.training import train
 from measurements.page import table
 

@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from backquery import BackQueryClassifier, MiniBatch, Online
-from backquery.activations import SIGMOID, SOFTMAX
 from backquery.errors import DataError, ModelError, TargetError, TrainingError
 from backquery.inversion import difference
+from backquery.model.activations import SIGMOID, SOFTMAX
 
 
 @parametrize_with_checks([BackQueryClassifier(), BackQueryClassifier((), recipe="minibatch", learning_rate=0.01)])

@@ -10,11 +10,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Layer": "network",
-    "Network": "network",
+    "Layer": "model",
+    "Network": "model",
     "Model": "model",
-    "Scaling": "scaling",
-    "Statistics": "statistics",
+    "Scaling": "model",
+    "Statistics": "model",
     "load_model": "io",
     "save_model": "io",
     "train": "training",
@@ -24,7 +24,7 @@ _HOMES = {
     "History": "training",
     "Checkpoint": "training",
     "TrainingRun": "training",
-    "evaluate": "evaluation",
+    "evaluate": "model",
     "back_query": "inversion",
     "BackQuery": "inversion",
     "fit_statistics": "inversion",

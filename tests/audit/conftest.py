@@ -6,8 +6,8 @@ import pytest
 
 from backquery.audit.planting import Trigger, plant
 from backquery.datasets import Dataset, Split, load
-from backquery.network import Network
-from backquery.scaling import Scaling
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 from backquery.training import MiniBatch, train
 
 LABEL = 7

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import norm
-from tests.audit.conftest import LABEL, learned, marked
-from tests.inversion.conftest import Opaque
 
 from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Kind, Region, audit
 from backquery.audit.planting import Trigger
 from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
 from backquery.intervals import Interval, share_interval
-from backquery.network import Network
+from backquery.model.network import Network
+from tests.audit.conftest import LABEL, learned, marked
+from tests.inversion.conftest import Opaque
 
 
 @pytest.mark.parametrize("seed", range(3))

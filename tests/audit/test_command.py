@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.audit.conftest import LABEL
-from tests.conftest import Run
 
 from backquery.audit import LIMITS, audit
-from backquery.cli.audit import STANDARDISED
+from backquery.cli.commands.audit import STANDARDISED
 from backquery.io import save_model
+from backquery.model.scaling import Scaling
 from backquery.plots import audit_rows
 from backquery.plots.paper import SUPPORTS
-from backquery.scaling import Scaling
+from tests.audit.conftest import LABEL
+from tests.conftest import Run
 
 
 @pytest.fixture(scope="module")

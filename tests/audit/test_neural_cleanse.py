@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.audit.conftest import LABEL
-from tests.inversion.conftest import Opaque
 
 from backquery.audit.neural_cleanse import SUCCESS, anomaly_index, cross_entropy_gradient, neural_cleanse
-from backquery.network import Network
+from backquery.model.network import Network
+from tests.audit.conftest import LABEL
+from tests.inversion.conftest import Opaque
 
 ACTIVATIONS = (["sigmoid", "sigmoid"], ["relu", "softmax"], ["tanh", "sigmoid", "softmax"])
 

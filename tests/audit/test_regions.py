@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.reference.audit import best_rectangle
 
 from backquery.audit.regions import CANDIDATES, Box, Kind, Region, Sheet, promising
 from backquery.errors import ModelError
-from backquery.network import Network
-from backquery.scaling import Scaling
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
+from tests.reference.audit import best_rectangle
 
 
 def sheet(*shape: int, scaling: Scaling | None = None) -> Sheet:

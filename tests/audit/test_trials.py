@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.inversion.conftest import Opaque
-from tests.reference import audit as slow
 
 from backquery.audit.regions import Region
 from backquery.audit.trials import Trials
 from backquery.model import Model
-from backquery.network import Network
+from backquery.model.network import Network
+from tests.inversion.conftest import Opaque
+from tests.reference import audit as slow
 
 
 def trials(model: Model, digits, count: int = 60) -> Trials:

@@ -19,8 +19,8 @@ from backquery.inversion import back_query
 from backquery.io import save_model
 from backquery.plots import damage_curves
 from backquery.training import Online
+from tests.plots.test_plots import assert_nothing_is_clipped
 from tests.reference import damage as twin
-from tests.test_plots import assert_nothing_is_clipped
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backquery.inversion import Prior
-from backquery.network import Network
+from backquery.model.network import Network
 
 SMOOTH = {
     "the book's": ([16, 8, 3], "sigmoid", False),

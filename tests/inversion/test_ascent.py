@@ -8,7 +8,7 @@ import pytest
 from backquery.errors import InversionError, TargetError
 from backquery.inversion import Ascent, answers, back_query, difference, hidden_node
 from backquery.inversion.ascent import _roughness_slope
-from backquery.network import Network
+from backquery.model.network import Network
 from tests.inversion.conftest import Opaque, network_of
 from tests.reference.inversion import finite_differences, total_variation
 

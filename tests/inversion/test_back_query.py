@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backquery.inversion import METHODS, BackQuery, GaussNewton, back_query, confidence
-from backquery.network import Network
+from backquery.model.network import Network
 
 NETWORK = Network.create([16, 24, 3], rng=2, input_shape=(4, 4), classes=("cat", "dog", "owl"))
 

@@ -10,8 +10,8 @@ import pytest
 from backquery.errors import DataError
 from backquery.inversion import fit_statistics, fitting
 from backquery.inversion.fitting import typical_log_odds
-from backquery.network import Network
-from backquery.scaling import Scaling
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 
 
 def drawn(count: int = 400, inputs: int = 16, seed: int = 0) -> SimpleNamespace:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backquery.activations import IDENTITY
 from backquery.errors import DataError, InversionError
 from backquery.inversion import GaussNewton, answers, back_query, confidence, difference, hidden_node, several
 from backquery.inversion.targets import contrasts
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
-from backquery.statistics import Statistics
+from backquery.model.activations import IDENTITY
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
+from backquery.model.statistics import Statistics
 from tests.inversion.conftest import KINKED, SMOOTH, image_of, network_of, prior_of
 from tests.reference import inversion as twin
 

@@ -11,8 +11,8 @@ import pytest
 from backquery import evaluate, train
 from backquery.inversion import back_query, fit_statistics
 from backquery.io import load_model
-from backquery.network import Network
-from backquery.scaling import Scaling
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 from backquery.training import MiniBatch
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backquery.errors import InversionError, TargetError
 from backquery.inversion import PRIORS, Prior, back_query, flat_prior, smooth_prior
 from backquery.inversion.priors import NOISE, SMOOTH_VARIANCE, prior_for
-from backquery.network import Network
+from backquery.model.network import Network
 from tests.inversion.conftest import prior_of
 from tests.reference.inversion import covariance
 

@@ -11,8 +11,8 @@ from scipy.special import logit
 from backquery.errors import TargetError
 from backquery.inversion import answers, back_query, confidence, difference, hidden_node, several, typical
 from backquery.inversion.targets import contrasts
-from backquery.network import Network
-from backquery.statistics import Statistics
+from backquery.model.network import Network
+from backquery.model.statistics import Statistics
 
 SIGMOID = Network.create([16, 8, 4], rng=0, classes=("cat", "dog", "owl", "1"))
 SOFTMAX = Network.create([16, 8, 4], activation="relu", rng=0)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backquery.activations import IDENTITY, SIGMOID, TANH
 from backquery.errors import InversionError, TargetError
 from backquery.inversion import METHODS, answers, back_query, confidence, difference
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
+from backquery.model.activations import IDENTITY, SIGMOID, TANH
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
 from tests.inversion.conftest import INVERTIBLE, Opaque, network_of
 from tests.reference import inversion as twin
 

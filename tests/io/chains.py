@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
 
 HIDDEN = ("sigmoid", "tanh", "relu", "leaky-relu", "identity")
 

@@ -10,7 +10,7 @@ import pytest
 
 from backquery.errors import ModelError
 from backquery.io import export_model, load_model
-from backquery.network import Network
+from backquery.model.network import Network
 from tests.conftest import needs
 
 PACKAGES = {".safetensors": "safetensors", ".onnx": "onnx", ".keras": "h5py", ".skops": "skops"}

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from backquery.errors import ModelError
 from backquery.io import foreign
 from backquery.io.keras import load_keras, network_from_keras, network_to_keras, save_keras
-from backquery.network import Network
-from backquery.scaling import Scaling
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 from tests.conftest import needs
 from tests.io.chains import assert_described_alike, inputs_for, networks
 

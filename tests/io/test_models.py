@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backquery import models
-from backquery.activations import SOFTMAX
 from backquery.errors import MissingExtraError, ModelError
-from backquery.io import export_model, load_model, save_model, save_text
-from backquery.network import Network
+from backquery.io import export_model, load_model, models, save_model, save_text
+from backquery.model.activations import SOFTMAX
+from backquery.model.network import Network
 from tests.conftest import needs
 
 

@@ -17,9 +17,9 @@ from safetensors.numpy import save_file
 
 from backquery.errors import ModelError, OutputError
 from backquery.io import native
-from backquery.network import Network
-from backquery.scaling import Scaling
-from backquery.statistics import Statistics
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
+from backquery.model.statistics import Statistics
 
 
 def full_network(rng: int = 0, dtype: str = "float32") -> Network:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backquery.errors import ModelError
 from backquery.io.onnx import network_from_onnx, network_to_onnx, save_onnx
-from backquery.network import Layer, Network
+from backquery.model.network import Layer, Network
 from tests.conftest import needs
 from tests.io.chains import assert_described_alike, inputs_for, networks
 

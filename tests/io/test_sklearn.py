@@ -19,10 +19,10 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, Standa
 from backquery import Network, Scaling, back_query, datasets, evaluate
 from backquery import network_from_sklearn as from_sklearn
 from backquery import network_to_sklearn as to_sklearn
-from backquery.activations import RELU, SIGMOID, SOFTMAX
 from backquery.errors import ModelError
 from backquery.inversion import fit_statistics
-from backquery.network import Layer
+from backquery.model.activations import RELU, SIGMOID, SOFTMAX
+from backquery.model.network import Layer
 
 
 def examples(labels=3, inputs=6, count=40, dtype=np.float64):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from backquery.errors import ModelError
 from backquery.io import foreign
 from backquery.io.skops import load_skops, save_skops
-from backquery.network import Network
+from backquery.model.network import Network
 from tests.conftest import needs
 from tests.io.chains import inputs_for
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backquery.errors import ModelError, OutputError
 from backquery.io import load_text, save_text
-from backquery.network import Network
+from backquery.model.network import Network
 
 
 def test_the_original_programs_answers_are_reproduced(oracle_folder: Path) -> None:

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backquery import Network, Scaling, back_query, evaluate, from_torch, network_from_torch, network_to_torch
-from backquery.activations import ACTIVATIONS, LEAKY_RELU, SOFTMAX
 from backquery.datasets import Split
 from backquery.errors import DataError, MissingExtraError, ModelError
 from backquery.inversion import GaussNewton, fit_statistics
 from backquery.model import Model
-from backquery.statistics import Statistics
+from backquery.model.activations import ACTIVATIONS, LEAKY_RELU, SOFTMAX
+from backquery.model.statistics import Statistics
 from tests.conftest import needs
 
 needs("torch")

@@ -22,8 +22,8 @@ from backquery.lessons.descent import function, slope
 from backquery.lessons.forward import by_loops, by_matrices
 from backquery.plots import lesson_figure
 from backquery.training import FullBatch, train
+from tests.plots.test_plots import assert_nothing_is_clipped, texts
 from tests.reference.training import forward
-from tests.test_plots import assert_nothing_is_clipped, texts
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from backquery import Layer, Network, back_query, evaluate
-from backquery.activations import RELU, SIGMOID, SOFTMAX, TANH
 from backquery.datasets import Dataset, prepare_image
 from backquery.inversion import METHODS, several
+from backquery.model.activations import RELU, SIGMOID, SOFTMAX, TANH
 from backquery.studio import engine
 from backquery.studio.exam import Exam
 from backquery.studio.fields import nodes_off

@@ -68,7 +68,7 @@ def front() -> Iterator[Front]:
 def test_a_widget_answers_each_of_its_views(front: Front, saved: bytes, tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(saved)
     model = str(tmp_path / "mine.safetensors")
-    sent = front.run(f"from backquery.notebook import Studio\nstudio = Studio({model!r}, 'digits')\nstudio")
+    sent = front.run(f"from backquery.studio.notebook import Studio\nstudio = Studio({model!r}, 'digits')\nstudio")
     (opened,) = (m for m in sent if m["msg_type"] == "comm_open" and "_parts" in m["content"]["data"]["state"])
     shown = next(message for message in sent if message["msg_type"] == "execute_result")
     assert "application/vnd.jupyter.widget-view+json" in shown["content"]["data"]
@@ -99,7 +99,7 @@ def test_the_parts_are_the_whole_page() -> None:
 
 def test_mistakes_are_told_where_they_are_made(tmp_path: Path) -> None:
     from backquery.errors import DataError, ModelError
-    from backquery.notebook import Studio
+    from backquery.studio.notebook import Studio
 
     with pytest.raises(ModelError):
         Studio(tmp_path / "no.safetensors")

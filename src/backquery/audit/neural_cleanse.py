@@ -15,9 +15,9 @@ from scipy.special import softmax
 from scipy.stats import median_abs_deviation
 
 from backquery.audit.regions import Sheet
-from backquery.examples import Data, Examples
-from backquery.model import Model
-from backquery.network import Network, Seed
+from backquery.model.examples import Data, Examples
+from backquery.model.network import Network, Seed
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.datasets import Split
 from backquery.errors import DataError
-from backquery.network import Seed
+from backquery.model.network import Seed
 
 Array = NDArray[np.floating[Any]]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import ModelError
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 Positions = NDArray[np.intp]

@@ -11,10 +11,10 @@ from backquery.audit.findings import Audit, Finding, usual_share
 from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Array, Trials
 from backquery.errors import DataError, ModelError
-from backquery.examples import Data, Examples
 from backquery.intervals import share_interval
-from backquery.model import Model
-from backquery.network import Seed
+from backquery.model.examples import Data, Examples
+from backquery.model.network import Seed
+from backquery.model.protocol import Model
 
 IMAGES = 400
 """Images of each half, by default: a share is then known to five points or better."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.audit.regions import Region, Sheet
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]

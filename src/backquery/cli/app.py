@@ -46,12 +46,12 @@ def build_app() -> App:
     )
     data = App("data", help=DATA_DESCRIPTION, sort_key=COMMANDS.index("data"))
     for place, name in enumerate(DATA_COMMANDS):
-        data.command(f"backquery.cli.data:{name}_", name=name, sort_key=place)
+        data.command(f"backquery.cli.commands.data:{name}_", name=name, sort_key=place)
     for place, name in enumerate(COMMANDS):
         if name == "data":
             app.command(data)
         else:
-            app.command(f"backquery.cli.{name}:{name}", name=name, sort_key=place)
+            app.command(f"backquery.cli.commands.{name}:{name}", name=name, sort_key=place)
     return app
 
 

@@ -10,8 +10,8 @@ from backquery.cli.source import open_model
 from backquery.cli.terminal import say
 from backquery.datasets import Dataset, open_data
 from backquery.errors import ModelError
-from backquery.model import Model
-from backquery.scaling import Scaling
+from backquery.model.protocol import Model
+from backquery.model.scaling import Scaling
 
 
 def load_for_images(source: str, maximum: float = 255.0) -> Model:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backquery.datasets import Dataset, Split
-    from backquery.network import Network
+    from backquery.model.network import Network
     from backquery.training import Checkpoint, History
 
 MOST_NODES = 10_000_000

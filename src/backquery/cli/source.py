@@ -16,8 +16,8 @@ from typing import Any
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io import load_model
 from backquery.io.chain import image_shape
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 
 FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)(?:@(?P<weights>.+))?")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
-from backquery.network import Seed
+from backquery.model.network import Seed
 
 Pixels = NDArray[np.uint8 | np.floating[Any]]
 Labels = NDArray[np.int64]

@@ -13,9 +13,9 @@ from backquery.datasets import Dataset
 from backquery.evidence.interventions import Intervention, intervene
 from backquery.evidence.measure import IMAGES, Evidence, measure_evidence
 from backquery.evidence.sensitivity import Question
-from backquery.examples import Examples
 from backquery.faithfulness import control_networks
-from backquery.network import Network, Seed
+from backquery.model.examples import Examples
+from backquery.model.network import Network, Seed
 
 Array = NDArray[np.floating[Any]]
 

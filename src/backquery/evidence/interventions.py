@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, VERDICTS
 from backquery.intervals import Interval, mean_interval
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

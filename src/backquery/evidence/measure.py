@@ -13,10 +13,10 @@ from backquery.errors import DataError
 from backquery.evidence.interventions import FEWEST, Intervention, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Findings, judge
-from backquery.examples import Data, Examples
 from backquery.inversion.targets import Labels, label_positions
-from backquery.model import Model
-from backquery.network import Seed
+from backquery.model.examples import Data, Examples
+from backquery.model.network import Seed
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

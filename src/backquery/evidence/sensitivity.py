@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.activations import SOFTMAX, TANH
-from backquery.model import Model
+from backquery.model.activations import SOFTMAX, TANH
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.datasets import Dataset
 from backquery.errors import ExperimentError, ModelError
-from backquery.examples import Examples
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
-from backquery.model import Model
-from backquery.network import Array, Layer, Network, Seed
+from backquery.model.examples import Examples
+from backquery.model.network import Array, Layer, Network, Seed
+from backquery.model.protocol import Model
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset
 from backquery.errors import DataError, ExperimentError
-from backquery.evaluation import evaluate
 from backquery.faithfulness.real import ink_of
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
-from backquery.network import Network
+from backquery.model.evaluation import evaluate
+from backquery.model.network import Network
 from backquery.training import TrainingRun
 
 Array = NDArray[np.floating[Any]]

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import SIGMOID, SOFTMAX
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, InversionError, MissingExtraError, TargetError
 from backquery.faithfulness.controls import control_images, control_networks
@@ -26,8 +25,9 @@ from backquery.inversion import (
     fit_statistics,
     typical,
 )
-from backquery.model import Model
-from backquery.network import Network, Seed
+from backquery.model.activations import SIGMOID, SOFTMAX
+from backquery.model.network import Network, Seed
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]

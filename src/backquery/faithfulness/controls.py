@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import SIGMOID, SOFTMAX
 from backquery.datasets import Dataset, Split
 from backquery.inversion import fit_statistics
-from backquery.network import Layer, Network
+from backquery.model.activations import SIGMOID, SOFTMAX
+from backquery.model.network import Layer, Network
 from backquery.training import Online, train
 
 Labels = NDArray[np.int64]

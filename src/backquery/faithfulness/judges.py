@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
-from backquery.evaluation import evaluate
 from backquery.faithfulness.real import RealImages
 from backquery.files import replacing, user_cache
-from backquery.model import Model
-from backquery.network import Network
-from backquery.scaling import Scaling
+from backquery.model.evaluation import evaluate
+from backquery.model.network import Network
+from backquery.model.protocol import Model
+from backquery.model.scaling import Scaling
 from backquery.training import Online, train
 
 Array = NDArray[np.floating[Any]]

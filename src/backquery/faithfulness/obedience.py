@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion import Method, Targets, back_query, confidence
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

@@ -29,7 +29,7 @@ from backquery.inversion.targets import (
     typical,
 )
 from backquery.inversion.transpose import Transpose
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 __all__ = [
     "METHODS",

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import DataError
-from backquery.examples import Data, Examples
 from backquery.inversion.priors import NOISE
-from backquery.model import Model
-from backquery.statistics import Statistics
+from backquery.model.examples import Data, Examples
+from backquery.model.protocol import Model
+from backquery.model.statistics import Statistics
 
 Array = NDArray[np.floating[Any]]
 

@@ -28,7 +28,7 @@ from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQue
 from backquery.inversion.search import Effort, Search
 from backquery.inversion.starts import first_guess, other_starts, workspace_of
 from backquery.inversion.targets import Targets
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import InversionError, TargetError
-from backquery.model import Model
-from backquery.statistics import Statistics
+from backquery.model.protocol import Model
+from backquery.model.statistics import Statistics
 
 Array = NDArray[np.floating[Any]]
 

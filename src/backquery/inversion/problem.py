@@ -12,7 +12,7 @@ from backquery.errors import DataError, InversionError
 from backquery.inversion.priors import Prior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 Seed = int | np.random.Generator | None

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import InversionError
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 Rows = NDArray[np.intp]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import nodes_of, readout_for
-from backquery.model import Model
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

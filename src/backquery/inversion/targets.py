@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.activations import RELU, SOFTMAX, TANH, Activation
 from backquery.errors import TargetError
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.activations import RELU, SOFTMAX, TANH, Activation
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 Label = int | str

@@ -21,12 +21,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import Activation
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.problem import Problem
 from backquery.inversion.result import EXACT_FORMULA, BackQuery, round_trip
 from backquery.inversion.targets import Targets
-from backquery.network import Network
+from backquery.model.activations import Activation
+from backquery.model.network import Network
 
 Array = NDArray[np.floating[Any]]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.activations import IDENTITY, SIGMOID, SOFTMAX, Activation
 from backquery.errors import ModelError
-from backquery.network import Layer, Network
+from backquery.model.activations import IDENTITY, SIGMOID, SOFTMAX, Activation
+from backquery.model.network import Layer, Network
 
 Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backquery.activations import ACTIVATIONS
 from backquery.errors import ModelError
+from backquery.model.activations import ACTIVATIONS
 
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backquery.errors import ModelError
 from backquery.io.chain import image_shape
-from backquery.network import Network
+from backquery.model.network import Network
 
 TEXT = "a folder"
 """What the four text files are called among the suffixes."""

@@ -15,7 +15,6 @@ from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
-from backquery.activations import LEAK, LEAKY_RELU
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Array, Chain, image_shape
@@ -31,8 +30,9 @@ from backquery.io.foreign import (
     write_notes,
 )
 from backquery.io.keras_config import NAMES, add_layer, dense_layers, described_input, path_of_layers
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
+from backquery.model.activations import LEAK, LEAKY_RELU
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
 
 if TYPE_CHECKING:
     import h5py

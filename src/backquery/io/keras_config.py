@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from backquery.activations import ACTIVATIONS, IDENTITY, LEAK, LEAKY_RELU, RELU, SOFTMAX, Activation
 from backquery.errors import ModelError
 from backquery.io.chain import Array, Chain, Shape
+from backquery.model.activations import ACTIVATIONS, IDENTITY, LEAK, LEAKY_RELU, RELU, SOFTMAX, Activation
 
 Entry = dict[str, Any]
 

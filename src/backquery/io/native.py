@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import ACTIVATIONS
 from backquery.errors import ModelError
 from backquery.files import replacing
 from backquery.io.description import Fields, expected_tensors
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
-from backquery.statistics import Statistics
+from backquery.model.activations import ACTIVATIONS
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
+from backquery.model.statistics import Statistics
 
 KEY = "backquery"
 VERSION = 1

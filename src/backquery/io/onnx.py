@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backquery.activations import LEAK
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Chain, Shape, image_shape
 from backquery.io.foreign import NOTES, check_size, read_bytes, read_notes, reading, settled, write_notes
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_steps import add_step
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
+from backquery.model.activations import LEAK
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
 
 if TYPE_CHECKING:
     import onnx

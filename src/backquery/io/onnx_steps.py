@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.onnx_graph import COMPLEMENT, Graph, Step
+from backquery.model.activations import LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
 
 Array = NDArray[Any]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
+from backquery.model.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
 
 Array = NDArray[np.floating[Any]]
 

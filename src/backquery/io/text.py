@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import SIGMOID
 from backquery.errors import ModelError, OutputError
 from backquery.files import replacing
-from backquery.network import Layer, Network
-from backquery.scaling import Scaling
+from backquery.model.activations import SIGMOID
+from backquery.model.network import Layer, Network
+from backquery.model.scaling import Scaling
 
 Array = NDArray[np.floating[Any]]
 

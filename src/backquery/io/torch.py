@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.activations import SOFTMAX, Activation
 from backquery.errors import MissingExtraError, ModelError
-from backquery.scaling import Scaling, checked_inputs, scaled_images
-from backquery.statistics import Statistics
+from backquery.model.activations import SOFTMAX, Activation
+from backquery.model.scaling import Scaling, checked_inputs, scaled_images
+from backquery.model.statistics import Statistics
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import (
+from backquery.errors import ModelError
+from backquery.io.chain import Chain
+from backquery.io.torch import import_torch
+from backquery.model.activations import (
     IDENTITY,
     LEAK,
     LEAKY_RELU,
@@ -18,10 +21,7 @@ from backquery.activations import (
     TANH,
     Activation,
 )
-from backquery.errors import ModelError
-from backquery.io.chain import Chain
-from backquery.io.torch import import_torch
-from backquery.network import Network
+from backquery.model.network import Network
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backquery.errors import ExperimentError
-from backquery.network import Array
+from backquery.model.network import Array
 
 MINIMUM = 2.25
 FAR = 1e6

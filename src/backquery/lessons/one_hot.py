@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
-from backquery.network import Array
+from backquery.model.network import Array
 
 
 @dataclass(frozen=True, eq=False)

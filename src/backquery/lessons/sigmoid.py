@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from backquery.activations import SIGMOID
 from backquery.errors import ExperimentError
-from backquery.network import Array
+from backquery.model.activations import SIGMOID
+from backquery.model.network import Array
 
 
 @dataclass(frozen=True, eq=False)

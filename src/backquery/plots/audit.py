@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from backquery.audit import Audit, Finding
-    from backquery.model import Model
+    from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    from backquery.model import Model
+    from backquery.model.protocol import Model
 
 Array = NDArray[np.floating[Any]]
 

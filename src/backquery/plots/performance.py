@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from backquery.evaluation import Evaluation
+    from backquery.model.evaluation import Evaluation
     from backquery.training import History
 
 

@@ -10,7 +10,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
-from backquery.model import Model
+from backquery.model.protocol import Model
 from backquery.report.markup import Html, paragraph
 from backquery.report.page import Section, page
 from backquery.report.pixels import evidence, shortcuts

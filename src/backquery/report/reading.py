@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backquery.network import about_in_words
+from backquery.model.network import about_in_words
 from backquery.plots import learning_curves
 from backquery.report.markup import Html, facts, items, joined, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, plotted

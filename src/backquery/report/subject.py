@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from backquery.datasets import Dataset, Split
-from backquery.evaluation import Evaluation, evaluate
 from backquery.experiments.timeline import Timeline
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.evaluation import Evaluation, evaluate
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 from backquery.plots.paper import Array, picture_shape
 
 MOST_IMAGES = 10_000

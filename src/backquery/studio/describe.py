@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from backquery.activations import SOFTMAX
 from backquery.datasets import Dataset
 from backquery.inversion import METHODS, usable_methods, usual_method
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.activations import SOFTMAX
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 from backquery.studio.engine import MOST_NODES, MOST_PICTURE_PIXELS, MOST_SAMPLES
 from backquery.studio.learning import MOST_EPOCHS, MOST_HIDDEN
 from backquery.studio.opened import Opened, Subject

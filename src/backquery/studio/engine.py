@@ -27,8 +27,8 @@ from backquery.inversion import (
     usual_method,
 )
 from backquery.inversion import answers as asked_answers
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from backquery.datasets import Dataset
-from backquery.evaluation import evaluate
-from backquery.examples import Examples
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.evaluation import evaluate
+from backquery.model.examples import Examples
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 
 CHUNK = 4096
 

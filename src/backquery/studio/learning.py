@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
-from backquery.evaluation import evaluate
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
-from backquery.network import Network
-from backquery.scaling import Scaling
-from backquery.statistics import Statistics
+from backquery.model.evaluation import evaluate
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
+from backquery.model.statistics import Statistics
 from backquery.studio import engine
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields

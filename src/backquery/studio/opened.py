@@ -15,8 +15,8 @@ from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
 from backquery.errors import BackqueryError
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
 from backquery.inversion import GaussNewton, back_query
-from backquery.model import Model
-from backquery.network import Network
+from backquery.model.network import Network
+from backquery.model.protocol import Model
 from backquery.plots.paper import picture_shape
 from backquery.studio.exam import Exam
 

@@ -1,6 +1,6 @@
 """Training: recipes, the loop, the history."""
 
-from backquery.examples import Data, Examples, LabelledImages
+from backquery.model.examples import Data, Examples, LabelledImages
 from backquery.training.checkpoint import Checkpoint, read_settings
 from backquery.training.history import EpochRecord, History, Moment
 from backquery.training.loop import train

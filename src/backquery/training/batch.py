@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.examples import Examples
-from backquery.network import Network
+from backquery.model.examples import Examples
+from backquery.model.network import Network
 from backquery.training.gradients import descent, with_parameters
 from backquery.training.recipes import Loss
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.activations import SIGMOID, SOFTMAX, Activation
-from backquery.network import Layer, Network
+from backquery.model.activations import SIGMOID, SOFTMAX, Activation
+from backquery.model.network import Layer, Network
 from backquery.training.recipes import Loss
 
 Array = NDArray[np.floating[Any]]

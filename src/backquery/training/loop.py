@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from backquery.examples import Data
-from backquery.network import Network, Seed
+from backquery.model.examples import Data
+from backquery.model.network import Network, Seed
 from backquery.training.checkpoint import Checkpoint, resume_run
 from backquery.training.history import History, Moment
 from backquery.training.recipes import Recipe

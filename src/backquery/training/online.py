@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from backquery import kernels
 from backquery.errors import TrainingError
-from backquery.examples import Examples
-from backquery.network import Network
+from backquery.model.examples import Examples
+from backquery.model.network import Network
 from backquery.training.gradients import with_parameters
 from backquery.training.recipes import LOSSES, Loss
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from backquery import __version__
-from backquery.activations import ACTIVATIONS
 from backquery.errors import TrainingError
-from backquery.network import Network
-from backquery.scaling import Scaling
+from backquery.model.activations import ACTIVATIONS
+from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 from backquery.training.history import History
 from backquery.training.loop import train
 from backquery.training.recipes import RECIPES, FullBatch, Recipe

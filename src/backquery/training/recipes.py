@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from backquery.activations import SIGMOID, SOFTMAX, TANH
 from backquery.errors import TrainingError
-from backquery.network import Network
+from backquery.model.activations import SIGMOID, SOFTMAX, TANH
+from backquery.model.network import Network
 
 Loss = Literal["book", "squared", "cross-entropy"]
 LOSSES: tuple[Loss, ...] = ("book", "squared", "cross-entropy")

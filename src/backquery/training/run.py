@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import DivergenceError, TrainingError
-from backquery.evaluation import evaluate
-from backquery.examples import Data, Examples
-from backquery.network import Network, Seed
+from backquery.model.evaluation import evaluate
+from backquery.model.examples import Data, Examples
+from backquery.model.network import Network, Seed
 from backquery.training.batch import BatchTraining
 from backquery.training.history import EpochRecord
 from backquery.training.online import CompiledOnline, choose_kernel

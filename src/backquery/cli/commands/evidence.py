@@ -1,0 +1,227 @@
+"""``backquery evidence``: what supports each label and what speaks against it, tested on held-out images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from backquery.cli.options import AsJson, Data, Model, TestHalf
+from backquery.cli.terminal import print_json, save_picture, say, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from backquery.datasets import Dataset
+    from backquery.evidence import ControlEvidence, Evidence, Intervention
+    from backquery.model.protocol import Model as AnyModel
+
+Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
+Labels = Annotated[
+    list[str] | None,
+    Parameter(name="--label", consume_multiple=True, negative="", help="Which labels; all of them by default."),
+]
+Between = Annotated[
+    tuple[str, str] | None,
+    Parameter(negative="", help="Two labels: what speaks for the first rather than the second."),
+]
+Rate = Annotated[
+    float,
+    Parameter(
+        help="The share of false claims to put up with: the false-discovery rate.", validator=Number(gt=0, lt=0.5)
+    ),
+]
+Smallest = Annotated[
+    float,
+    Parameter(
+        help="The smallest effect that matters, in log-odds for a full pixel of ink.",
+        validator=Number(gte=0, lte=1000),
+    ),
+]
+Images = Annotated[
+    int, Parameter(help="At most so many images of each label are used, in either half.", validator=Number(gte=10))
+]
+Controls = Annotated[bool, Parameter(help="Also measure an untrained network and one trained on shuffled labels.")]
+SeedNumber = Annotated[int, Parameter(help="Decides which images and pixels are drawn.", validator=Number(gte=0))]
+Arrays = Annotated[
+    Path | None,
+    Parameter(help="Also write sensitivities, errors, adjusted p-values and verdicts to this .npz file."),
+]
+
+
+def evidence(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    output: Picture,
+    label: Labels = None,
+    between: Between = None,
+    rate: Rate = 0.05,
+    smallest: Smallest = 0.1,
+    images: Images = 1000,
+    controls: Controls = True,
+    arrays: Arrays = None,
+    seed: SeedNumber = 0,
+    test: TestHalf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which pixels support a label, speak against it or do not matter, and test it on other images.
+
+    The training half gives the verdicts. On images of the test half, ink is then added and taken in each region:
+    support and against must move the label's log-odds the way they say, the rest must hardly move them. Regions
+    taken from the control networks are tried on this network as well, where up to half hold by luck. The table
+    gives the mean change of the log-odds, and of insensitive pixels its mean size (±). For example: `backquery
+    evidence mnist mnist -o evidence.png`, or `--between 4 9` for what separates a 4 from a 9
+
+    With --json: rate, smallest, evidence, a list of question, labels, images, pixels (how many of each verdict),
+    likeness (the correlation of the sensitivities with the label's own images), held and claims (how many claims
+    held, of how many) and interventions, a list of region, action, claim (1 up, -1 down, 0 hardly, or null),
+    images, ink (full pixels moved in each image), change, low, high (the mean change of the log-odds and its 95 %
+    interval), size, size_high (its mean absolute value, and the interval's upper end), limit (what counts as
+    hardly), held (true, false, or null where nothing was claimed or could be tested); controls, a list of name,
+    likeness, held and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this
+    network); left_out, output, arrays.
+    """
+    from backquery.cli.commands.scan import check_arrays_path
+    from backquery.cli.matching import load_for_data
+    from backquery.cli.progress import bar
+    from backquery.evidence import measure_evidence
+    from backquery.files import check_writable
+    from backquery.plots import check_picture_path, evidence_maps
+    from backquery.training.plan import with_test_half
+
+    check_writable(check_picture_path(output))
+    if arrays is not None:
+        check_writable(check_arrays_path(arrays))
+    network, dataset = load_for_data(model, data, test)
+    if dataset.test is None:
+        dataset = with_test_half(dataset, seed)
+        say(f"{dataset.name} has no test half: 20 % of each label are held out by seed {seed}")
+    with bar("measuring") as progress:
+        found = measure_evidence(
+            network, dataset.train, label, between=between, held_out=dataset.test, rate=rate, smallest=smallest,
+            images=images, rng=seed, progress=progress,
+        )  # fmt: skip
+    compared, left_out = _controls(network, dataset, found, images, seed) if controls else ((), [])
+    save_picture(evidence_maps(found, network.input_shape), output)
+    if arrays is not None:
+        save_arrays(found, arrays)
+    if as_json:
+        print_json(
+            {
+                "rate": rate,
+                "smallest": smallest,
+                "evidence": [describe(one, network.classes) for one in found],
+                "controls": [_describe_control(one) for one in compared],
+                "left_out": left_out,
+                "output": str(output),
+                "arrays": arrays and str(arrays),
+            }
+        )
+        return
+    show(claims_table(found), "", *_summary(found, compared))
+    for reason in left_out:
+        say(f"left out: {reason}")
+    say(f"wrote {output}" + (f" and {arrays}" if arrays else ""))
+
+
+def describe(found: Evidence, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What was found about one question, as plain JSON values."""
+    return {
+        "question": found.question,
+        "labels": [classes[k] for k in found.labels],
+        "images": found.images,
+        "pixels": found.counts,
+        "likeness": found.likeness,
+        "held": found.held,
+        "claims": len(found.claims),
+        "interventions": [{**asdict(one), "held": one.held} for one in found.interventions],
+    }
+
+
+def save_arrays(found: tuple[Evidence, ...], path: Path) -> None:
+    """What was found at each pixel, (questions, inputs), with the questions' and the verdicts' names."""
+    import numpy as np
+
+    from backquery.evidence import VERDICTS
+    from backquery.files import replacing
+
+    names = ("mean", "error", "size", "direction", "insensitivity", "verdict")
+    arrays: dict[str, Any] = {name: np.stack([getattr(one.findings, name) for one in found]) for name in names}
+    with replacing(path) as stream:
+        np.savez_compressed(stream, question=[one.question for one in found], verdicts=VERDICTS, **arrays)
+
+
+def claims_table(found: tuple[Evidence, ...]) -> Table:
+    """Each question in a row: how many pixels of each verdict, and what every intervention did."""
+    from rich.table import Table
+
+    regions = ("support", "against", "insensitive")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    for region in regions:
+        for heading in (f"{region}\npixels", "\n+ink", "\n-ink"):
+            table.add_column(heading, header_style="dim", justify="right")
+    table.add_column("unclear\npixels", header_style="dim", justify="right")
+    table.add_column("\nheld", header_style="dim", justify="right", no_wrap=True)
+    for one in found:
+        cells: list[str] = []
+        for region in regions:
+            moves = [_move(each) for each in one.interventions if each.region == region]
+            cells += [f"{one.counts[region]}", *moves]
+        table.add_row(one.question, *cells, f"{one.counts['unclear']}", f"{one.held} of {len(one.claims)}")
+    return table
+
+
+def _move(one: Intervention) -> str:
+    """What the claim is about: the mean change of the log-odds, or its size; one that did not hold is marked."""
+    if one.tested is None:
+        return ""
+    moved = f"±{one.tested.value:.2f}" if one.claim == 0 else f"{one.tested.value:+.2f}"
+    return f"{moved}{'' if one.held else ' ✗'}"
+
+
+def _summary(found: tuple[Evidence, ...], compared: tuple[ControlEvidence, ...]) -> list[str]:
+    """How many claims held, and what became of the controls' regions."""
+    from backquery.evidence import held_of, mean_likeness
+
+    held, claims = held_of(one for each in found for one in each.interventions)
+    lines = [
+        f"{held} of {claims} claims held on held-out images; likeness to the labels {mean_likeness(found):.2f}"
+    ]
+    for control in compared:
+        held, claims = control.borrowed_held
+        borrowed = f"{held} of {claims} claims from its regions held here (by luck up to half)"
+        none = "it supports no label with any pixel, so that there is nothing to try here"
+        lines.append(f"{control.name}: {borrowed if claims else none}; likeness {control.likeness:.2f}")
+    return lines
+
+
+def _controls(
+    network: AnyModel, dataset: Dataset, found: tuple[Evidence, ...], images: int, seed: int
+) -> tuple[tuple[ControlEvidence, ...], list[str]]:
+    from backquery.evidence import control_evidence
+    from backquery.model.network import Network
+
+    if not isinstance(network, Network):
+        return (), ["networks as controls: they are made for dense networks only"]
+    say("training the controls")
+    return control_evidence(network, dataset, found, images=images, rng=seed), []
+
+
+def _describe_control(control: ControlEvidence) -> dict[str, Any]:
+    from backquery.evidence import held_of
+
+    own, borrowed = held_of(one for each in control.evidence for one in each.interventions), control.borrowed_held
+    return {
+        "name": control.name,
+        "likeness": control.likeness,
+        "held": own[0],
+        "claims": own[1],
+        "borrowed_held": borrowed[0],
+        "borrowed_claims": borrowed[1],
+    }

@@ -1,0 +1,321 @@
+"""``backquery sweep`` and ``sweep show``: many networks trained, kept, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from backquery.cli import DONE, FAILED, UsageError
+from backquery.cli.commands.train import ActivationNames, Biases, LossName, RecipeName
+from backquery.cli.options import AsJson, Data, TestHalf
+from backquery.cli.plan import parse_activations, parse_hidden, parse_whole, shorten
+from backquery.cli.terminal import count, print_json, save_picture, say, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from backquery.experiments.sweep import Family, Grid, Reached, Run, Standing
+
+Folder = Annotated[Path, Parameter(name=["-o", "--output"], help="The folder that keeps the runs.")]
+Hidden = Annotated[
+    str, Parameter(help="Hidden nodes to try, such as 50,100,200; several layers are written 100-50.")
+]
+LearningRates = Annotated[
+    str | None,
+    Parameter(name="--learning-rate", help="Rates to try, such as 0.01,0.1; by default the recipe's own."),
+]
+Epochs = Annotated[
+    str | None,
+    Parameter(
+        help="Numbers of epochs to try, such as 5 or 2,5,10; by default 5, with recipe batch 3000. Where the rate "
+        "does not fall, only the largest is trained: a long training begins as a short one."
+    ),
+]
+Seeds = Annotated[
+    int, Parameter(help="How many networks for each setting, by the seeds 1, 2, ...", validator=Number(gte=1))
+]
+OneAtATime = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Not every combination: vary one thing, and hold the others at their usual values (200 nodes, the "
+        "recipe's rate, 5 epochs) where these are listed, else at the first listed.",
+    ),
+]
+Workers = Annotated[
+    int | None, Parameter(help="Processes here; by default one for each core.", validator=Number(gte=1))
+]
+Scheduler = Annotated[
+    str | None,
+    Parameter(help="Send the work to the Dask cluster whose scheduler has this address, tcp:// or tls://."),
+]
+TlsCaFile = Annotated[Path | None, Parameter(name="--tls-ca-file", help="Who vouches for that cluster (PEM).")]
+TlsCert = Annotated[Path | None, Parameter(name="--tls-cert", help="Your certificate for it (PEM).")]
+TlsKey = Annotated[Path | None, Parameter(name="--tls-key", help="The key of your certificate (PEM).")]
+RetryFailed = Annotated[
+    bool,
+    Parameter(negative="", help="Try runs again that ended with an error, which are left as they are otherwise."),
+]
+Picture = Annotated[
+    Path | None, Parameter(name=["-o", "--output"], help="Also draw the curves: .png, .svg or .pdf.")
+]
+AfterEpochs = Annotated[
+    int | None,
+    Parameter(
+        name="--epochs",
+        help="Compare settings after so many epochs, where the rate does not fall; by default after all.",
+        validator=Number(gte=1),
+    ),
+]
+
+sweep = App("sweep", help_format="markdown")
+
+
+@sweep.default
+def train_all(
+    data: Data,
+    /,
+    *,
+    output: Folder,
+    hidden: Hidden = "200",
+    learning_rate: LearningRates = None,
+    epochs: Epochs = None,
+    seeds: Seeds = 5,
+    one_at_a_time: OneAtATime = False,
+    recipe: RecipeName = "book",
+    activation: ActivationNames = None,
+    loss: LossName = None,
+    biases: Biases = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    test: TestHalf = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    tls_ca_file: TlsCaFile = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    retry_failed: RetryFailed = False,
+    as_json: AsJson = False,
+) -> int:
+    """Train a network for every combination of settings and seed, and compare them.
+
+    Each run is kept as soon as it has ended, its network beside it: the same command again does only what is
+    missing, whatever stopped it. What is there can be looked at meanwhile: `backquery sweep show FOLDER`.
+    A setting and seed give the same network as `backquery train --no-keep-prior`. For example: `backquery sweep
+    mnist --hidden 50,100,200 --learning-rate 0.01,0.1,0.3 -o sweep`
+
+    The exit code is 1 if not one of the runs asked for has ended well.
+
+    With --json: asked (runs), before (how many were there already), trained, failed (now), folder, and families
+    as `backquery sweep show` gives them.
+    """
+    from backquery.cli.progress import sweep_progress
+    from backquery.experiments.sweep import Cluster, run_sweep
+
+    grid = _grid(hidden, learning_rate, epochs, seeds, one_at_a_time, recipe, activation, loss, biases, dtype)
+    cluster = Cluster(workers, scheduler, tls_ca_file, tls_cert, tls_key)
+    with sweep_progress() as tell:
+        try:
+            standing = run_sweep(
+                grid, data, output, test=test, cluster=cluster, retry_failed=retry_failed, progress=tell
+            )
+        except KeyboardInterrupt:
+            say("\nwhat has ended is kept; the same command goes on from there")
+            raise
+    runs = _runs(output)
+    if as_json:
+        ended = {name: getattr(standing, name) for name in ("asked", "before", "trained", "failed")}
+        print_json({**ended, "folder": str(output), "families": _families_as_json(runs, None)})
+    else:
+        _show(runs, None)
+        say(_ended(standing, output))
+    return DONE if standing.ended_well else FAILED
+
+
+@sweep.command(name="show")
+def show_runs(
+    folder: Annotated[Path, Parameter(help="The folder that a sweep writes, or wrote.")],
+    /,
+    *,
+    output: Picture = None,
+    epochs: AfterEpochs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a sweep has found so far, and draw its curves. It may still be running.
+
+    Means and their intervals of 95 % are over the seeds. The curves go through the usual setting (200 nodes, the
+    recipe's rate, 5 epochs) where it was tried; other lines are grey.
+
+    With --json: folder, runs (a list of data, fingerprint, recipe, loss, activations, biases, dtype, hidden,
+    learning_rate, epochs, seed, error or null, performance, test_images, history, kernel, network, digest,
+    seconds, finished, versions), and families, a list of data, recipe, loss, activations, biases, dtype, base (a
+    learning_rate, epochs and hidden), settings and curves: for each setting, and for each point of the curves
+    learning_rate, epochs and hidden through the base, learning_rate, epochs, hidden, performance, low, high
+    (bounds, or null with one seed) and seeds; output (the picture, or null).
+    """
+    from backquery.files import check_writable
+    from backquery.plots import check_picture_path
+
+    if output is not None:
+        check_writable(check_picture_path(output))
+    runs = _runs(folder)
+    if epochs is not None:
+        _check_epochs(runs, epochs)
+    if output is not None:
+        _draw(runs, epochs, output)
+    if as_json:
+        print_json(
+            {
+                "folder": str(folder),
+                "runs": [run.as_json() for run in runs],
+                "families": _families_as_json(runs, epochs),
+                "output": output and str(output),
+            }
+        )
+        return
+    _show(runs, epochs)
+    if output is not None:
+        say(f"wrote {output}")
+
+
+def _grid(
+    hidden: str,
+    learning_rate: str | None,
+    epochs: str | None,
+    seeds: int,
+    one_at_a_time: bool,
+    recipe: str,
+    activation: str | None,
+    loss: str | None,
+    biases: bool | None,
+    dtype: str,
+) -> Grid:
+    from backquery.experiments.sweep import Grid
+    from backquery.training.plan import settled_recipe
+
+    layers = [parse_hidden(word, "-") for word in hidden.split(",")]
+    for sizes in layers:
+        parse_activations(activation, recipe, settled_recipe(recipe, None, loss).loss, len(sizes) + 1)
+    return Grid(
+        hidden=layers,
+        learning_rates=_numbers("--learning-rate", learning_rate, float),
+        epochs=_numbers("--epochs", epochs, parse_whole),
+        seeds=seeds,
+        recipe=recipe,
+        activations=[word.strip() for word in activation.split(",")] if activation else (),
+        loss=loss,
+        biases=biases,
+        dtype=dtype,
+        one_at_a_time=one_at_a_time,
+    )
+
+
+def _numbers(option: str, text: str | None, kind: Callable[[str], Any]) -> list[Any]:
+    """Positive numbers between commas; none where nothing is given."""
+    try:
+        numbers = [] if text is None else [kind(word) for word in text.split(",")]
+    except ValueError:
+        numbers = [0]
+    if not all(0 < number < float("inf") for number in numbers):
+        what = "numbers" if kind is float else "whole numbers"
+        raise UsageError(
+            f"{option} takes {what} above zero, with commas between them; received {shorten(text or '')!r}"
+        )
+    return numbers
+
+
+def _runs(folder: Path) -> list[Run]:
+    from backquery.experiments.sweep import Runs
+
+    with Runs.existing(folder) as runs:
+        return list(runs)
+
+
+def _families(runs: list[Run], epochs: int | None) -> list[Family]:
+    """Those with anything to compare after so many epochs."""
+    from backquery.experiments.sweep import families
+
+    return [family for family in families(runs) if family.settings(epochs)]
+
+
+def _check_epochs(runs: list[Run], epochs: int) -> None:
+    """Refuse a number of epochs after which nothing can be compared, though there are runs that could be."""
+    from backquery.errors import DataError
+
+    if _families(runs, None) and not _families(runs, epochs):
+        longest = max(run.setting.epochs for run in runs if run.error is None)
+        raise DataError(
+            f"no run here tells what comes of {count(epochs, 'epoch')}; the longest has {longest}; leave --epochs "
+            "out, or name fewer (where the rate falls: as many as some run has)"
+        )
+
+
+def _families_as_json(runs: list[Run], epochs: int | None) -> list[dict[str, Any]]:
+    return [family.as_json(epochs) for family in _families(runs, epochs)]
+
+
+def _draw(runs: list[Run], epochs: int | None, output: Path) -> None:
+    from backquery.errors import DataError
+    from backquery.plots import sweep_curves
+
+    found = _families(runs, epochs)
+    if not found:
+        raise DataError("no run has ended well so far, so there is nothing to draw; look again later")
+    if len(found) > 1:
+        say(f"there are {len(found)} kinds of runs; drawn is the one with most, {_name(found[0])}")
+    save_picture(sweep_curves(found[0], epochs=epochs), output)
+
+
+def _show(runs: list[Run], epochs: int | None) -> None:
+    for place, family in enumerate(_families(runs, epochs)):
+        show(*([""] if place else []), _name(family), _table(family, epochs))
+    errors = {run.error: run.setting for run in runs if run.error is not None}
+    failed = sum(run.error is not None for run in runs)
+    if not runs:
+        show("no run has ended so far")
+    if failed:
+        show("", f"{count(failed, 'run')} failed")
+    for error, setting in errors.items():
+        at = f"rate {setting.learning_rate:g}, {setting.hidden} nodes, seed {setting.seed}"
+        show(f"  {at}: {error}")
+
+
+def _name(family: Family) -> str:
+    common = family.common
+    runs = count(len(family.runs), "run")
+    return f"{common.data}, recipe {common.recipe}, {common.activations}, {common.dtype}: {runs}"
+
+
+def _table(family: Family, epochs: int | None) -> Table:
+    """A row for each setting; the best is bold."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    for heading in ("hidden", "rate", "epochs", "right", "95 %", "seeds"):
+        table.add_column(heading, header_style="dim", justify="right")
+    best = family.best(epochs)
+    for reached in family.settings(epochs):
+        table.add_row(*_cells(reached), style="bold" if reached == best else "")
+    return table
+
+
+def _cells(reached: Reached) -> list[str]:
+    point = reached.point
+    known = reached.low is not None and reached.high is not None
+    interval = f"{reached.low:.2%} to {reached.high:.2%}" if known else ""
+    return [
+        point.hidden, f"{point.learning_rate:g}", str(point.epochs), f"{reached.performance:.2%}", interval,
+        str(reached.seeds),
+    ]  # fmt: skip
+
+
+def _ended(standing: Standing, folder: Path) -> str:
+    if not standing.trained and not standing.failed:
+        there = f"all {standing.asked} runs are" if standing.asked > 1 else "the one run is"
+        return f"nothing to do: {there} in {folder}"
+    before = f", {standing.before} were there" if standing.before else ""
+    failed = f", {standing.failed} failed" if standing.failed else ""
+    return f"{count(standing.trained, 'run')} trained{failed}{before}; they are in {folder}"

@@ -1,0 +1,156 @@
+"""``backquery timeline``: a network watched while it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from backquery.cli.commands.train import (
+    ActivationNames,
+    Biases,
+    Epochs,
+    Hidden,
+    KernelName,
+    LearningRate,
+    LossName,
+    RecipeName,
+    SeedNumber,
+)
+from backquery.cli.options import AsJson, Data, TestHalf
+from backquery.cli.terminal import draw_seed, print_json, save_picture, say, show
+from backquery.inversion import METHODS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from backquery.experiments.timeline import Timeline
+
+Pictures = Annotated[
+    list[Path],
+    Parameter(
+        name=["-o", "--output"],
+        consume_multiple=False,
+        negative="",
+        help="What to draw: .gif or .apng is an animation; .png, .svg or .pdf a film strip of nine moments. Give "
+        "-o twice for both.",
+    ),
+]
+Method = Annotated[
+    str, Parameter(choices=tuple(METHODS), help="; ".join(f"{name}: {m.summary}" for name, m in METHODS.items()))
+]
+Frames = Annotated[
+    int, Parameter(help="At most so many moments, the closer the earlier.", validator=Number(gte=2))
+]
+Moments = Annotated[
+    list[int] | None,
+    Parameter(
+        consume_multiple=True,
+        negative="",
+        help="The moments themselves, in updates: one image each; one batch with recipe minibatch, all images "
+        "with recipe batch.",
+    ),
+]
+Arrays = Annotated[
+    Path | None, Parameter(help="Also write the scans and all numbers as arrays to this .npz file.")
+]
+
+
+def timeline(
+    data: Data,
+    /,
+    *,
+    output: Pictures,
+    method: Method = "gauss-newton",
+    frames: Frames = 30,
+    at: Moments = None,
+    hidden: Hidden = "200",
+    epochs: Epochs = None,
+    learning_rate: LearningRate = None,
+    recipe: RecipeName = "book",
+    activation: ActivationNames = None,
+    loss: LossName = None,
+    biases: Biases = None,
+    seed: SeedNumber = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    kernel: KernelName = "auto",
+    test: TestHalf = None,
+    arrays: Arrays = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network, and ask it again and again what it sees when it says each label.
+
+    At each moment stands how many test images it reads rightly by then, and which of its scans it reads as asked.
+    Looking changes nothing: with the same options and seed, `backquery train` makes the very same network. For
+    example: `backquery timeline mnist -o timeline.gif`, or, by the book's formula, with `--method transpose`
+
+    With --json: data, method, frames, a list of updates, epochs (how many rounds through the images),
+    performance (share of right answers on the test half), read_as_asked (how many), read (what the network reads
+    in the scan of each label) and answers (how surely); output, a list of the files, arrays (the file, or null),
+    held_out (true or false), seed.
+    """
+    from backquery.cli.commands.scan import check_arrays_path
+    from backquery.cli.plan import make_plan, open_halves
+    from backquery.cli.progress import bar
+    from backquery.experiments.timeline import log_spaced
+    from backquery.experiments.timeline import timeline as watch
+    from backquery.files import check_writable
+    from backquery.training import TrainingRun
+    from backquery.training.plan import create
+
+    for path in output:
+        check_writable(_check_path(path))
+    if arrays is not None:
+        check_writable(check_arrays_path(arrays))
+    chosen = draw_seed() if seed is None else seed
+    plan = make_plan(hidden, epochs, learning_rate, recipe, activation, loss, biases, chosen, dtype, kernel)
+    dataset, held_out = open_halves(data, test, plan)
+    run = TrainingRun(
+        create(plan, dataset), dataset.train, plan.recipe, epochs=plan.epochs, rng=plan.seed, kernel=plan.kernel
+    )
+    with bar("learning") as progress:
+        found = watch(run, dataset, at=at or log_spaced(run.updates, frames), method=method, progress=progress)
+    for path in output:
+        _draw(found, path)
+    if arrays is not None:
+        found.save(arrays)
+    if as_json:
+        files = {"output": list(map(str, output)), "arrays": arrays and str(arrays)}
+        print_json({**found.as_json(), **files, "held_out": held_out, "seed": plan.seed})
+        return
+    show(_table(found))
+    say(f"wrote {', '.join(map(str, [*output, *([arrays] if arrays else [])]))}")
+
+
+def _check_path(path: Path) -> Path:
+    from backquery.errors import OutputError
+    from backquery.plots import ANIMATIONS, FORMATS
+
+    if path.suffix.lower() not in (*ANIMATIONS, *FORMATS):
+        moving, still = ", ".join(ANIMATIONS), ", ".join(FORMATS)
+        raise OutputError(f"animations are written as {moving}, film strips as {still}; received {path}")
+    return path
+
+
+def _draw(found: Timeline, path: Path) -> None:
+    from backquery.plots import ANIMATIONS, film_strip, save_animation
+
+    if path.suffix.lower() in ANIMATIONS:
+        save_animation(found, path)
+    else:
+        save_picture(film_strip(found), path)
+
+
+def _table(found: Timeline) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    for heading in ("updates", "epochs", "right", "read as asked", "reads"):
+        table.add_column(heading, header_style="dim", justify="left" if heading == "reads" else "right")
+    for frame in found.frames:
+        asked = f"{int(frame.read_as_asked.sum())} of {len(frame.read)}"
+        reads = " ".join(found.classes[label] for label in frame.read)
+        table.add_row(f"{frame.updates:,}", f"{frame.epochs:.2f}", f"{frame.performance:.1%}", asked, reads)
+    return table

@@ -1,0 +1,116 @@
+"""Labelled images as a model takes them: inputs in input scale, labels as positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backquery.errors import DataError
+from backquery.model.protocol import Model
+
+Array = NDArray[np.floating[Any]]
+
+
+class LabelledImages(Protocol):
+    """Raw images (n, ...) and their labels (n,), such as the `Split` of a data set."""
+
+    @property
+    def images(self) -> NDArray[Any]:
+        """Raw pixels."""
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Positions into the classes."""
+
+
+Data = LabelledImages | tuple[ArrayLike, ArrayLike]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Checked examples: raw `pixels` (n, inputs) to be scaled, or `inputs` (n, inputs) as they are."""
+
+    model: Model
+    labels: NDArray[np.int64]
+    pixels: NDArray[Any] | None
+    given: Array | None
+
+    @classmethod
+    def of(cls, model: Model, data: Data) -> Examples:
+        """Check `data` against the model; `DataError` says what does not fit."""
+        if isinstance(data, tuple):
+            inputs, labels = data
+            given, pixels = _inputs(inputs, model.inputs), None
+        else:
+            labels = data.labels
+            images = np.asarray(data.images)
+            given, pixels = None, images.reshape(len(images), -1)
+            if len(pixels):
+                model.scale(images[:1])
+            if model.scaling is not None:
+                model.scaling.check(pixels)
+        count = len(pixels) if pixels is not None else len(given if given is not None else ())
+        return cls(model, _labels(labels, count, model.outputs), pixels, given)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int) -> Examples:
+        """The first `count` examples."""
+        return self._slice(slice(count))
+
+    def parts(self, size: int) -> Iterator[Examples]:
+        """The examples in pieces of `size`."""
+        for begin in range(0, len(self), size):
+            yield self._slice(slice(begin, begin + size))
+
+    def at(self, positions: NDArray[np.intp]) -> Examples:
+        """The examples at these positions, in that order."""
+        return self._slice(positions)
+
+    def _slice(self, piece: slice | NDArray[np.intp]) -> Examples:
+        return replace(
+            self,
+            labels=self.labels[piece],
+            pixels=None if self.pixels is None else self.pixels[piece],
+            given=None if self.given is None else self.given[piece],
+        )
+
+    def inputs(self) -> Array:
+        """All inputs (n, inputs) in input scale."""
+        if self.given is not None:
+            return self.given
+        assert self.pixels is not None
+        return self.model.scale(self.pixels.reshape(len(self.pixels), *self.model.input_shape))
+
+
+def _inputs(values: ArrayLike, width: int) -> Array:
+    inputs = np.asarray(values)
+    if inputs.ndim == 0 or prod(inputs.shape[1:]) != width or not np.issubdtype(inputs.dtype, np.number):
+        raise DataError(
+            f"inputs must be numbers of shape (n, {width}); received {np.shape(values)}, {inputs.dtype}"
+        )
+    if not np.all(np.isfinite(inputs)):
+        raise DataError("inputs must be finite; received NaN or infinity")
+    return inputs.reshape(len(inputs), width)
+
+
+def _labels(labels: ArrayLike, count: int, outputs: int) -> NDArray[np.int64]:
+    numbers = np.asarray(labels)
+    if numbers.shape != (count,):
+        raise DataError(f"{count} images need as many labels; received shape {numbers.shape}")
+    if count == 0:
+        raise DataError("there is not a single image")
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise DataError(f"labels must be whole numbers (positions into the classes); received {numbers.dtype}")
+    if numbers.min() < 0 or numbers.max() >= outputs:
+        raise DataError(
+            f"labels must lie between 0 and {outputs - 1}, one for each output; "
+            f"received {numbers.min()} to {numbers.max()}"
+        )
+    return numbers.astype(np.int64)

@@ -1,0 +1,344 @@
+"""Layers and networks as frozen values, and the questions that can be put to them forwards.
+
+A network maps inputs of shape (n, inputs) to answers of shape (n, outputs), by
+``z = h W' + b`` and ``h = f(z)`` for each layer, with W of shape (outputs, inputs) as in the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from math import prod, sqrt
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from backquery.errors import DataError, ModelError
+from backquery.model.activations import SOFTMAX, Activation, activation_named
+from backquery.model.scaling import Scaling, checked_inputs, scaled_images
+from backquery.model.statistics import Statistics
+
+Array = NDArray[np.floating[Any]]
+Seed = int | np.random.Generator | None
+
+
+def _frozen(values: ArrayLike, dtype: DTypeLike) -> Array:
+    array = np.array(values, dtype, order="C")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer: `weights` of shape (outputs, inputs), `biases` of shape (outputs,) or None, an activation.
+
+    The arrays are copied and made read-only, so that a network, once made, stays what it is.
+    """
+
+    weights: Array
+    biases: Array | None
+    activation: Activation
+
+    def __post_init__(self) -> None:
+        given = np.asarray(self.weights)
+        dtype = given.dtype if given.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+        object.__setattr__(self, "weights", _frozen(self.weights, dtype))
+        if self.weights.ndim != 2 or 0 in self.weights.shape:
+            raise ModelError(
+                f"weights must be a matrix (outputs x inputs) with at least one node; received {given.shape}"
+            )
+        if self.biases is not None:
+            object.__setattr__(self, "biases", _frozen(self.biases, dtype))
+            if self.biases.shape != self.weights.shape[:1]:
+                raise ModelError(
+                    f"biases must be a vector of {len(self.weights)} numbers, one for each node; "
+                    f"received shape {self.biases.shape}"
+                )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Through the constructor, because a copied array forgets that it is read-only.
+        return Layer, (self.weights, self.biases, self.activation)
+
+    @property
+    def inputs(self) -> int:
+        """How many signals come in."""
+        return int(self.weights.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """How many nodes the layer has."""
+        return int(self.weights.shape[0])
+
+    def combine(self, signals: Array) -> Array:
+        """Pre-activations z = h W' + b, (n, inputs) to (n, outputs)."""
+        sums = signals @ self.weights.T
+        return sums if self.biases is None else sums + self.biases
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A chain of dense layers and what is needed to use it on real images.
+
+    `input_shape` is the shape of one image, `classes` names the labels (one for each output), `scaling`
+    turns raw pixels into inputs, `statistics` is what the network may remember of its training images, and
+    `about` says how it came to be (recipe, epochs, performance), as plain JSON values.
+    """
+
+    layers: tuple[Layer, ...]
+    input_shape: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    scaling: Scaling | None = None
+    statistics: Statistics | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        layers = tuple(self.layers)
+        object.__setattr__(self, "layers", layers)
+        if not layers:
+            raise ModelError("a network needs at least one layer")
+        if len({layer.weights.dtype for layer in layers}) > 1:
+            raise ModelError("all layers of a network must have the same dtype, float32 or float64")
+        for position, (before, after) in enumerate(pairwise(layers), start=1):
+            if before.outputs != after.inputs:
+                raise ModelError(
+                    f"layer {position} gives {before.outputs} signals, but layer {position + 1} "
+                    f"takes {after.inputs}"
+                )
+            if before.activation is SOFTMAX:
+                raise ModelError("softmax is for the output layer only")
+        object.__setattr__(self, "input_shape", tuple(self.input_shape) or (self.inputs,))
+        object.__setattr__(self, "classes", tuple(self.classes) or tuple(str(k) for k in range(self.outputs)))
+        if prod(self.input_shape) != self.inputs:
+            raise ModelError(f"input shape {self.input_shape} does not make {self.inputs} inputs")
+        if len(self.classes) != self.outputs:
+            raise ModelError(f"{self.outputs} outputs need as many class names; received {len(self.classes)}")
+        if len(set(self.classes)) != self.outputs:
+            raise ModelError("the class names must differ from one another")
+        if self.statistics is not None and len(self.statistics.mean) != self.inputs:
+            raise ModelError("the statistics belong to images of another size")
+        if self.scaling is not None:
+            for part in (self.scaling.gain, self.scaling.offset):
+                if np.ndim(part) and np.shape(part) != (self.inputs,):
+                    raise ModelError("a scaling for each input needs as many numbers as there are inputs")
+
+    @classmethod
+    def create(
+        cls,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        biases: bool = False,
+        init: str | None = None,
+        rng: Seed = None,
+        dtype: DTypeLike = np.float32,
+        **description: Any,
+    ) -> Self:
+        """A network with random weights: ``Network.create([784, 200, 10], rng=1)`` is the book's.
+
+        `activation` is one name for all layers (with ReLU and leaky ReLU the outputs become softmax), or one
+        name for each. `init` is ``"book"`` (standard deviation nodes^-1/2 of the layer itself), ``"glorot"``
+        (Glorot & Bengio 2010, uniform) or ``"he"`` (He et al. 2015, normal); by default ``"book"`` for
+        sigmoid, ``"he"`` for the ReLUs and ``"glorot"`` for the rest. Biases start at zero. `description` goes
+        to the network: `input_shape`, `classes`, `scaling`.
+        """
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ModelError(f"sizes must be two or more positive numbers of nodes; received {list(sizes)}")
+        names = [activation] * (len(sizes) - 1) if isinstance(activation, str) else list(activation)
+        if isinstance(activation, str) and activation in ("relu", "leaky-relu"):
+            names[-1] = "softmax"
+        if isinstance(activation, str) and activation == "softmax":
+            raise ModelError("softmax is for the output layer only: name one activation for each layer")
+        if len(names) != len(sizes) - 1:
+            raise ModelError(f"{len(sizes) - 1} layers need as many activations; received {len(names)}")
+        if init is not None and init not in INITS:
+            raise ModelError(f"unknown init {init!r}; choose one of {', '.join(INITS)}")
+        generator = np.random.default_rng(rng)
+        layers = []
+        for inputs, outputs, name in zip(sizes[:-1], sizes[1:], names, strict=True):
+            draw = INITS[init or _usual_init(name)]
+            weights = draw(outputs, inputs, generator).astype(dtype)
+            zeros = np.zeros(outputs, dtype) if biases else None
+            layers.append(Layer(weights, zeros, activation_named(name)))
+        return cls(tuple(layers), **description)
+
+    @property
+    def inputs(self) -> int:
+        """Number of input nodes."""
+        return self.layers[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        """Number of output nodes, one for each label."""
+        return self.layers[-1].outputs
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Nodes of each layer, inputs first."""
+        return (self.inputs, *(layer.outputs for layer in self.layers))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.layers[0].weights.dtype
+
+    @property
+    def output_activation(self) -> Activation:
+        """The activation of the output layer, which says how answers and log-odds belong together."""
+        return self.layers[-1].activation
+
+    @property
+    def parameters(self) -> int:
+        """How many weights and biases there are."""
+        return sum(
+            layer.weights.size + (0 if layer.biases is None else layer.biases.size) for layer in self.layers
+        )
+
+    def astype(self, dtype: DTypeLike) -> Network:
+        """The same network in float32 or float64."""
+        return replace(
+            self,
+            layers=tuple(
+                Layer(
+                    layer.weights.astype(dtype),
+                    None if layer.biases is None else layer.biases.astype(dtype),
+                    layer.activation,
+                )
+                for layer in self.layers
+            ),
+        )
+
+    def without_nodes(self, nodes: ArrayLike, layer: int = 1) -> Network:
+        """The network with these nodes of a hidden layer removed; hidden layers are counted from 1, nodes from 0.
+
+        A removed node sends nothing on, forwards or backwards: its weights and its bias become zero, and so do the
+        weights by which the next layer hears it, as a sigmoid node without inputs would still say 0.5. The shape
+        stays, so that nodes keep their numbers and several removals can follow one another. `about` lists the
+        nodes and no longer claims the performance. Raises `ModelError` for a layer or node that there is not.
+        """
+        hidden = len(self.layers) - 1
+        if not 1 <= layer <= hidden:
+            raise ModelError(f"this network's hidden layers are numbered 1 to {hidden}; received {layer}")
+        before, after = self.layers[layer - 1 : layer + 1]
+        places = np.atleast_1d(np.asarray(nodes))
+        if not places.size:
+            return self
+        if places.dtype.kind not in "iu" or places.min() < 0 or places.max() >= before.outputs:
+            raise ModelError(
+                f"the nodes of layer {layer} are numbered 0 to {before.outputs - 1}; received {nodes!r}"
+            )
+        stays = np.ones(before.outputs, self.dtype)
+        stays[places] = 0
+        biases = None if before.biases is None else before.biases * stays
+        layers = list(self.layers)
+        layers[layer - 1] = replace(before, weights=before.weights * stays[:, None], biases=biases)
+        layers[layer] = replace(after, weights=after.weights * stays)
+        return replace(self, layers=tuple(layers), about=_with_removed(self.about, layer, places))
+
+    def check_inputs(self, x: ArrayLike) -> Array:
+        """`x` as finite numbers of the network's dtype, (n, inputs); anything else raises `DataError`."""
+        return checked_inputs(x, self.input_shape, self.dtype)
+
+    def signals(self, x: ArrayLike) -> list[Array]:
+        """The signals of every layer for inputs (n, inputs): the inputs themselves first, the answers last."""
+        signals = [self.check_inputs(x)]
+        for layer in self.layers:
+            signals.append(layer.activation.function(layer.combine(signals[-1])))
+        return signals
+
+    def query(self, x: ArrayLike) -> Array:
+        """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale."""
+        answers = self.signals(x)[-1]
+        single = np.ndim(x) == 1 or np.shape(x) == self.input_shape
+        return answers[0] if single else answers
+
+    def query_images(self, images: ArrayLike) -> Array:
+        """The answers (n, outputs) to raw images (n, ...), 0 for paper and the scaling's maximum for ink."""
+        return self.query(self.scale(images))
+
+    def scale(self, images: ArrayLike) -> Array:
+        """Raw images (n, ...) to inputs (n, inputs) by the network's scaling."""
+        return scaled_images(images, self.scaling, self.input_shape, self.dtype)
+
+    def log_odds(self, x: ArrayLike) -> Array:
+        """The answers' log-odds (n, outputs): the output layer's pre-activations, which never saturate.
+
+        For sigmoid outputs this is ln(y / (1 - y)). Softmax fixes its logits up to a constant: they are given
+        with mean zero. For tanh it is half the log-odds of (1 + y) / 2; for other outputs their raw score.
+        """
+        z = self.layers[-1].combine(self.signals(x)[-2])
+        return self._centred(z)
+
+    def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
+        """The log-odds (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
+        signals = self.signals(x)
+        z = self.layers[-1].combine(signals[-2])
+        head = self.layers[-1].weights
+        if self.output_activation is SOFTMAX:
+            head = head - head.mean(axis=0)
+        jacobian = np.broadcast_to(head, (len(z), *head.shape))
+        for layer, h in zip(self.layers[-2::-1], signals[-2:0:-1], strict=True):
+            jacobian = (jacobian * layer.activation.slope(h)[:, None, :]) @ layer.weights
+        return self._centred(z), np.ascontiguousarray(jacobian)
+
+    def _centred(self, z: Array) -> Array:
+        return z - z.mean(axis=-1, keepdims=True) if self.output_activation is SOFTMAX else z
+
+    def label(self, name: str | int) -> int:
+        """The position of a label given by its class name or its number; `DataError` lists what there is."""
+        if str(name) in self.classes:
+            return self.classes.index(str(name))
+        if isinstance(name, int | np.integer) and 0 <= name < self.outputs:
+            return int(name)
+        raise DataError(f"unknown label {name!r}; this network knows {', '.join(self.classes)}")
+
+
+def _with_removed(about: Mapping[str, Any], layer: int, nodes: NDArray[Any]) -> dict[str, Any]:
+    """What is told of a network, with these nodes among the removed, and without what was measured before."""
+    kept = {name: value for name, value in about.items() if name not in ("performance", "test_images")}
+    removed = dict(kept.get("removed_nodes", {}))
+    removed[str(layer)] = sorted({*removed.get(str(layer), ()), *nodes.ravel().tolist()})
+    return {**kept, "removed_nodes": removed}
+
+
+def _book(outputs: int, inputs: int, rng: np.random.Generator) -> Array:
+    return rng.normal(0.0, outputs**-0.5, (outputs, inputs))
+
+
+def _glorot(outputs: int, inputs: int, rng: np.random.Generator) -> Array:
+    bound = sqrt(6.0 / (inputs + outputs))
+    return rng.uniform(-bound, bound, (outputs, inputs))
+
+
+def _he(outputs: int, inputs: int, rng: np.random.Generator) -> Array:
+    return rng.normal(0.0, sqrt(2.0 / inputs), (outputs, inputs))
+
+
+INITS = {"book": _book, "glorot": _glorot, "he": _he}
+
+
+def _usual_init(activation: str) -> str:
+    return {"sigmoid": "book", "relu": "he", "leaky-relu": "he"}.get(activation, "glorot")
+
+
+MOST_ENTRIES = 6
+"""Longer lists are counted, not told."""
+
+
+def about_in_words(network: Network) -> dict[str, str]:
+    """What `Network.about` tells, each thing in a few words; it may be anybody's."""
+    return {str(name).replace("_", " "): _in_words(str(name), value) for name, value in network.about.items()}
+
+
+def _in_words(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, int) and name.endswith("images"):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{part} {_in_words(str(part), item)}" for part, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        long = len(value) > MOST_ENTRIES or any(isinstance(item, Mapping) for item in value)
+        return f"{len(value)} entries" if long else ", ".join(_in_words(name, item) for item in value)
+    return str(value)

@@ -1,0 +1,63 @@
+"""What an inversion, a score or a measure of evidence needs of a classifier, and no more."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backquery.model.activations import Activation
+from backquery.model.scaling import Scaling
+from backquery.model.statistics import Statistics
+
+Array = NDArray[np.floating[Any]]
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A differentiable classifier. `Network` is one; so can be a model of any other framework.
+
+    Inputs are (n, inputs) in input scale, answers (n, outputs). The log-odds are the answers taken through
+    the inverse of the output activation, computed so that they do not saturate.
+    """
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one image."""
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs, one for each label."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels' names."""
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """How raw pixels become inputs."""
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """What the model may remember of its training images."""
+
+    @property
+    def output_activation(self) -> Activation:
+        """How log-odds become answers."""
+
+    def scale(self, images: ArrayLike) -> Array:
+        """Raw images (n, ...) to inputs (n, inputs); `ModelError` where there is no scaling."""
+
+    def query(self, x: ArrayLike) -> Array:
+        """Answers (n, outputs)."""
+
+    def log_odds(self, x: ArrayLike) -> Array:
+        """Log-odds (n, outputs)."""
+
+    def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
+        """Log-odds (n, outputs) and their Jacobian (n, outputs, inputs)."""
