@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backquery import inversion
+from backquery.aliases import Array
 from backquery.errors import DataError, TrainingError
 from backquery.inversion import BackQuery, Targets, fit_statistics
 from backquery.io.chain import Chain
@@ -21,8 +22,6 @@ from backquery.model.activations import SIGMOID, SOFTMAX
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.training import RECIPES, FullBatch, MiniBatch, Recipe, train
-
-Array = NDArray[np.floating[Any]]
 
 ONLINE_STEPS, BATCH_STEPS, WHOLE_STEPS = 20_000, 2_000, 1_000
 """By default epochs are repeated until so many steps of each kind were made,"""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-Array = NDArray[np.floating[Any]]
+from numpy.typing import ArrayLike
 
 LEVEL = 0.95
 

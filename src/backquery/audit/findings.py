@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.audit.regions import Box, Kind, Region
 from backquery.intervals import Interval
-
-Array = NDArray[np.floating[Any]]
 
 CLEAN, SUSPICIOUS, SHORTCUT = "clean", "suspicious", "shortcut"
 VERDICTS = (CLEAN, SUSPICIOUS, SHORTCUT)

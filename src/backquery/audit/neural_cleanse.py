@@ -7,20 +7,16 @@ mask is an outlier to the small side, among those of all labels, is called backd
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 from scipy.stats import median_abs_deviation
 
+from backquery.aliases import Array, Labels, Seed
 from backquery.audit.regions import Sheet
 from backquery.model.examples import Data, Examples
-from backquery.model.network import Network, Seed
+from backquery.model.network import Network
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
-Labels = NDArray[np.int64]
 
 OUTLIER = 2.0
 """The index above which a label is called backdoored."""

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import ModelError
 from backquery.model.protocol import Model
 
-Array = NDArray[np.floating[Any]]
 Positions = NDArray[np.intp]
 
 LARGEST = 0.05

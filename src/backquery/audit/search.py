@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from backquery.aliases import Array, Progress, Seed
 from backquery.audit.findings import Audit, Finding, usual_share
 from backquery.audit.regions import Kind, Region, promising
-from backquery.audit.trials import Array, Trials
+from backquery.audit.trials import Trials
 from backquery.errors import DataError, ModelError
 from backquery.intervals import share_interval
 from backquery.model.examples import Data, Examples
-from backquery.model.network import Seed
 from backquery.model.protocol import Model
 
 IMAGES = 400
@@ -24,8 +23,6 @@ FEWEST_IMAGES = 20
 
 KEPT = 0.95
 """How much of its effect a region must keep when the inputs that matter least are taken from it."""
-
-Progress = Callable[[int, int], None]
 
 
 def audit(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array, Labels
 from backquery.audit.regions import Region, Sheet
 from backquery.model.network import Network
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
-Labels = NDArray[np.int64]
 
 CHUNK_NUMBERS = 2**24
 """Numbers of a Jacobian that are held at once."""

@@ -11,7 +11,8 @@ from math import isfinite
 
 import numpy as np
 
-from backquery.datasets.dataset import Pixels, Split
+from backquery.aliases import Pixels
+from backquery.datasets.dataset import Split
 from backquery.errors import DataError
 
 CHUNK = 2048

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from backquery.aliases import Labels, Pixels, Seed
 from backquery.errors import DataError
-from backquery.model.network import Seed
-
-Pixels = NDArray[np.uint8 | np.floating[Any]]
-Labels = NDArray[np.int64]
 
 MEMORY_LIMIT = 4 * 2**30
 """No file is read whose pixels would take more bytes than this."""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array, Seed
 from backquery.datasets import Dataset
 from backquery.evidence.interventions import Intervention, intervene
 from backquery.evidence.measure import IMAGES, Evidence, measure_evidence
 from backquery.evidence.sensitivity import Question
 from backquery.faithfulness import control_networks
 from backquery.model.examples import Examples
-from backquery.model.network import Network, Seed
-
-Array = NDArray[np.floating[Any]]
+from backquery.model.network import Network
 
 CONTROLS = ("untrained", "shuffled labels")
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, VERDICTS
 from backquery.intervals import Interval, mean_interval
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 DOSE = 0.01
 """The share of all pixels that an intervention changes in each image; one pixel at least."""

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array, Seed
 from backquery.errors import DataError
 from backquery.evidence.interventions import FEWEST, Intervention, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Findings, judge
 from backquery.inversion.targets import Labels, label_positions
 from backquery.model.examples import Data, Examples
-from backquery.model.network import Seed
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 RATE = 0.05
 """The share of false claims that is put up with, among the pixels called support or against."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from backquery.aliases import Array
 from backquery.model.activations import SOFTMAX, TANH
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 CHUNK = 100
 """Images whose whole Jacobian is held at once."""

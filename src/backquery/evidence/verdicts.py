@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from backquery.aliases import Array
 
 INSENSITIVE, SUPPORT, AGAINST, UNCLEAR, NEVER_INKED = range(5)
 VERDICTS = ("insensitive", "support", "against", "unclear", "never inked")

@@ -6,7 +6,7 @@ of some of them. Here that is counted: performance, and the reading of scans, ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from backquery.aliases import Array, Progress, Seed
 from backquery.datasets import Dataset
 from backquery.errors import ExperimentError, ModelError
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
 from backquery.model.examples import Examples
-from backquery.model.network import Array, Layer, Network, Seed
+from backquery.model.network import Layer, Network
 from backquery.model.protocol import Model
 
 WHAT = ("nodes", "weights", "noise")
@@ -47,7 +48,6 @@ TRAINING_IMAGES = 10_000
 
 CHUNK = 1024
 
-Progress = Callable[[int, int], None]
 Reads = NDArray[np.int64]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.intervals import Interval, mean_interval, share_interval
 
-Array = NDArray[np.floating[Any]]
 Counts = NDArray[np.int64]
 
 ORDERS = {

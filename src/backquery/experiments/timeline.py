@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import floor, log10, prod
 from pathlib import Path
@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array, Progress
 from backquery.datasets import Dataset
 from backquery.errors import DataError, ExperimentError
 from backquery.faithfulness.real import ink_of
@@ -23,9 +24,6 @@ from backquery.inversion.fitting import typical_log_odds
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.training import TrainingRun
-
-Array = NDArray[np.floating[Any]]
-Progress = Callable[[int, int], None]
 
 COUNT = 30
 """Frames by default."""

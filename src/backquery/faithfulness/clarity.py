@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.floating[Any]]
+from backquery.aliases import Array
 
 
 def roughness(ink: ArrayLike, shape: tuple[int, int]) -> Array:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array, Labels, Seed
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, InversionError, MissingExtraError, TargetError
 from backquery.faithfulness.controls import control_images, control_networks
@@ -26,11 +26,9 @@ from backquery.inversion import (
     typical,
 )
 from backquery.model.activations import SIGMOID, SOFTMAX
-from backquery.model.network import Network, Seed
+from backquery.model.network import Network
 from backquery.model.protocol import Model
 
-Array = NDArray[np.floating[Any]]
-Labels = NDArray[np.int64]
 Kind = Literal["method", "images", "network"]
 
 TEST_IMAGES = 2000

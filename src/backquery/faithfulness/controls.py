@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Labels
 from backquery.datasets import Dataset, Split
 from backquery.inversion import fit_statistics
 from backquery.model.activations import SIGMOID, SOFTMAX
 from backquery.model.network import Layer, Network
 from backquery.training import Online, train
-
-Labels = NDArray[np.int64]
 
 CHEAP = 2_000_000
 """Networks with more parameters than this are not trained again for a control."""

@@ -10,8 +10,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array, Labels
 from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import RealImages
@@ -21,9 +21,6 @@ from backquery.model.network import Network
 from backquery.model.protocol import Model
 from backquery.model.scaling import Scaling
 from backquery.training import Online, train
-
-Array = NDArray[np.floating[Any]]
-Labels = NDArray[np.int64]
 
 NEIGHBOURS = 5
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.inversion import Method, Targets, back_query, confidence
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 ASKED = (0.6, 0.8, 0.99)
 CLOSE = 0.05

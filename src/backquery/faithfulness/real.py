@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from backquery.aliases import Array
 from backquery.inversion import Prior
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 
 def ink_of(model: Model, images: ArrayLike) -> Array:

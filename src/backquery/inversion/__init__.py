@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from backquery.aliases import Seed
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.priors import PRIORS, Prior, data_prior, flat_prior, smooth_prior
-from backquery.inversion.problem import Method, Problem, Seed, box, check_images
+from backquery.inversion.problem import Method, Problem, box, check_images
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import (
     Labels,

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CLIMBED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,15 @@ grow with pixels times rank.
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import DataError
 from backquery.inversion.priors import NOISE
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
 from backquery.model.statistics import Statistics
-
-Array = NDArray[np.floating[Any]]
 
 RANK = 64
 """Directions kept by default. On MNIST they hold 86 % of the variance, and more change no scan to the eye."""

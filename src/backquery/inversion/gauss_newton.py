@@ -13,12 +13,13 @@ search starts where statistical linearisation puts the answer (`starts`); `searc
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery import kernels
+from backquery.aliases import Array
 from backquery.errors import InversionError
 from backquery.inversion.compiled import Compiled, search_each
 from backquery.inversion.priors import Prior, prior_for
@@ -29,8 +30,6 @@ from backquery.inversion.search import Effort, Search
 from backquery.inversion.starts import first_guess, other_starts, workspace_of
 from backquery.inversion.targets import Targets
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

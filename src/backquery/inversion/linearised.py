@@ -15,12 +15,12 @@ lie between their bounds (S), and of the pixels at a bound (B) it needs only sum
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from backquery.aliases import Array
+
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 

@@ -8,17 +8,15 @@ query, never its scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from backquery.aliases import Array
 from backquery.errors import InversionError, TargetError
 from backquery.model.protocol import Model
 from backquery.model.statistics import Statistics
-
-Array = NDArray[np.floating[Any]]
 
 NOISE = 0.01
 """Variance that every prior grants each pixel alone, for ink between 0 and 1."""

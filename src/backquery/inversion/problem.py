@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from backquery.aliases import Array, Seed
 from backquery.errors import DataError, InversionError
 from backquery.inversion.priors import Prior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
-Seed = int | np.random.Generator | None
 
 
 @dataclass(frozen=True, eq=False)

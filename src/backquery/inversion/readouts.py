@@ -8,17 +8,17 @@ kept in float64, with the deviation already multiplied into its first layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import InversionError
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 
-Array = NDArray[np.floating[Any]]
 Rows = NDArray[np.intp]
 
 

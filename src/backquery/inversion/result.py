@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.inversion.targets import Targets
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 CONVERGED = "converged"
 STALLED = "stalled"

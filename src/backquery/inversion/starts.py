@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import nodes_of, readout_for
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 DRAWS = 1024
 """Images drawn, half of them mirrored about the prior's mean."""

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from backquery.aliases import Array
 from backquery.errors import TargetError
 from backquery.model.activations import RELU, SOFTMAX, TANH, Activation
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 
-Array = NDArray[np.floating[Any]]
 Label = int | str
 Labels = Label | Sequence[Label] | NDArray[np.integer[Any]]
 

@@ -19,16 +19,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.problem import Problem
 from backquery.inversion.result import EXACT_FORMULA, BackQuery, round_trip
 from backquery.inversion.targets import Targets
 from backquery.model.activations import Activation
 from backquery.model.network import Network
-
-Array = NDArray[np.floating[Any]]
 
 MARGIN = 0.01
 """How far inside its range a bounded signal is kept, so that the inverse activation stays finite."""

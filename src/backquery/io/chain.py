@@ -12,14 +12,12 @@ from math import isqrt, prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from backquery.aliases import Array, Shape
 from backquery.errors import ModelError
 from backquery.model.activations import IDENTITY, SIGMOID, SOFTMAX, Activation
 from backquery.model.network import Layer, Network
-
-Array = NDArray[np.floating[Any]]
-Shape = tuple[int, ...]
 
 OUTPUTS = ("logits", "scores")
 """What the last weights of a chain give, where no activation follows them."""

@@ -15,9 +15,10 @@ from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
+from backquery.aliases import Array
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
-from backquery.io.chain import Array, Chain, image_shape
+from backquery.io.chain import Chain, image_shape
 from backquery.io.foreign import (
     NOTES,
     TEXT_LIMIT,

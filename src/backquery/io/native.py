@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import ModelError
 from backquery.files import replacing
 from backquery.io.description import Fields, expected_tensors
@@ -33,7 +33,6 @@ HEADER_LIMIT = 16 * 2**20
 BYTES = {"F32": 4, "F64": 8}
 STATISTICS = ("mean", "factor", "diagonal", "typical")
 
-Array = NDArray[np.floating[Any]]
 Tensors = dict[str, Array]
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backquery.aliases import Shape
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
-from backquery.io.chain import Chain, Shape, image_shape
+from backquery.io.chain import Chain, image_shape
 from backquery.io.foreign import NOTES, check_size, read_bytes, read_notes, reading, settled, write_notes
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_steps import add_step

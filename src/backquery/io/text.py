@@ -12,18 +12,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from math import isqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import ModelError, OutputError
 from backquery.files import replacing
 from backquery.model.activations import SIGMOID
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
-
-Array = NDArray[np.floating[Any]]
 
 DIGITS = ".17g"
 """Enough digits that every float64 is read back exactly."""

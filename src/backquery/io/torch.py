@@ -11,8 +11,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from backquery.aliases import Array
 from backquery.errors import MissingExtraError, ModelError
 from backquery.model.activations import SOFTMAX, Activation
 from backquery.model.scaling import Scaling, checked_inputs, scaled_images
@@ -21,7 +22,6 @@ from backquery.model.statistics import Statistics
 if TYPE_CHECKING:
     import torch
 
-Array = NDArray[np.floating[Any]]
 Outputs = Literal["logits", "probabilities"]
 
 FORWARD, BACKWARD = 256, 32

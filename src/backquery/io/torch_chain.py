@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.torch import import_torch
@@ -26,7 +26,6 @@ from backquery.model.network import Network
 if TYPE_CHECKING:
     import torch
 
-Array = NDArray[np.floating[Any]]
 
 _ADVICE = "use from_torch, which takes any module"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from backquery.model.network import Array, Network, Seed
+from backquery.aliases import Array, Seed
+from backquery.model.network import Network
 
 PUBLISHED = {(3, 3, 1): 40.0, (3, 3, 3, 1): 70.0}
 """Microseconds by loops, as a text with these two networks gives them for its author's machine."""

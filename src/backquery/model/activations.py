@@ -13,11 +13,9 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import ModelError
-
-Array = NDArray[np.floating[Any]]
 
 LEAK = 0.01
 """Slope of the leaky ReLU below zero (Maas et al. 2013)."""

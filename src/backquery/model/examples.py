@@ -10,10 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from backquery.aliases import Array
 from backquery.errors import DataError
 from backquery.model.protocol import Model
-
-Array = NDArray[np.floating[Any]]
 
 
 class LabelledImages(Protocol):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from backquery.aliases import Array
 from backquery.model.activations import Activation
 from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
-
-Array = NDArray[np.floating[Any]]
 
 
 @runtime_checkable

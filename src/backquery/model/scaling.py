@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from backquery.aliases import Array
 from backquery.errors import DataError, ModelError
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

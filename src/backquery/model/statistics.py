@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import ModelError
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

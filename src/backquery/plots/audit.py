@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from backquery.aliases import Array
 from backquery.plots.paper import (
     HAIRLINE,
     HEADING,
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from backquery.audit import Audit, Finding
     from backquery.model.protocol import Model
 
-Array = NDArray[np.floating[Any]]
 
 SIDE, ROW, SCALE = 0.72, 0.84, 3.0
 """In inches: the images' side, a label's row, and the scale from no image to all of them."""

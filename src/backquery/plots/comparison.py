@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.plots.paper import HEADING, MARGIN, PENCIL, heading, new_figure, picture_shape, place_ink, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from backquery.faithfulness import Comparison, Row
-
-Array = NDArray[np.floating[Any]]
 
 
 def comparison_table(comparison: Comparison) -> Figure:

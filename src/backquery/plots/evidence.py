@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.evidence.verdicts import AGAINST as SPEAKS_AGAINST
 from backquery.evidence.verdicts import INSENSITIVE, NEVER_INKED, SUPPORT
 from backquery.plots.paper import (
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from backquery.evidence import Evidence, Intervention
 
-Array = NDArray[np.floating[Any]]
 
 INDIFFERENT = "#c4c4c4"
 PALEST = 0.3

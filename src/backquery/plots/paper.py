@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.errors import OutputError
 from backquery.files import replacing
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from backquery.model.protocol import Model
 
-Array = NDArray[np.floating[Any]]
 
 INK, PENCIL, HAIRLINE = "#1a1a1a", "#6b6b6b", "#c9c9c9"
 SUPPORTS, AGAINST = "#D55E00", "#0072B2"

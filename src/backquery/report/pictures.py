@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.plots.paper import NOT_READ, READ, figure_bytes
 from backquery.report.markup import Html, tag
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Array = NDArray[np.floating[Any]]
 
 KINDS = {"png": "image/png", "svg": "image/svg+xml"}
 

@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from backquery.aliases import Array
 from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.network import Network
 from backquery.model.protocol import Model
-from backquery.plots.paper import Array, picture_shape
+from backquery.plots.paper import picture_shape
 
 MOST_IMAGES = 10_000
 """Test images, at most, that confusions are counted on."""

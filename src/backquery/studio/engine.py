@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, measure_evidence
@@ -33,8 +34,6 @@ from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
 from backquery.studio.protocol import Answer, RequestError
-
-Array = NDArray[np.floating[Any]]
 
 LONGEST_DRAWING = 1024
 """Rows and columns that a drawing may have."""

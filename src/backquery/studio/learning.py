@@ -9,8 +9,8 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
@@ -25,8 +25,6 @@ from backquery.studio.fields import Fields
 from backquery.studio.opened import Subject
 from backquery.studio.protocol import Answer, refusal
 from backquery.training import Online, TrainingRun
-
-Array = NDArray[np.floating[Any]]
 
 MOST_HIDDEN, MOST_EPOCHS = 500, 20
 FRAMES = 60

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.model.examples import Examples
 from backquery.model.network import Network
 from backquery.training.gradients import descent, with_parameters
 from backquery.training.recipes import Loss
-
-Array = NDArray[np.floating[Any]]
 
 
 class BatchTraining:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Array
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation
 from backquery.model.network import Layer, Network
 from backquery.training.recipes import Loss
-
-Array = NDArray[np.floating[Any]]
 
 _TINY = 1e-30
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from backquery.aliases import Progress, Seed
 from backquery.model.examples import Data
-from backquery.model.network import Network, Seed
+from backquery.model.network import Network
 from backquery.training.checkpoint import Checkpoint, resume_run
 from backquery.training.history import History, Moment
 from backquery.training.recipes import Recipe
 from backquery.training.run import TrainingRun
 
 Callback = Callable[[Moment], bool | None]
-Progress = Callable[[int, int], None]
 
 
 def train(

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery import kernels
+from backquery.aliases import Array
 from backquery.errors import TrainingError
 from backquery.model.examples import Examples
 from backquery.model.network import Network
 from backquery.training.gradients import with_parameters
 from backquery.training.recipes import LOSSES, Loss
-
-Array = NDArray[np.floating[Any]]
 
 KERNELS = ("auto", "sparse", "dense", "numpy")
 

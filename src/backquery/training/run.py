@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.aliases import Seed
 from backquery.errors import DivergenceError, TrainingError
 from backquery.model.evaluation import evaluate
 from backquery.model.examples import Data, Examples
-from backquery.model.network import Network, Seed
+from backquery.model.network import Network
 from backquery.training.batch import BatchTraining
 from backquery.training.history import EpochRecord
 from backquery.training.online import CompiledOnline, choose_kernel
