@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backquery import back_query, fit_statistics, load_model
-from backquery.audit import SHORTCUT, SUSPICIOUS, Audit, Finding, audit
+from backquery.audit import SHORTCUT, SUSPICIOUS, Audit, Finding, find_shortcuts
 from backquery.audit.neural_cleanse import NeuralCleanse, neural_cleanse
 from backquery.audit.planting import Trigger, plant
 from backquery.audit.search import audit_along, halves
@@ -112,7 +112,7 @@ def judge(one: Planted, dataset: Dataset, *, beside: bool = False) -> Judged:
     """Audit one network on the test half, which bears no trigger, and where `beside` says so by the other ways."""
     assert dataset.test is not None
     started = process_time()
-    found = audit(one.network, dataset.test, rng=one.seed)
+    found = find_shortcuts(one.network, dataset.test, rng=one.seed)
     audited = process_time()
     cleanse = neural_cleanse(one.network, dataset.test, rng=one.seed) if beside else None
     return Judged(
@@ -146,7 +146,7 @@ def audit_of_poisoned(one: Planted, dataset: Dataset) -> Audit:
     marked = plant(
         dataset.test, one.trigger, one.label, share, relabel=relabel, maximum=dataset.maximum, rng=one.seed
     )
-    return audit(one.network, marked, rng=one.seed)
+    return find_shortcuts(one.network, marked, rng=one.seed)
 
 
 def in_place(trigger: Trigger, finding: Finding) -> bool:
@@ -302,9 +302,9 @@ def standardised_words(found: list[Judged]) -> str:
 def speed() -> str:
     model, data = load_model("mnist"), load("mnist").test
     assert data is not None
-    audit(model, data)
+    find_shortcuts(model, data)
     started = process_time()
-    found = audit(model, data)
+    found = find_shortcuts(model, data)
     return (
         f"An audit of the bundled network took {process_time() - started:.1f} s of one processor: {found.summary}."
     )
@@ -315,7 +315,7 @@ def example() -> tuple[Planted, Audit]:
     dataset = load("mnist")
     assert dataset.test is not None
     one = one_planted(dataset, KINDS[-1], "ReLU", FIRST + 900)
-    return one, audit(one.network, dataset.test)
+    return one, find_shortcuts(one.network, dataset.test)
 
 
 def example_words(one: Planted, found: Audit) -> str:

@@ -7,7 +7,7 @@ from textwrap import fill
 
 from backquery import load_model
 from backquery.datasets import load
-from backquery.experiments.damage import Damage, damage
+from backquery.experiments.damage import Damage, measure_damage
 from backquery.experiments.endurance import ORDERS, Endurance
 from backquery.intervals import Interval
 from backquery.plots import damage_curves, save_figure
@@ -17,7 +17,7 @@ REPEATS, SEED = 20, 0
 
 
 def measure(pictures: Path) -> str:
-    found = damage(load_model("mnist"), load("mnist"), repeats=REPEATS, rng=SEED)
+    found = measure_damage(load_model("mnist"), load("mnist"), repeats=REPEATS, rng=SEED)
     save_figure(damage_curves(found), pictures / "damage.png")
     return f"""\
 ## Damage

@@ -1,57 +1,57 @@
 """Train neural network classifiers, query them, and run them backwards.
 
-The public names are listed here and loaded on first use, so that importing the package costs nothing and
-has no side effects.
+The public names and packages are listed here and loaded on first use, so that importing the package costs nothing
+and has no side effects: after ``import backquery as bq``, `bq.back_query` and `bq.plots.scan_grid` are there.
 """
 
 from importlib import import_module
 from typing import Any
 
+from backquery.deprecation import renamed
+
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Layer": "model",
-    "Network": "model",
-    "Model": "model",
-    "Scaling": "model",
-    "Statistics": "model",
-    "load_model": "io",
-    "save_model": "io",
-    "train": "training",
-    "Online": "training",
-    "MiniBatch": "training",
-    "FullBatch": "training",
-    "History": "training",
-    "Checkpoint": "training",
-    "TrainingRun": "training",
-    "evaluate": "model",
-    "back_query": "inversion",
-    "BackQuery": "inversion",
-    "fit_statistics": "inversion",
-    "measure_evidence": "evidence",
-    "damage": "experiments.damage",
-    "from_torch": "io.torch",
-    "network_from_torch": "io.torch_chain",
-    "network_to_torch": "io.torch_chain",
-    "network_from_sklearn": "io.sklearn",
-    "network_to_sklearn": "io.sklearn",
-    "BackQueryClassifier": "estimator",
-    "network_from_keras": "io.keras",
-    "network_to_keras": "io.keras",
-    "network_from_onnx": "io.onnx",
-    "network_to_onnx": "io.onnx",
-    "export_model": "io",
-    "write_report": "report",
-    "BackqueryError": "errors",
+    "model": ("Layer", "Model", "Network", "Scaling", "Statistics", "evaluate"),
+    "io": ("export_model", "load_model", "save_model"),
+    "io.keras": ("network_from_keras", "network_to_keras"),
+    "io.onnx": ("network_from_onnx", "network_to_onnx"),
+    "io.sklearn": ("network_from_sklearn", "network_to_sklearn"),
+    "io.torch": ("from_torch",),
+    "io.torch_chain": ("network_from_torch", "network_to_torch"),
+    "training": ("Checkpoint", "FullBatch", "History", "MiniBatch", "Online", "TrainingRun", "train"),
+    "inversion": ("BackQuery", "back_query", "fit_statistics"),
+    "faithfulness": ("compare_methods",),
+    "evidence": ("measure_evidence",),
+    "audit": ("find_shortcuts",),
+    "experiments.damage": ("measure_damage",),
+    "experiments.timeline": ("watch_training",),
+    "estimator": ("BackQueryClassifier",),
+    "report": ("write_report",),
+    "errors": ("BackqueryError",),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOMES]
+_PACKAGES = (
+    "datasets",
+    "experiments",
+    "lessons",
+    "plots",
+    "studio",
+    *(home for home in _HOMES if "." not in home),
+)
+
+__all__ = ["__version__", *_HOME_OF, *_PACKAGES]
+
+_old_name = renamed(__name__, {"damage": "measure_damage"})
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'backquery' has no attribute {name!r}")
-    return getattr(import_module(f"backquery.{_HOMES[name]}"), name)
+    if name in _PACKAGES:
+        return import_module(f"backquery.{name}")
+    if name in _HOME_OF:
+        return getattr(import_module(f"backquery.{_HOME_OF[name]}"), name)
+    return _old_name(name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Kind, Region, audit
+from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Kind, Region, find_shortcuts
 from backquery.audit.planting import Trigger
 from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
@@ -22,7 +22,7 @@ from tests.inversion.conftest import Opaque
 @pytest.mark.parametrize("seed", range(3))
 def test_a_backdoor_is_found_in_its_place_and_no_other_label_is_accused(digits, trigger, seed):
     network = learned(marked(digits, trigger, seed), seed)
-    found = audit(network, digits.test, rng=seed)
+    found = find_shortcuts(network, digits.test, rng=seed)
     assert found.shortcuts == (str(LABEL),)
     finding = found.findings[LABEL]
     assert finding is found.worst
@@ -35,7 +35,7 @@ def test_a_backdoor_is_found_in_its_place_and_no_other_label_is_accused(digits, 
 
 def test_clean_networks_are_hardly_ever_accused(digits):
     """At most one of four: at the rate of false alarms aimed at, 5 %, more would come once in seventy runs."""
-    accused = [audit(learned(digits.train, seed), digits.test, rng=seed).shortcuts for seed in range(4)]
+    accused = [find_shortcuts(learned(digits.train, seed), digits.test, rng=seed).shortcuts for seed in range(4)]
     assert sum(map(bool, accused)) <= 1
 
 
@@ -44,7 +44,7 @@ def test_a_mark_of_paper_is_found_like_one_of_ink(digits):
     covers = np.zeros((8, 8), bool)
     covers[3:5, 2:4] = True
     network = learned(marked(digits, Trigger(covers, np.zeros((8, 8))), 0), 0)
-    found = audit(network, digits.test)
+    found = find_shortcuts(network, digits.test)
     assert str(LABEL) in found.shortcuts
     finding = found.findings[LABEL]
     assert set(finding.region.inputs) <= {26, 27, 34, 35}
@@ -52,13 +52,13 @@ def test_a_mark_of_paper_is_found_like_one_of_ink(digits):
 
 
 def test_images_that_bear_the_trigger_themselves_do_no_harm(digits, trigger, backdoored):
-    poisoned = audit(backdoored, marked(digits, trigger, 9))
+    poisoned = find_shortcuts(backdoored, marked(digits, trigger, 9))
     assert poisoned.shortcuts == (str(LABEL),)
     assert set(poisoned.findings[LABEL].region.inputs) <= {0, 1, 8, 9}
 
 
 def test_any_model_is_audited_like_the_network_that_it_is(digits, backdoored):
-    network, other = audit(backdoored, digits.test), audit(Opaque(backdoored), digits.test)
+    network, other = find_shortcuts(backdoored, digits.test), find_shortcuts(Opaque(backdoored), digits.test)
     for one, same in zip(network.findings, other.findings, strict=True):
         np.testing.assert_array_equal(one.region.inputs, same.region.inputs)
         assert one.changed == same.changed
@@ -66,19 +66,19 @@ def test_any_model_is_audited_like_the_network_that_it_is(digits, backdoored):
 
 def test_inputs_and_raw_images_are_audited_alike(digits, backdoored):
     inputs = backdoored.scale(digits.test.images)
-    raw, scaled = audit(backdoored, digits.test), audit(backdoored, (inputs, digits.test.labels))
+    raw, scaled = find_shortcuts(backdoored, digits.test), find_shortcuts(backdoored, (inputs, digits.test.labels))
     assert raw.as_json() == scaled.as_json()
 
 
 def test_the_same_seed_gives_the_same_audit(digits, backdoored):
-    first = audit(backdoored, digits.test, rng=4).as_json()
-    assert first == audit(backdoored, digits.test, rng=4).as_json()
-    assert first != audit(backdoored, digits.test, rng=5).as_json()
+    first = find_shortcuts(backdoored, digits.test, rng=4).as_json()
+    assert first == find_shortcuts(backdoored, digits.test, rng=4).as_json()
+    assert first != find_shortcuts(backdoored, digits.test, rng=5).as_json()
 
 
 def test_what_is_reported_can_be_counted_again(digits, backdoored):
     """On all images, of which the audit used half, in the mean: within eight points, four standard errors."""
-    found = audit(backdoored, digits.test, images=10_000)
+    found = find_shortcuts(backdoored, digits.test, images=10_000)
     assert found.images == len(digits.test)
     finding = found.findings[LABEL]
     others = digits.test.select(digits.test.labels != LABEL)
@@ -96,12 +96,12 @@ def test_what_is_reported_can_be_counted_again(digits, backdoored):
 
 def test_progress_ends_with_all_labels(digits, clean):
     told: list[tuple[int, int]] = []
-    audit(clean, digits.test, progress=lambda done, total: told.append((done, total)))
+    find_shortcuts(clean, digits.test, progress=lambda done, total: told.append((done, total)))
     assert told == [(k, 10) for k in range(1, 11)]
 
 
 def test_plain_values_say_what_the_findings_say(digits, backdoored):
-    found = audit(backdoored, digits.test)
+    found = find_shortcuts(backdoored, digits.test)
     said = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert said["shortcuts"] == [str(LABEL)]
     one, finding = said["findings"][LABEL], found.findings[LABEL]
@@ -167,53 +167,53 @@ def test_the_excess_counts_from_the_lower_end_of_the_interval():
 def test_images_of_a_single_label_are_too_few(digits, clean):
     only = digits.test.select(digits.test.labels == 3)
     with pytest.raises(DataError, match="to audit label 3, at least 40 images are needed"):
-        audit(clean, only)
+        find_shortcuts(clean, only)
 
 
 @pytest.mark.parametrize("images", [1, 30])
 def test_a_few_images_are_too_few(digits, clean, images):
     with pytest.raises(DataError, match=f"at least 40 images; received {images}"):
-        audit(clean, digits.test.select(slice(images)))
+        find_shortcuts(clean, digits.test.select(slice(images)))
 
 
 @pytest.mark.parametrize("images", [0, 19])
 def test_halves_of_a_few_images_are_refused(digits, clean, images):
     with pytest.raises(DataError, match="at least 20 images in each half"):
-        audit(clean, digits.test, images=images)
+        find_shortcuts(clean, digits.test, images=images)
 
 
 def test_a_label_without_images_is_audited_all_the_same(digits, backdoored):
     """Only images of the other labels are needed."""
     without = digits.test.select(digits.test.labels != LABEL)
-    assert audit(backdoored, without).shortcuts == (str(LABEL),)
+    assert find_shortcuts(backdoored, without).shortcuts == (str(LABEL),)
 
 
 def test_images_of_another_shape_are_refused(digits, clean):
     with pytest.raises(DataError, match="takes images of shape"):
-        audit(clean, Split(np.zeros((60, 9, 9)), np.arange(60) % 10))
+        find_shortcuts(clean, Split(np.zeros((60, 9, 9)), np.arange(60) % 10))
 
 
 def test_labels_that_the_model_does_not_know_are_refused(digits, clean):
     with pytest.raises(DataError, match="labels must lie between 0 and 9"):
-        audit(clean, Split(digits.test.images, digits.test.labels + 1))
+        find_shortcuts(clean, Split(digits.test.images, digits.test.labels + 1))
 
 
 def test_a_model_with_one_output_has_nothing_to_confuse(digits):
     network = Network.create([64, 1], input_shape=(8, 8), rng=0)
     with pytest.raises(ModelError, match="two labels or more"):
-        audit(network, (np.zeros((50, 64)), np.zeros(50, int)))
+        find_shortcuts(network, (np.zeros((50, 64)), np.zeros(50, int)))
 
 
 def test_a_model_without_a_place_for_its_inputs_is_refused(digits, clean):
     with pytest.raises(ModelError, match="must know where the pixels lie"):
-        audit(replace(clean, input_shape=(64,)), digits.test)
+        find_shortcuts(replace(clean, input_shape=(64,)), digits.test)
 
 
 def test_an_untrained_network_gives_an_audit_too(digits):
     """Whatever it finds: nothing may go wrong on the way."""
     network = Network.create([64, 10, 10], rng=0, input_shape=(8, 8), scaling=learned(digits.train, 0).scaling)
     try:
-        found = audit(network, digits.test)
+        found = find_shortcuts(network, digits.test)
     except DataError as error:
         assert "are not read as" in str(error)
     else:

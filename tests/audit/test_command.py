@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backquery.audit import LIMITS, audit
+from backquery.audit import LIMITS, find_shortcuts
 from backquery.cli.commands.audit import STANDARDISED
 from backquery.io import save_model
 from backquery.model.scaling import Scaling
@@ -61,7 +61,7 @@ def test_json_is_one_object_with_the_same_exit_code(run: Run, accused, backdoore
     assert code == 3
     said = json.loads(out)
     assert said.pop("output") is None
-    assert said == json.loads(json.dumps(audit(backdoored, digits.test, images=300, rng=3).as_json()))
+    assert said == json.loads(json.dumps(find_shortcuts(backdoored, digits.test, images=300, rng=3).as_json()))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_data_of_a_single_label_are_refused_in_one_line(run: Run, tmp_path, accu
 
 
 def test_the_picture_says_each_share_and_frames_the_region(backdoored, digits):
-    found = audit(backdoored, digits.test)
+    found = find_shortcuts(backdoored, digits.test)
     figure = audit_rows(found, backdoored)
     assert figure.texts[0].get_text() == found.summary
     (ax,) = figure.axes

@@ -13,7 +13,7 @@ from backquery import Network, Scaling, datasets, load_model, train
 from backquery.datasets import Dataset
 from backquery.errors import ExperimentError, ModelError
 from backquery.experiments import damage as module
-from backquery.experiments.damage import Trial, damage, node_order, with_noise, without_weights
+from backquery.experiments.damage import Trial, measure_damage, node_order, with_noise, without_weights
 from backquery.experiments.endurance import Endurance
 from backquery.inversion import back_query
 from backquery.io import save_model
@@ -53,7 +53,7 @@ def deep(digits) -> Network:
 
 @pytest.fixture(scope="module")
 def found(deep, digits):
-    return damage(deep, digits, repeats=4)
+    return measure_damage(deep, digits, repeats=4)
 
 
 @pytest.mark.parametrize(("name", "layer"), [("plain", 1), ("deep", 1), ("deep", 2)])
@@ -144,7 +144,9 @@ def test_a_network_that_lost_everything_guesses(found):
 
 
 def test_the_same_seed_does_the_same_damage_and_another_another(plain, few):
-    one, again, other = (damage(plain, few, repeats=3, stages=(0.5,), rng=seed).as_json() for seed in (1, 1, 2))
+    one, again, other = (
+        measure_damage(plain, few, repeats=3, stages=(0.5,), rng=seed).as_json() for seed in (1, 1, 2)
+    )
     assert one == again
     assert one != other
 
@@ -153,7 +155,7 @@ def test_losing_the_nodes_with_most_evidence_costs_more_than_losing_any(digits):
     """Over three networks, well trained: the area under the curve, far apart."""
     for activation in ("sigmoid", "tanh", "relu"):
         network = trained(digits, [64, 40, 10], activation, epochs=10)
-        curves = {one.order: one for one in damage(network, digits, what=["nodes"], stages=()).endurances}
+        curves = {one.order: one for one in measure_damage(network, digits, what=["nodes"], stages=()).endurances}
         areas = {order: float(one.performance().value.mean()) for order, one in curves.items()}
         assert areas["evidence"] < areas["random"] - 0.05
 
@@ -186,17 +188,17 @@ def test_the_bounds_of_until_are_where_the_bounds_of_the_performance_fall():
 
 def test_a_single_hidden_layer_and_none_at_all(digits):
     network = trained(digits, [64, 10], ["sigmoid"])
-    found = damage(network, digits, repeats=2)
+    found = measure_damage(network, digits, repeats=2)
     assert [one.what for one in found.endurances] == ["weights", "weights", "noise"]
     assert found.stages == ()
     with pytest.raises(ModelError, match="no hidden layer"):
-        damage(network, digits, what=["nodes"])
+        measure_damage(network, digits, what=["nodes"])
 
 
 def test_a_label_without_test_images_has_no_performance_of_its_own(plain, digits):
     """And everything else is as it is without it: nothing is divided by no images."""
     without = replace(digits, test=digits.test.select(digits.test.labels != 3))
-    found = damage(plain, without, what=["nodes"], repeats=2, stages=[])
+    found = measure_damage(plain, without, what=["nodes"], repeats=2, stages=[])
     for one in json.loads(json.dumps(found.as_json(), allow_nan=False))["damages"]:
         assert [n for n, shares in enumerate(one["performance_by_label"]) if shares is None] == [3]
     assert_nothing_is_clipped(damage_curves(found))
@@ -224,7 +226,7 @@ def test_stages_show_what_the_damaged_network_sees(found, deep):
 )
 def test_settings_without_sense_are_refused(plain, few, settings, message):
     with pytest.raises(ExperimentError, match=message):
-        damage(plain, few, **settings)
+        measure_damage(plain, few, **settings)
 
 
 def test_a_model_that_does_not_show_its_weights_is_refused(plain, few):
@@ -233,7 +235,7 @@ def test_a_model_that_does_not_show_its_weights_is_refused(plain, few):
             return getattr(plain, name)
 
     with pytest.raises(ModelError, match=r"weights of a chain of dense layers.* it is a Foreign"):
-        damage(Foreign(), few)
+        measure_damage(Foreign(), few)
 
 
 def test_the_picture_says_the_number_and_draws_what_was_counted(found, plain, few):
@@ -251,8 +253,8 @@ def test_the_picture_says_the_number_and_draws_what_was_counted(found, plain, fe
     ]
     assert len(dashed) == sum(int(np.sum(~stage.scans.read_as_asked)) for stage in found.stages)
     assert_nothing_is_clipped(figure)
-    assert_nothing_is_clipped(damage_curves(damage(plain, few, what=["noise"], repeats=2)))
-    assert_nothing_is_clipped(damage_curves(damage(plain, few, what=["nodes"], repeats=2, stages=())))
+    assert_nothing_is_clipped(damage_curves(measure_damage(plain, few, what=["noise"], repeats=2)))
+    assert_nothing_is_clipped(damage_curves(measure_damage(plain, few, what=["nodes"], repeats=2, stages=())))
 
 
 def test_the_command_prints_sentences_with_intervals_or_the_documented_json(run, plain, tmp_path):
@@ -299,7 +301,7 @@ def test_a_command_without_sense_ends_before_the_work(run, tmp_path, monkeypatch
 
 def test_the_bundled_network_survives_the_loss_of_some_nodes(mnist):
     """What docs/measured.md says, with room for other seeds: the mean of 20 removals hardly moves."""
-    found = damage(load_model("mnist"), mnist, what=["nodes"], stages=())
+    found = measure_damage(load_model("mnist"), mnist, what=["nodes"], stages=())
     random, heaviest, evidence = found.of("nodes", 1)
     assert 10 <= random.one_point().value <= 40
     assert 140 <= random.half().value <= 180

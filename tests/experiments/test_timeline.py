@@ -11,7 +11,7 @@ from PIL import Image
 
 from backquery import MiniBatch, Network, Scaling, datasets, evaluate, fit_statistics, train
 from backquery.errors import DataError, ExperimentError, InversionError, OutputError
-from backquery.experiments.timeline import Frame, Timeline, frames, load_timeline, log_spaced, timeline
+from backquery.experiments.timeline import Frame, Timeline, frames, load_timeline, log_spaced, watch_training
 from backquery.faithfulness.real import ink_of
 from backquery.inversion import back_query
 from backquery.plots import film_strip, save_animation, timeline_frame
@@ -41,7 +41,7 @@ def begun(digits, seed=1, epochs=6, activation="sigmoid"):
 def watched(digits):
     """A short training and its timeline."""
     run = begun(digits)
-    return run, timeline(run, digits, at=[0, 3, EPOCH, 2 * EPOCH, 6 * EPOCH])
+    return run, watch_training(run, digits, at=[0, 3, EPOCH, 2 * EPOCH, 6 * EPOCH])
 
 
 @pytest.mark.parametrize("updates", [1, 2, 9, 90, 300_000, 12_345_678])
@@ -96,7 +96,7 @@ def test_what_is_said_to_be_read_is_read(digits, watched):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_network_learns_to_see_what_it_is_asked_for(digits, seed):
     """Untrained it reads some scans as asked at best, though the search does what it can; trained it reads all."""
-    first, last = timeline(begun(digits, seed), digits, at=[0, 6 * EPOCH]).frames
+    first, last = watch_training(begun(digits, seed), digits, at=[0, 6 * EPOCH]).frames
     assert first.performance < 0.4
     assert last.performance > 0.8
     assert first.read_as_asked.sum() < 10
@@ -106,7 +106,7 @@ def test_a_network_learns_to_see_what_it_is_asked_for(digits, seed):
 def test_the_book_s_method_needs_no_statistics(digits, monkeypatch):
     monkeypatch.setattr("backquery.experiments.timeline.fit_statistics", None)
     run, told = begun(digits), []
-    found = timeline(run, digits, at=[5, 0, 5], method="transpose", progress=lambda *done: told.append(done))
+    found = watch_training(run, digits, at=[5, 0, 5], method="transpose", progress=lambda *done: told.append(done))
     assert told == [(1, 2), (2, 2)]
     assert [frame.updates for frame in found.frames] == [0, 5]
     network = begun(digits).after(5)
@@ -116,7 +116,7 @@ def test_the_book_s_method_needs_no_statistics(digits, monkeypatch):
 
 def test_the_default_moments_cover_the_whole_training(digits):
     run = begun(digits, epochs=1)
-    found = timeline(run, digits, method="transpose")
+    found = watch_training(run, digits, method="transpose")
     assert tuple(frame.updates for frame in found.frames) == log_spaced(EPOCH)
     assert run.ended
 
@@ -141,7 +141,7 @@ def test_frames_come_one_at_a_time(digits):
 )
 def test_moments_and_methods_that_there_are_not(digits, arguments, message):
     with pytest.raises(ExperimentError, match=message):
-        timeline(begun(digits), digits, **arguments)
+        watch_training(begun(digits), digits, **arguments)
 
 
 @pytest.mark.parametrize("frames", [1, 10**11])
@@ -163,7 +163,7 @@ def test_a_training_that_diverges_is_said_to(run, method, tmp_path):
 def test_questions_that_cannot_be_asked_are_said_at_once(digits):
     run = begun(digits, activation="relu")
     with pytest.raises(InversionError, match="relu has none"):
-        timeline(run, digits, method="transpose")
+        watch_training(run, digits, method="transpose")
     assert run.done == 0
     with pytest.raises(ExperimentError, match="from 2 to 10,000 frames; received 100 and 1"):
         log_spaced(100, 1)

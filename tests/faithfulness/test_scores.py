@@ -13,7 +13,7 @@ from backquery.errors import BackqueryError
 from backquery.faithfulness import (
     Judge,
     RealImages,
-    compare,
+    compare_methods,
     control_images,
     control_networks,
     linear_judge,
@@ -51,7 +51,7 @@ def real(digits):
 @pytest.fixture(scope="module")
 def comparison(network, digits, real):
     judges = [neighbour_judge(real, digits.test, digits.maximum), linear_judge(digits)]
-    return compare(network, digits, judges=judges)
+    return compare_methods(network, digits, judges=judges)
 
 
 def test_neighbours_are_the_nearest_by_distance(real, digits):
@@ -125,7 +125,7 @@ def test_labels_that_the_test_half_lacks_are_shown_from_the_training_half_and_un
     for label, image in enumerate(images):
         half = few.test if label < 4 else few.train
         assert any(np.array_equal(image, other) for other in half.images[half.labels == label])
-    found = compare(network, few, judges=judges, controls=False, confidences=False)
+    found = compare_methods(network, few, judges=judges, controls=False, confidences=False)
     assert found.row("class means").asked.tolist() == list(range(8))
     assert found.row("transpose").asked.tolist() == list(range(10))
     assert "real images of 8, 9: the data have none to train on" in found.left_out
@@ -178,4 +178,4 @@ def test_a_comparison_is_plain_json(comparison):
 def test_data_of_another_shape_are_refused(network, digits):
     small = Network.create([16, 10], rng=0, scaling=Scaling.book(16))
     with pytest.raises(BackqueryError, match="16 inputs"):
-        compare(small, digits, judges=[Judge("none", lambda ink: np.zeros(len(ink), int))])
+        compare_methods(small, digits, judges=[Judge("none", lambda ink: np.zeros(len(ink), int))])

@@ -288,12 +288,12 @@ def test_images_of_another_size_leave_an_older_report_as_it_was(
 def test_the_command_writes_the_page_and_tells_what_is_in_it(
     run: Run, network: Network, digits: Dataset, tmp_path: Path
 ) -> None:
-    from backquery.experiments.timeline import timeline
+    from backquery.experiments.timeline import watch_training
     from backquery.training import TrainingRun
 
     save_model(network, tmp_path / "net.safetensors")
     training = TrainingRun(network, digits.train, MiniBatch(), epochs=1, rng=1)
-    timeline(training, digits, at=(0, 5)).save(tmp_path / "line.npz")
+    watch_training(training, digits, at=(0, 5)).save(tmp_path / "line.npz")
     page = tmp_path / "page.html"
     code, out, err = run(
         "report", tmp_path / "net.safetensors", "digits", "--quick", "--timeline", tmp_path / "line.npz",

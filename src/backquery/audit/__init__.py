@@ -2,7 +2,8 @@
 
 from backquery.audit.findings import CLEAN, LIMITS, SHORTCUT, SUSPICIOUS, VERDICTS, Audit, Finding
 from backquery.audit.regions import Box, Kind, Region
-from backquery.audit.search import audit
+from backquery.audit.search import find_shortcuts
+from backquery.deprecation import renamed
 
 __all__ = [
     "CLEAN",
@@ -15,5 +16,8 @@ __all__ = [
     "Finding",
     "Kind",
     "Region",
-    "audit",
+    "find_shortcuts",
 ]
+
+
+__getattr__ = renamed(__name__, {"audit": "find_shortcuts"})

@@ -25,7 +25,7 @@ KEPT = 0.95
 """How much of its effect a region must keep when the inputs that matter least are taken from it."""
 
 
-def audit(
+def find_shortcuts(
     model: Model, data: Data, *, images: int = IMAGES, rng: Seed = 0, progress: Progress | None = None
 ) -> Audit:
     """Look for a small region that turns images of all other labels into one label.

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.aliases import Array, Progress, Seed
 from backquery.datasets import Dataset
+from backquery.deprecation import renamed
 from backquery.errors import ExperimentError, ModelError
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
@@ -103,7 +104,7 @@ class Damage:
         }
 
 
-def damage(
+def measure_damage(
     model: Model,
     dataset: Dataset,
     *,
@@ -365,3 +366,6 @@ def _noise(network: Network, rng: np.random.Generator) -> Array:
     """Noise for the weights of all layers, each layer's as wide as its own weights."""
     weights = [layer.weights.astype(np.float64) for layer in network.layers]
     return np.concatenate([rng.normal(0.0, one.std(), one.size) for one in weights])
+
+
+__getattr__ = renamed(__name__, {"damage": "measure_damage"})

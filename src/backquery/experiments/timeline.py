@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backquery.aliases import Array, Progress
 from backquery.datasets import Dataset
+from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
 from backquery.faithfulness.real import ink_of
 from backquery.files import replacing
@@ -158,7 +159,7 @@ def log_spaced(updates: int, count: int = COUNT) -> tuple[int, ...]:
     return (0, *sorted(update for update in rounded if update < updates), updates)
 
 
-def timeline(
+def watch_training(
     run: TrainingRun,
     dataset: Dataset,
     *,
@@ -184,7 +185,7 @@ def timeline(
 
 
 def frames(run: TrainingRun, dataset: Dataset, *, at: Iterable[int], method: str = METHOD) -> Iterator[Frame]:
-    """The frames of a `timeline`, each when the training has come so far."""
+    """The frames of a `Timeline`, each when the training has come so far."""
     if method not in METHODS:
         raise ExperimentError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     statistics = run.network.statistics
@@ -223,3 +224,6 @@ def _frame(network: Network, updates: int, run: TrainingRun, dataset: Dataset, m
     performance = evaluate(network, dataset.test or dataset.train).performance
     epochs = updates / run.updates_per_epoch
     return Frame(updates, epochs, performance, ink_of(network, scans.images), scans.read, answers)
+
+
+__getattr__ = renamed(__name__, {"timeline": "watch_training"})

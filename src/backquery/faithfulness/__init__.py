@@ -1,7 +1,8 @@
 """Scores of back queries, never without their controls: round trip, judges, typicality, nearest real image."""
 
+from backquery.deprecation import renamed
 from backquery.faithfulness.clarity import likeness, roughness, sharpness
-from backquery.faithfulness.comparison import Comparison, Row, compare
+from backquery.faithfulness.comparison import Comparison, Row, compare_methods
 from backquery.faithfulness.controls import control_images, control_networks
 from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, model_judge, neighbour_judge
 from backquery.faithfulness.obedience import Obedience, obedience
@@ -13,7 +14,7 @@ __all__ = [
     "Obedience",
     "RealImages",
     "Row",
-    "compare",
+    "compare_methods",
     "control_images",
     "control_networks",
     "convolutional_judge",
@@ -26,3 +27,6 @@ __all__ = [
     "sharpness",
     "typicality",
 ]
+
+
+__getattr__ = renamed(__name__, {"compare": "compare_methods"})

@@ -134,7 +134,7 @@ def usual_judges(
     return judges, []
 
 
-def compare(
+def compare_methods(
     model: Model,
     dataset: Dataset,
     *,

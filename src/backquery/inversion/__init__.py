@@ -82,11 +82,12 @@ def back_query(
     changes only the label's own: the others are asked for what is usual.
 
     `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by
-    default gauss-newton where the model keeps statistics, and the book's transpose where not. `prior` is
-    ``"data"``, ``"smooth"``, ``"flat"`` or a `Prior`. `near` is one image, or one for each question, in input
-    scale: then the smallest change, in the prior's measure, is sought that gives the answer. `start` tells a
-    search where to begin, such as the images of an earlier result. `bounds` are the lowest and highest
-    inputs; by default those of the model's scaling, or 0 and 1. `rng` is used by methods that draw numbers.
+    default `usual_method(model)`: gauss-newton where the model keeps statistics or has no inverse, else the
+    book's transpose. `prior` is ``"data"``, ``"smooth"``, ``"flat"`` or a `Prior`. `near` is one image, or one
+    for each question, in input scale: then the smallest change, in the prior's measure, is sought that gives the
+    answer. `start` tells a search where to begin, such as the images of an earlier result. `bounds` are the
+    lowest and highest inputs; by default those of the model's scaling, or 0 and 1. `rng` is used by methods that
+    draw numbers.
 
     Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
     no error: it is an outcome, with advice.
@@ -110,8 +111,12 @@ def back_query(
 
 
 def usual_method(model: Model) -> str:
-    """The method that is taken where none is named: gauss-newton where the model keeps statistics."""
-    return Transpose.name if model.statistics is None else GaussNewton.name
+    """The method that is taken where none is named, always one that can be used on the model.
+
+    It is gauss-newton where the model keeps statistics, else the book's transpose where the model has an inverse.
+    """
+    by_the_book = model.statistics is None and usable_methods(model)[Transpose.name] is None
+    return Transpose.name if by_the_book else GaussNewton.name
 
 
 def usable_methods(model: Model) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backquery.audit import CLEAN, LIMITS, Finding, audit
+from backquery.audit import CLEAN, LIMITS, Finding, find_shortcuts
 from backquery.audit.search import IMAGES as AUDIT_IMAGES
 from backquery.evidence import (
     ControlEvidence,
@@ -69,7 +69,7 @@ def evidence(subject: Subject, step: Step) -> Html:
 def shortcuts(subject: Subject, step: Step) -> Html:
     """The most suspicious small region for each label, and what pasting it does to other images."""
     images = QUICK_AUDIT if subject.quick else AUDIT_IMAGES
-    found = audit(subject.model, subject.test, images=images, rng=subject.seed, progress=step)
+    found = find_shortcuts(subject.model, subject.test, images=images, rng=subject.seed, progress=step)
     named = {name: found.labels(name) for name in sorted({one.verdict for one in found.findings} - {CLEAN})}
     lead = " ".join(
         [f"{found.summary}.", *(f"{name.capitalize()}: {', '.join(each)}." for name, each in named.items())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backquery.faithfulness import Comparison, RealImages, Row, compare, neighbour_judge
+from backquery.faithfulness import Comparison, RealImages, Row, compare_methods, neighbour_judge
 from backquery.report.markup import Html, items, joined, paragraph, reading, table, tag
 from backquery.report.pictures import scan_tile
 from backquery.report.subject import Step, Subject
@@ -39,11 +39,11 @@ def scans(subject: Subject, step: Step) -> Html:
 def _compared(subject: Subject) -> Comparison:
     """With all judges and controls, or, where time is short, with the nearest neighbours for the only judge."""
     if not subject.quick:
-        return compare(subject.model, subject.dataset, rng=subject.seed)
+        return compare_methods(subject.model, subject.dataset, rng=subject.seed)
     train = subject.dataset.train
     real = RealImages(train.images, train.labels, subject.dataset.maximum)
     judge = neighbour_judge(real, subject.dataset.test, subject.dataset.maximum)
-    return compare(
+    return compare_methods(
         subject.model, subject.dataset, judges=[judge], controls=False, confidences=False, rng=subject.seed
     )
 

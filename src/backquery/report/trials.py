@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from backquery import __version__
-from backquery.experiments.damage import STAGES, WHAT, damage
+from backquery.experiments.damage import STAGES, WHAT, measure_damage
 from backquery.experiments.endurance import Endurance
 from backquery.plots import damage_curves, film_strip
 from backquery.report.markup import Html, facts, joined, paragraph, reading, table
@@ -21,7 +21,7 @@ def losses(subject: Subject, step: Step) -> Html | str:
     """What can be removed before the network reads less well."""
     if subject.network is None:
         return "Damage is done to the weights of a chain of dense layers, which this model does not show."
-    found = damage(
+    found = measure_damage(
         subject.network, subject.dataset, rng=subject.seed, progress=step,
         what=("nodes",) if subject.quick and len(subject.network.layers) > 1 else WHAT,
         repeats=QUICK_REPEATS if subject.quick else REPEATS,

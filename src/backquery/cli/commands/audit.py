@@ -63,8 +63,7 @@ def audit(
     (the median, plus one deviation, of what the best regions of its size and filling do for the other labels),
     excess (changed low less usual); output (path, or null).
     """
-    from backquery.audit import LIMITS
-    from backquery.audit import audit as find_shortcuts
+    from backquery.audit import LIMITS, find_shortcuts
     from backquery.cli.matching import load_for_data
     from backquery.cli.progress import bar
     from backquery.files import check_writable

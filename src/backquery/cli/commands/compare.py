@@ -45,7 +45,7 @@ def compare(
     distance_to_nearest, nearest, obeyed; judges with their performance on real test images; left_out; output.
     """
     from backquery.cli.matching import load_for_data
-    from backquery.faithfulness import compare as compare_methods
+    from backquery.faithfulness import compare_methods
     from backquery.files import check_writable
     from backquery.plots import check_picture_path, comparison_table
 

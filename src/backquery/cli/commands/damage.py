@@ -64,8 +64,7 @@ def damage(
     """
     from backquery.cli.matching import load_for_data
     from backquery.cli.progress import bar
-    from backquery.experiments.damage import WHAT
-    from backquery.experiments.damage import damage as do_damage
+    from backquery.experiments.damage import WHAT, measure_damage
     from backquery.files import check_writable
     from backquery.plots import check_picture_path, damage_curves
 
@@ -75,7 +74,7 @@ def damage(
     if dataset.test is None:
         say(f"{dataset.name} has no test half: performance is counted on the images it may have been trained on")
     with bar("damaging") as progress:
-        found = do_damage(
+        found = measure_damage(
             network, dataset, what=what or WHAT, repeats=repeats, stages=shares, rng=seed, progress=progress
         )
     save_picture(damage_curves(found), output)

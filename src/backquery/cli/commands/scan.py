@@ -26,7 +26,8 @@ Method = Annotated[
     Parameter(
         choices=tuple(METHODS),
         help="; ".join(f"{name}: {method.summary}" for name, method in METHODS.items())
-        + ". By default gauss-newton where the model keeps statistics of its training images, else transpose.",
+        + ". By default transpose where the model keeps no statistics of its training images and can be asked so, "
+        "else gauss-newton.",
     ),
 ]
 Prior = Annotated[

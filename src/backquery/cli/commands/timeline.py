@@ -94,8 +94,7 @@ def timeline(
     from backquery.cli.commands.scan import check_arrays_path
     from backquery.cli.plan import make_plan, open_halves
     from backquery.cli.progress import bar
-    from backquery.experiments.timeline import log_spaced
-    from backquery.experiments.timeline import timeline as watch
+    from backquery.experiments.timeline import log_spaced, watch_training
     from backquery.files import check_writable
     from backquery.training import TrainingRun
     from backquery.training.plan import create
@@ -111,7 +110,9 @@ def timeline(
         create(plan, dataset), dataset.train, plan.recipe, epochs=plan.epochs, rng=plan.seed, kernel=plan.kernel
     )
     with bar("learning") as progress:
-        found = watch(run, dataset, at=at or log_spaced(run.updates, frames), method=method, progress=progress)
+        found = watch_training(
+            run, dataset, at=at or log_spaced(run.updates, frames), method=method, progress=progress
+        )
     for path in output:
         _draw(found, path)
     if arrays is not None:

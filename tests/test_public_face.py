@@ -1,0 +1,60 @@
+"""What stands behind ``import backquery``: every name and package, loaded when asked for, and the old names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import backquery
+
+MOVED = [
+    ("backquery", "damage", "measure_damage"),
+    ("backquery.experiments.damage", "damage", "measure_damage"),
+    ("backquery.experiments.timeline", "timeline", "watch_training"),
+    ("backquery.audit", "audit", "find_shortcuts"),
+    ("backquery.faithfulness", "compare", "compare_methods"),
+]
+
+
+@pytest.mark.parametrize("name", backquery.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(backquery, name) is not None
+    assert name in dir(backquery)
+
+
+def test_packages_are_there_after_a_plain_import_and_not_loaded_before() -> None:
+    program = (
+        "import sys, backquery as bq\n"
+        "assert not {'numpy', 'scipy', 'matplotlib', 'backquery.model'} & set(sys.modules), sorted(sys.modules)\n"
+        "network = bq.model.Network.create([4, 3, 2], rng=1)\n"
+        "print(callable(bq.plots.scan_grid), bq.inversion.usual_method(network), bq.datasets.load('digits').name)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout == "True transpose digits\n", ran.stderr
+
+
+def test_an_unknown_name_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="'backquery' has no attribute 'nothing'"):
+        _ = backquery.nothing
+
+
+@pytest.mark.parametrize(("module", "old", "new"), MOVED)
+def test_an_old_name_still_works_and_says_the_new_one(module: str, old: str, new: str) -> None:
+    home = import_module(module)
+    with pytest.warns(DeprecationWarning, match=f"is now {module}.{new}"):
+        assert getattr(home, old) is getattr(home, new)
+
+
+def test_the_notebook_s_old_address_still_works() -> None:
+    program = (
+        "import warnings; warnings.simplefilter('always'); from backquery.notebook import Studio; print(Studio)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if "anywidget" in ran.stderr and ran.returncode:
+        assert "backquery[notebook]" in ran.stderr
+    else:
+        assert "backquery.studio.notebook is" in ran.stderr or "is now backquery.studio.notebook" in ran.stderr
+        assert "backquery.studio.notebook.Studio" in ran.stdout
