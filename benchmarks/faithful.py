@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from backquery import Network, Online, Scaling, evaluate, train
-from backquery.aliases import Seed
 from backquery.errors import InversionError
 from backquery.faithfulness import Judge, control_networks, convolutional_judge
 from backquery.inversion import Targets, back_query, confidence, fit_statistics, typical
+from backquery.model.aliases import Seed
 from benchmarks import peers
 
 Section = tuple[str, list[str], list[list[Any]]]

@@ -14,11 +14,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backquery import inversion
-from backquery.aliases import Array
 from backquery.errors import DataError, TrainingError
 from backquery.inversion import BackQuery, Targets, fit_statistics
 from backquery.io.chain import Chain
 from backquery.model.activations import SIGMOID, SOFTMAX
+from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.training import RECIPES, FullBatch, MiniBatch, Recipe, train

@@ -3,7 +3,6 @@
 from backquery.audit.findings import CLEAN, LIMITS, SHORTCUT, SUSPICIOUS, VERDICTS, Audit, Finding
 from backquery.audit.regions import Box, Kind, Region
 from backquery.audit.search import find_shortcuts
-from backquery.deprecation import renamed
 
 __all__ = [
     "CLEAN",
@@ -18,6 +17,3 @@ __all__ = [
     "Region",
     "find_shortcuts",
 ]
-
-
-__getattr__ = renamed(__name__, {"audit": "find_shortcuts"})

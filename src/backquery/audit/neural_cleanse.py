@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import median_abs_deviation
 
-from backquery.aliases import Array, Labels, Seed
 from backquery.audit.regions import Sheet
+from backquery.model.aliases import Array, Labels, Seed
 from backquery.model.examples import Data, Examples
 from backquery.model.network import Network
 from backquery.model.protocol import Model

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Array, Seed
 from backquery.datasets import Split
 from backquery.errors import DataError
+from backquery.model.aliases import Array, Seed
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.errors import ModelError
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 Positions = NDArray[np.intp]

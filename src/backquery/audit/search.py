@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backquery.aliases import Array, Progress, Seed
 from backquery.audit.findings import Audit, Finding, usual_share
 from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Trials
 from backquery.errors import DataError, ModelError
 from backquery.intervals import share_interval
+from backquery.model.aliases import Array, Progress, Seed
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
 

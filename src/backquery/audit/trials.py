@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array, Labels
 from backquery.audit.regions import Region, Sheet
+from backquery.model.aliases import Array, Labels
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 

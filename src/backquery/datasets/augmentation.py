@@ -11,9 +11,9 @@ from math import isfinite
 
 import numpy as np
 
-from backquery.aliases import Pixels
 from backquery.datasets.dataset import Split
 from backquery.errors import DataError
+from backquery.model.aliases import Pixels
 
 CHUNK = 2048
 """Images turned at a time, so that memory stays small."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Labels, Pixels, Seed
 from backquery.errors import DataError
+from backquery.model.aliases import Labels, Pixels, Seed
 
 MEMORY_LIMIT = 4 * 2**30
 """No file is read whose pixels would take more bytes than this."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backquery.aliases import Array, Seed
 from backquery.datasets import Dataset
 from backquery.evidence.interventions import Intervention, intervene
 from backquery.evidence.measure import IMAGES, Evidence, measure_evidence
 from backquery.evidence.sensitivity import Question
 from backquery.faithfulness import control_networks
+from backquery.model.aliases import Array, Seed
 from backquery.model.examples import Examples
 from backquery.model.network import Network
 

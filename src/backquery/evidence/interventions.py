@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, VERDICTS
 from backquery.intervals import Interval, mean_interval
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 DOSE = 0.01

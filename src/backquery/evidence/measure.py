@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array, Seed
 from backquery.errors import DataError
 from backquery.evidence.interventions import FEWEST, Intervention, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Findings, judge
 from backquery.inversion.targets import Labels, label_positions
+from backquery.model.aliases import Array, Seed
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
 

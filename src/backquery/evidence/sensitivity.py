@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.aliases import Array
 from backquery.model.activations import SOFTMAX, TANH
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 CHUNK = 100

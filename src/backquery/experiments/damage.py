@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Array, Progress, Seed
 from backquery.datasets import Dataset
 from backquery.deprecation import renamed
 from backquery.errors import ExperimentError, ModelError
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
+from backquery.model.aliases import Array, Progress, Seed
 from backquery.model.examples import Examples
 from backquery.model.network import Layer, Network
 from backquery.model.protocol import Model

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.intervals import Interval, mean_interval, share_interval
+from backquery.model.aliases import Array
 
 Counts = NDArray[np.int64]
 

@@ -14,7 +14,6 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array, Progress
 from backquery.datasets import Dataset
 from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
@@ -22,6 +21,7 @@ from backquery.faithfulness.real import ink_of
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
+from backquery.model.aliases import Array, Progress
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.training import TrainingRun

@@ -1,6 +1,5 @@
 """Scores of back queries, never without their controls: round trip, judges, typicality, nearest real image."""
 
-from backquery.deprecation import renamed
 from backquery.faithfulness.clarity import likeness, roughness, sharpness
 from backquery.faithfulness.comparison import Comparison, Row, compare_methods
 from backquery.faithfulness.controls import control_images, control_networks
@@ -27,6 +26,3 @@ __all__ = [
     "sharpness",
     "typicality",
 ]
-
-
-__getattr__ = renamed(__name__, {"compare": "compare_methods"})

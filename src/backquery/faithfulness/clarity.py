@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.aliases import Array
+from backquery.model.aliases import Array
 
 
 def roughness(ink: ArrayLike, shape: tuple[int, int]) -> Array:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from backquery.aliases import Array, Labels, Seed
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, InversionError, MissingExtraError, TargetError
 from backquery.faithfulness.controls import control_images, control_networks
@@ -26,6 +25,7 @@ from backquery.inversion import (
     typical,
 )
 from backquery.model.activations import SIGMOID, SOFTMAX
+from backquery.model.aliases import Array, Labels, Seed
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Labels
 from backquery.datasets import Dataset, Split
 from backquery.inversion import fit_statistics
 from backquery.model.activations import SIGMOID, SOFTMAX
+from backquery.model.aliases import Labels
 from backquery.model.network import Layer, Network
 from backquery.training import Online, train
 

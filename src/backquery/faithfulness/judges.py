@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array, Labels
 from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import RealImages
 from backquery.files import replacing, user_cache
+from backquery.model.aliases import Array, Labels
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.protocol import Model

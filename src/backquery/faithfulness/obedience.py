@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.inversion import Method, Targets, back_query, confidence
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 ASKED = (0.6, 0.8, 0.99)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Array
 from backquery.inversion import Prior
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.aliases import Seed
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
@@ -30,6 +29,7 @@ from backquery.inversion.targets import (
     typical,
 )
 from backquery.inversion.transpose import Transpose
+from backquery.model.aliases import Seed
 from backquery.model.protocol import Model
 
 __all__ = [

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CLIMBED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
+from backquery.model.aliases import Array
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery import kernels
-from backquery.aliases import Array
 from backquery.inversion import linearised, search
 from backquery.inversion.readouts import ChainReadout
 from backquery.inversion.search import Effort, Images
+from backquery.model.aliases import Array
 
 
 @dataclass(frozen=True)

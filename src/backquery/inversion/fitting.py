@@ -12,9 +12,9 @@ from math import ceil
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import DataError
 from backquery.inversion.priors import NOISE
+from backquery.model.aliases import Array
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
 from backquery.model.statistics import Statistics

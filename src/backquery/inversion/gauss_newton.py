@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery import kernels
-from backquery.aliases import Array
 from backquery.errors import InversionError
 from backquery.inversion.compiled import Compiled, search_each
 from backquery.inversion.priors import Prior, prior_for
@@ -29,6 +28,7 @@ from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQue
 from backquery.inversion.search import Effort, Search
 from backquery.inversion.starts import first_guess, other_starts, workspace_of
 from backquery.inversion.targets import Targets
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.aliases import Array
 from backquery.errors import InversionError, TargetError
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 from backquery.model.statistics import Statistics
 

@@ -8,11 +8,11 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Array, Seed
 from backquery.errors import DataError, InversionError
 from backquery.inversion.priors import Prior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
+from backquery.model.aliases import Array, Seed
 from backquery.model.protocol import Model
 
 

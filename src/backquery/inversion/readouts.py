@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.errors import InversionError
+from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 

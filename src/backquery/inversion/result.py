@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.inversion.targets import Targets
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 CONVERGED = "converged"

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.inversion.linearised import FLAT, BoundPixels, Linearised, newton_step, times
 from backquery.inversion.readouts import Readout
+from backquery.model.aliases import Array
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]

@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import nodes_of, readout_for
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 DRAWS = 1024

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Array
 from backquery.errors import TargetError
 from backquery.model.activations import RELU, SOFTMAX, TANH, Activation
+from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 

@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.problem import Problem
 from backquery.inversion.result import EXACT_FORMULA, BackQuery, round_trip
 from backquery.inversion.targets import Targets
 from backquery.model.activations import Activation
+from backquery.model.aliases import Array
 from backquery.model.network import Network
 
 MARGIN = 0.01

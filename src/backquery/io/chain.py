@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.aliases import Array, Shape
 from backquery.errors import ModelError
 from backquery.model.activations import IDENTITY, SIGMOID, SOFTMAX, Activation
+from backquery.model.aliases import Array, Shape
 from backquery.model.network import Layer, Network
 
 OUTPUTS = ("logits", "scores")

@@ -15,7 +15,6 @@ from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Chain, image_shape
@@ -32,6 +31,7 @@ from backquery.io.foreign import (
 )
 from backquery.io.keras_config import NAMES, add_layer, dense_layers, described_input, path_of_layers
 from backquery.model.activations import LEAK, LEAKY_RELU
+from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 

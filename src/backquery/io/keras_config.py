@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from backquery.aliases import Array, Shape
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.model.activations import ACTIVATIONS, IDENTITY, LEAK, LEAKY_RELU, RELU, SOFTMAX, Activation
+from backquery.model.aliases import Array, Shape
 
 Entry = dict[str, Any]
 

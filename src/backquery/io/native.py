@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import ModelError
 from backquery.files import replacing
 from backquery.io.description import Fields, expected_tensors
 from backquery.model.activations import ACTIVATIONS
+from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics

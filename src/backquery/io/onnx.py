@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backquery.aliases import Shape
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Chain, image_shape
@@ -21,6 +20,7 @@ from backquery.io.foreign import NOTES, check_size, read_bytes, read_notes, read
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_steps import add_step
 from backquery.model.activations import LEAK
+from backquery.model.aliases import Shape
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Shape
 from backquery.errors import ModelError
+from backquery.model.aliases import Shape
 
 FEW = 64
 """Numbers in a shape that is computed within the graph; no image has so many axes."""

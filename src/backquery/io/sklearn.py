@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.model.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation
+from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 

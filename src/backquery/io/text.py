@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import ModelError, OutputError
 from backquery.files import replacing
 from backquery.model.activations import SIGMOID
+from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.aliases import Array
 from backquery.errors import MissingExtraError, ModelError
 from backquery.model.activations import SOFTMAX, Activation
+from backquery.model.aliases import Array
 from backquery.model.scaling import Scaling, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.torch import import_torch
@@ -21,6 +20,7 @@ from backquery.model.activations import (
     TANH,
     Activation,
 )
+from backquery.model.aliases import Array
 from backquery.model.network import Network
 
 if TYPE_CHECKING:

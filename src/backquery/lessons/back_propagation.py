@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.model.activations import SIGMOID
+from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
 
 INPUTS, WANTED, RATE = (0.9, 0.1), (0.99, 0.01), 0.5

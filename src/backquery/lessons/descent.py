@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import ExperimentError
+from backquery.model.aliases import Array
 
 MINIMUM = 2.25
 FAR = 1e6

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array, Seed
+from backquery.model.aliases import Array, Seed
 from backquery.model.network import Network
 
 PUBLISHED = {(3, 3, 1): 40.0, (3, 3, 3, 1): 70.0}

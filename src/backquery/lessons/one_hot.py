@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Array
 from backquery.errors import DataError
+from backquery.model.aliases import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import ExperimentError
 from backquery.model.activations import SIGMOID
+from backquery.model.aliases import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import ModelError
+from backquery.model.aliases import Array
 
 LEAK = 0.01
 """Slope of the leaky ReLU below zero (Maas et al. 2013)."""

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.aliases import Array
 from backquery.errors import DataError
+from backquery.model.aliases import Array
 from backquery.model.protocol import Model
 
 

@@ -15,9 +15,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from backquery.aliases import Array, Seed
 from backquery.errors import DataError, ModelError
 from backquery.model.activations import SOFTMAX, Activation, activation_named
+from backquery.model.aliases import Array, Seed
 from backquery.model.scaling import Scaling, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
 

@@ -6,8 +6,8 @@ from typing import Protocol, runtime_checkable
 
 from numpy.typing import ArrayLike
 
-from backquery.aliases import Array
 from backquery.model.activations import Activation
+from backquery.model.aliases import Array
 from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from backquery.aliases import Array
 from backquery.errors import DataError, ModelError
+from backquery.model.aliases import Array
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import ModelError
+from backquery.model.aliases import Array
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backquery.aliases import Array
+from backquery.model.aliases import Array
 from backquery.plots.paper import (
     HAIRLINE,
     HEADING,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backquery.aliases import Array
+from backquery.model.aliases import Array
 from backquery.plots.paper import HEADING, MARGIN, PENCIL, heading, new_figure, picture_shape, place_ink, words
 
 if TYPE_CHECKING:

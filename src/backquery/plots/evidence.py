@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.evidence.verdicts import AGAINST as SPEAKS_AGAINST
 from backquery.evidence.verdicts import INSENSITIVE, NEVER_INKED, SUPPORT
+from backquery.model.aliases import Array
 from backquery.plots.paper import (
     AGAINST,
     HAIRLINE,

@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.errors import OutputError
 from backquery.files import replacing
+from backquery.model.aliases import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
+from backquery.model.aliases import Array
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.network import Network
 from backquery.model.protocol import Model

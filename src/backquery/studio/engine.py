@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, measure_evidence
@@ -28,6 +27,7 @@ from backquery.inversion import (
     usual_method,
 )
 from backquery.inversion import answers as asked_answers
+from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 from backquery.studio import fields as read

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from backquery.aliases import Array
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
+from backquery.model.aliases import Array
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Array
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation
+from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
 from backquery.training.recipes import Loss
 

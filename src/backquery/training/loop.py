@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from backquery.aliases import Progress, Seed
+from backquery.model.aliases import Progress, Seed
 from backquery.model.examples import Data
 from backquery.model.network import Network
 from backquery.training.checkpoint import Checkpoint, resume_run

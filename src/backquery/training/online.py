@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery import kernels
-from backquery.aliases import Array
 from backquery.errors import TrainingError
+from backquery.model.aliases import Array
 from backquery.model.examples import Examples
 from backquery.model.network import Network
 from backquery.training.gradients import with_parameters

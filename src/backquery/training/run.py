@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.aliases import Seed
 from backquery.errors import DivergenceError, TrainingError
+from backquery.model.aliases import Seed
 from backquery.model.evaluation import evaluate
 from backquery.model.examples import Data, Examples
 from backquery.model.network import Network
