@@ -14,14 +14,14 @@ import numpy as np
 
 from backquery import back_query, fit_statistics, load_model
 from backquery.audit import SHORTCUT, SUSPICIOUS, Audit, Finding, find_shortcuts
-from backquery.audit.neural_cleanse import NeuralCleanse, neural_cleanse
-from backquery.audit.planting import Trigger, plant
 from backquery.audit.search import audit_along, halves
 from backquery.datasets import Dataset, load
 from backquery.intervals import share_interval
 from backquery.plots import audit_rows, save_figure
+from measurements.neural_cleanse import NeuralCleanse, neural_cleanse
 from measurements.page import table
 from measurements.planted import CLEAN, KINDS, Planted, networks, one_planted
+from measurements.planting import Trigger, plant
 
 FIRST = 5000
 """Seeds from here on; the search and its limits were chosen on the seeds 1000 to 1399 and 2000 to 2071."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from backquery import Network, Online, Scaling, train
-from backquery.audit.planting import Trigger, plant
 from backquery.datasets import Dataset, Split
 from backquery.training import FullBatch, MiniBatch, Recipe
+from measurements.planting import Trigger, plant
 
 KINDS = (
     ("a shortcut in 100 % of a label", False, 1.0),

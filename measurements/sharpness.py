@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from backquery.datasets import load
-from backquery.faithfulness import convolutional_judge, likeness, sharpness, typicality
+from backquery.faithfulness import convolutional_judge, typicality
 from backquery.faithfulness.real import ink_of
 from backquery.intervals import Interval, mean_interval
 from backquery.inversion import back_query, data_prior, fit_statistics
@@ -37,6 +37,7 @@ from backquery.plots.paper import (
     words,
 )
 from backquery.training import train
+from measurements.clarity import likeness, sharpness
 from measurements.page import table
 
 Array = NDArray[np.floating[Any]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from measurements.planting import Trigger, plant
 
-from backquery.audit.planting import Trigger, plant
 from backquery.datasets import Dataset, Split, load
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from measurements.planting import Trigger
 from scipy.stats import norm
 
 from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Kind, Region, find_shortcuts
-from backquery.audit.planting import Trigger
 from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
 from backquery.intervals import Interval, share_interval

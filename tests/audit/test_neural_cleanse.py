@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from measurements.neural_cleanse import SUCCESS, anomaly_index, cross_entropy_gradient, neural_cleanse
 
-from backquery.audit.neural_cleanse import SUCCESS, anomaly_index, cross_entropy_gradient, neural_cleanse
 from backquery.model.network import Network
 from tests.audit.conftest import LABEL
 from tests.inversion.conftest import Opaque

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from measurements.planting import Trigger, plant
 
-from backquery.audit.planting import Trigger, plant
 from backquery.errors import DataError
 
 

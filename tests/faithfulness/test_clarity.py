@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from measurements.clarity import likeness, roughness, sharpness
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
-
-from backquery.faithfulness import likeness, roughness, sharpness
 
 SHAPE = (6, 5)
 

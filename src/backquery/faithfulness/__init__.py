@@ -1,6 +1,5 @@
 """Scores of back queries, never without their controls: round trip, judges, typicality, nearest real image."""
 
-from backquery.faithfulness.clarity import likeness, roughness, sharpness
 from backquery.faithfulness.comparison import Comparison, Row, compare_methods
 from backquery.faithfulness.controls import control_images, control_networks
 from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, model_judge, neighbour_judge
@@ -17,12 +16,9 @@ __all__ = [
     "control_images",
     "control_networks",
     "convolutional_judge",
-    "likeness",
     "linear_judge",
     "model_judge",
     "neighbour_judge",
     "obedience",
-    "roughness",
-    "sharpness",
     "typicality",
 ]
