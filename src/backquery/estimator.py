@@ -14,20 +14,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backquery import inversion
-from backquery.errors import DataError, TrainingError
+from backquery.errors import DataError
 from backquery.inversion import BackQuery, Targets, fit_statistics
 from backquery.io.chain import Chain
 from backquery.model.activations import SIGMOID, SOFTMAX
 from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
-from backquery.training import RECIPES, FullBatch, MiniBatch, Recipe, train
-
-ONLINE_STEPS, BATCH_STEPS, WHOLE_STEPS = 20_000, 2_000, 1_000
-"""By default epochs are repeated until so many steps of each kind were made,"""
+from backquery.training import Recipe, train
+from backquery.training.plan import settled_recipe
 
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 1_000
-"""within these bounds."""
+"""By default epochs are repeated until the recipe's usual steps were made, within these bounds."""
 
 
 class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -114,7 +112,7 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.classes_ = np.unique(np.asarray(classes))
             self._begin(x)
         recipe: Any = self._settled_recipe()
-        steady = replace(recipe, decay="none") if hasattr(recipe, "decay") else recipe
+        steady = recipe if recipe.is_steady else replace(recipe, decay="none")
         self.network_ = self._learn(x, self._positions(truth), steady, 1)
         return self
 
@@ -199,10 +197,7 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _settled_recipe(self) -> Recipe:
-        if isinstance(self.recipe, str) and self.recipe not in RECIPES:
-            raise TrainingError(f"unknown recipe {self.recipe!r}; choose one of {', '.join(RECIPES)}")
-        recipe = RECIPES[self.recipe] if isinstance(self.recipe, str) else self.recipe
-        return recipe if self.learning_rate is None else replace(recipe, learning_rate=self.learning_rate)
+        return settled_recipe(self.recipe, self.learning_rate)
 
     def _positions(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         unknown = ~np.isin(labels, self.classes_)
@@ -213,7 +208,5 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _usual_epochs(recipe: Recipe, examples: int) -> int:
-    if isinstance(recipe, FullBatch):
-        return WHOLE_STEPS
-    shown = BATCH_STEPS * recipe.batch_size if isinstance(recipe, MiniBatch) else ONLINE_STEPS
+    shown = recipe.usual.steps * recipe.images_an_update(examples)
     return int(np.clip(-(-shown // examples), FEWEST_EPOCHS, MOST_EPOCHS))

@@ -15,7 +15,7 @@ from backquery.datasets import Split, augment, rotate, shift
 from backquery.errors import DataError
 from backquery.io import load_model
 from backquery.training import Online, train
-from backquery.training.plan import create, settled_recipe
+from backquery.training.plan import Plan, create, settled_recipe
 
 RNG = np.random.default_rng(5)
 
@@ -165,12 +165,8 @@ def test_a_model_trained_on_copies_says_so_and_can_be_made_again(run, tmp_path):
 
 
 def load_untrained(about, digits):
-    from backquery.cli.plan import make_plan
-
-    recipe = (about["recipe"], None, about["loss"], None)
-    return create(
-        make_plan("8", about["epochs"], about["learning_rate"], *recipe, about["seed"], "float32", "auto"), digits
-    )
+    settled = {name: about[name] for name in ("recipe", "learning_rate", "loss", "epochs", "seed")}
+    return create(Plan.settled((8,), **settled), digits)
 
 
 @pytest.mark.parametrize("option", [("--rotate", "180"), ("--rotate", "-1"), ("--shift", "-1"), ("--shift", "8")])

@@ -10,14 +10,8 @@ from backquery.cli import UsageError
 from backquery.cli.progress import TrainingProgress
 from backquery.cli.terminal import count, say
 from backquery.errors import TrainingError
-from backquery.training.plan import (
-    HELD_OUT,
-    Plan,
-    settled_activations,
-    settled_recipe,
-    usual_epochs,
-    with_test_half,
-)
+from backquery.training import RECIPES
+from backquery.training.plan import Plan, settled_activations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,41 +48,35 @@ def make_plan(
 ) -> Plan:
     """The plan that a training's options ask for, where None stands for what is usual."""
     layers = parse_hidden(hidden)
-    settled = settled_recipe(recipe, learning_rate, loss)
-    return Plan(
-        layers,
-        parse_activations(activation, recipe, settled.loss, len(layers) + 1),
-        recipe != "book" if biases is None else biases,
-        recipe,
-        settled,
-        epochs or usual_epochs(settled),
-        seed,
-        dtype,
-        kernel,
-        statistics,
-        rotate,
-        shift,
-    )
+    try:
+        return Plan.settled(
+            layers, recipe=recipe, learning_rate=learning_rate, loss=loss, activations=parse_names(activation),
+            biases=biases, epochs=epochs, seed=seed, dtype=dtype, kernel=kernel, statistics=statistics,
+            rotate=rotate, shift=shift,
+        )  # fmt: skip
+    except TrainingError as error:
+        raise UsageError(str(error)) from None
 
 
 def open_halves(data: str, test: Path | None, plan: Plan) -> tuple[Dataset, bool]:
     """The data to train and test on, and whether a test half had to be held out; says what will be done."""
     from backquery.datasets import open_data
+    from backquery.datasets.split import HELD_OUT
 
     found = open_data(data, test)
-    dataset = with_test_half(found, plan.seed)
+    dataset = found.with_test_half(plan.seed)
     if found.test is None:
-        images = count(len(test_half(dataset)), "image")
+        images = count(len(dataset.to_test_on), "image")
         say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")
     sizes = "-".join(map(str, (dataset.inputs, *plan.hidden, len(dataset.classes))))
     images = count(len(dataset.train), "image")
     copies = (2 if plan.rotate else 0) + (4 if plan.shift else 0)
     more = f" and {copies} copies of each" if copies else ""
     say(f"training {sizes} on {images}{more}, recipe {plan.recipe_name}, seed {plan.seed}")
-    if plan.recipe_name == "book" and _label_by_label(dataset.train.labels):
+    if plan.recipe.one_by_one and not plan.recipe.shuffle and _label_by_label(dataset.train.labels):
         say(
-            "the images come label by label, and recipe book learns them in that order: it will forget all labels "
-            "but the last ones; shuffle the file, or use --recipe online"
+            f"the images come label by label, and recipe {plan.recipe_name} learns them in that order: it will "
+            "forget all labels but the last ones; shuffle the file, or use --recipe online"
         )
     return dataset, found.test is None
 
@@ -139,11 +127,15 @@ def shorten(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
+def parse_names(text: str | None) -> list[str]:
+    """The words between commas; none where nothing is given."""
+    return [word.strip() for word in text.split(",")] if text else []
+
+
 def parse_activations(text: str | None, recipe: str, loss: str, layers: int) -> tuple[str, ...]:
     """One activation for each layer, as `settled_activations` has it, from one name or several with commas."""
-    names = [] if not text else [word.strip() for word in text.split(",")]
     try:
-        return settled_activations(names, recipe, loss, layers)
+        return settled_activations(parse_names(text) or [RECIPES[recipe].usual.activation], loss, layers)
     except TrainingError as error:
         raise UsageError(str(error)) from None
 

@@ -2,10 +2,11 @@
 
 from backquery.datasets.augmentation import augment, rotate, shift
 from backquery.datasets.catalogue import catalogue, fetch, is_at_hand, load
-from backquery.datasets.dataset import Dataset, Split, split_off_test
+from backquery.datasets.dataset import Dataset
 from backquery.datasets.fingerprint import fingerprint
 from backquery.datasets.images import prepare_image
 from backquery.datasets.reading import open_data, read
+from backquery.datasets.split import Split, split_off_test
 from backquery.datasets.summary import Summary, inspect
 
 __all__ = [

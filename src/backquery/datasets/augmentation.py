@@ -11,7 +11,7 @@ from math import isfinite
 
 import numpy as np
 
-from backquery.datasets.dataset import Split
+from backquery.datasets.split import Split
 from backquery.errors import DataError
 from backquery.model.aliases import Pixels
 

@@ -20,9 +20,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.dataset import Dataset, Labelled, Split, split_off_test
+from backquery.datasets.dataset import Dataset, Labelled
 from backquery.datasets.download import RemoteFile, fetch_file
 from backquery.datasets.idx import find_pair, read_pair
+from backquery.datasets.split import Split, split_off_test
 from backquery.errors import DataError, DownloadError
 from backquery.files import replacing, user_cache
 

@@ -1,15 +1,17 @@
-"""Images with labels as checked, frozen values: a split (one half), a data set (both halves and the names)."""
+"""A data set: both its halves and what the labels are called, checked; and how one is made of what was read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from backquery.datasets.augmentation import augment
+from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError
 from backquery.model.aliases import Labels, Pixels, Seed
 
@@ -18,37 +20,6 @@ MEMORY_LIMIT = 4 * 2**30
 
 HIGHEST_LABEL = 999
 """Numbered labels go from 0 to at most this."""
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """One half of a data set: raw images and their labels, both read-only.
-
-    images: (n, height, width), uint8 or floating raw pixels, 0 for paper and the data set's maximum for ink;
-    labels: (n,), int64 positions into the data set's classes. Anything else raises `DataError`.
-    """
-
-    images: Pixels
-    labels: Labels
-
-    def __post_init__(self) -> None:
-        images, labels = _raw_pixels(self.images), _whole_labels(self.labels)
-        if images.ndim != 3 or 0 in images.shape[1:]:
-            raise DataError(f"images must have the shape (n, height, width); received {images.shape}")
-        if len(images) != len(labels):
-            raise DataError(f"every image needs one label: {len(images)} images, {len(labels)} labels")
-        if not len(images):
-            raise DataError("there are no images; at least one is needed")
-        object.__setattr__(self, "images", _read_only(images))
-        object.__setattr__(self, "labels", _read_only(labels))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def select(self, which: ArrayLike | slice) -> Split:
-        """The images that `which` picks: a slice, positions, or a Boolean mask of shape (n,)."""
-        index = which if isinstance(which, slice) else np.asarray(which)
-        return Split(self.images[index], self.labels[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +67,16 @@ class Dataset:
         """Pixels of one image."""
         return prod(self.input_shape)
 
-    def with_test(self, share: float = 0.2, *, rng: Seed = None) -> Dataset:
+    @property
+    def to_test_on(self) -> Split:
+        """The test half or, where there is none, the train half."""
+        return self.train if self.test is None else self.test
+
+    def with_test_half(self, rng: Seed) -> Dataset:
+        """The data set itself, or where it has no test half with the usual share of its images held out as one."""
+        return self if self.test is not None else self.with_test(rng=rng)
+
+    def with_test(self, share: float = HELD_OUT, *, rng: Seed = None) -> Dataset:
         """The same data with a random `share` of each label's images held out as the test half."""
         if self.test is not None:
             raise DataError(f"{self.name} has a test half already; use it, or hold out from its train half")
@@ -109,10 +89,10 @@ class Dataset:
         Behind every training image follow its copies, turned by `rotate` degrees either way, and moved by `shift`
         pixels up, down, left and right; 0 leaves these out. A shift below zero raises `DataError`.
         """
-        from backquery.datasets.augmentation import augment
-
         if shift < 0:
             raise DataError(f"{self.name}: images are moved by so many pixels every way; received {shift}")
+        if not (rotate or shift):
+            return self
         rotations = (-rotate, rotate) if rotate else ()
         shifts = ((-shift, 0), (shift, 0), (0, -shift), (0, shift)) if shift else ()
         return replace(self, train=augment(self.train, rotations=rotations, shifts=shifts))
@@ -122,19 +102,23 @@ class Dataset:
 
         A label that occurs and is not among them raises `DataError`.
         """
-        halves = {
-            half: Split(split.images, label_positions(np.asarray(self.classes)[split.labels], classes, self.name))
-            for half, split in self.halves
-        }
-        return replace(self, train=halves["train"], test=halves.get("test"), classes=tuple(classes))
+        names = np.asarray(self.classes)
+
+        def renamed(split: Split) -> Split:
+            return Split(split.images, label_positions(names[split.labels], classes, self.name))
+
+        return self._with_halves(renamed, classes=tuple(classes))
 
     def with_maximum(self, maximum: float) -> Dataset:
         """The same data with `maximum` as the raw pixel that stands for full ink, a network's for example."""
         if maximum == self.maximum:
             return self
         factor = maximum / self.maximum
-        halves = {half: Split(split.images * factor, split.labels) for half, split in self.halves}
-        return replace(self, train=halves["train"], test=halves.get("test"), maximum=maximum)
+        return self._with_halves(lambda split: Split(split.images * factor, split.labels), maximum=maximum)
+
+    def _with_halves(self, changed: Callable[[Split], Split], **others: Any) -> Dataset:
+        halves: dict[str, Any] = {half: changed(split) for half, split in self.halves}
+        return replace(self, **halves, **others)
 
     def _check(self, half: str, split: Split) -> None:
         where = f"{self.name}, {half} half"
@@ -219,51 +203,6 @@ def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = 
             f"{source}: labels without a class: {_listed(unknown)}; the classes are {_listed(classes)}"
         )
     return np.array([places[str(name)] for name in found], np.int64)[inverse]
-
-
-def split_off_test(split: Split, share: float = 0.2, *, rng: Seed = None) -> tuple[Split, Split]:
-    """Hold out a random `share` of each label's images: (the rest, the held out), both in their old order.
-
-    At least one image of every label stays in the first half.
-    """
-    if not 0 < share < 1:
-        raise DataError(f"the share to hold out must lie between 0 and 1; received {share}")
-    generator = np.random.default_rng(rng)
-    held = np.zeros(len(split), bool)
-    for label in np.unique(split.labels):
-        members = np.flatnonzero(split.labels == label)
-        count = min(round(share * len(members)), len(members) - 1)
-        held[generator.choice(members, count, replace=False)] = True
-    if not held.any():
-        raise DataError(f"there are too few images ({len(split)}) to hold out {share} of them; give a test half")
-    return split.select(~held), split.select(held)
-
-
-def _raw_pixels(images: ArrayLike) -> Pixels:
-    pixels = np.asarray(images)
-    if pixels.dtype in (np.uint8, np.float32, np.float64):
-        return pixels
-    if pixels.dtype.kind == "f":
-        return pixels.astype(np.float32 if pixels.dtype.itemsize < 4 else np.float64)
-    if pixels.dtype.kind not in "biu":
-        raise DataError(f"pixels must be numbers; received {pixels.dtype}")
-    small = not pixels.size or (pixels.min() >= 0 and pixels.max() <= 255)
-    return pixels.astype(np.uint8 if small else np.float64)
-
-
-def _whole_labels(labels: ArrayLike) -> Labels:
-    numbers = np.asarray(labels)
-    if numbers.ndim != 1:
-        raise DataError(f"labels must have the shape (n,); received {numbers.shape}")
-    if numbers.size and numbers.dtype.kind not in "iu":
-        raise DataError(f"labels must be whole numbers; received {numbers.dtype}")
-    return numbers.astype(np.int64)
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.setflags(write=False)
-    return view
 
 
 def _is_number(name: str) -> bool:

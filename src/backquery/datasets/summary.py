@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from backquery.datasets.dataset import Dataset, Split
+from backquery.datasets.dataset import Dataset
+from backquery.datasets.split import Split
 
 
 @dataclass(frozen=True)

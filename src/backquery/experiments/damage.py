@@ -233,7 +233,7 @@ class Trial:
     @classmethod
     def of(cls, network: Network, dataset: Dataset, scans: BackQuery) -> Trial:
         """The test half of a data set, or its training half, with the scans of the intact network."""
-        examples = Examples.of(network, dataset.test or dataset.train)
+        examples = Examples.of(network, dataset.to_test_on)
         inputs = np.concatenate([examples.inputs(), scans.images], dtype=network.dtype, casting="same_kind")
         return cls(network, inputs, np.concatenate([examples.labels, scans.labels]), len(scans))
 

@@ -221,7 +221,7 @@ def _as_usual_now(network: Network, dataset: Dataset) -> Network:
 def _frame(network: Network, updates: int, run: TrainingRun, dataset: Dataset, method: str) -> Frame:
     scans = back_query(network, range(network.outputs), method=method)
     answers = np.take_along_axis(scans.answers, scans.read[:, None], axis=1)[:, 0]
-    performance = evaluate(network, dataset.test or dataset.train).performance
+    performance = evaluate(network, dataset.to_test_on).performance
     epochs = updates / run.updates_per_epoch
     return Frame(updates, epochs, performance, ink_of(network, scans.images), scans.read, answers)
 

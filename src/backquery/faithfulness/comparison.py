@@ -231,7 +231,7 @@ class _Scorer:
         self._model, self._real, self._judges = model, real, judges
         statistics = model.statistics or fit_statistics(model, dataset.train)
         self._prior: Prior = data_prior(statistics)
-        self._usual = model.scale((dataset.test or dataset.train).images[:TEST_IMAGES])
+        self._usual = model.scale(dataset.to_test_on.images[:TEST_IMAGES])
 
     def of_result(
         self,

@@ -18,7 +18,6 @@ from backquery.report.reading import confusions, learning, what_it_is
 from backquery.report.scans import scans
 from backquery.report.subject import Step, Subject
 from backquery.report.trials import colophon, growth, losses
-from backquery.training.plan import with_test_half
 
 Make = Callable[[Subject, Step], Html | str]
 Progress = Callable[[str, float], None]
@@ -63,7 +62,7 @@ def write_report(
     subject = Subject(
         source,
         model,
-        with_test_half(dataset, rng),
+        dataset.with_test_half(rng),
         dataset.test is None,
         quick,
         rng,

@@ -142,7 +142,7 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
     nearest = int(positions[0, 0])
     usual = None
     if model.statistics is not None:
-        real = model.scale((dataset.test or dataset.train).images[:USUAL_IMAGES])
+        real = model.scale(dataset.to_test_on.images[:USUAL_IMAGES])
         usual = float(typicality(data_prior(model.statistics), as_inputs(model, given), real)[0])
     told = {
         "judges": {judge.name: int(judge.ask(ink)[0]) for judge in jury.judges},
@@ -185,7 +185,7 @@ def samples(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer
     """Some real test images, chosen by a seed."""
     if dataset is None:
         raise RequestError("there are no data beside this model to choose images from", "data")
-    split = dataset.test or dataset.train
+    split = dataset.to_test_on
     rng = np.random.default_rng(read.whole(fields, "seed", 0, 2**53, 0))
     count = read.whole(fields, "count", 1, MOST_SAMPLES, 10)
     places = np.arange(len(split))

@@ -25,7 +25,7 @@ class Exam:
 
     def __init__(self, model: Model, dataset: Dataset) -> None:
         self.model = model
-        self._split = dataset.test or dataset.train
+        self._split = dataset.to_test_on
         self._tail: tuple[np.ndarray, np.ndarray] | None = None
 
     def performance(self, damaged: Model) -> float:

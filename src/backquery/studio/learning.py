@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 from time import monotonic, perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -17,14 +16,14 @@ from backquery.inversion.fitting import typical_log_odds
 from backquery.model.aliases import Array
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
-from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
 from backquery.studio import engine
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Subject
 from backquery.studio.protocol import Answer, refusal
-from backquery.training import Online, TrainingRun
+from backquery.training import TrainingRun
+from backquery.training.plan import Plan, about, begin
 
 MOST_HIDDEN, MOST_EPOCHS = 500, 20
 FRAMES = 60
@@ -63,6 +62,11 @@ class Lesson:
             method=read.choice(fields, "method", tuple(METHODS), Transpose.name),
             pace=read.number(fields, "pace", 0.0, LONGEST_PACE, 0.1),
         )
+
+    @property
+    def plan(self) -> Plan:
+        """The training, as the book has it."""
+        return Plan.settled((self.hidden,), learning_rate=self.rate, epochs=self.epochs, seed=self.seed)
 
 
 class Learning:
@@ -109,10 +113,11 @@ class Learning:
         """The network that was learned, with statistics of what it learned from; None if there is none yet."""
         if self.network is None:
             return None
-        return replace(self.network, statistics=fit_statistics(self.network, self._images()))
+        return replace(self.network, statistics=fit_statistics(self.network, self._given().train))
 
-    def _images(self) -> Any:
-        return self.dataset.train.select(slice(self.lesson.images))
+    def _given(self) -> Dataset:
+        """The data with so many images to learn from as were asked for."""
+        return replace(self.dataset, train=self.dataset.train.select(slice(self.lesson.images)))
 
     def _run(self) -> None:
         try:
@@ -122,10 +127,9 @@ class Learning:
 
     def _learn(self) -> None:
         lesson, clock = self.lesson, perf_counter()
-        network = new_network(lesson, self.dataset)
-        run = TrainingRun(network, self._images(), Online(lesson.rate), epochs=lesson.epochs, rng=lesson.seed)
+        run = begin(lesson.plan, self._given())
         some = self.dataset.train.select(slice(PRIOR_IMAGES))
-        statistics, self._usual = fit_statistics(network, some), network.scale(some.images)
+        statistics, self._usual = fit_statistics(run.network, some), run.network.scale(some.images)
         moments, images = frame_moments(run.updates), None
         for frame, moment in enumerate(moments):
             due = monotonic() + lesson.pace
@@ -170,38 +174,18 @@ class Learning:
         return result.images
 
     def _performance(self, network: Network, images: int) -> float:
-        test = self.dataset.test or self.dataset.train
+        test = self.dataset.to_test_on
         chosen = np.random.default_rng(0).permutation(len(test))[:images]
         return evaluate(network, test.select(chosen)).performance
 
-    def _about(self, run: TrainingRun) -> dict[str, Any]:
-        lesson, test = self.lesson, self.dataset.test or self.dataset.train
-        return {
-            "data": self.dataset.name,
-            "training_images": lesson.images,
-            "recipe": "book",
-            "loss": run.recipe.loss,
-            "learning_rate": lesson.rate,
-            "updates": run.done,
-            "seed": lesson.seed,
-            "performance": self._performance(run.snapshot(), len(test)),
-            "test_images": len(test),
-        }
+    def _about(self, run: TrainingRun) -> dict[str, object]:
+        images = len(self.dataset.to_test_on)
+        found = {"performance": self._performance(run.snapshot(), images), "test_images": images}
+        return about(self.lesson.plan, self._given(), {"updates": run.done}, found)
 
 
 CHUNK = 4096
 """Images between two looks at whether the visitor has ended it."""
-
-
-def new_network(lesson: Lesson, dataset: Dataset) -> Network:
-    """The book's network for these images, before it has learned anything."""
-    return Network.create(
-        [dataset.inputs, lesson.hidden, len(dataset.classes)],
-        rng=lesson.seed,
-        input_shape=dataset.input_shape,
-        classes=dataset.classes,
-        scaling=Scaling.book(dataset.maximum),
-    )
 
 
 def frame_moments(updates: int) -> list[int]:

@@ -11,33 +11,18 @@ from backquery.model.aliases import Array
 from backquery.model.examples import Examples
 from backquery.model.network import Network
 from backquery.training.gradients import descent, with_parameters
-from backquery.training.recipes import Loss
+from backquery.training.recipes import Recipe
 
 
 class BatchTraining:
-    """Weights and biases that change batch by batch.
+    """Weights and biases that change batch by batch."""
 
-    `optimizer` is ``"descent"`` (the plain step), ``"momentum"`` or ``"adam"``.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        examples: Examples,
-        loss: Loss,
-        targets: Array,
-        *,
-        batch_size: int,
-        optimizer: str = "descent",
-        momentum: float = 0.0,
-    ) -> None:
+    def __init__(self, network: Network, examples: Examples, recipe: Recipe, targets: Array) -> None:
         self.network = network
         self.examples = examples
-        self.loss = loss
+        self.recipe = recipe
         self.targets = targets
-        self.batch_size = batch_size
-        self.optimizer = {"descent": self._descend, "momentum": self._roll, "adam": self._adam}[optimizer]
-        self.momentum = momentum
+        self.optimizer = {"descent": self._descend, "momentum": self._roll, "adam": self._adam}[recipe.optimizer]
         self.activations = [layer.activation for layer in network.layers]
         self.weights = [np.array(layer.weights) for layer in network.layers]
         self.biases = [None if layer.biases is None else np.array(layer.biases) for layer in network.layers]
@@ -63,14 +48,15 @@ class BatchTraining:
 
     def run(self, order: NDArray[np.int64], rate: float, rate_after: float) -> int:
         """A step for each batch of `order`; the position of the first batch that diverged, or -1."""
-        for begin in range(0, len(order), self.batch_size):
-            batch = order[begin : begin + self.batch_size]
+        size = self.recipe.images_an_update(len(self.examples))
+        for begin in range(0, len(order), size):
+            batch = order[begin : begin + size]
             whole = len(batch) == len(self.examples)
             inputs = self.inputs if whole else self.inputs[batch]
             labels = self.examples.labels if whole else self.examples.labels[batch]
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 lost, read, for_weights, for_biases = descent(
-                    self.activations, self.weights, self.biases, inputs, self.targets[labels], self.loss
+                    self.activations, self.weights, self.biases, inputs, self.targets[labels], self.recipe.loss
                 )
             if not np.isfinite(lost):
                 return begin
@@ -88,7 +74,7 @@ class BatchTraining:
     def _roll(self, directions: list[Array], rate: float) -> None:
         """Heavy ball (Polyak 1964): the step keeps a share of the last one."""
         for values, direction, speed in zip(self.parameters, directions, self.mean, strict=True):
-            speed *= self.momentum
+            speed *= self.recipe.momentum
             speed += direction
             values += rate * speed
 

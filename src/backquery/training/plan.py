@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,11 @@ from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.training.history import History
 from backquery.training.loop import train
-from backquery.training.recipes import RECIPES, FullBatch, Recipe
+from backquery.training.recipes import RECIPES, Recipe
+from backquery.training.run import TrainingRun
 
 if TYPE_CHECKING:
     from backquery.datasets import Dataset
-
-EPOCHS, ITERATIONS = 5, 3000
-HELD_OUT = 0.2
-"""The share of each label's images to test on where the data have no test half."""
 
 
 @dataclass(frozen=True)
@@ -40,51 +37,83 @@ class Plan:
     rotate: float = 0.0
     shift: int = 0
 
+    @classmethod
+    def settled(
+        cls,
+        hidden: Sequence[int],
+        *,
+        recipe: str | Recipe = "book",
+        learning_rate: float | None = None,
+        loss: str | None = None,
+        activations: Sequence[str] = (),
+        biases: bool | None = None,
+        epochs: int | None = None,
+        seed: int = 1,
+        dtype: str = "float32",
+        kernel: str = "auto",
+        statistics: bool = False,
+        rotate: float = 0.0,
+        shift: int = 0,
+    ) -> Plan:
+        """The plan of a training with these hidden layers; None and () stand for what is usual with the recipe.
 
-def usual_epochs(recipe: Recipe) -> int:
-    """The book's five rounds; for the whole set at once, the published number of iterations."""
-    return ITERATIONS if isinstance(recipe, FullBatch) else EPOCHS
+        recipe: the name of one of `RECIPES`, or a recipe of one's own. activations: one for each layer, or one for
+        all, as `settled_activations` has it. Raises `TrainingError` for what cannot be trained.
+        """
+        chosen = settled_recipe(recipe, learning_rate, loss)
+        epochs = chosen.usual.epochs if epochs is None else epochs
+        if min(hidden, default=1) < 1 or epochs < 1:
+            raise TrainingError(
+                f"hidden layers need 1 node or more, a training 1 epoch or more; received {hidden} and {epochs}"
+            )
+        return cls(
+            tuple(hidden),
+            settled_activations(activations or [chosen.usual.activation], chosen.loss, len(hidden) + 1),
+            chosen.usual.biases if biases is None else biases,
+            recipe if isinstance(recipe, str) else chosen.kind,
+            chosen,
+            epochs,
+            seed,
+            dtype,
+            kernel,
+            statistics,
+            rotate,
+            shift,
+        )
 
 
-def settled_recipe(name: str, learning_rate: float | None = None, loss: str | None = None) -> Recipe:
-    """The recipe of that name, with what is given instead of its own settings."""
-    if name not in RECIPES:
-        raise TrainingError(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
+def settled_recipe(recipe: str | Recipe, learning_rate: float | None = None, loss: str | None = None) -> Recipe:
+    """The recipe, or the one of that name, with what is given instead of its own settings."""
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise TrainingError(f"unknown recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
+        recipe = RECIPES[recipe]
     given: dict[str, Any] = {"learning_rate": learning_rate, "loss": loss}
-    return replace(RECIPES[name], **{key: value for key, value in given.items() if value is not None})
+    return replace(recipe, **{key: value for key, value in given.items() if value is not None})
 
 
-def settled_activations(names: Sequence[str], recipe: str, loss: str, layers: int) -> tuple[str, ...]:
-    """One activation for each layer, from one for each, one for all, or none.
+def settled_activations(names: Sequence[str], loss: str, layers: int) -> tuple[str, ...]:
+    """One activation for each layer, from one for each or one for all.
 
-    With none it is sigmoid, with recipes online and minibatch ReLU. One name alone is for all layers, but the
-    answers become softmax where the loss is cross-entropy and the name is not sigmoid, and where ReLU would
-    leave them without bounds.
+    One name alone is for all layers, but the answers become softmax where the loss is cross-entropy and the name
+    is not sigmoid, and where ReLU would leave them without bounds.
     """
-    names = list(names) or ["relu" if recipe in ("online", "minibatch") else "sigmoid"]
     unknown = [name for name in names if name not in ACTIVATIONS]
     if unknown:
         raise TrainingError(f"unknown activation {unknown[0]!r}; choose from {', '.join(ACTIVATIONS)}")
     if len(names) == 1:
         probabilities = loss == "cross-entropy" and names[0] != "sigmoid"
         answers = "softmax" if probabilities or names[0] in ("relu", "leaky-relu") else names[0]
-        names = names * (layers - 1) + [answers]
+        names = [names[0]] * (layers - 1) + [answers]
     if len(names) != layers:
         raise TrainingError(f"{layers} layers need one activation or {layers}; received {','.join(names)!r}")
     return tuple(names)
 
 
-def with_test_half(dataset: Dataset, seed: int) -> Dataset:
-    """The data set itself, or with `HELD_OUT` of each label's images held out by `seed` if it has no test half."""
-    return dataset if dataset.test is not None else dataset.with_test(HELD_OUT, rng=seed)
-
-
 def create(plan: Plan, dataset: Dataset) -> Network:
     """The untrained network of a plan, its scaling made for the data set."""
-    whole = plan.recipe_name == "batch"
-    scaling = (
-        Scaling.standardised(dataset.train.images, dataset.maximum) if whole else Scaling.book(dataset.maximum)
-    )
+    train, maximum = dataset.train, dataset.maximum
+    standardised = plan.recipe.usual.standardised
     return Network.create(
         [dataset.inputs, *plan.hidden, len(dataset.classes)],
         activation=plan.activations,
@@ -93,31 +122,39 @@ def create(plan: Plan, dataset: Dataset) -> Network:
         dtype=plan.dtype,
         input_shape=dataset.input_shape,
         classes=dataset.classes,
-        scaling=scaling,
+        scaling=Scaling.standardised(train.images, maximum) if standardised else Scaling.book(maximum),
     )
+
+
+def begin(plan: Plan, dataset: Dataset) -> TrainingRun:
+    """The training of a plan, not yet begun; on the train half, and the copies that it asks for."""
+    return TrainingRun(**_training(plan, dataset))
 
 
 def carry_out(plan: Plan, dataset: Dataset, **options: Any) -> tuple[Network, History]:
     """The trained network, knowing how it came to be, and its history.
 
-    dataset: with a test half (`with_test_half`); the turned and moved copies that the plan asks for are made here.
-    `options` are those of `train` that decide nothing: `callbacks`, `progress`, `checkpoint`, `resume`.
+    dataset: with a test half (`Dataset.with_test_half`). `options` are those of `train` that decide nothing:
+    `callbacks`, `progress`, `checkpoint`, `resume`.
     """
-    network, history = train(
-        create(plan, dataset),
-        dataset.augmented(plan.rotate, plan.shift).train if plan.rotate or plan.shift else dataset.train,
-        plan.recipe,
-        epochs=plan.epochs,
-        test=dataset.test,
-        rng=plan.seed,
-        kernel=plan.kernel,
-        **options,
-    )
-    return replace(network, about=about(plan, dataset, history)), history
+    network, history = train(**_training(plan, dataset), test=dataset.test, **options)
+    found = {
+        "kernel": history.kernel,
+        "history": history.brief(),
+        "performance": history.epochs[-1].test_accuracy,
+        "test_images": None if dataset.test is None else len(dataset.test),
+        "made_by": f"backquery {__version__}",
+    }
+    return replace(network, about=about(plan, dataset, {"epochs": len(history.epochs)}, found)), history
 
 
-def about(plan: Plan, dataset: Dataset, history: History) -> dict[str, object]:
-    """How the network came to be, as plain values for its file; no clock: the same run gives the same file."""
+def about(
+    plan: Plan, dataset: Dataset, length: Mapping[str, object], found: Mapping[str, object]
+) -> dict[str, object]:
+    """How a network came to be, as plain values for its file; no clock: the same run gives the same file.
+
+    `length` says how long it learned, `found` what came of it.
+    """
     return {
         "data": dataset.name,
         "training_images": len(dataset.train),
@@ -125,11 +162,18 @@ def about(plan: Plan, dataset: Dataset, history: History) -> dict[str, object]:
         "recipe": plan.recipe_name,
         "loss": plan.recipe.loss,
         "learning_rate": plan.recipe.learning_rate,
-        "epochs": len(history.epochs),
+        **length,
         "seed": plan.seed,
-        "kernel": history.kernel,
-        "history": history.brief(),
-        "performance": history.epochs[-1].test_accuracy,
-        "test_images": None if dataset.test is None else len(dataset.test),
-        "made_by": f"backquery {__version__}",
+        **found,
+    }
+
+
+def _training(plan: Plan, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "network": create(plan, dataset),
+        "data": dataset.augmented(plan.rotate, plan.shift).train,
+        "recipe": plan.recipe,
+        "epochs": plan.epochs,
+        "rng": plan.seed,
+        "kernel": plan.kernel,
     }

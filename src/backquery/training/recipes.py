@@ -14,8 +14,23 @@ LOSSES: tuple[Loss, ...] = ("book", "squared", "cross-entropy")
 
 
 @dataclass(frozen=True)
+class Usual:
+    """What goes with a recipe where nothing else is asked for.
+
+    `activation` is that of the hidden layers; `standardised` pixels have mean 0 and deviation 1 instead of the
+    book's scale; after so many `steps` a few hundred examples are learned.
+    """
+
+    activation: str = "relu"
+    biases: bool = True
+    standardised: bool = False
+    epochs: int = 5
+    steps: int = 2_000
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """What all recipes have.
+    """What all recipes have, and what each answers for itself.
 
     `loss` is ``"book"``, which sends the output errors back through the weights without the slope of the output
     activation (*Make Your Own Neural Network*, part 1; it is not a gradient), or a true gradient:
@@ -25,11 +40,41 @@ class Recipe:
     learning_rate: float
     loss: Loss
 
+    # Without annotations, because each is a field of only those recipes that let it be chosen.
+    decay, shuffle, optimizer, momentum = "none", False, "descent", 0.0
+    batch_size = 0  # the whole training set
+    kind: ClassVar[str]
+    one_by_one: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < float("inf"):
             raise TrainingError(f"the learning rate must be a number above zero; received {self.learning_rate!r}")
         if self.loss not in LOSSES:
             raise TrainingError(f"unknown loss {self.loss!r}; choose one of {', '.join(LOSSES)}")
+        if self.decay not in ("none", "linear"):
+            raise TrainingError(f"unknown decay {self.decay!r}; choose none or linear")
+
+    @property
+    def usual(self) -> Usual:
+        """What goes with it where nothing else is asked for."""
+        return Usual()
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the learning rate stays as it is, so that long trainings begin as short ones do."""
+        return self.decay == "none"
+
+    def rate(self, share: float) -> float:
+        """The learning rate after this share of the training."""
+        return self.learning_rate * (1 if self.is_steady else 1 - share)
+
+    def images_an_update(self, images: int) -> int:
+        """How many of `images` in all are learned from at once."""
+        return self.batch_size or images
+
+    def moment(self, epoch: int, image: int) -> str:
+        """Where in a training this image of this epoch is met, both counted from 1, in words."""
+        return f"image {image} of epoch {epoch}" if self.batch_size else f"iteration {epoch}"
 
 
 @dataclass(frozen=True)
@@ -43,12 +88,14 @@ class Online(Recipe):
     loss: Loss = "book"
     shuffle: bool = False
     decay: Literal["none", "linear"] = "none"
+    batch_size = 1
     kind: ClassVar[str] = "online"
+    one_by_one: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.decay not in ("none", "linear"):
-            raise TrainingError(f"unknown decay {self.decay!r}; choose none or linear")
+    @property
+    def usual(self) -> Usual:
+        """In file order all is as in the book."""
+        return Usual("relu" if self.shuffle else "sigmoid", biases=self.shuffle, steps=20_000)
 
 
 @dataclass(frozen=True)
@@ -61,6 +108,7 @@ class MiniBatch(Recipe):
     optimizer: Literal["adam", "momentum"] = "adam"
     momentum: float = 0.9
     decay: Literal["none", "linear"] = "none"
+    shuffle = True
     kind: ClassVar[str] = "minibatch"
 
     def __post_init__(self) -> None:
@@ -71,8 +119,6 @@ class MiniBatch(Recipe):
             raise TrainingError(f"unknown optimizer {self.optimizer!r}; choose adam or momentum")
         if not 0 <= self.momentum < 1:
             raise TrainingError(f"momentum must lie between 0 and 1; received {self.momentum}")
-        if self.decay not in ("none", "linear"):
-            raise TrainingError(f"unknown decay {self.decay!r}; choose none or linear")
 
 
 @dataclass(frozen=True)
@@ -82,6 +128,11 @@ class FullBatch(Recipe):
     learning_rate: float = 0.25
     loss: Loss = "squared"
     kind: ClassVar[str] = "batch"
+
+    @property
+    def usual(self) -> Usual:
+        """As in the published training on scikit-learn's digits."""
+        return Usual("sigmoid", standardised=True, epochs=3_000, steps=1_000)
 
 
 RECIPES: dict[str, Recipe] = {

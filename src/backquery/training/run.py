@@ -20,7 +20,7 @@ from backquery.model.network import Network
 from backquery.training.batch import BatchTraining
 from backquery.training.history import EpochRecord
 from backquery.training.online import CompiledOnline, choose_kernel
-from backquery.training.recipes import FullBatch, MiniBatch, Online, Recipe, target_values
+from backquery.training.recipes import Online, Recipe, target_values
 
 Array = NDArray[Any]
 
@@ -66,7 +66,7 @@ class TrainingRun:
         self.kernel, self._work = _work(network, self.examples, self.recipe, kernel)
         self._seed = int(rng) if isinstance(rng, int | np.integer) else None
         self._generator = np.random.default_rng(rng)
-        self.batch = _images_an_update(self.recipe, len(self.examples))
+        self.batch = self.recipe.images_an_update(len(self.examples))
         self.updates_per_epoch = -(-len(self.examples) // self.batch)
         self.updates = epochs * self.updates_per_epoch
         self.done = 0
@@ -188,7 +188,7 @@ class TrainingRun:
         self._work.totals[:] = 0
         self._before_order = self._generator.bit_generator.state
         self._order = np.arange(len(self.examples), dtype=np.int64)
-        if not isinstance(self.recipe, FullBatch) and getattr(self.recipe, "shuffle", True):
+        if self.recipe.shuffle:
             self._generator.shuffle(self._order)
         self._spent += perf_counter() - clock
 
@@ -219,35 +219,20 @@ class TrainingRun:
 
     def _rate(self, epochs: int) -> float:
         """The learning rate after so many epochs."""
-        decays = getattr(self.recipe, "decay", "none") == "linear"
-        return self.recipe.learning_rate * (1 - epochs / self.epochs if decays else 1)
+        return self.recipe.rate(epochs / self.epochs)
 
 
 def _work(network: Network, examples: Examples, recipe: Recipe, kernel: str) -> tuple[str, _Work]:
     low, high = target_values(network, recipe.loss)
     targets = np.full((network.outputs, network.outputs), low, network.dtype)
     np.fill_diagonal(targets, high)
-    if isinstance(recipe, Online):
+    if recipe.one_by_one:
         name = choose_kernel(kernel, examples)
         if name != "numpy":
             return name, CompiledOnline(network, examples, recipe.loss, targets, sparse=name == "sparse")
     elif kernel not in ("auto", "numpy"):
         raise TrainingError(f"kernel {kernel!r} is for training one image at a time; batches use NumPy")
-    size = _images_an_update(recipe, len(examples))
-    optimizer, momentum = getattr(recipe, "optimizer", "descent"), getattr(recipe, "momentum", 0.0)
-    return "numpy", BatchTraining(
-        network, examples, recipe.loss, targets, batch_size=size, optimizer=optimizer, momentum=momentum
-    )
-
-
-def _images_an_update(recipe: Recipe, images: int) -> int:
-    if isinstance(recipe, Online):
-        return 1
-    if isinstance(recipe, MiniBatch):
-        return recipe.batch_size
-    if isinstance(recipe, FullBatch):
-        return images
-    raise TrainingError(f"unknown recipe {recipe!r}; use Online, MiniBatch or FullBatch")
+    return "numpy", BatchTraining(network, examples, recipe, targets)
 
 
 def _fingerprint(examples: Examples) -> str:
@@ -268,8 +253,8 @@ def _alike(own: Array, other: Array) -> bool:
 
 
 def _diverged(recipe: Recipe, epoch: int, image: int) -> DivergenceError:
-    where = f"iteration {epoch}" if isinstance(recipe, FullBatch) else f"image {image + 1} of epoch {epoch}"
+    rate = recipe.learning_rate
     return DivergenceError(
-        f"training left the finite numbers at {where} with a learning rate of {recipe.learning_rate:g}; "
-        f"try {recipe.learning_rate / 10:g}, or inputs on a smaller scale"
+        f"training left the finite numbers at {recipe.moment(epoch, image + 1)} with a learning rate of {rate:g}; "
+        f"try {rate / 10:g}, or inputs on a smaller scale"
     )

@@ -52,7 +52,7 @@ def compare(
     check_writable(check_picture_path(output))
     network, dataset = load_for_data(model, data, test)
     if dataset.test is None:
-        dataset = dataset.with_test(0.2, rng=seed)
+        dataset = dataset.with_test_half(seed)
         say(f"{dataset.name} has no test half: 20 % of each label are held out by seed {seed}")
     comparison = compare_methods(network, dataset, controls=controls, rng=seed, progress=say)
     save_picture(comparison_table(comparison), output)

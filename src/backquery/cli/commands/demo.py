@@ -91,23 +91,15 @@ def _plan(seed: int) -> Plan:
     from backquery.training.plan import Plan
 
     # Batches need no compiled kernel, whose first compilation would take longer than all the rest.
-    return Plan(
-        hidden=(100,),
-        activations=("sigmoid", "sigmoid"),
-        biases=False,
-        recipe_name="minibatch",
-        recipe=MiniBatch(learning_rate=0.01, batch_size=32),
-        epochs=30,
-        seed=seed,
-        dtype="float32",
-        kernel="auto",
-        statistics=True,
+    small_batches = MiniBatch(learning_rate=0.01, batch_size=32)
+    return Plan.settled(
+        (100,), recipe=small_batches, activations=["sigmoid"], biases=False, epochs=30, seed=seed, statistics=True
     )
 
 
 def _learn(tour: Tour, plan: Plan, model: Path) -> Network:
     """Train and test the small network, save it, and draw how it learned and what it confuses."""
-    from backquery.cli.plan import run, test_half
+    from backquery.cli.plan import run
     from backquery.datasets import load
     from backquery.io import save_model
     from backquery.model.evaluation import evaluate
@@ -117,8 +109,8 @@ def _learn(tour: Tour, plan: Plan, model: Path) -> Network:
     say(f"learning {count(len(digits.train), 'digit')} of 8 x 8 pixels, {plan.epochs} times over")
     network, history = run(plan, digits)
     save_model(network, model)
-    say(f"testing it on {count(len(test_half(digits)), 'other digit')}, and asking it what it sees")
-    evaluation = evaluate(network, test_half(digits))
+    say(f"testing it on {count(len(digits.to_test_on), 'other digit')}, and asking it what it sees")
+    evaluation = evaluate(network, digits.to_test_on)
     tour.keep(learning_curves(history), "digits-learning.png", "how the small network learned")
     tour.keep(confusion_matrix(evaluation, network.classes), "digits-confusions.png", "what it takes for what")
     return network

@@ -92,14 +92,13 @@ def evidence(
     from backquery.evidence import measure_evidence
     from backquery.files import check_writable
     from backquery.plots import check_picture_path, evidence_maps
-    from backquery.training.plan import with_test_half
 
     check_writable(check_picture_path(output))
     if arrays is not None:
         check_writable(check_arrays_path(arrays))
     network, dataset = load_for_data(model, data, test)
     if dataset.test is None:
-        dataset = with_test_half(dataset, seed)
+        dataset = dataset.with_test_half(seed)
         say(f"{dataset.name} has no test half: 20 % of each label are held out by seed {seed}")
     with bar("measuring") as progress:
         found = measure_evidence(

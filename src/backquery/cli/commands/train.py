@@ -15,14 +15,13 @@ from backquery.cli.terminal import count, draw_seed, print_json, say, show
 from backquery.errors import OutputError
 from backquery.model.activations import ACTIVATIONS
 from backquery.training import KERNELS, LOSSES, RECIPES
-from backquery.training.plan import EPOCHS, ITERATIONS
 
 ModelFile = Annotated[Path, Parameter(name=["-o", "--output"], help="The .safetensors file to write.")]
 Hidden = Annotated[str, Parameter(help="Nodes of each hidden layer, such as 200 or 100,50.")]
 Epochs = Annotated[
     int | None,
-    Parameter(help=f"Rounds through the images; by default {EPOCHS}, with recipe batch {ITERATIONS}.",
-              validator=Number(gte=1)),
+    Parameter(help=f"Rounds through the images; by default {RECIPES['book'].usual.epochs}, with recipe batch "
+              f"{RECIPES['batch'].usual.epochs}.", validator=Number(gte=1)),
 ]  # fmt: skip
 LearningRate = Annotated[float | None, Parameter(help="By default the recipe's own.", validator=Number(gt=0))]
 RecipeName = Annotated[

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from backquery.experiments.sweep.grid import HIDDEN, is_steady
+from backquery.experiments.sweep.grid import HIDDEN
 from backquery.experiments.sweep.runs import Run, Setting
 from backquery.intervals import Interval, mean_interval
 from backquery.training import RECIPES
-from backquery.training.plan import usual_epochs
 
 AXES = ("learning_rate", "epochs", "hidden")
 
@@ -58,7 +57,7 @@ class Family:
         as many as epochs.
         """
         found: dict[Point, dict[int, float]] = {}
-        steady = is_steady(self.common.recipe)
+        steady = RECIPES[self.common.recipe].is_steady
         for run in self.runs:
             setting = run.setting
             tested = run.history["test_accuracy"]
@@ -88,7 +87,7 @@ class Family:
     def base(self, epochs: int | None = None) -> Point:
         """The point that curves go through: the most usual one, then that with most beside it, then the best."""
         recipe = RECIPES[self.common.recipe]
-        usual = Point(recipe.learning_rate, usual_epochs(recipe), "-".join(map(str, HIDDEN)))
+        usual = Point(recipe.learning_rate, recipe.usual.epochs, "-".join(map(str, HIDDEN)))
         settings = self.settings(epochs)
 
         def rank(reached: Reached) -> tuple[int, int, float]:

@@ -9,7 +9,7 @@ from operator import ne
 
 from backquery.errors import TrainingError
 from backquery.training import RECIPES
-from backquery.training.plan import Plan, settled_activations, settled_recipe, usual_epochs
+from backquery.training.plan import Plan, settled_recipe
 
 HIDDEN = (200,)
 """The book's hidden layer."""
@@ -48,7 +48,7 @@ class Grid:
         object.__setattr__(
             self, "learning_rates", tuple(dict.fromkeys(self.learning_rates or [recipe.learning_rate]))
         )
-        object.__setattr__(self, "epochs", tuple(dict.fromkeys(self.epochs or [usual_epochs(recipe)])))
+        object.__setattr__(self, "epochs", tuple(dict.fromkeys(self.epochs or [recipe.usual.epochs])))
         if not self.hidden or not all(self.hidden) or min(map(min, self.hidden)) < 1:
             raise TrainingError(f"every network needs hidden layers of one node or more; received {self.hidden}")
         if min(self.epochs) < 1 or self.seeds < 1:
@@ -62,8 +62,8 @@ class Grid:
     @property
     def base(self) -> tuple[tuple[int, ...], float, int]:
         """Hidden layers, rate and epochs that the lines go through: the usual ones if listed, else the first."""
-        recipe = settled_recipe(self.recipe)
-        rate, epochs = recipe.learning_rate, usual_epochs(recipe)
+        recipe = RECIPES[self.recipe]
+        rate, epochs = recipe.learning_rate, recipe.usual.epochs
         return (
             HIDDEN if HIDDEN in self.hidden else self.hidden[0],
             rate if rate in self.learning_rates else self.learning_rates[0],
@@ -83,32 +83,26 @@ class Grid:
         longest: dict[tuple[tuple[int, ...], float], set[int]] = {}
         for hidden, rate, epochs in self.settings:
             longest.setdefault((hidden, rate), set()).add(epochs)
-        alike = is_steady(self.recipe)
+        steady = RECIPES[self.recipe].is_steady
         plans = [
             self._plan(hidden, rate, epochs)
             for (hidden, rate), asked in longest.items()
-            for epochs in ([max(asked)] if alike else sorted(asked))
+            for epochs in ([max(asked)] if steady else sorted(asked))
         ]
         plans.sort(key=lambda plan: -work(plan))
         return [replace(plan, seed=seed) for seed in range(1, self.seeds + 1) for plan in plans]
 
     def _plan(self, hidden: tuple[int, ...], rate: float, epochs: int) -> Plan:
-        recipe = settled_recipe(self.recipe, rate, self.loss)
-        return Plan(
+        return Plan.settled(
             hidden,
-            settled_activations(self.activations, self.recipe, recipe.loss, len(hidden) + 1),
-            self.recipe != "book" if self.biases is None else self.biases,
-            self.recipe,
-            recipe,
-            epochs,
-            seed=1,
+            recipe=self.recipe,
+            learning_rate=rate,
+            loss=self.loss,
+            activations=self.activations,
+            biases=self.biases,
+            epochs=epochs,
             dtype=self.dtype,
         )
-
-
-def is_steady(recipe: str) -> bool:
-    """Whether the learning rate of a recipe stays the same, so that long trainings begin as short ones do."""
-    return getattr(RECIPES[recipe], "decay", "none") == "none"
 
 
 def work(plan: Plan) -> int:

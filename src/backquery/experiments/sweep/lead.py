@@ -21,7 +21,7 @@ from backquery.experiments.sweep.grid import Grid, work
 from backquery.experiments.sweep.runs import CURVES, NETWORKS, Run, Runs, Setting
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run, versions
 from backquery.files import remove_unfinished, replacing
-from backquery.training.plan import Plan, create, with_test_half
+from backquery.training.plan import Plan, create
 
 LOCK = ".lock"
 """Held by the sweep that is at work in a folder."""
@@ -255,4 +255,4 @@ def _make(folder: Path) -> None:
 
 def _check(plan: Plan, dataset: Dataset) -> None:
     """What no run could do is said before any machine is asked."""
-    create(plan, with_test_half(dataset, plan.seed))
+    create(plan, dataset.with_test_half(plan.seed))

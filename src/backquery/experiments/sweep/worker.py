@@ -15,7 +15,7 @@ from backquery.datasets.catalogue import SOURCES
 from backquery.errors import BackqueryError
 from backquery.io.native import to_bytes
 from backquery.training import History
-from backquery.training.plan import Plan, carry_out, with_test_half
+from backquery.training.plan import Plan, carry_out
 
 PACKAGES = ("numpy", "numba", "distributed")
 
@@ -70,11 +70,10 @@ def do_run(plan: Plan, source: Source, sent: Dataset | None = None) -> Trained |
     """
     dataset = _here(source) if sent is None else sent
     try:
-        tested = with_test_half(dataset, plan.seed)
+        tested = dataset.with_test_half(plan.seed)
         network, history = carry_out(plan, tested)
-        assert tested.test is not None
         performance = history.epochs[-1].test_accuracy or 0.0
-        return Trained(to_bytes(network), performance, len(tested.test), history, versions())
+        return Trained(to_bytes(network), performance, len(tested.to_test_on), history, versions())
     except BackqueryError as error:
         return Failed(str(error))
     except Exception as error:  # whatever it is, the other runs go on
