@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backquery.cli import UsageError
 from backquery.cli.progress import TrainingProgress
@@ -30,30 +30,10 @@ SORTED = 0.9
 """From this share of neighbours with the same label on, the images come label by label."""
 
 
-def make_plan(
-    hidden: str,
-    epochs: int | None,
-    learning_rate: float | None,
-    recipe: str,
-    activation: str | None,
-    loss: str | None,
-    biases: bool | None,
-    seed: int,
-    dtype: str,
-    kernel: str,
-    *,
-    statistics: bool = False,
-    rotate: float = 0.0,
-    shift: int = 0,
-) -> Plan:
-    """The plan that a training's options ask for, where None stands for what is usual."""
-    layers = parse_hidden(hidden)
+def make_plan(hidden: str, activation: str | None, **settings: Any) -> Plan:
+    """The plan that a training's options ask for, where None stands for what is usual; see `Plan.settled`."""
     try:
-        return Plan.settled(
-            layers, recipe=recipe, learning_rate=learning_rate, loss=loss, activations=parse_names(activation),
-            biases=biases, epochs=epochs, seed=seed, dtype=dtype, kernel=kernel, statistics=statistics,
-            rotate=rotate, shift=shift,
-        )  # fmt: skip
+        return Plan.settled(parse_hidden(hidden), activations=parse_names(activation), **settings)
     except TrainingError as error:
         raise UsageError(str(error)) from None
 

@@ -50,7 +50,8 @@ def remembered(path: Path, kind: str, parse: Callable[[Path], NDArray[np.uint8]]
             if matrix is None:
                 _keep(store, digest, parsed)
             if time.time_ns() - before.st_mtime_ns > _SETTLED:
-                _write(pointer, digest.encode())
+                with replacing(pointer) as stream:
+                    stream.write(digest.encode())
     return parsed
 
 
@@ -95,8 +96,3 @@ def _keep(store: Path, digest: str, matrix: NDArray[np.uint8]) -> None:
         by_age = sorted(store.glob(f"*{suffix}"), key=lambda kept: kept.stat().st_mtime, reverse=True)
         for old in by_age[most:]:
             old.unlink(missing_ok=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with replacing(path) as stream:
-        stream.write(content)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from backquery.datasets.dataset import Dataset, Labelled
 from backquery.datasets.download import RemoteFile, fetch_file
-from backquery.datasets.idx import find_pair, read_pair
+from backquery.datasets.idx import find_pairs, read_pair
 from backquery.datasets.split import Split, split_off_test
 from backquery.errors import DataError, DownloadError
 from backquery.files import replacing, user_cache
@@ -30,6 +30,10 @@ from backquery.files import replacing, user_cache
 DIGITS = "digits"
 DIGITS_TEST_SHARE = 0.4
 """Sixty to forty, as the published training on these digits has it."""
+
+CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,18 +93,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
                 "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
             ),
-            (
-                "T-shirt/top",
-                "Trouser",
-                "Pullover",
-                "Dress",
-                "Coat",
-                "Sandal",
-                "Shirt",
-                "Sneaker",
-                "Bag",
-                "Ankle boot",
-            ),
+            CLOTHES,
         ),
         "kmnist": Source(
             "70,000 cursive Japanese characters in 10 classes, 28 x 28 (Clanuwat et al. 2018)",
@@ -150,11 +143,11 @@ def load(name: str) -> Dataset:
     network. An unknown name raises `DataError`; a failed transfer raises `DownloadError`, which says which
     files to put where by hand.
     """
-    if name == DIGITS:
+    folder = fetch(name)
+    if folder is None:
         return _digits()
-    source = _source(name)
-    folder = is_at_hand(name) or _fetched(name, source)
-    train, test = (_split(read_pair(*pair), source) for pair in _pairs(folder, source))
+    source = SOURCES[name]
+    train, test = (_split(read_pair(*pair), source) for pair in find_pairs(folder, source.prefixes))
     return Dataset(name, train, test, source.classes)
 
 
@@ -170,7 +163,7 @@ def is_at_hand(name: str) -> Path | None:
     if name == DIGITS:
         return None
     source = _source(name)
-    return next((folder for folder in _folders(name) if len(_pairs(folder, source)) == 2), None)
+    return next((folder for folder in _folders(name) if len(find_pairs(folder, source.prefixes)) == 2), None)
 
 
 def _fetched(name: str, source: Source) -> Path:
@@ -202,11 +195,6 @@ def _folders(name: str) -> list[Path]:
     if not folders:
         raise DownloadError(f"there is no home folder to keep {name} in; set BACKQUERY_DATA to a folder")
     return folders
-
-
-def _pairs(folder: Path, source: Source) -> list[tuple[Path, Path]]:
-    pairs = (find_pair(folder, prefix) for prefix in source.prefixes)
-    return [pair for pair in pairs if pair is not None]
 
 
 def _unpack(folder: Path, source: Source) -> None:

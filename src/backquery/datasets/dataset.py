@@ -157,6 +157,11 @@ class Labelled:
     maximum: float = 255.0
 
 
+def as_halves(read: Sequence[Labelled]) -> tuple[Labelled, Labelled | None]:
+    """The train half, and the test half or None, from one or two that were read."""
+    return read[0], read[1] if len(read) > 1 else None
+
+
 def assemble(
     name: str, train: Labelled, test: Labelled | None = None, classes: Sequence[str] | None = None
 ) -> Dataset:

@@ -7,12 +7,12 @@ hold the halves apart, as ``train`` and ``test`` (or ``training`` and ``testing`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from backquery.datasets.dataset import Labelled
+from backquery.datasets.dataset import Labelled, as_halves
 from backquery.datasets.images import FORMATS, ink_is_dark, prepare_image, read_brightness, upright_shape
 from backquery.errors import DataError
 
@@ -37,8 +37,7 @@ def read_image_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
     halves = [folder if train is None else train, *([] if train is None or test is None else [test])]
     pictures = [labelled_pictures(half) for half in halves]
     shape = _common_shape([path for half in pictures for path, _ in half])
-    read = [_read(half, found, shape) for half, found in zip(halves, pictures, strict=True)]
-    return read[0], read[1] if len(read) > 1 else None
+    return as_halves([_read(half, found, shape) for half, found in zip(halves, pictures, strict=True)])
 
 
 def labelled_pictures(folder: Path) -> list[tuple[Path, str]]:
@@ -58,19 +57,10 @@ def labelled_pictures(folder: Path) -> list[tuple[Path, str]]:
     return dealt or [(path, label_in_name(path)) for path in _pictures(folder)]
 
 
-def holds_pictures(folder: Path) -> bool:
-    """Whether there are pictures in the folder or up to two folders down."""
-    return next(_all_pictures(folder), None) is not None
-
-
 def picture_files(folder: Path) -> list[Path]:
     """The pictures in the folder and up to two folders down."""
-    return sorted(_all_pictures(folder))
-
-
-def _all_pictures(folder: Path) -> Iterator[Path]:
     deep = (path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth))
-    return (path for path in deep if path.suffix.lower() in FORMATS)
+    return sorted(path for path in deep if path.suffix.lower() in FORMATS)
 
 
 def label_in_name(path: Path) -> str:

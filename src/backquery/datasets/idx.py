@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
+from backquery.datasets.dataset import MEMORY_LIMIT, Labelled, as_halves
 from backquery.errors import DataError
 from backquery.files import replacing
 
@@ -80,10 +80,15 @@ def read_pair(images: Path, labels: Path) -> Labelled:
 
 def read_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
     """Both halves from a folder with files under MNIST's names; the test half may be missing."""
-    pairs = {half: find_pair(folder, prefix) for half, prefix in HALVES.items()}
-    if pairs["train"] is None:
+    if find_pair(folder, HALVES["train"]) is None:
         raise DataError(f"{folder}: train-images-idx3-ubyte and train-labels-idx1-ubyte are needed")
-    return read_pair(*pairs["train"]), None if pairs["test"] is None else read_pair(*pairs["test"])
+    return as_halves([read_pair(*pair) for pair in find_pairs(folder)])
+
+
+def find_pairs(folder: Path, prefixes: Iterable[str] = tuple(HALVES.values())) -> list[tuple[Path, Path]]:
+    """The pairs that `find_pair` finds, in the order of the prefixes."""
+    pairs = (find_pair(folder, prefix) for prefix in prefixes)
+    return [pair for pair in pairs if pair is not None]
 
 
 def find_pair(folder: Path, prefix: str) -> tuple[Path, Path] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from backquery.datasets import csv, folders, idx, npz
 from backquery.datasets.catalogue import catalogue, fetch, load
-from backquery.datasets.dataset import Dataset, Labelled, assemble
+from backquery.datasets.dataset import Dataset, Labelled, as_halves, assemble
 from backquery.errors import DataError
 
 UNDERSTOOD = (
@@ -17,8 +18,14 @@ UNDERSTOOD = (
     "or a folder of pictures by class"
 )
 
-Found = tuple[Labelled, Labelled | None, tuple[str, ...] | None]
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF")
+
+
+class _Lying(NamedTuple):
+    """What lies at a path: all its files, and how they become halves and, where they tell, names of classes."""
+
+    files: list[Path]
+    read: Callable[[], tuple[Labelled, Labelled | None, tuple[str, ...] | None]]
 
 
 def open_data(
@@ -58,7 +65,7 @@ def read(
     `test` is a second such path, whose images become the test half; its labels must be among the first's.
     `classes` gives the labels' names and order, a network's for example; without it they are those found.
     """
-    train, beside, names = _find(Path(path))
+    train, beside, names = _at(Path(path)).read()
     names = names if classes is None else tuple(classes)
     name = Path(path).resolve().name.removesuffix(".gz")
     name = name if Path(path).is_dir() else Path(name).stem
@@ -76,30 +83,14 @@ def files_of(name_or_path: str | os.PathLike[str]) -> list[Path]:
     if str(name_or_path) in catalogue():
         folder = fetch(str(name_or_path))
         return [] if folder is None else sorted(path for path in folder.iterdir() if path.is_file())
-    path = Path(name_or_path)
-    if path.is_dir():
-        return _files_in_folder(path)
-    if not path.is_file():
+    if not Path(name_or_path).exists():
         raise _nothing_there(name_or_path)
-    if idx.is_idx(idx.first_bytes(path)):
-        pairs = [idx.find_pair(path.parent, prefix) for prefix in idx.HALVES.values()]
-        found = {path, idx.labels_beside(path), *(file for pair in pairs if pair is not None for file in pair)}
-        return sorted(file for file in found if file is not None)
-    return [path, *filter(None, [_csv_file_beside(path)])]
-
-
-def _files_in_folder(folder: Path) -> list[Path]:
-    pairs = [idx.find_pair(folder, prefix) for prefix in idx.HALVES.values()]
-    if pairs[0] is not None:
-        return [file for pair in pairs if pair is not None for file in pair]
-    if (folder / "mnist_train.csv").is_file():
-        return files_of(folder / "mnist_train.csv")
-    return folders.picture_files(folder)
+    return _at(Path(name_or_path)).files
 
 
 def _with_test(dataset: Dataset, path: Path) -> Dataset:
     """The data set with the images at `path` for its test half, whatever it had before."""
-    found = _find(path)[0]
+    found = _at(path).read()[0]
     if found.maximum != dataset.maximum:
         raise DataError(
             f"{path}: raw pixels up to {found.maximum:g}, but up to {dataset.maximum:g} in {dataset.name}; "
@@ -108,54 +99,51 @@ def _with_test(dataset: Dataset, path: Path) -> Dataset:
     return replace(dataset, test=assemble(dataset.name, found, None, dataset.classes).train)
 
 
-def _find(path: Path) -> Found:
+def _at(path: Path) -> _Lying:
     if path.is_dir():
-        return _find_in_folder(path)
+        return _in_folder(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file or folder; it may be {UNDERSTOOD}")
-    return _find_in_file(path)
+    return _in_file(path)
 
 
-def _find_in_folder(folder: Path) -> Found:
+def _in_folder(folder: Path) -> _Lying:
     if idx.find_pair(folder, idx.HALVES["train"]) is not None:
-        return *idx.read_folder(folder), None
+        files = [file for pair in idx.find_pairs(folder) for file in pair]
+        return _Lying(files, lambda: (*idx.read_folder(folder), None))
     if (folder / "mnist_train.csv").is_file():
-        return _find_in_file(folder / "mnist_train.csv")
-    if folders.holds_pictures(folder):
-        return *folders.read_image_folder(folder), None
+        return _in_file(folder / "mnist_train.csv")
+    if pictures := folders.picture_files(folder):
+        return _Lying(pictures, lambda: (*folders.read_image_folder(folder), None))
     raise DataError(f"{folder}: nothing in this folder is understood; a path may be {UNDERSTOOD}")
 
 
-def _find_in_file(path: Path) -> Found:
+def _in_file(path: Path) -> _Lying:
     head = idx.first_bytes(path)
     if head.startswith(b"PK"):
-        return npz.read_npz(path)
+        return _Lying([path], lambda: npz.read_npz(path))
     if idx.is_idx(head):
-        return *_read_idx(path), None
+        return _halves(idx.read_pair, *_idx_pairs(path))
     if head.startswith(_PICTURES):
         raise DataError(f"{path}: a single picture is no data set; name the folder it lies in")
     if b"\0" in head:
         raise DataError(f"{path}: not understood; a path may be {UNDERSTOOD}")
-    return csv.read_csv(path), _csv_beside(path), None
+    other = path.with_name(path.name.replace("train", "test"))
+    return _halves(csv.read_csv, (path,), *([(other,)] if other != path and other.is_file() else []))
 
 
-def _read_idx(images: Path) -> tuple[Labelled, Labelled | None]:
+def _idx_pairs(images: Path) -> list[tuple[Path, Path]]:
     labels = idx.labels_beside(images)
     if labels is None:
         raise DataError(f"{images}: the labels that belong to it are not beside it; put both files together")
-    prefix = idx.HALVES["test"]
-    beside = idx.find_pair(images.parent, prefix) if images.name.startswith(idx.HALVES["train"]) else None
-    return idx.read_pair(images, labels), None if beside is None else idx.read_pair(*beside)
+    train, test = idx.HALVES.values()
+    return [(images, labels), *(idx.find_pairs(images.parent, (test,)) if images.name.startswith(train) else [])]
 
 
-def _csv_beside(path: Path) -> Labelled | None:
-    other = _csv_file_beside(path)
-    return None if other is None else csv.read_csv(other)
-
-
-def _csv_file_beside(path: Path) -> Path | None:
-    other = path.with_name(path.name.replace("train", "test"))
-    return other if other != path and other.is_file() else None
+def _halves(read: Callable[..., Labelled], *halves: tuple[Path, ...]) -> _Lying:
+    """One half or two, the train half first, each read from its own files."""
+    files = [file for half in halves for file in half]
+    return _Lying(files, lambda: (*as_halves([read(*half) for half in halves]), None))
 
 
 def _nothing_there(name_or_path: str | os.PathLike[str]) -> DataError:

@@ -24,6 +24,7 @@ from backquery.studio.opened import Subject
 from backquery.studio.protocol import Answer, refusal
 from backquery.training import TrainingRun
 from backquery.training.plan import Plan, about, begin
+from backquery.training.run import CHUNK
 
 MOST_HIDDEN, MOST_EPOCHS = 500, 20
 FRAMES = 60
@@ -182,10 +183,6 @@ class Learning:
         images = len(self.dataset.to_test_on)
         found = {"performance": self._performance(run.snapshot(), images), "test_images": images}
         return about(self.lesson.plan, self._given(), {"updates": run.done}, found)
-
-
-CHUNK = 4096
-"""Images between two looks at whether the visitor has ended it."""
 
 
 def frame_moments(updates: int) -> list[int]:

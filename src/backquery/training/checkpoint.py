@@ -85,14 +85,14 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]
         with safe_open(path, framework="numpy") as file:
             description = json.loads((file.metadata() or {})[KEY])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            if not isinstance(description["settings"], dict):
+                raise ValueError
     except FileNotFoundError:
         raise TrainingError(f"there is no checkpoint {path}; leave it out to begin anew") from None
     except OSError as error:
         raise TrainingError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
     except (SafetensorError, KeyError, ValueError, RecursionError, TypeError, AttributeError):
         raise TrainingError(f"{path} is no checkpoint, or was damaged; name one that a training kept") from None
-    if not isinstance(description, dict) or not isinstance(description.get("settings"), dict):
-        raise TrainingError(f"{path} is no checkpoint, or was damaged; name one that a training kept")
     if description.get("version") != VERSION:
         raise TrainingError(f"the checkpoint {path} is of another version of backquery; use that one")
     return description, arrays

@@ -111,6 +111,7 @@ class CompiledOnline:
     def _read_weights(self) -> None:
         dtype = self.network.dtype
         matrices = [layer.weights for layer in self.network.layers]
+        given = [layer.biases for layer in self.network.layers]
         first = np.zeros((self.sizes[0], self.padded[0]), dtype)
         first[:, : self.sizes[1]] = matrices[0].T
         later = [
@@ -120,16 +121,9 @@ class CompiledOnline:
         self.first = _aligned(first.reshape(-1))
         self.shared = _aligned(np.zeros(self.padded[0], dtype))
         self.later = _aligned(np.concatenate([m.reshape(-1) for m in later] or [np.zeros(0, dtype)]))
-        self.biases = _aligned(
-            np.concatenate(
-                [
-                    np.pad(
-                        np.zeros(layer.outputs, dtype) if layer.biases is None else layer.biases, (0, width - n)
-                    )
-                    for layer, width, n in zip(self.network.layers, self.padded, self.sizes[1:], strict=True)
-                ]
-            )
-        )
+        biases = [np.zeros(n, dtype) if b is None else b for n, b in zip(self.sizes[1:], given, strict=True)]
+        wide = [np.pad(b, (0, width - len(b))) for b, width in zip(biases, self.padded, strict=True)]
+        self.biases = _aligned(np.concatenate(wide))
 
     def _sparse_rows(self, examples: Examples) -> None:
         self.background, _ = _background(examples)

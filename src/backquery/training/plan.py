@@ -71,15 +71,8 @@ class Plan:
             settled_activations(activations or [chosen.usual.activation], chosen.loss, len(hidden) + 1),
             chosen.usual.biases if biases is None else biases,
             recipe if isinstance(recipe, str) else chosen.kind,
-            chosen,
-            epochs,
-            seed,
-            dtype,
-            kernel,
-            statistics,
-            rotate,
-            shift,
-        )
+            chosen, epochs, seed, dtype, kernel, statistics, rotate, shift,
+        )  # fmt: skip
 
 
 def settled_recipe(recipe: str | Recipe, learning_rate: float | None = None, loss: str | None = None) -> Recipe:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import cached_property
 from hashlib import sha256
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,10 @@ from backquery.training.online import CompiledOnline, choose_kernel
 from backquery.training.recipes import Online, Recipe, target_values
 
 Array = NDArray[Any]
+_Work = BatchTraining | CompiledOnline
 
 CHUNK = 4096
 """Images between two looks at the outside: progress, a checkpoint, an interrupt."""
-
-
-class _Work(Protocol):
-    totals: NDArray[np.float64]
-
-    def prepare(self) -> None: ...
-    def run(self, order: NDArray[np.int64], rate: float, rate_after: float) -> int: ...
-    def snapshot(self) -> Network: ...
-    def state(self) -> dict[str, Array]: ...
 
 
 class TrainingRun:

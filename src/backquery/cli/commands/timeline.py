@@ -103,8 +103,10 @@ def timeline(
         check_writable(_check_path(path))
     if arrays is not None:
         check_writable(check_arrays_path(arrays))
-    chosen = draw_seed() if seed is None else seed
-    plan = make_plan(hidden, epochs, learning_rate, recipe, activation, loss, biases, chosen, dtype, kernel)
+    plan = make_plan(
+        hidden, activation, epochs=epochs, learning_rate=learning_rate, recipe=recipe, loss=loss, biases=biases,
+        seed=draw_seed() if seed is None else seed, dtype=dtype, kernel=kernel,
+    )  # fmt: skip
     dataset, held_out = open_halves(data, test, plan)
     run = TrainingRun(
         create(plan, dataset), dataset.train, plan.recipe, epochs=plan.epochs, rng=plan.seed, kernel=plan.kernel

@@ -131,7 +131,8 @@ def train(
     kept = output.with_suffix(".checkpoint")
     checkpoint = None if checkpoint_every is None else Checkpoint(_unused(kept, resume), checkpoint_every)
     plan = make_plan(
-        hidden, epochs, learning_rate, recipe, activation, loss, biases, _seed(seed, resume), dtype, kernel,
+        hidden, activation, epochs=epochs, learning_rate=learning_rate, recipe=recipe, loss=loss, biases=biases,
+        seed=_seed(seed, resume), dtype=dtype, kernel=kernel,
         statistics=data in catalogue() if keep_prior is None else keep_prior, rotate=rotate, shift=shift,
     )  # fmt: skip
     dataset, held_out = open_halves(data, test, plan)

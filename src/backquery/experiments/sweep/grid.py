@@ -49,15 +49,15 @@ class Grid:
             self, "learning_rates", tuple(dict.fromkeys(self.learning_rates or [recipe.learning_rate]))
         )
         object.__setattr__(self, "epochs", tuple(dict.fromkeys(self.epochs or [recipe.usual.epochs])))
-        if not self.hidden or not all(self.hidden) or min(map(min, self.hidden)) < 1:
-            raise TrainingError(f"every network needs hidden layers of one node or more; received {self.hidden}")
-        if min(self.epochs) < 1 or self.seeds < 1:
-            raise TrainingError(f"at least 1 epoch and 1 seed are needed; received {self.epochs} and {self.seeds}")
+        if not self.hidden or not all(self.hidden) or self.seeds < 1:
+            raise TrainingError(f"hidden layers and a seed are needed; received {self.hidden} and {self.seeds}")
         if len(self.settings) * self.seeds > MOST_RUNS:
             raise TrainingError(
                 f"a sweep trains at most {MOST_RUNS:,} networks; {len(self.settings):,} settings with "
                 f"{self.seeds:,} seeds each are more; sweep in parts"
             )
+        for hidden in self.hidden:
+            self._plan(hidden, min(self.learning_rates), min(self.epochs))
 
     @property
     def base(self) -> tuple[tuple[int, ...], float, int]:
@@ -94,15 +94,9 @@ class Grid:
 
     def _plan(self, hidden: tuple[int, ...], rate: float, epochs: int) -> Plan:
         return Plan.settled(
-            hidden,
-            recipe=self.recipe,
-            learning_rate=rate,
-            loss=self.loss,
-            activations=self.activations,
-            biases=self.biases,
-            epochs=epochs,
-            dtype=self.dtype,
-        )
+            hidden, recipe=self.recipe, learning_rate=rate, loss=self.loss, activations=self.activations,
+            biases=self.biases, epochs=epochs, dtype=self.dtype,
+        )  # fmt: skip
 
 
 def work(plan: Plan) -> int:

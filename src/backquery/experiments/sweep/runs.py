@@ -273,9 +273,7 @@ def _check_setting(setting: Setting, key: str) -> None:
         "learning_rate": 0 < setting.learning_rate < float("inf"),
         "epochs": setting.epochs >= 1,
     }
-    for name, well in sound.items():
-        if not well:
-            raise ValueError(f"{name} is {_VALUES.repr(getattr(setting, name))}")
+    _check(setting, sound)
     if setting.key != key:
         raise ValueError("its settings are not those that it was kept with")
 
@@ -296,9 +294,13 @@ def _check_outcome(run: Run) -> None:
         "digest": run.digest is not None,
         "history": _is_history(run.history, run.setting.epochs),
     }
+    _check(run, sound)
+
+
+def _check(kept: Run | Setting, sound: dict[str, bool]) -> None:
     for name, well in sound.items():
         if not well:
-            raise ValueError(f"{name} is {_VALUES.repr(getattr(run, name))}")
+            raise ValueError(f"{name} is {_VALUES.repr(getattr(kept, name))}")
 
 
 def _is_history(history: Any, epochs: int) -> bool:
