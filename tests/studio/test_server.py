@@ -154,14 +154,15 @@ def test_a_network_learns_before_the_visitors_eyes(talk: Talk, digits: Dataset, 
 def test_what_is_shown_is_the_training_of_the_package(talk: Talk, digits: Dataset, tmp_path: Path) -> None:
     """The network that is adopted is the one that `train` makes of the same seed and settings."""
     from backquery import Online, train
-    from backquery.studio.learning import Lesson, new_network
+    from backquery.studio.learning import Lesson
+    from backquery.training.plan import create
 
     frames_of(talk, hidden=12, epochs=1, rate=0.2, seed=9, images=500, pace=0)
     talk.ask("adopt")
     (tmp_path / "m.safetensors").write_bytes(talk.ask("save")["file"].tobytes())
     found = load_model(tmp_path / "m.safetensors")
     lesson = Lesson.of({"hidden": 12, "rate": 0.2, "seed": 9, "images": 500}, digits)
-    expected, _ = train(new_network(lesson, digits), digits.train.select(slice(500)), Online(0.2), epochs=1, rng=9)
+    expected, _ = train(create(lesson.plan, digits), digits.train.select(slice(500)), Online(0.2), epochs=1, rng=9)
     for mine, theirs in zip(found.layers, expected.layers, strict=True):
         assert np.allclose(mine.weights, theirs.weights, atol=1e-4)
     assert found.about["training_images"] == 500 and found.about["seed"] == 9

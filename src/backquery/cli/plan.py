@@ -75,12 +75,7 @@ def run(
 
     with TrainingProgress(plan.epochs) as watch:
         network, history = carry_out(
-            plan,
-            dataset,
-            callbacks=(watch.epoch,),
-            progress=watch.images,
-            checkpoint=checkpoint,
-            resume=resume,
+            plan, dataset, callbacks=(watch.epoch,), progress=watch.images, checkpoint=checkpoint, resume=resume
         )
     return (_remembering(network, dataset) if plan.statistics else network), history
 
