@@ -143,6 +143,15 @@ def test_with_test_holds_out_once(small: Dataset) -> None:
         whole.with_test(1.0)
 
 
+def test_a_test_half_is_held_out_where_there_is_none(small: Dataset) -> None:
+    assert small.test is not None and small.with_test_half(1) is small and small.to_test_on is small.test
+    whole = Dataset("whole", small.train, None, small.classes)
+    assert whole.to_test_on is whole.train
+    divided, expected = whole.with_test_half(3), whole.with_test(0.2, rng=3)
+    assert (divided.to_test_on.images == expected.to_test_on.images).all()
+    assert (divided.train.labels == expected.train.labels).all()
+
+
 def test_with_maximum_keeps_the_shares_of_ink(small: Dataset) -> None:
     brought = small.with_maximum(2 * small.maximum)
     assert brought.maximum == 2 * small.maximum and small.with_maximum(small.maximum) is small

@@ -10,6 +10,7 @@ from PIL import Image
 
 from backquery.datasets import Dataset, open_data, read
 from backquery.datasets.idx import write_idx
+from backquery.datasets.reading import files_of
 from backquery.errors import DataError
 
 RNG = np.random.default_rng(3)
@@ -64,6 +65,22 @@ def test_idx_folder_and_single_files(tmp_path: Path) -> None:
     check(read(folder / "train-images-idx3-ubyte.gz"), slice(0, 4), slice(4, 6))
     only = read(folder / "t10k-images-idx3-ubyte.gz", classes=("0", "1", "2"))
     check(only, slice(4, 6))
+
+
+def test_the_files_of_a_data_set_are_those_that_are_read(tmp_path: Path) -> None:
+    folder = write_four(tmp_path / "set")
+    assert {path.name[:5] for path in files_of(folder)} == {"train", "t10k-"} and len(files_of(folder)) == 4
+    assert sorted(files_of(folder / "train-images-idx3-ubyte.gz")) == sorted(files_of(folder))
+    assert {path.name[:5] for path in files_of(folder / "t10k-images-idx3-ubyte.gz")} == {"t10k-"}
+    np.savez(tmp_path / "x_train.npz", images=IMAGES, labels=LABELS)
+    np.savez(tmp_path / "x_test.npz", images=IMAGES, labels=LABELS)
+    assert files_of(tmp_path / "x_train.npz") == [tmp_path / "x_train.npz"]
+    train, test = (write_csv(tmp_path / f"mnist_{half}.csv") for half in ("train", "test"))
+    assert files_of(train) == files_of(tmp_path) == [train, test]
+    (tmp_path / "nothing").mkdir()
+    for nothing in ("nothing", "absent"):
+        with pytest.raises(DataError):
+            files_of(tmp_path / nothing)
 
 
 def test_an_idx_file_needs_its_labels(tmp_path: Path) -> None:
