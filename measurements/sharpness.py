@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from backquery.datasets import load
 from backquery.faithfulness import convolutional_judge, typicality
-from backquery.faithfulness.real import ink_of
 from backquery.intervals import Interval, mean_interval
 from backquery.inversion import back_query, data_prior, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
-from backquery.model.scaling import Scaling
+from backquery.model.scaling import Scaling, ink_of
 from backquery.plots import save_figure
 from backquery.plots.paper import (
     HAIRLINE,

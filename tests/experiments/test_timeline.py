@@ -12,8 +12,8 @@ from PIL import Image
 from backquery import MiniBatch, Network, Scaling, datasets, evaluate, fit_statistics, train
 from backquery.errors import DataError, ExperimentError, InversionError, OutputError
 from backquery.experiments.timeline import Frame, Timeline, frames, load_timeline, log_spaced, watch_training
-from backquery.faithfulness.real import ink_of
 from backquery.inversion import back_query
+from backquery.model.scaling import ink_of
 from backquery.plots import film_strip, save_animation, timeline_frame
 from backquery.training import TrainingRun
 

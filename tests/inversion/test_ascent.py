@@ -8,6 +8,7 @@ import pytest
 from backquery.errors import InversionError, TargetError
 from backquery.inversion import Ascent, answers, back_query, difference, hidden_node
 from backquery.inversion.ascent import _roughness_slope
+from backquery.model.layout import Layout
 from backquery.model.network import Network
 from tests.inversion.conftest import Opaque, network_of
 from tests.reference.inversion import finite_differences, total_variation
@@ -17,16 +18,16 @@ QUICK = Ascent(steps=60, total_variation=0.0, l2=0.0, jitter=0)
 
 def test_the_slope_of_the_total_variation_is_its_derivative() -> None:
     image = np.random.default_rng(0).uniform(size=(4, 5))
-    slope = _roughness_slope(image.reshape(1, -1), (4, 5))
+    slope = _roughness_slope(image.reshape(1, -1), Layout(4, 5))
     expected = finite_differences(lambda x: np.array([total_variation(x.reshape(4, 5))]), image.ravel())
     np.testing.assert_allclose(slope, expected, atol=1e-6)
 
 
 def test_colours_vary_each_for_itself() -> None:
     image = np.random.default_rng(0).uniform(size=(4, 5, 2))
-    slope = _roughness_slope(image.reshape(1, -1), (4, 5, 2)).reshape(4, 5, 2)
+    slope = _roughness_slope(image.reshape(1, -1), Layout(4, 5, 2)).reshape(4, 5, 2)
     for colour in range(2):
-        alone = _roughness_slope(image[..., colour].reshape(1, -1), (4, 5)).reshape(4, 5)
+        alone = _roughness_slope(image[..., colour].reshape(1, -1), Layout(4, 5)).reshape(4, 5)
         np.testing.assert_allclose(slope[..., colour], alone)
 
 

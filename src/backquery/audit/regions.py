@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from backquery.errors import ModelError
 from backquery.model.aliases import Array
+from backquery.model.layout import Layout
 from backquery.model.protocol import Model
+from backquery.model.scaling import ends_of
 
 Positions = NDArray[np.intp]
 
@@ -20,9 +22,6 @@ LARGEST = 0.05
 
 FEWEST = 4
 """Pixels that a region may always have, however small the image is."""
-
-CHANNELS = 4
-"""A first or last axis of three that is no longer than this holds colours, not positions."""
 
 CANDIDATES = 3
 """Regions of one kind that are tried for each label."""
@@ -83,20 +82,13 @@ class Sheet:
     @classmethod
     def of(cls, model: Model) -> Sheet:
         """The sheet that `model` reads; `ModelError` where it does not say how its inputs lie on it."""
-        shape = model.input_shape
-        cells = np.arange(model.inputs).reshape(shape)
-        if cells.ndim == 2:
-            cells = cells[:, :, None]
-        elif cells.ndim == 3 and shape[2] > CHANNELS >= shape[0]:
-            cells = np.moveaxis(cells, 0, 2)
-        if cells.ndim != 3:
+        layout = Layout.of(model.input_shape)
+        if not layout.known:
             raise ModelError(
-                f"an audit must know where the pixels lie, but the model's images have shape {shape}; "
+                f"an audit must know where the pixels lie, but the model's images have shape {model.input_shape}; "
                 "give the model an input shape such as (28, 28)"
             )
-        ends = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
-        paper, ink = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in ends)
-        return cls(cells, paper, ink)
+        return cls(layout.cells, *ends_of(model))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io import load_model
-from backquery.io.chain import image_shape
+from backquery.model.layout import image_shape
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 

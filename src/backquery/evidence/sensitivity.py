@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from backquery.model.activations import SOFTMAX, TANH
 from backquery.model.aliases import Array
 from backquery.model.protocol import Model
+from backquery.model.scaling import ends_of
 
 CHUNK = 100
 """Images whose whole Jacobian is held at once."""
@@ -78,10 +79,8 @@ class Paper:
     @classmethod
     def of(cls, model: Model) -> Paper:
         """The paper of this model."""
-        scaling = model.scaling
-        blank, full = (0.0, 1.0) if scaling is None else (scaling.low, scaling.high)
-        ends = [np.array(np.broadcast_to(np.asarray(end, np.float64), model.inputs)) for end in (blank, full)]
-        return cls(ends[0], ends[1] - ends[0])
+        blank, full = ends_of(model)
+        return cls(blank, full - blank)
 
     def ink(self, x: ArrayLike) -> Array:
         """Inputs (n, inputs) as ink."""

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from backquery.datasets import Dataset
 from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
-from backquery.faithfulness.real import ink_of
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query, fit_statistics
 from backquery.inversion.fitting import typical_log_odds
 from backquery.model.aliases import Array, Progress
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
+from backquery.model.scaling import ink_of
 from backquery.training import TrainingRun
 
 COUNT = 30

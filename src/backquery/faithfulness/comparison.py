@@ -13,7 +13,7 @@ from backquery.errors import BackqueryError, InversionError, MissingExtraError, 
 from backquery.faithfulness.controls import control_images, control_networks
 from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, neighbour_judge
 from backquery.faithfulness.obedience import Obedience, obedience
-from backquery.faithfulness.real import RealImages, ink_of, typicality
+from backquery.faithfulness.real import RealImages, typicality
 from backquery.inversion import (
     METHODS,
     BackQuery,
@@ -28,6 +28,7 @@ from backquery.model.activations import SIGMOID, SOFTMAX
 from backquery.model.aliases import Array, Labels, Seed
 from backquery.model.network import Network
 from backquery.model.protocol import Model
+from backquery.model.scaling import ink_of
 
 Kind = Literal["method", "images", "network"]
 

@@ -9,14 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.inversion import Prior
 from backquery.model.aliases import Array
-from backquery.model.protocol import Model
-
-
-def ink_of(model: Model, images: ArrayLike) -> Array:
-    """Images (n, inputs) in a model's input scale as ink from 0 (paper) to 1: what all judges read."""
-    if model.scaling is None:
-        return np.clip(np.asarray(images, np.float64), 0.0, 1.0)
-    return model.scaling.ink(images)
 
 
 class RealImages:

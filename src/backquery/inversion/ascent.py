@@ -20,6 +20,7 @@ from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CLIMBED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
 from backquery.model.aliases import Array
+from backquery.model.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Ascent:
     steps and learning_rate are Adam's, the latter in ink per step. total_variation weighs the differences
     between neighbouring pixels, l2 the ink itself, both against one unit of log-odds. jitter is how far, in
     pixels, the image is moved at random before every step. Total variation and jitter need an input shape
-    of two or more axes and are left out where there is none.
+    that says where the pixels lie and are left out where there is none.
     """
 
     steps: int = 512
@@ -55,7 +56,7 @@ class Ascent:
         low, span = problem.low, problem.high - problem.low
         readout = readout_for(model, asked.layer, _uphill(asked, model.outputs), low, span)
         rows = np.arange(len(asked))
-        shape = model.input_shape if len(model.input_shape) > 1 else ()
+        layout = Layout.of(model.input_shape)
         begin = problem.near if problem.start is None else problem.start
         ink = (
             rng.uniform(0.4, 0.6, (len(asked), model.inputs))
@@ -64,12 +65,12 @@ class Ascent:
         )
         ink = np.clip(ink, 0.0, 1.0)
         for climb in _adam(self.learning_rate, self.steps):
-            shift = tuple(rng.integers(-self.jitter, self.jitter + 1, 2)) if shape else (0, 0)
-            moved = _rolled(ink, shape, shift)
+            shift = tuple(rng.integers(-self.jitter, self.jitter + 1, 2)) if layout.known else (0, 0)
+            moved = _rolled(ink, layout, shift)
             _, kept = readout.values(moved, rows)
             slope = readout.jacobian(kept, rows)[:, 0, :]
-            slope = slope - self.total_variation * _roughness_slope(moved, shape) - 2 * self.l2 * moved
-            ink = np.clip(ink + climb(_rolled(slope, shape, (-shift[0], -shift[1]))), 0.0, 1.0)
+            slope = slope - self.total_variation * _roughness_slope(moved, layout) - 2 * self.l2 * moved
+            ink = np.clip(ink + climb(_rolled(slope, layout, (-shift[0], -shift[1]))), 0.0, 1.0)
         images = np.clip(low + span * ink, problem.low, problem.high)
         found = None if asked.layer is None else _values(problem, images)
         return round_trip(
@@ -113,19 +114,15 @@ def _adam(learning_rate: float, steps: int) -> Iterator[Any]:
         yield climb
 
 
-def _rolled(images: Array, shape: tuple[int, ...], shift: tuple[int, int]) -> Array:
-    if not shape:
-        return images
-    return np.roll(images.reshape(-1, *shape), shift, axis=(1, 2)).reshape(images.shape)
+def _rolled(images: Array, layout: Layout, shift: tuple[int, int]) -> Array:
+    return layout.flat(np.roll(layout.grid(images), shift, axis=(1, 2)))
 
 
-def _roughness_slope(images: Array, shape: tuple[int, ...]) -> Array:
+def _roughness_slope(images: Array, layout: Layout) -> Array:
     """The derivative of the total variation, the sum of ``sqrt(d^2 + 0.01^2)`` over neighbours' differences d."""
-    slope = np.zeros((len(images), *shape)) if shape else np.zeros_like(images)
-    if not shape:
-        return slope
-    grid = images.reshape(slope.shape)
-    for axis in (1, 2):
+    grid = layout.grid(images)
+    slope = np.zeros_like(grid)
+    for axis in (1, 2) if layout.known else ():
         difference = np.diff(grid, axis=axis)
         pull = difference / np.sqrt(difference**2 + 1e-4)
         later = [slice(None)] * grid.ndim
@@ -133,7 +130,7 @@ def _roughness_slope(images: Array, shape: tuple[int, ...]) -> Array:
         later[axis], earlier[axis] = slice(1, None), slice(None, -1)
         slope[tuple(later)] += pull
         slope[tuple(earlier)] -= pull
-    return slope.reshape(images.shape)
+    return layout.flat(slope)
 
 
 def _values(problem: Problem, images: Array) -> Array:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
 from backquery.model.aliases import Array
+from backquery.model.layout import Layout
 from backquery.model.protocol import Model
 from backquery.model.statistics import Statistics
 
@@ -23,9 +24,6 @@ NOISE = 0.01
 
 SMOOTH_VARIANCE = 0.09
 """Variance of the smooth part of the prior `smooth`, for ink between 0 and 1."""
-
-CHANNELS = 4
-"""A last axis no longer than this holds colours, not positions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,31 +100,26 @@ def smooth_prior(
 
     The mean is blank paper (`low`). The covariance between two pixels is ``exp(-(distance / length)^2 / 2)``
     along each axis, a Kronecker product whose factor is cut where its variances fall below the noise; what
-    is cut stays on the diagonal. `shape` is (height, width) or (height, width, channels); `length` is in
-    pixels, by default a fourteenth of the longer side (2 for 28 x 28), at least one.
+    is cut stays on the diagonal. Channels are smooth each for itself, wherever `shape` has them (see `Layout`);
+    `length` is in pixels, by default a fourteenth of the longer side (2 for 28 x 28), at least one.
     """
-    if len(shape) < 2:
+    layout = Layout.of(shape)
+    if not layout.known:
         raise InversionError(
             f"the prior 'smooth' must know where the pixels lie, but the model's images have shape {shape}; "
             "give the model an input shape such as (28, 28), or use the prior 'flat'"
         )
-    colours = len(shape) > 2 and shape[-1] <= CHANNELS
-    sides = shape[:-1] if colours else shape
-    length = max(1.0, max(sides) / 14) if length is None else float(length)
+    length = max(1.0, max(layout.rows, layout.columns) / 14) if length is None else float(length)
     if not length > 0:
         raise InversionError(f"the length scale must be a positive number of pixels; received {length:g}")
-    axes = [_similarity(side, length) for side in sides]
-    variances: Array = np.ones(1)
-    vectors: Array = np.ones((1, 1))
-    for position, (values, basis) in enumerate(axes):
-        largest_rest = np.prod([rest.max() for rest, _ in axes[position + 1 :]])
-        products = np.multiply.outer(variances, values)
-        kept = np.nonzero(products * largest_rest > NOISE / SMOOTH_VARIANCE)
-        variances = products[kept]
-        pairs = vectors[:, None, kept[0]] * basis[None, :, kept[1]]
-        vectors = pairs.reshape(-1, variances.size)
-    if colours:
-        variances, vectors = np.repeat(variances, shape[-1]), np.kron(vectors, np.eye(shape[-1]))
+    (down, columns), (across, rows) = (_similarity(side, length) for side in (layout.rows, layout.columns))
+    products = np.multiply.outer(down, across)
+    kept = np.nonzero(products > NOISE / SMOOTH_VARIANCE)
+    variances = products[kept]
+    vectors: Array = (columns[:, None, kept[0]] * rows[None, :, kept[1]]).reshape(-1, variances.size)
+    if layout.channels > 1:
+        variances, vectors = np.repeat(variances, layout.channels), np.kron(vectors, np.eye(layout.channels))
+        vectors = vectors[layout.places]
     factor = vectors * np.sqrt(variances * SMOOTH_VARIANCE)
     lost = np.maximum(SMOOTH_VARIANCE - np.sum(factor**2, axis=1), 0.0)
     return _in_input_scale("smooth", factor, lost + NOISE, low, high)
@@ -183,7 +176,7 @@ _named: WeakKeyDictionary[Model, dict[tuple[str, bytes, bytes], Prior]] = WeakKe
 def _usual(model: Model) -> str:
     if model.statistics is not None:
         return "data"
-    return "smooth" if len(model.input_shape) > 1 else "flat"
+    return "smooth" if Layout.of(model.input_shape).known else "flat"
 
 
 def _build(model: Model, name: str, low: ArrayLike, high: ArrayLike) -> Prior:

@@ -8,7 +8,7 @@ says what cannot be one.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isqrt, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -164,12 +164,3 @@ def _folded_after(weights: Array, biases: Array | None, gains: Array, offsets: A
     wide = weights.astype(np.float64) * gains.reshape(-1, 1)
     shift = offsets if biases is None else gains * biases + offsets
     return wide.astype(weights.dtype), shift.astype(weights.dtype)
-
-
-def image_shape(shape: Shape) -> Shape:
-    """The shape of one image: without lengths of one, and a number of inputs that is a square as a square."""
-    lengths = tuple(length for length in shape if length != 1) or (1,)
-    if len(lengths) > 1:
-        return lengths
-    side = isqrt(lengths[0])
-    return (side, side) if side > 1 and side * side == lengths[0] else lengths

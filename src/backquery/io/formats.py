@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from backquery.errors import ModelError
-from backquery.io.chain import image_shape
+from backquery.model.layout import image_shape
 from backquery.model.network import Network
 
 TEXT = "a folder"

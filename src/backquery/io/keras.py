@@ -17,7 +17,7 @@ import numpy as np
 
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
-from backquery.io.chain import Chain, image_shape
+from backquery.io.chain import Chain
 from backquery.io.foreign import (
     NOTES,
     TEXT_LIMIT,
@@ -32,6 +32,7 @@ from backquery.io.foreign import (
 from backquery.io.keras_config import NAMES, add_layer, dense_layers, described_input, path_of_layers
 from backquery.model.activations import LEAK, LEAKY_RELU
 from backquery.model.aliases import Array
+from backquery.model.layout import image_shape
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 

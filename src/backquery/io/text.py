@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from math import isqrt
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from backquery.errors import ModelError, OutputError
 from backquery.files import replacing
 from backquery.model.activations import SIGMOID
 from backquery.model.aliases import Array
+from backquery.model.layout import image_shape
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 
@@ -44,7 +44,7 @@ def load_text(
     try:
         return Network(
             layers,
-            input_shape=input_shape or _square(layers[0].inputs),
+            input_shape=input_shape or image_shape((layers[0].inputs,)),
             classes=classes,
             scaling=scaling,
             about={"source": "text files with thresholds"},
@@ -134,11 +134,6 @@ def _number(path: Path, row: int, column: int, word: str) -> float:
     if not np.isfinite(value):
         raise ModelError(f"{path}, row {row}, column {column}: expected a finite number, found {word[:30]!r}")
     return value
-
-
-def _square(inputs: int) -> tuple[int, ...]:
-    side = isqrt(inputs)
-    return (side, side) if side > 1 and side * side == inputs else (inputs,)
 
 
 def _as_text(rows: Array) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from backquery.errors import MissingExtraError, ModelError
 from backquery.model.activations import SOFTMAX, Activation
 from backquery.model.aliases import Array
-from backquery.model.scaling import Scaling, checked_inputs, scaled_images
+from backquery.model.scaling import Scaling, checked_inputs, ends_of, scaled_images
 from backquery.model.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -230,9 +230,9 @@ def _outputs_in_trial(model: TorchModel) -> int:
 
 def _probes(model: TorchModel) -> Array:
     """Two images of noise between paper and ink."""
-    low, high = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
+    low, high = ends_of(model)
     drawn: Array = np.random.default_rng(0).uniform(0, 1, (2, model.inputs))
-    return drawn * (np.asarray(high) - low) + low
+    return drawn * (high - low) + low
 
 
 def _check_slopes(model: TorchModel) -> None:

@@ -3,6 +3,7 @@
 from backquery.model.activations import ACTIVATIONS, Activation, activation_named
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.examples import Data, Examples, LabelledImages
+from backquery.model.layout import Layout
 from backquery.model.network import Layer, Network
 from backquery.model.protocol import Model
 from backquery.model.scaling import Scaling
@@ -16,6 +17,7 @@ __all__ = [
     "Examples",
     "LabelledImages",
     "Layer",
+    "Layout",
     "Model",
     "Network",
     "Scaling",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backquery.model.aliases import Array
-from backquery.plots.paper import HEADING, MARGIN, PENCIL, heading, new_figure, picture_shape, place_ink, words
+from backquery.model.layout import Layout
+from backquery.plots.paper import HEADING, MARGIN, PENCIL, heading, new_figure, place_ink, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def comparison_table(comparison: Comparison) -> Figure:
         for image, asked, read in zip(ink, row.asked, row.read, strict=True):
             box = (left + asked * tile + 0.04, y + 0.04, tile - 0.08)
             as_asked = nearest or bool(read == asked)
-            place_ink(ax, image.reshape(picture_shape(comparison.image_shape)), box, as_asked)
+            place_ink(ax, image.reshape(Layout.of(comparison.image_shape).picture), box, as_asked)
         for k, text in enumerate([] if nearest else _comparison_scores(row, judges)):
             x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
             ax.text(x, y + tile / 2, text, ha="center", va="center", **words(8.5))

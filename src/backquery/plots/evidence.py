@@ -11,6 +11,7 @@ import numpy as np
 from backquery.evidence.verdicts import AGAINST as SPEAKS_AGAINST
 from backquery.evidence.verdicts import INSENSITIVE, NEVER_INKED, SUPPORT
 from backquery.model.aliases import Array
+from backquery.model.layout import Layout
 from backquery.plots.paper import (
     AGAINST,
     HAIRLINE,
@@ -23,7 +24,6 @@ from backquery.plots.paper import (
     draw_ink,
     heading,
     new_figure,
-    picture_shape,
     words,
 )
 
@@ -84,7 +84,7 @@ def evidence_colours(evidence: Evidence, shape: tuple[int, ...], strongest: floa
         here = findings.verdict == verdict
         picture[here] = 1 - strength[here, None] * (1 - np.array(to_rgb(colour)))
     picture[findings.verdict == INSENSITIVE] = to_rgb(INDIFFERENT)
-    return picture.reshape(*picture_shape(shape), 3)
+    return picture.reshape(*Layout.of(shape).picture, 3)
 
 
 def strongest_effect(evidence: Sequence[Evidence]) -> float:
@@ -114,7 +114,7 @@ def _cell(
 ) -> None:
     left, top = place
     width, height = figure.get_size_inches()
-    rows, columns = picture_shape(shape)
+    rows, columns = Layout.of(shape).picture
     side = (PICTURE * min(1.0, columns / rows), PICTURE * min(1.0, rows / columns))
 
     def axes(x: float, size: tuple[float, float]) -> Axes:
@@ -131,7 +131,7 @@ def _cell(
 
 def _draw_map(ax: Axes, evidence: Evidence, shape: tuple[int, ...], strongest: float) -> None:
     ax.imshow(evidence_colours(evidence, shape, strongest), interpolation="nearest", aspect="equal")
-    never = (evidence.findings.verdict == NEVER_INKED).reshape(picture_shape(shape))
+    never = (evidence.findings.verdict == NEVER_INKED).reshape(Layout.of(shape).picture)
     y, x = np.nonzero(never)
     ax.plot(x, y, ".", color=HAIRLINE, markersize=1.2, markeredgewidth=0)
     ax.set_xticks([])

@@ -7,15 +7,14 @@ import os
 import textwrap
 import warnings
 from functools import cache
-from math import isqrt, prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-
-import numpy as np
 
 from backquery.errors import OutputError
 from backquery.files import replacing
 from backquery.model.aliases import Array
+from backquery.model.layout import Layout
+from backquery.model.scaling import ink_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,18 +156,7 @@ def wrapped(lines: list[str]) -> list[str]:
 
 def as_picture(inputs: Array, model: Model) -> Array:
     """One image as ink (rows, columns) from 0 to 1, on the model's own scale of inputs."""
-    ink = np.clip(inputs, 0.0, 1.0) if model.scaling is None else model.scaling.ink(inputs)
-    return ink.reshape(picture_shape(model.input_shape))
-
-
-def picture_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns to draw: channels below one another, a bare vector as a square where it is one."""
-    if len(shape) > 2 and shape[-1] == 1:  # a grey image with its one channel last
-        shape = shape[:-1]
-    if len(shape) > 1:
-        return prod(shape[:-1]), shape[-1]
-    side = isqrt(shape[0])
-    return (side, side) if side * side == shape[0] else (1, shape[0])
+    return ink_of(model, inputs).reshape(Layout.of(model.input_shape).picture)
 
 
 def name_width(classes: tuple[str, ...]) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from backquery.errors import OutputError
 from backquery.files import replacing
+from backquery.model.layout import Layout
 from backquery.plots.paper import (
     HEADING,
     MARGIN,
@@ -20,7 +21,6 @@ from backquery.plots.paper import (
     heading,
     name_width,
     new_figure,
-    picture_shape,
     place_ink,
     tiles,
     words,
@@ -48,7 +48,7 @@ RESOLUTION = 100
 
 def timeline_frame(timeline: Timeline, position: int) -> Figure:
     """One moment: a scan of each label, what the network reads in it, and how much it has learned by then."""
-    frame, shape = timeline.frames[position], picture_shape(timeline.image_shape)
+    frame, shape = timeline.frames[position], Layout.of(timeline.image_shape).picture
     # Every frame has room for the longest caption of all, so that nothing jumps.
     lines = max(len(caption) for each in timeline.frames for caption in _captions(timeline, each))
     columns = len(frame.ink) if len(frame.ink) < 5 else 5
@@ -65,7 +65,7 @@ def film_strip(timeline: Timeline) -> Figure:
     picked = np.unique(np.linspace(0, len(timeline) - 1, STRIP).round().astype(int))
     frames = [timeline.frames[position] for position in picked]
     tile, left, top = 0.78, MARGIN + name_width(timeline.classes), HEADING + 0.2
-    shape = picture_shape(timeline.image_shape)
+    shape = Layout.of(timeline.image_shape).picture
     rows = len(timeline.classes)
     width, height = max(left + len(frames) * tile + MARGIN, 6.4), top + rows * tile + 0.62 + MARGIN / 2
     figure = new_figure(width, height)

@@ -12,9 +12,9 @@ from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
 from backquery.model.aliases import Array
 from backquery.model.evaluation import Evaluation, evaluate
+from backquery.model.layout import Layout
 from backquery.model.network import Network
 from backquery.model.protocol import Model
-from backquery.plots.paper import picture_shape
 
 MOST_IMAGES = 10_000
 """Test images, at most, that confusions are counted on."""
@@ -60,7 +60,7 @@ class Subject:
 
     def picture(self, ink: Array) -> Array:
         """Ink (inputs,) as rows and columns."""
-        return np.asarray(ink).reshape(picture_shape(self.model.input_shape))
+        return np.asarray(ink).reshape(Layout.of(self.model.input_shape).picture)
 
 
 Step = Callable[[int, int], None]

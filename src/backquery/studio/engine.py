@@ -14,7 +14,6 @@ from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, measure_evidence
 from backquery.faithfulness import typicality
-from backquery.faithfulness.real import ink_of
 from backquery.inversion import (
     METHODS,
     Ascent,
@@ -30,6 +29,7 @@ from backquery.inversion import answers as asked_answers
 from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.protocol import Model
+from backquery.model.scaling import ink_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject

@@ -15,9 +15,9 @@ from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
 from backquery.errors import BackqueryError
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
 from backquery.inversion import GaussNewton, back_query
+from backquery.model.layout import Layout
 from backquery.model.network import Network
 from backquery.model.protocol import Model
-from backquery.plots.paper import picture_shape
 from backquery.studio.exam import Exam
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Subject:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of an image."""
-        return picture_shape(self.model.input_shape)
+        return Layout.of(self.model.input_shape).picture
 
 
 class Opened:

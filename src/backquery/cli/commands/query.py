@@ -61,10 +61,11 @@ def prepared(
     import numpy as np
 
     from backquery.datasets import prepare_image
+    from backquery.model.layout import Layout
 
-    if len(network.input_shape) != 2:
+    layout = Layout.of(network.input_shape)
+    if not layout.known or layout.channels > 1:
         raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
     assert network.scaling is not None
-    height, width = network.input_shape
-    maximum = network.scaling.maximum
-    return np.stack([prepare_image(path, (height, width), maximum, ink=ink, centre=centre) for path in images])
+    shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
+    return np.stack([prepare_image(path, shape, maximum, ink=ink, centre=centre) for path in images])
