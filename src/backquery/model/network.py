@@ -318,25 +318,3 @@ INITS = {"book": _book, "glorot": _glorot, "he": _he}
 
 def _usual_init(activation: str) -> str:
     return {"sigmoid": "book", "relu": "he", "leaky-relu": "he"}.get(activation, "glorot")
-
-
-MOST_ENTRIES = 6
-"""Longer lists are counted, not told."""
-
-
-def about_in_words(network: Network) -> dict[str, str]:
-    """What `Network.about` tells, each thing in a few words; it may be anybody's."""
-    return {str(name).replace("_", " "): _in_words(str(name), value) for name, value in network.about.items()}
-
-
-def _in_words(name: str, value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, int) and name.endswith("images"):
-        return f"{value:,}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{part} {_in_words(str(part), item)}" for part, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        long = len(value) > MOST_ENTRIES or any(isinstance(item, Mapping) for item in value)
-        return f"{len(value)} entries" if long else ", ".join(_in_words(name, item) for item in value)
-    return str(value)

@@ -39,3 +39,8 @@ class Statistics:
                 raise ModelError(f"the statistics' {name} holds numbers that are not finite")
         if np.any(self.diagonal <= 0):
             raise ModelError("the diagonal of the covariance must be positive")
+
+    @property
+    def rank(self) -> int:
+        """How many directions the factor has."""
+        return int(self.factor.shape[1])

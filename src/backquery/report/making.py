@@ -10,6 +10,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
+from backquery.model.facts import facts_in_words
 from backquery.model.protocol import Model
 from backquery.report.markup import Html, paragraph
 from backquery.report.page import Section, page
@@ -113,7 +114,7 @@ def _section(subject: Subject, key: str, title: str, make: Make, step: Step) -> 
 def _lead(subject: Subject) -> Html:
     """What the whole report is about, in two sentences."""
     labels = len(subject.classes)
-    size = " x ".join(map(str, subject.model.input_shape))
+    size = facts_in_words(subject.model)["input"]
     return paragraph(
         f"A classifier of images of {size} into {labels} labels, tried on {subject.dataset.name}: how it was "
         "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Black is "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from backquery.model.network import about_in_words
+from backquery.model.facts import about_in_words, facts_in_words
 from backquery.plots import learning_curves
 from backquery.report.markup import Html, facts, items, joined, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, plotted
@@ -20,26 +18,10 @@ WIDEST_TABLE = 40
 
 def what_it_is(subject: Subject, step: Step) -> Html:
     """The network's layers, what it takes and answers, and how it came to be."""
-    model, network = subject.model, subject.network
-    rows: list[tuple[str, Any]] = [
-        ("model", subject.source),
-        ("input", " x ".join(map(str, model.input_shape))),
-        ("labels", ", ".join(subject.classes)),
-        ("outputs", model.output_activation.name),
-    ]
-    if network is None:
-        rows.append(("layers", f"those of another program's model ({type(model).__name__}), which are not shown"))
-    else:
-        rows += [
-            ("layers", "-".join(map(str, network.sizes))),
-            ("activations", ", ".join(layer.activation.name for layer in network.layers)),
-            ("parameters", f"{network.parameters:,}, {network.dtype.name}"),
-        ]
-    rows.append(("remembers", _memory(subject)))
-    about = {} if network is None else about_in_words(network)
-    told = [(name, words) for name, words in about.items() if name != "history"]
+    rows = {"model": subject.source, **facts_in_words(subject.model)}
+    told = [(name, words) for name, words in about_in_words(subject.model).items() if name != "history"]
     origin = facts(told) if told else paragraph("The file does not say how it was trained.")
-    return joined([facts(rows), tag("h3", "How it came to be"), origin])
+    return joined([facts(rows.items()), tag("h3", "How it came to be"), origin])
 
 
 def learning(subject: Subject, step: Step) -> Html | str:
@@ -126,14 +108,3 @@ def _mistakes(subject: Subject) -> list[Html]:
         image = pixels(ink, f"A test image of {truth}, which the network reads as {taken}")
         tiles.append(tag("figure", image, caption, class_="tile"))
     return [tag("h3", "Surest mistakes"), tag("div", *tiles, class_="tiles")]
-
-
-def _memory(subject: Subject) -> str:
-    statistics = subject.model.statistics
-    if statistics is None:
-        return "nothing of its training images"
-    typical = "" if statistics.typical is None else ", and its usual answers to each label"
-    rank = statistics.factor.shape[1]
-    return (
-        f"mean and covariance (rank {rank}) of its training images{typical}: they say something about the images"
-    )

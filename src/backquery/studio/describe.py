@@ -10,6 +10,7 @@ import numpy as np
 from backquery.datasets import Dataset
 from backquery.inversion import METHODS, usable_methods, usual_method
 from backquery.model.activations import SOFTMAX
+from backquery.model.facts import plain_facts
 from backquery.model.network import Network
 from backquery.model.protocol import Model
 from backquery.studio.engine import MOST_NODES, MOST_PICTURE_PIXELS, MOST_SAMPLES
@@ -33,15 +34,15 @@ MARGIN = 0.01
 def describe(subject: Subject, opened: Opened) -> dict[str, Any]:
     """The answer to hello."""
     model = subject.model
-    typical = model.statistics is not None and model.statistics.typical is not None
+    told = plain_facts(model)
     return {
         "name": subject.name,
-        "classes": list(model.classes),
+        **{name: told[name] for name in ("classes", "sizes", "activations") if name in told},
         "shape": list(subject.shape),
         **(_layers(subject.whole) if isinstance(subject.whole, Network) else {}),
         "methods": _methods(subject.whole),
         "method": usual_method(model),
-        "typical": typical,
+        "typical": told["statistics"] is not None and told["statistics"]["typical"],
         "answers": _answers(model),
         "off": {str(layer): nodes for layer, nodes in subject.off.items()},
         "performance": subject.performance,
@@ -65,8 +66,6 @@ def _layers(network: Network) -> dict[str, Any]:
     hidden = network.layers[:-1]
     return {
         "digest": digest(network),
-        "sizes": list(network.sizes),
-        "activations": [layer.activation.name for layer in network.layers],
         "layers": [
             {"layer": k, "nodes": layer.outputs, "bounded": layer.activation.bounded}
             for k, layer in enumerate(hidden, start=1)
