@@ -13,6 +13,7 @@ from backquery.plots.paper import (
     PENCIL,
     SUPPORTS,
     as_picture,
+    canvas,
     heading,
     name_width,
     new_figure,
@@ -51,9 +52,7 @@ def audit_rows(audit: Audit, model: Model) -> Figure:
     width = max(start + SCALE + 1.6, 2 * MARGIN + LETTER * len(audit.summary))
     height = HEADING + 0.45 + ROW * len(audit.findings) + MARGIN
     figure = new_figure(width, height)
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, width), ylim=(height, 0))
-    ax.set_axis_off()
+    ax = canvas(figure)
     top = HEADING + 0.45
     _draw_scale(ax, start, top, ROW * len(audit.findings))
     for place, title in ((left, "as it is"), (left + SIDE + 0.2, "with region")):
@@ -65,7 +64,6 @@ def audit_rows(audit: Audit, model: Model) -> Figure:
             _draw_image(ax, finding, model, image, (left + k * (SIDE + 0.2), y))
         _draw_share(ax, finding, start, y + SIDE / 2)
     heading(figure, audit.summary, NOTE)
-    ax.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
 

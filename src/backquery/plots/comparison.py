@@ -9,7 +9,7 @@ import numpy as np
 
 from backquery.model.aliases import Array
 from backquery.model.layout import Layout
-from backquery.plots.paper import HEADING, MARGIN, PENCIL, heading, new_figure, place_ink, words
+from backquery.plots.paper import HEADING, MARGIN, PENCIL, canvas, heading, new_figure, place_ink, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,15 +30,12 @@ def comparison_table(comparison: Comparison) -> Figure:
     width = MARGIN + names + columns * tile + 0.2 + 0.92 * len(scores) + MARGIN
     height = HEADING + 0.38 + sum(0.42 if row is None else tile + 0.06 for _, row, _ in lines) + MARGIN
     figure = new_figure(width, height)
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set_xlim(0, width)
-    ax.set_ylim(height, 0)
-    ax.set_axis_off()
+    ax = canvas(figure)
     top, left = HEADING + 0.3, MARGIN + names
+    centres = [left + columns * tile + 0.2 + (k + 0.5) * 0.92 for k in range(len(scores))]
     for k, name in enumerate(comparison.classes):
         ax.text(left + (k + 0.5) * tile, top, name, ha="center", va="bottom", fontweight="bold", **words(9))
-    for k, name in enumerate(scores):
-        x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
+    for x, name in zip(centres, scores, strict=True):
         ax.text(x, top, name, ha="center", va="bottom", **words(8, PENCIL))
     y = top + 0.08
     for name, row, ink in lines:
@@ -52,8 +49,7 @@ def comparison_table(comparison: Comparison) -> Figure:
             box = (left + asked * tile + 0.04, y + 0.04, tile - 0.08)
             as_asked = nearest or bool(read == asked)
             place_ink(ax, image.reshape(Layout.of(comparison.image_shape).picture), box, as_asked)
-        for k, text in enumerate([] if nearest else _comparison_scores(row, judges)):
-            x = left + columns * tile + 0.2 + (k + 0.5) * 0.92
+        for x, text in zip(centres, [] if nearest else _comparison_scores(row, judges), strict=False):
             ax.text(x, y + tile / 2, text, ha="center", va="center", **words(8.5))
         y += tile + 0.06
     heading(figure, _comparison_title(comparison), _comparison_subtitle(comparison))

@@ -14,9 +14,11 @@ from backquery.plots.paper import (
     PENCIL,
     as_picture,
     bare,
+    canvas,
     heading,
     name_width,
     new_figure,
+    panel,
     place_ink,
     words,
 )
@@ -64,7 +66,7 @@ def damage_curves(damage: Damage) -> Figure:
         x, y = left + place * step, HEADING + 0.45
         axes = []
         for tall, gap in ((CURVES, 0.35), (READINGS, 0.85), (labels, 0.0)):
-            axes.append(_panel(figure, (x, y, step - 0.55, tall)))
+            axes.append(panel(figure, x, y, step - 0.55, tall))
             y += tall + gap
         _performance(axes[0], curves)
         _readings(axes[1], curves, len(damage.scans))
@@ -75,13 +77,6 @@ def damage_curves(damage: Damage) -> Figure:
         _stages(figure, damage, tiles, height - scans)
     heading(figure, _title(damage), SUBTITLE)
     return figure
-
-
-def _panel(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
-    """Axes at (left, top, width, height) in inches from the upper left corner."""
-    width, height = figure.get_size_inches()
-    left, top, wide, tall = box
-    return figure.add_axes((left / width, 1 - (top + tall) / height, wide / width, tall / height))
 
 
 def _performance(ax: Axes, curves: tuple[Endurance, ...]) -> None:
@@ -111,18 +106,10 @@ def _readings(ax: Axes, curves: tuple[Endurance, ...], scans: int) -> None:
 def _labels(ax: Axes, one: Endurance, classes: tuple[str, ...]) -> None:
     """For each label, the damage at random that halves its right answers."""
     for label in np.flatnonzero(one.images).tolist():
-        found = one.half(label)
-        if found.value is None:
-            continue
-        scale = _across(one)[-1] / one.amounts[-1]
-        high = one.amounts[-1] if found.high is None else found.high
-        ax.plot([found.low * scale, high * scale], [label, label], color=INK, linewidth=1)
-        ax.plot([found.value * scale], [label], "o", color=INK, markersize=3.5)
-    ax.set_xlim(0, _across(one)[-1])
-    ax.locator_params(axis="x", integer=one.what == "nodes")
+        _interval(ax, one, one.half(label), label)
     ax.set_ylim(len(classes) - 0.5, -0.7)
     ax.set_yticks(range(len(classes)), classes, **words(8))
-    bare(ax)
+    _scale(ax, one)
     ax.tick_params(axis="y", length=0)
     ax.text(
         0, 1.02, "until a label has lost half of its right answers", transform=ax.transAxes, **words(8, PENCIL)
@@ -133,9 +120,7 @@ def _curve(ax: Axes, one: Endurance, band: Interval) -> None:
     shade = INK if one.order == "random" else PENCIL
     ax.fill_between(_across(one), 100 * band.low, 100 * band.high, color=shade, alpha=0.18, linewidth=0, zorder=2)
     ax.plot(_across(one), 100 * band.value, color=shade, linewidth=1.3, linestyle=LINES[one.order], zorder=3)
-    ax.set_xlim(0, _across(one)[-1])
-    ax.locator_params(axis="x", integer=one.what == "nodes")
-    bare(ax)
+    _scale(ax, one)
 
 
 def _name_curves(ax: Axes, curves: tuple[Endurance, ...]) -> None:
@@ -150,13 +135,27 @@ def _name_curves(ax: Axes, curves: tuple[Endurance, ...]) -> None:
 
 def _mark(ax: Axes, one: Endurance, found: Interval) -> None:
     """An amount on its curve, and its interval."""
+    if found.value is not None:
+        level = 100 * np.interp(found.value, one.amounts, one.performance().value)
+        _interval(ax, one, found, level, strong=True)
+
+
+def _interval(ax: Axes, one: Endurance, found: Interval, level: float, strong: bool = False) -> None:
+    """An amount, if there is one, with its interval, which may end beyond what was tried."""
     if found.value is None:
         return
+    width, size, above = (2.2, 4.0, 4) if strong else (1.0, 3.5, 2)
     scale = _across(one)[-1] / one.amounts[-1]
     high = one.amounts[-1] if found.high is None else found.high
-    level = 100 * np.interp(found.value, one.amounts, one.performance().value)
-    ax.plot([found.low * scale, high * scale], [level] * 2, color=INK, linewidth=2.2, zorder=4)
-    ax.plot([found.value * scale], [level], "o", color=INK, markersize=4, zorder=5)
+    ax.plot([found.low * scale, high * scale], [level] * 2, color=INK, linewidth=width, zorder=above)
+    ax.plot([found.value * scale], [level], "o", color=INK, markersize=size, zorder=above)
+
+
+def _scale(ax: Axes, one: Endurance) -> None:
+    """All that was tried, from nothing removed."""
+    ax.set_xlim(0, _across(one)[-1])
+    ax.locator_params(axis="x", integer=one.what == "nodes")
+    bare(ax)
 
 
 def _across(one: Endurance) -> np.ndarray:
@@ -202,9 +201,7 @@ def _title(damage: Damage) -> str:
 
 def _stages(figure: Figure, damage: Damage, tiles: int, top: float) -> None:
     """The damaged network's own scans, a row for each stage."""
-    width, height = figure.get_size_inches()
-    ax = _panel(figure, (0, top, width, height - top))
-    ax.set_axis_off()
+    ax = canvas(figure, top)
     ax.text(MARGIN, 0.2, "What it sees itself, nodes removed at random", fontweight="bold", **words(9))
     for row, stage in enumerate(damage.stages):
         y = 0.35 + row * (TILE + 0.04)
@@ -214,8 +211,6 @@ def _stages(figure: Figure, damage: Damage, tiles: int, top: float) -> None:
             ink = as_picture(stage.scans.images[label], damage.network)
             box = (MARGIN + NAMES + label * TILE + 0.02, y + 0.02, TILE - 0.06)
             place_ink(ax, ink, box, bool(stage.scans.read_as_asked[label]))
-    ax.set_xlim(0, width)
-    ax.set_ylim(height - top, 0)
 
 
 def _stage_words(damage: Damage, stage: Stage) -> list[str]:

@@ -24,6 +24,7 @@ from backquery.plots.paper import (
     draw_ink,
     heading,
     new_figure,
+    panel,
     words,
 )
 
@@ -95,12 +96,13 @@ def strongest_effect(evidence: Sequence[Evidence]) -> float:
 
 def reach_of(evidence: Sequence[Evidence]) -> float:
     """How far the lines of changes go, either way, on one scale for all questions."""
-    tested = [each.tested for one in evidence for each in _drawn(one)]
+    tested = [each.tested for one in evidence for each in drawn(one)]
     ends = [abs(end) for each in tested if each is not None for end in (each.low, each.high)]
     return 1.08 * max(ends, default=0.0) or 1.0
 
 
-def _drawn(evidence: Evidence) -> list[Intervention]:
+def drawn(evidence: Evidence) -> list[Intervention]:
+    """The interventions that are shown: those that claim anything."""
     return [one for one in evidence.interventions if one.claim is not None]
 
 
@@ -116,36 +118,28 @@ def _cell(
     width, height = figure.get_size_inches()
     rows, columns = Layout.of(shape).picture
     side = (PICTURE * min(1.0, columns / rows), PICTURE * min(1.0, rows / columns))
-
-    def axes(x: float, size: tuple[float, float]) -> Axes:
-        box = (x / width, 1 - (top + TITLE + size[1]) / height, size[0] / width, size[1] / height)
-        return figure.add_axes(box)
-
     figure.text(
         left / width, 1 - (top + 0.1) / height, evidence.question, va="top", fontweight="bold", **words(9.5)
     )
-    draw_ink(axes(left, side), np.clip(evidence.mean_ink, 0, 1).reshape(rows, columns), True)
-    _draw_map(axes(left + PICTURE + GAP, side), evidence, shape, strongest)
-    _draw_claims(axes(left + 2 * (PICTURE + GAP) + NAMES, (BARS, PICTURE)), evidence, reach)
+    below = top + TITLE
+    draw_ink(panel(figure, left, below, *side), np.clip(evidence.mean_ink, 0, 1).reshape(rows, columns), True)
+    _draw_map(panel(figure, left + PICTURE + GAP, below, *side), evidence, shape, strongest)
+    _draw_claims(panel(figure, left + 2 * (PICTURE + GAP) + NAMES, below, BARS, PICTURE), evidence, reach)
 
 
 def _draw_map(ax: Axes, evidence: Evidence, shape: tuple[int, ...], strongest: float) -> None:
-    ax.imshow(evidence_colours(evidence, shape, strongest), interpolation="nearest", aspect="equal")
+    draw_ink(ax, evidence_colours(evidence, shape, strongest), True)
     never = (evidence.findings.verdict == NEVER_INKED).reshape(Layout.of(shape).picture)
     y, x = np.nonzero(never)
     ax.plot(x, y, ".", color=HAIRLINE, markersize=1.2, markeredgewidth=0)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set(color=HAIRLINE, linewidth=0.6)
 
 
 def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
     """Each intervention's mean change and interval, one line each, with its name at the left."""
     colours = {"support": SUPPORTS, "against": AGAINST, "insensitive": PENCIL}
-    drawn = _drawn(evidence)
+    claims = drawn(evidence)
     ax.axvline(0.0, color=HAIRLINE, linewidth=0.8, zorder=0)
-    for line, one in enumerate(drawn):
+    for line, one in enumerate(claims):
         colour = colours[one.region]
         if one.tested is None:
             ax.text(0.0, line, "  too few images to tell", va="center", **words(7, PENCIL))
@@ -156,8 +150,8 @@ def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
         ax.plot(one.tested[1:], [line, line], color=colour, linewidth=1.4)
         ax.plot(one.tested.value, line, "o", color=colour, markersize=3.4, markerfacecolor=face)
     ax.set_xlim(-reach, reach)
-    ax.set_ylim(len(drawn) - 0.4, -0.6)
-    ax.set_yticks(range(len(drawn)), [f"{one.region}, {_sign(one)} ink" for one in drawn], **words(7.5))
+    ax.set_ylim(len(claims) - 0.4, -0.6)
+    ax.set_yticks(range(len(claims)), [f"{one.region}, {sign_of(one)} ink" for one in claims], **words(7.5))
     bare(ax)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5)
@@ -165,7 +159,8 @@ def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
     ax.set_xlabel("change of the log-odds", labelpad=1, **words(7, PENCIL))
 
 
-def _sign(one: Intervention) -> str:
+def sign_of(one: Intervention) -> str:
+    """Plus where ink was added, minus where it was taken."""
     return "+" if one.action.endswith("added") else "\N{MINUS SIGN}"
 
 

@@ -16,7 +16,7 @@ from backquery.lessons import (
     Told,
 )
 from backquery.lessons.descent import MINIMUM, function
-from backquery.plots.paper import HAIRLINE, INK, PENCIL, bare, draw_ink, heading, new_figure, words
+from backquery.plots.paper import HAIRLINE, INK, PENCIL, bare, canvas, draw_ink, heading, new_figure, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,9 +145,7 @@ def back_propagation_drawing(lesson: BackPropagationLesson) -> Figure:
     tallest = max(map(len, columns))
     width, height = 8.2, 0.8 + 1.45 * tallest
     figure = new_figure(width, height)
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set_axis_off()
-    ax.set_xlim(0, width)
+    ax = canvas(figure)
     ax.set_ylim(0, height)
     places = [
         [(1.2 + 2.6 * column, 0.95 + 1.45 * (len(signals) - 1 - row)) for row in range(len(signals))]

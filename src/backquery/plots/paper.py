@@ -31,6 +31,9 @@ SUPPORTS, AGAINST = "#D55E00", "#0072B2"
 FORMATS = (".png", ".svg", ".pdf")
 READ, NOT_READ = "\N{CHECK MARK}", "\N{BALLOT X}"
 
+SHADES: dict[str, Any] = {"cmap": "Greys", "vmin": 0.0, "vmax": 1.0, "interpolation": "nearest", "aspect": "equal"}
+"""How ink is drawn: none is white, full ink black, never stretched for one image."""
+
 # The first that are installed are used, each for the signs that those before it lack.
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei")
 
@@ -78,20 +81,37 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), facecolor="white")
 
 
-def tiles(count: int, columns: int, shape: tuple[int, ...], lines: int) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` axes for images of that shape above `lines` lines of text, in inches, row by row."""
-    rows, caption = -(-count // columns), lines * LINE + 0.16
+def panel(figure: Figure, left: float, top: float, wide: float, tall: float) -> Axes:
+    """Axes at that place from the upper left corner and of that size, in inches."""
+    width, height = figure.get_size_inches()
+    return figure.add_axes((left / width, 1 - (top + tall) / height, wide / width, tall / height))
+
+
+def canvas(figure: Figure, top: float = 0.0) -> Axes:
+    """Axes that show nothing of themselves, over all of the figure below `top`, in inches downwards."""
+    width, height = figure.get_size_inches()
+    ax = panel(figure, 0.0, top, width, height - top)
+    ax.set(xlim=(0, width), ylim=(height - top, 0))
+    ax.set_axis_off()
+    return ax
+
+
+def tiles(
+    captions: list[list[str]], columns: int, shape: tuple[int, ...], lines: int = 0
+) -> tuple[Figure, list[Axes]]:
+    """A figure with axes for an image of that shape above each caption, row by row, with room for `lines`."""
+    broken = [wrapped(caption) for caption in captions]
+    rows, caption = -(-len(broken) // columns), max(lines, *map(len, broken)) * LINE + 0.16
     tile_height = TILE * min(max(shape[0] / shape[1], 0.25), 4.0)
     width = max(2 * MARGIN + columns * TILE + (columns - 1) * GAP, 5.6)
     height = HEADING + rows * (tile_height + caption) + (rows - 1) * GAP / 2 + MARGIN / 2
     figure = new_figure(width, height)
     axes = []
-    for position in range(count):
+    for position, text in enumerate(broken):
         row, column = divmod(position, columns)
-        left = MARGIN + column * (TILE + GAP)
         top = HEADING + row * (tile_height + caption + GAP / 2)
-        box = (left / width, 1 - (top + tile_height) / height, TILE / width, tile_height / height)
-        axes.append(figure.add_axes(box))
+        axes.append(panel(figure, MARGIN + column * (TILE + GAP), top, TILE, tile_height))
+        _write_caption(axes[-1], text)
     return figure, axes
 
 
@@ -104,12 +124,13 @@ def heading(figure: Figure, title: str, subtitle: str) -> None:
 
 
 def draw_ink(ax: Axes, ink: Array, as_asked: bool) -> None:
-    """An image of ink from 0 to 1 on the fixed scale; one that is not read as asked gets a warning frame."""
-    ax.imshow(ink, cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set(color=HAIRLINE, linewidth=0.6)
+    """An image of ink from 0 to 1 on the fixed scale, or of colours (rows, columns, 3) as they are.
+
+    One that is not read as asked gets a warning frame.
+    """
+    ax.imshow(ink, **SHADES)
+    ax.set(xticks=[], yticks=[])
+    framed(ax)
     if not as_asked:
         ax.add_patch(_warning_frame(ax))
 
@@ -119,10 +140,7 @@ def place_ink(ax: Axes, ink: Array, box: tuple[float, float, float], as_asked: b
     from matplotlib.patches import Rectangle
 
     left, top, side = box
-    ax.imshow(
-        ink, cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal",
-        extent=(left, left + side, top + side, top),
-    )  # fmt: skip
+    ax.imshow(ink, extent=(left, left + side, top + side, top), **SHADES)
     frame = Rectangle((left, top), side, side, fill=False, linewidth=0.5, edgecolor=HAIRLINE)
     if not as_asked:
         frame.set(linewidth=1.2, edgecolor=INK, linestyle=(0, (3, 2)))
@@ -140,13 +158,19 @@ def _warning_frame(ax: Axes) -> Rectangle:
     )  # fmt: skip
 
 
-def write_caption(ax: Axes, lines: list[str]) -> None:
+def _write_caption(ax: Axes, lines: list[str]) -> None:
     """The lines under an image, the first in bold."""
     for number, text in enumerate(lines):
         ax.annotate(
             text, (0, 0), (0, -6 - 72 * LINE * number), xycoords="axes fraction", textcoords="offset points",
             ha="left", va="top", fontweight="bold" if number == 0 else "normal", **words(8.5),
         )  # fmt: skip
+
+
+def scan_caption(asked: str, read: str, answer: float, as_asked: bool) -> list[str]:
+    """What stands under a scan: the label asked, what the model reads and how surely, whether that is the same."""
+    mark = f"{READ} as asked" if as_asked else f"{NOT_READ} not as asked"
+    return [f"asked {asked}", f"reads {read}, {answer:.3f}", mark]
 
 
 def wrapped(lines: list[str]) -> list[str]:
@@ -173,6 +197,12 @@ def kept_apart(ax: Axes, ends: dict[str, float]) -> list[tuple[str, float, float
     apart = abs(one - other) / (high - low) * ax.get_window_extent().height / ax.figure.dpi * 72
     nudge = max(0.0, 12.0 - apart) / 2 * (1 if one >= other else -1)
     return [(first, one, nudge), (second, other, -nudge)]
+
+
+def framed(ax: Axes) -> None:
+    """A hairline all around."""
+    for spine in ax.spines.values():
+        spine.set(color=HAIRLINE, linewidth=0.6)
 
 
 def bare(ax: Axes) -> None:

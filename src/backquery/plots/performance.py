@@ -14,10 +14,12 @@ from backquery.plots.paper import (
     MARGIN,
     PENCIL,
     bare,
+    framed,
     heading,
     kept_apart,
     name_width,
     new_figure,
+    panel,
     words,
 )
 
@@ -40,9 +42,8 @@ def confusion_matrix(evaluation: Evaluation, classes: tuple[str, ...]) -> Figure
     side = max(3.2, min(0.5 * size, 14.0))
     names = name_width(classes)
     left, top = MARGIN + 0.3 + names, HEADING + 0.3 + (names if names > 0.4 else 0.2)
-    width, height = left + side + MARGIN, top + side + MARGIN
-    figure = new_figure(width, height)
-    ax = figure.add_axes((left / width, MARGIN / height, side / width, side / height))
+    figure = new_figure(left + side + MARGIN, top + side + MARGIN)
+    ax = panel(figure, left, top, side, side)
     ax.imshow(mistakes, cmap="Greys", vmin=0, vmax=max(int(mistakes.max()), 1) * 1.25, interpolation="nearest")
     _label_cells(ax, confusion, float(mistakes.max()))
     _class_ticks(ax, classes)
@@ -75,9 +76,8 @@ def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | No
     """The answers (outputs,) to one image as bars, one for each label; the strongest is in full ink."""
     values = np.asarray(answers, np.float64).ravel()
     left, bars = MARGIN + 0.1 + name_width(classes), 0.26 * len(classes)
-    width, height = left + 3.0 + 2 * MARGIN, 0.5 + bars + MARGIN / 2
-    figure = new_figure(width, height)
-    ax = figure.add_axes((left / width, MARGIN / 2 / height, 3.0 / width, bars / height))
+    figure = new_figure(left + 3.0 + 2 * MARGIN, 0.5 + bars + MARGIN / 2)
+    ax = panel(figure, left, 0.5, 3.0, bars)
     strongest = int(values.argmax())
     shades = [INK if k == strongest else HAIRLINE for k in range(len(classes))]
     ax.barh(range(len(classes)), values, color=shades, height=0.7)
@@ -112,8 +112,7 @@ def _class_ticks(ax: Axes, classes: tuple[str, ...]) -> None:
     ax.set_xticks(range(len(classes)), classes, rotation=rotation, **style)
     ax.set_yticks(range(len(classes)), classes, **style)
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    for spine in ax.spines.values():
-        spine.set(color=HAIRLINE, linewidth=0.6)
+    framed(ax)
 
 
 def _confusion_title(evaluation: Evaluation, classes: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import log
 from typing import TYPE_CHECKING
 
-from backquery.plots.paper import HAIRLINE, INK, MARGIN, PENCIL, bare, heading, new_figure, words
+from backquery.plots.paper import HAIRLINE, INK, MARGIN, PENCIL, bare, heading, new_figure, panel, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,13 +32,12 @@ def sweep_curves(family: Family, *, epochs: int | None = None) -> Figure:
     axes = [axis for axis in NAMES if len(family.curve(axis, base)) > 1] or ["hidden"]
     gaps = MARGIN + 0.35 + (len(axes) - 1) * BETWEEN + MARGIN
     width = max(gaps + len(axes) * PANEL, NARROWEST)
-    panel = (width - gaps) / len(axes)
-    height = TOP + HIGH + 0.65
-    figure = new_figure(width, height)
+    wide = (width - gaps) / len(axes)
+    figure = new_figure(width, TOP + HIGH + 0.65)
     best, tried = family.best(epochs), len(family.settings(epochs))
     for place, axis in enumerate(axes):
-        left = (MARGIN + 0.35 + place * (panel + BETWEEN)) / width
-        _panel(figure.add_axes((left, 0.65 / height, panel / width, HIGH / height)), family, axis, base, best)
+        left = MARGIN + 0.35 + place * (wide + BETWEEN)
+        _panel(panel(figure, left, TOP, wide, HIGH), family, axis, base, best)
     heading(figure, _title(best, tried), _subtitle(family, best, tried, epochs))
     return figure
 

@@ -14,18 +14,17 @@ from backquery.model.layout import Layout
 from backquery.plots.paper import (
     HEADING,
     MARGIN,
-    NOT_READ,
     PENCIL,
-    READ,
+    canvas,
     draw_ink,
     heading,
     name_width,
     new_figure,
     place_ink,
+    scan_caption,
     tiles,
     words,
     wrapped,
-    write_caption,
 )
 
 if TYPE_CHECKING:
@@ -50,13 +49,11 @@ def timeline_frame(timeline: Timeline, position: int) -> Figure:
     """One moment: a scan of each label, what the network reads in it, and how much it has learned by then."""
     frame, shape = timeline.frames[position], Layout.of(timeline.image_shape).picture
     # Every frame has room for the longest caption of all, so that nothing jumps.
-    lines = max(len(caption) for each in timeline.frames for caption in _captions(timeline, each))
-    columns = len(frame.ink) if len(frame.ink) < 5 else 5
-    figure, axes = tiles(len(frame.ink), columns, shape, lines)
+    lines = max(len(wrapped(caption)) for each in timeline.frames for caption in _captions(timeline, each))
+    figure, axes = tiles(_captions(timeline, frame), min(len(frame.ink), 5), shape, lines)
     heading(figure, _moment(frame), _subtitle(timeline))
-    for label, caption in enumerate(_captions(timeline, frame)):
-        draw_ink(axes[label], frame.ink[label].reshape(shape), bool(frame.read_as_asked[label]))
-        write_caption(axes[label], caption)
+    for ax, ink, as_asked in zip(axes, frame.ink, frame.read_as_asked, strict=True):
+        draw_ink(ax, ink.reshape(shape), bool(as_asked))
     return figure
 
 
@@ -69,10 +66,7 @@ def film_strip(timeline: Timeline) -> Figure:
     rows = len(timeline.classes)
     width, height = max(left + len(frames) * tile + MARGIN, 6.4), top + rows * tile + 0.62 + MARGIN / 2
     figure = new_figure(width, height)
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.set_xlim(0, width)
-    ax.set_ylim(height, 0)
-    ax.set_axis_off()
+    ax = canvas(figure)
     for label, name in enumerate(timeline.classes):
         ax.text(left - 0.1, top + (label + 0.5) * tile, name, ha="right", va="center", **words(9, PENCIL))
     for column, frame in enumerate(frames):
@@ -121,18 +115,8 @@ def _pixels(figure: Figure) -> Image:
 
 def _captions(timeline: Timeline, frame: Frame) -> list[list[str]]:
     """Under each scan the same as under all scans: asked, read and how surely, the outcome."""
-    return [
-        wrapped(
-            [
-                f"asked {name}",
-                f"reads {timeline.classes[read]}, {answer:.3f}",
-                f"{READ} as asked" if as_asked else f"{NOT_READ} not as asked",
-            ]
-        )
-        for name, read, answer, as_asked in zip(
-            timeline.classes, frame.read, frame.answers, frame.read_as_asked, strict=True
-        )
-    ]
+    read = [timeline.classes[label] for label in frame.read]
+    return [*map(scan_caption, timeline.classes, read, frame.answers, frame.read_as_asked)]
 
 
 def _moment(frame: Frame) -> str:

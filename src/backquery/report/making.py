@@ -12,7 +12,7 @@ from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
 from backquery.model.facts import facts_in_words
 from backquery.model.protocol import Model
-from backquery.report.markup import Html, paragraph
+from backquery.report.markup import Html, lead
 from backquery.report.page import Section, page
 from backquery.report.pixels import evidence, shortcuts
 from backquery.report.reading import confusions, learning, what_it_is
@@ -113,11 +113,9 @@ def _section(subject: Subject, key: str, title: str, make: Make, step: Step) -> 
 
 def _lead(subject: Subject) -> Html:
     """What the whole report is about, in two sentences."""
-    labels = len(subject.classes)
-    size = facts_in_words(subject.model)["input"]
-    return paragraph(
+    size, labels = facts_in_words(subject.model)["input"], len(subject.classes)
+    return lead(
         f"A classifier of images of {size} into {labels} labels, tried on {subject.dataset.name}: how it was "
         "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Black is "
-        "ink, white is paper; orange supports, blue speaks against.",
-        kind="lead",
+        "ink, white is paper; orange supports, blue speaks against."
     )

@@ -33,14 +33,15 @@ def paragraph(*content: Any, kind: str | None = None) -> Html:
     return tag("p", *content, class_=kind)
 
 
-def reading(shows: str, not_shows: str) -> Html:
-    """What a picture shows, and what it does not."""
-    return tag(
-        "div",
-        paragraph(tag("b", "It shows "), shows),
-        paragraph(tag("b", "It does not show "), not_shows),
-        class_="reading",
-    )
+def lead(text: str) -> Html:
+    """The number that a section is about, first of all."""
+    return paragraph(text, kind="lead")
+
+
+def reading(*parts: Any, shows: str, hides: str) -> Html:
+    """Markup, and under it what it shows, and what it does not."""
+    told = (paragraph(tag("b", "It shows "), shows), paragraph(tag("b", "It does not show "), hides))
+    return joined([*parts, tag("div", *told, class_="reading")])
 
 
 def table(columns: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, kind: str | None = None) -> Html:

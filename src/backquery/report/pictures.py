@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +39,17 @@ def scan_tile(ink: Array, alt: str, caption: str, as_asked: bool) -> Html:
     """A scan with what is read in it; one that is not read as asked has a dashed frame and a cross."""
     mark = READ if as_asked else NOT_READ
     image = pixels(ink, alt, kind=None if as_asked else "missed")
-    return tag("figure", image, tag("figcaption", f"{caption}\N{NO-BREAK SPACE}{mark}"), class_="tile")
+    return tile(image, f"{caption}\N{NO-BREAK SPACE}{mark}")
+
+
+def tile(image: Html, caption: str) -> Html:
+    """A small picture with what is to be said of it."""
+    return tag("figure", image, tag("figcaption", caption), class_="tile")
+
+
+def tiles(each: Iterable[Html]) -> Html:
+    """Small pictures side by side."""
+    return tag("div", *each, class_="tiles")
 
 
 def plotted(figure: Figure, alt: str, *, kind: str = "svg") -> Html:

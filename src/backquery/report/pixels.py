@@ -20,10 +20,10 @@ from backquery.evidence import (
 from backquery.evidence.measure import IMAGES
 from backquery.model.scaling import ink_of
 from backquery.plots import evidence_colours, strongest_effect
-from backquery.plots.evidence import INDIFFERENT, reach_of
+from backquery.plots.evidence import INDIFFERENT, drawn, reach_of, sign_of
 from backquery.plots.paper import AGAINST, SUPPORTS
-from backquery.report.markup import Html, joined, paragraph, reading, table, tag
-from backquery.report.pictures import pixels
+from backquery.report.markup import Html, lead, reading, table, tag
+from backquery.report.pictures import pixels, tile, tiles
 from backquery.report.subject import Step, Subject
 
 QUICK_IMAGES, QUICK_AUDIT = 100, 150
@@ -47,22 +47,17 @@ def evidence(subject: Subject, step: Step) -> Html:
     )
     cards = [_card(subject, every, strongest, reach) for every in found]
     controls = () if subject.quick or subject.network is None else _controls(subject, found)
-    return joined(
-        [
-            paragraph(told, kind="lead"),
-            _legend(),
-            tag("div", *cards, class_="cards"),
-            _control_table(found, controls) if controls else Html(""),
-            reading(
-                "where ink makes this network surer of the label, and where less, on average over real images, "
-                "and whether that held on images that had no part in it. The lines give the mean change of the "
-                "log-odds with its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a "
-                "claim that did not hold; the band is what counts as hardly any change. Paler colours are weaker "
-                "effects.",
-                "how pixels work together, nor what one image owes its label to: a stroke may matter where no "
-                "single pixel does.",
-            ),
-        ]
+    return reading(
+        lead(told),
+        _legend(),
+        tag("div", *cards, class_="cards"),
+        _control_table(found, controls) if controls else Html(""),
+        shows="where ink makes this network surer of the label, and where less, on average over real images, and "
+        "whether that held on images that had no part in it. The lines give the mean change of the log-odds with "
+        "its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a claim that did not hold; "
+        "the band is what counts as hardly any change. Paler colours are weaker effects.",
+        hides="how pixels work together, nor what one image owes its label to: a stroke may matter where no "
+        "single pixel does.",
     )
 
 
@@ -71,7 +66,7 @@ def shortcuts(subject: Subject, step: Step) -> Html:
     images = QUICK_AUDIT if subject.quick else AUDIT_IMAGES
     found = find_shortcuts(subject.model, subject.test, images=images, rng=subject.seed, progress=step)
     named = {name: found.labels(name) for name in sorted({one.verdict for one in found.findings} - {CLEAN})}
-    lead = " ".join(
+    told = " ".join(
         [f"{found.summary}.", *(f"{name.capitalize()}: {', '.join(each)}." for name, each in named.items())]
     )
     caption = (
@@ -80,19 +75,14 @@ def shortcuts(subject: Subject, step: Step) -> Html:
     )
     rows = [_finding_row(subject, one) for one in found.findings]
     columns = ["label", "pixels", "changed", "at random places", "usual", "verdict"]
-    tiles = tag("div", *(_example(subject, one) for one in found.findings), class_="tiles")
-    return joined(
-        [
-            paragraph(lead, kind="lead"),
-            table(columns, rows, caption),
-            tiles,
-            reading(
-                "the small region that most changes what is read, framed on an image that bears it, and for how "
-                "many images it does; where it turned none, the image is still read as what it is. A mark that "
-                "alone decides is a shortcut, or a backdoor.",
-                f"that all is well. {LIMITS}",
-            ),
-        ]
+    return reading(
+        lead(told),
+        table(columns, rows, caption),
+        tiles(_example(subject, one) for one in found.findings),
+        shows="the small region that most changes what is read, framed on an image that bears it, and for how "
+        "many images it does; where it turned none, the image is still read as what it is. A mark that alone "
+        "decides is a shortcut, or a backdoor.",
+        hides=f"that all is well. {LIMITS}",
     )
 
 
@@ -116,25 +106,24 @@ def _card(subject: Subject, one: Evidence, strongest: float, reach: float) -> Ht
 
 def _claims(one: Evidence, reach: float) -> Html:
     """The mean change that each intervention made, with its interval, as a small drawing."""
-    drawn = [each for each in one.interventions if each.claim is not None]
-    height = LINE * len(drawn) + 14
+    claims = drawn(one)
+    height = LINE * len(claims) + 14
     zero = _across(0.0, reach)
-    lines = [part for place, each in enumerate(drawn) for part in _claim(each, place, reach)]
-    axis = tag("line", x1=zero, x2=zero, y1=0, y2=LINE * len(drawn), class_="axis")
+    lines = [part for place, each in enumerate(claims) for part in _claim(each, place, reach)]
+    axis = tag("line", x1=zero, x2=zero, y1=0, y2=LINE * len(claims), class_="axis")
     ends = (
         tag("text", f"{value:+.1f}" if value else "0", x=_across(value, reach), y=height - 3, text_anchor="middle",
             class_="faint")
         for value in (-0.8 * reach, 0.0, 0.8 * reach)
     )  # fmt: skip
-    alt = f"Mean changes of the log-odds: {'; '.join(map(_in_words, drawn))}"
+    alt = f"Mean changes of the log-odds: {'; '.join(map(_in_words, claims))}"
     box = f"0 0 {NAMES + WIDTH} {height}"
     return tag("svg", axis, *lines, *ends, viewBox=box, role="img", aria_label=alt)
 
 
 def _claim(one: Intervention, place: int, reach: float) -> list[Html]:
     y = LINE * (place + 0.5)
-    sign = "+" if one.action.endswith("added") else "\N{MINUS SIGN}"
-    parts = [tag("text", f"{one.region}, {sign} ink", x=NAMES - 6, y=y + 3, text_anchor="end")]
+    parts = [tag("text", f"{one.region}, {sign_of(one)} ink", x=NAMES - 6, y=y + 3, text_anchor="end")]
     if one.tested is None:
         return [*parts, tag("text", "too few images", x=_across(0.0, reach) + 4, y=y + 3, class_="faint")]
     if one.claim == 0 and one.limit is not None:
@@ -175,15 +164,13 @@ def _controls(subject: Subject, found: Sequence[Evidence]) -> tuple[ControlEvide
 
 
 def _control_table(found: Sequence[Evidence], controls: Sequence[ControlEvidence]) -> Html:
-    own = held_of(each for one in found for each in one.interventions)
-    rows = [["this network", f"{own[0]} of {own[1]}", "", f"{mean_likeness(found):.2f}"]]
-    for control in controls:
-        its_own = held_of(each for one in control.evidence for each in one.interventions)
-        borrowed = control.borrowed_held
-        rows.append(
-            [control.name, f"{its_own[0]} of {its_own[1]}", f"{borrowed[0]} of {borrowed[1]}",
-             f"{control.likeness:.2f}"]
-        )  # fmt: skip
+    rows = [
+        ["this network", _own(found), "", f"{mean_likeness(found):.2f}"],
+        *(
+            [one.name, _own(one.evidence), "{} of {}".format(*one.borrowed_held), f"{one.likeness:.2f}"]
+            for one in controls
+        ),
+    ]
     caption = (
         "Controls: networks that learned nothing, or the wrong thing. Of their regions' claims, tried on this "
         "network, up to half hold by luck; likeness is the correlation of the sensitivities with the label's "
@@ -192,9 +179,13 @@ def _control_table(found: Sequence[Evidence], controls: Sequence[ControlEvidence
     return table(["", "own claims held", "tried here", "likeness"], rows, caption)
 
 
+def _own(found: Sequence[Evidence]) -> str:
+    """How many of these networks' own claims held."""
+    return "{} of {}".format(*held_of(each for one in found for each in one.interventions))
+
+
 def _finding_row(subject: Subject, one: Finding) -> list[str]:
-    changed = f"{one.changed.value:.0%} ({one.changed.low:.0%} to {one.changed.high:.0%})"
-    elsewhere = f"{one.elsewhere.value:.0%} ({one.elsewhere.low:.0%} to {one.elsewhere.high:.0%})"
+    changed, elsewhere = ("{:.0%} ({:.0%} to {:.0%})".format(*share) for share in (one.changed, one.elsewhere))
     return [subject.classes[one.label], f"{len(one.region)}", changed, elsewhere, f"{one.usual:.0%}", one.verdict]
 
 
@@ -210,5 +201,4 @@ def _example(subject: Subject, one: Finding) -> Html:
     )
     inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=f"framed {one.verdict}")
     still = "" if one.read == one.label else "still "
-    caption = tag("figcaption", f"for {subject.classes[one.label]}: {truth}, {still}read as {read}")
-    return tag("figure", inner, caption, class_="tile")
+    return tile(inner, f"for {subject.classes[one.label]}: {truth}, {still}read as {read}")

@@ -6,8 +6,8 @@ import numpy as np
 
 from backquery.model.facts import about_in_words, facts_in_words
 from backquery.plots import learning_curves
-from backquery.report.markup import Html, facts, items, joined, paragraph, reading, table, tag
-from backquery.report.pictures import pixels, plotted
+from backquery.report.markup import Html, facts, items, joined, lead, paragraph, reading, table, tag
+from backquery.report.pictures import pixels, plotted, tile, tiles
 from backquery.report.subject import Step, Subject
 from backquery.training import History
 
@@ -33,15 +33,11 @@ def learning(subject: Subject, step: Step) -> Html | str:
     last = history.epochs[-1]
     tested = "" if last.test_accuracy is None else f", and {last.test_accuracy:.2%} of the test images"
     alt = f"Curves by epoch: at the end {last.train_accuracy:.2%} of the training images are read rightly{tested}."
-    return joined(
-        [
-            plotted(learning_curves(history), alt),
-            reading(
-                "the share of right answers and the loss after each epoch. Training images are judged on the way, "
-                "just before the network learns from them.",
-                "whether the network learned what it was meant to learn: a shortcut gives as good a curve.",
-            ),
-        ]
+    return reading(
+        plotted(learning_curves(history), alt),
+        shows="the share of right answers and the loss after each epoch. Training images are judged on the way, "
+        "just before the network learns from them.",
+        hides="whether the network learned what it was meant to learn: a shortcut gives as good a curve.",
     )
 
 
@@ -57,18 +53,15 @@ def confusions(subject: Subject, step: Step) -> Html:
         f"{subject.classes[truth]} read as {subject.classes[read]}: {count:,}"
         for truth, read, count in found.worst_confusions()
     ]
-    parts = [paragraph(told, kind="lead"), matrix]
-    if worst:
-        parts += [tag("h3", "Most frequent mistakes"), items(worst)]
-    parts += _mistakes(subject)
-    parts.append(
-        reading(
-            "which labels the network takes for which, counted on images that it is tested on, and the mistakes "
-            "that it is surest of.",
-            "why. Look whether a mistake would be one for you as well: some images bear a doubtful label.",
-        )
+    return reading(
+        lead(told),
+        matrix,
+        *([tag("h3", "Most frequent mistakes"), items(worst)] if worst else []),
+        *_mistakes(subject),
+        shows="which labels the network takes for which, counted on images that it is tested on, and the mistakes "
+        "that it is surest of.",
+        hides="why. Look whether a mistake would be one for you as well: some images bear a doubtful label.",
     )
-    return joined(parts)
 
 
 def _matrix(subject: Subject) -> Html:
@@ -99,12 +92,11 @@ def _mistakes(subject: Subject) -> list[Html]:
         return []
     answers = subject.model.query(subject.model.scale(test.images[wrong])).max(axis=1)
     surest = np.argsort(-answers, kind="stable")[:MISTAKES]
-    tiles = []
+    found = []
     for place in surest:
         position = wrong[place]
         truth, taken = subject.classes[test.labels[position]], subject.classes[read[position]]
         ink = subject.picture(test.images[position].ravel() / subject.dataset.maximum)
-        caption = tag("figcaption", f"{truth} read as {taken}, {answers[place]:.2f}")
         image = pixels(ink, f"A test image of {truth}, which the network reads as {taken}")
-        tiles.append(tag("figure", image, caption, class_="tile"))
-    return [tag("h3", "Surest mistakes"), tag("div", *tiles, class_="tiles")]
+        found.append(tile(image, f"{truth} read as {taken}, {answers[place]:.2f}"))
+    return [tag("h3", "Surest mistakes"), tiles(found)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from backquery.faithfulness import Comparison, RealImages, Row, compare_methods, neighbour_judge
-from backquery.report.markup import Html, items, joined, paragraph, reading, table, tag
-from backquery.report.pictures import scan_tile
+from backquery.report.markup import Html, items, joined, lead, reading, table, tag
+from backquery.report.pictures import scan_tile, tiles
 from backquery.report.subject import Step, Subject
 
 CONTROLS = {"images": "Control images", "network": "Control network"}
@@ -15,25 +15,22 @@ CONTROLS = {"images": "Control images", "network": "Control network"}
 def scans(subject: Subject, step: Step) -> Html:
     """Every row of a comparison as tiles, after a table of all scores."""
     found = _compared(subject)
-    parts = [_lead(found), _scores(found)]
-    for row in found.rows:
-        if row.kind == "method":
-            parts += [tag("h3", f"By {row.name}"), _tiles(subject, found, row)]
-    parts.append(
-        reading(
-            "what is enough for this network to answer so. A dashed frame and a cross mark an image that the "
-            "network itself does not read as the label asked for. The judges are other classifiers, which never "
-            "saw a scan; the controls say what a score is worth.",
-            "all that the network looks at, nor what such a thing is. What it does not care about is drawn by the "
-            "prior, which is the mean and covariance of the training images, or mere smoothness.",
-        )
+    methods = [_tiles(subject, found, row, "By ") for row in found.rows if row.kind == "method"]
+    controls = [
+        _tiles(subject, found, row, f"{CONTROLS[row.kind]}: ") for row in found.rows if row.kind in CONTROLS
+    ]
+    shown = reading(
+        _lead(found),
+        _scores(found),
+        *methods,
+        shows="what is enough for this network to answer so. A dashed frame and a cross mark an image that the "
+        "network itself does not read as the label asked for. The judges are other classifiers, which never saw a "
+        "scan; the controls say what a score is worth.",
+        hides="all that the network looks at, nor what such a thing is. What it does not care about is drawn by "
+        "the prior, which is the mean and covariance of the training images, or mere smoothness.",
     )
-    for row in found.rows:
-        if row.kind != "method":
-            parts += [tag("h3", f"{CONTROLS[row.kind]}: {row.name}"), _tiles(subject, found, row)]
-    if found.left_out:
-        parts += [tag("h3", "Left out"), items(found.left_out)]
-    return joined(parts)
+    left_out = [tag("h3", "Left out"), items(found.left_out)] if found.left_out else []
+    return joined([shown, *controls, *left_out])
 
 
 def _compared(subject: Subject) -> Comparison:
@@ -51,7 +48,7 @@ def _compared(subject: Subject) -> Comparison:
 def _lead(found: Comparison) -> Html:
     methods = [row for row in found.rows if row.kind == "method"]
     told = [f"{row.read_as_asked} of {len(row.asked)} by {row.name}" for row in methods]
-    return paragraph(f"Images that the network reads as the label asked for: {'; '.join(told)}.", kind="lead")
+    return lead(f"Images that the network reads as the label asked for: {'; '.join(told)}.")
 
 
 def _scores(found: Comparison) -> Html:
@@ -82,10 +79,11 @@ def _scores(found: Comparison) -> Html:
     return table(columns, rows, caption)
 
 
-def _tiles(subject: Subject, found: Comparison, row: Row) -> Html:
-    tiles = []
+def _tiles(subject: Subject, found: Comparison, row: Row, kind: str) -> Html:
+    """The images of a row under its name."""
+    scanned = []
     for ink, asked, read in zip(row.ink, row.asked, row.read, strict=True):
         name, taken = found.classes[asked], found.classes[read]
         alt = f"{row.name}, asked for {name}; the network reads {taken}"
-        tiles.append(scan_tile(subject.picture(ink), alt, f"{name}: reads {taken}", bool(asked == read)))
-    return tag("div", *tiles, class_="tiles")
+        scanned.append(scan_tile(subject.picture(ink), alt, f"{name}: reads {taken}", bool(asked == read)))
+    return joined([tag("h3", f"{kind}{row.name}"), tiles(scanned)])

@@ -9,7 +9,7 @@ from backquery import __version__
 from backquery.experiments.damage import STAGES, WHAT, measure_damage
 from backquery.experiments.endurance import Endurance
 from backquery.plots import damage_curves, film_strip
-from backquery.report.markup import Html, facts, joined, paragraph, reading, table
+from backquery.report.markup import Html, facts, joined, lead, paragraph, reading, table
 from backquery.report.pictures import plotted
 from backquery.report.subject import Step, Subject
 
@@ -36,17 +36,13 @@ def losses(subject: Subject, step: Step) -> Html | str:
         [_kind(one), one.order, one.in_words(one.one_point()), one.in_words(one.half())]
         for one in found.endurances
     ]
-    return joined(
-        [
-            paragraph(told, kind="lead"),
-            table(["lost", "order", "until one point", "until half"], rows, caption),
-            plotted(damage_curves(found), f"Curves of right answers against damage. {told}", kind="png"),
-            reading(
-                "how far learning is spread: where it is, what is lost at random costs little until much is gone. "
-                "What is lost on purpose may cost more.",
-                "which node knows what; a node that can be missed may still matter when another is missing too.",
-            ),
-        ]
+    return reading(
+        lead(told),
+        table(["lost", "order", "until one point", "until half"], rows, caption),
+        plotted(damage_curves(found), f"Curves of right answers against damage. {told}", kind="png"),
+        shows="how far learning is spread: where it is, what is lost at random costs little until much is gone. "
+        "What is lost on purpose may cost more.",
+        hides="which node knows what; a node that can be missed may still matter when another is missing too.",
     )
 
 
@@ -57,16 +53,12 @@ def growth(subject: Subject, step: Step) -> Html | str:
     found = subject.timeline
     first, last = found.frames[0], found.frames[-1]
     told = f"From {first.performance:.1%} of the test images right to {last.performance:.1%}."
-    return joined(
-        [
-            paragraph(told, kind="lead"),
-            plotted(film_strip(found), f"Scans of each label at moments of the training. {told}", kind="png"),
-            reading(
-                "what a network sees when it says each label, while it learns.",
-                "that it is this very network: a timeline is a training of its own, with the same settings if you "
-                "chose them so.",
-            ),
-        ]
+    return reading(
+        lead(told),
+        plotted(film_strip(found), f"Scans of each label at moments of the training. {told}", kind="png"),
+        shows="what a network sees when it says each label, while it learns.",
+        hides="that it is this very network: a timeline is a training of its own, with the same settings if you "
+        "chose them so.",
     )
 
 
