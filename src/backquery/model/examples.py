@@ -61,24 +61,18 @@ class Examples:
 
     def first(self, count: int) -> Examples:
         """The first `count` examples."""
-        return self._slice(slice(count))
+        return self.at(slice(count))
 
     def parts(self, size: int) -> Iterator[Examples]:
         """The examples in pieces of `size`."""
         for begin in range(0, len(self), size):
-            yield self._slice(slice(begin, begin + size))
+            yield self.at(slice(begin, begin + size))
 
-    def at(self, positions: NDArray[np.intp]) -> Examples:
+    def at(self, positions: slice | NDArray[np.intp]) -> Examples:
         """The examples at these positions, in that order."""
-        return self._slice(positions)
-
-    def _slice(self, piece: slice | NDArray[np.intp]) -> Examples:
-        return replace(
-            self,
-            labels=self.labels[piece],
-            pixels=None if self.pixels is None else self.pixels[piece],
-            given=None if self.given is None else self.given[piece],
-        )
+        pixels = None if self.pixels is None else self.pixels[positions]
+        given = None if self.given is None else self.given[positions]
+        return replace(self, labels=self.labels[positions], pixels=pixels, given=given)
 
     def inputs(self) -> Array:
         """All inputs (n, inputs) in input scale."""

@@ -195,17 +195,9 @@ class Network:
 
     def astype(self, dtype: DTypeLike) -> Network:
         """The same network in float32 or float64."""
-        return replace(
-            self,
-            layers=tuple(
-                Layer(
-                    layer.weights.astype(dtype),
-                    None if layer.biases is None else layer.biases.astype(dtype),
-                    layer.activation,
-                )
-                for layer in self.layers
-            ),
-        )
+        # A layer's biases take the dtype of its weights.
+        layers = (replace(layer, weights=layer.weights.astype(dtype)) for layer in self.layers)
+        return replace(self, layers=tuple(layers))
 
     def without_nodes(self, nodes: ArrayLike, layer: int = 1) -> Network:
         """The network with these nodes of a hidden layer removed; hidden layers are counted from 1, nodes from 0.

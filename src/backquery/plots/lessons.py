@@ -37,11 +37,11 @@ def lesson_figure(lesson: Told) -> Figure:
 def sigmoid_curves(lesson: SigmoidLesson) -> Figure:
     """Curves of several weights at the left, of several biases at the right, each named where there is room."""
     figure = new_figure(8.4, 3.5)
-    left, right = (figure.add_axes((x, 0.14, 0.39, 0.58)) for x in (0.06, 0.56))
-    for ax, curves in ((left, lesson.by_weight), (right, lesson.by_bias)):
+    titles = "the weight changes the slope", "the bias moves it"
+    for x, curves, title in zip((0.06, 0.56), (lesson.by_weight, lesson.by_bias), titles, strict=True):
+        ax = figure.add_axes((x, 0.14, 0.39, 0.58))
         _curves(ax, curves)
-    left.set_title("the weight changes the slope", loc="left", pad=10, **words(9, PENCIL))
-    right.set_title("the bias moves it", loc="left", pad=10, **words(9, PENCIL))
+        ax.set_title(title, loc="left", pad=10, **words(9, PENCIL))
     slopes = " to ".join(f"{curve.steepest:g}" for curve in (lesson.by_weight[0], lesson.by_weight[-1]))
     middles = " to ".join(f"{curve.middle:g}" for curve in (lesson.by_bias[0], lesson.by_bias[-1]))
     heading(figure, f"Weights make slopes of {slopes}, biases move the middle from {middles}", "y = s(w x + b)")

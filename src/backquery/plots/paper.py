@@ -6,6 +6,7 @@ import io
 import os
 import textwrap
 import warnings
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -66,11 +67,13 @@ def _draw(figure: Figure, stream: IO[bytes], kind: str) -> None:
         figure.savefig(stream, format=kind, dpi=160, metadata=undated)
 
 
-def check_picture_path(path: str | os.PathLike[str]) -> Path:
-    """`path`, if its suffix is one that pictures are written in; else `OutputError`."""
+def check_picture_path(
+    path: str | os.PathLike[str], formats: Collection[str] = FORMATS, what: str = "pictures"
+) -> Path:
+    """`path`, if its suffix is one that pictures, or what else it is, are written in; else `OutputError`."""
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"pictures are written as {', '.join(FORMATS)}; received {path}")
+    if path.suffix.lower() not in formats:
+        raise OutputError(f"{what} are written as {', '.join(formats)}; received {path}")
     return path
 
 

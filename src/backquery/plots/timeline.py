@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backquery.errors import OutputError
 from backquery.files import replacing
 from backquery.model.layout import Layout
 from backquery.plots.paper import (
@@ -16,6 +15,7 @@ from backquery.plots.paper import (
     MARGIN,
     PENCIL,
     canvas,
+    check_picture_path,
     draw_ink,
     heading,
     name_width,
@@ -96,10 +96,7 @@ def save_animation(timeline: Timeline, path: str | os.PathLike[str]) -> None:
 
 def check_animation_path(path: str | os.PathLike[str]) -> Path:
     """`path`, if its suffix is one that animations are written in; else `OutputError`."""
-    path = Path(path)
-    if path.suffix.lower() not in ANIMATIONS:
-        raise OutputError(f"animations are written as {', '.join(ANIMATIONS)}; received {path}")
-    return path
+    return check_picture_path(path, ANIMATIONS, "animations")
 
 
 def _pixels(figure: Figure) -> Image:

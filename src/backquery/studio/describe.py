@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from backquery.datasets import Dataset
 from backquery.inversion import METHODS, usable_methods, usual_method
 from backquery.model.activations import SOFTMAX
 from backquery.model.facts import plain_facts
@@ -56,7 +55,7 @@ def news(subject: Subject, opened: Opened) -> dict[str, Any]:
     data, lesson, jury = opened.data_for(subject.model), opened.data_to_learn(), opened.jury_for(subject.model)
     return {
         "performance": subject.performance,
-        "data": data and {"name": data.name, "training": len(data.train), "test": _test_images(data)},
+        "data": data and {"name": data.name, "training": len(data.train), "test": len(data.test or ())},
         "training": lesson and {"name": lesson.name, "images": len(lesson.train)},
         "judges": [] if jury is None else [judge.name for judge in jury.judges],
     }
@@ -96,7 +95,3 @@ def _answers(model: Model) -> dict[str, Any]:
     low = activation.low + MARGIN if np.isfinite(activation.low) else 0.0
     high = activation.high - MARGIN if np.isfinite(activation.high) else 1.0
     return {"low": low, "high": high, "proportions": activation is SOFTMAX}
-
-
-def _test_images(data: Dataset) -> int:
-    return 0 if data.test is None else len(data.test)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from backquery.cli.options import AsJson, Model
 from backquery.cli.terminal import pairs, print_json, show
-
-if TYPE_CHECKING:
-    from backquery.model.protocol import Model as AnyModel
 
 KINDS = {
     ".safetensors": "a model file of backquery",
@@ -28,14 +23,19 @@ def info(model: Model, /, *, as_json: AsJson = False) -> None:
     biases (true or false, for each layer), parameters, dtype and about (how it was trained, if known).
     """
     from backquery.cli.source import open_model
-    from backquery.model.facts import about_in_words, facts_in_words
+    from backquery.inversion import usable_methods, usual_method
+    from backquery.model.facts import about_in_words, facts_in_words, plain_facts
 
     opened = open_model(model)
+    methods, usual = usable_methods(opened), usual_method(opened)
     if as_json:
-        print_json({"kind": kind_of(model), **describe(opened)})
+        print_json({"kind": kind_of(model), **plain_facts(opened), "methods": methods, "method": usual})
         return
-    told = [*facts_in_words(opened).items(), *about_in_words(opened).items(), *_rows_of_methods(opened)]
-    show(pairs([("model", kind_of(model)), *told]))
+    told = [("model", kind_of(model)), *facts_in_words(opened).items(), *about_in_words(opened).items()]
+    for name, reason in methods.items():
+        can = "can be used" + (", and is by default" if name == usual else "")
+        told.append((name, f"no: {reason}" if reason else can))
+    show(pairs(told))
 
 
 def kind_of(source: str) -> str:
@@ -51,21 +51,3 @@ def kind_of(source: str) -> str:
         return "what your own function returned"
     kind = format_of(source)
     return KINDS[".safetensors" if kind is None else kind.suffix]
-
-
-def describe(model: AnyModel) -> dict[str, Any]:
-    """The model without its weights, as plain JSON values."""
-    from backquery.inversion import usable_methods, usual_method
-    from backquery.model.facts import plain_facts
-
-    return {**plain_facts(model), "methods": usable_methods(model), "method": usual_method(model)}
-
-
-def _rows_of_methods(model: AnyModel) -> list[tuple[str, str]]:
-    from backquery.inversion import usable_methods, usual_method
-
-    usual = usual_method(model)
-    return [
-        (name, f"no: {reason}" if reason else "can be used" + (", and is by default" if name == usual else ""))
-        for name, reason in usable_methods(model).items()
-    ]
