@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from measurements.planting import Trigger
+
     from backquery.datasets import Dataset
+    from backquery.model.network import Network
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -42,6 +45,34 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return code, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    from backquery import datasets
+
+    return datasets.load("digits")
+
+
+@pytest.fixture(scope="session")
+def trigger() -> Trigger:
+    from tests import backdoors
+
+    return backdoors.trigger()
+
+
+@pytest.fixture(scope="session")
+def clean(digits: Dataset) -> Network:
+    from tests import backdoors
+
+    return backdoors.learned(digits.train, 1)
+
+
+@pytest.fixture(scope="session")
+def backdoored(digits: Dataset, trigger: Trigger) -> Network:
+    from tests import backdoors
+
+    return backdoors.learned(backdoors.marked(digits, trigger, 1), 1)
 
 
 @pytest.fixture(scope="session")

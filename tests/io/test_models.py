@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backquery.errors import MissingExtraError, ModelError
-from backquery.io import export_model, load_model, models, save_model, save_text
+from backquery.io import export_model, load_model, save_model, save_text
 from backquery.model.activations import SOFTMAX
 from backquery.model.network import Network
 from tests.conftest import needs
@@ -25,15 +25,6 @@ def test_a_file_and_a_folder_of_text_files_are_both_models(tmp_path: Path) -> No
     x = np.linspace(0, 1, 4)
     for source in (tmp_path / "network.safetensors", str(tmp_path / "text")):
         np.testing.assert_array_equal(load_model(source).query(x), network.query(x))
-
-
-def test_bundled_models_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "__file__", str(tmp_path / "__init__.py"))
-    network = Network.create([4, 2], rng=1)
-    save_model(network, tmp_path / "little.safetensors")
-    assert models.bundled() == ("little",)
-    assert models.bundled_path("other") is None
-    assert np.array_equal(load_model("little").layers[0].weights, network.layers[0].weights)
 
 
 def test_an_unknown_model_is_said_with_what_there_is() -> None:

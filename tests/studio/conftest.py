@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from backquery import Network, Scaling, fit_statistics, train
-from backquery.datasets import Dataset, load
+from backquery.datasets import Dataset
 from backquery.studio.opened import Opened
 from backquery.training import MiniBatch
 
@@ -163,11 +163,6 @@ def serving(opened: Opened) -> Iterator[Serving]:
         thread.join(10)
         listener.close()
         assert not thread.is_alive()
-
-
-@pytest.fixture(scope="session")
-def digits() -> Dataset:
-    return load("digits")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from backquery.experiments.sweep import lead as leading
 from backquery.experiments.sweep.runs import DATABASE
 from backquery.files import UNFINISHED
 from tests.conftest import missing, needs
-from tests.experiments.test_sweep import small_mnist
+from tests.experiments.sweep.test_sweep import small_mnist
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "backquery"
 OPTIONS = ["--hidden", "3,4,5,6", "--learning-rate", "0.1,0.2,0.3,0.4,0.5", "--epochs", "3", "--seeds", "10"]
