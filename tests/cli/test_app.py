@@ -114,7 +114,7 @@ def test_signs_that_a_terminal_lacks_do_not_stop_the_program(model: Path) -> Non
     assert "right" in answer.stdout
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes and signals work otherwise here")
+@pytest.mark.needs("POSIX processes")
 def test_a_reader_that_leaves_early_is_no_error_to_talk_about(model: Path) -> None:
     with subprocess.Popen(
         [COMMAND, "info", model], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -126,7 +126,7 @@ def test_a_reader_that_leaves_early_is_no_error_to_talk_about(model: Path) -> No
     assert process.returncode == 141
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device to write to")
+@pytest.mark.needs("/dev/full")
 def test_an_answer_that_cannot_be_written_is_one_line(model: Path) -> None:
     with Path("/dev/full").open("w") as full:
         answer = subprocess.run([COMMAND, "info", model], stdout=full, stderr=subprocess.PIPE, text=True)
@@ -134,7 +134,7 @@ def test_an_answer_that_cannot_be_written_is_one_line(model: Path) -> None:
     assert answer.stderr == "backquery: cannot use the output: No space left on device\n"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="closing a stream before the start works otherwise here")
+@pytest.mark.needs("POSIX processes")
 @pytest.mark.parametrize("stream", [1, 2])
 def test_a_closed_stream_does_not_stop_the_program(model: Path, stream: int) -> None:
     answer = installed("test", model, "digits", preexec_fn=lambda: os.close(stream))
@@ -142,7 +142,7 @@ def test_a_closed_stream_does_not_stop_the_program(model: Path, stream: int) -> 
     assert ("right" in answer.stdout) == (stream == 2)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes and signals work otherwise here")
+@pytest.mark.needs("POSIX processes")
 def test_ctrl_c_stops_in_one_friendly_line_and_keeps_the_old_model(tmp_path: Path) -> None:
     kept = tmp_path / "m.safetensors"
     kept.write_bytes(b"old")
@@ -163,7 +163,7 @@ def test_ctrl_c_stops_in_one_friendly_line_and_keeps_the_old_model(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [kept]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits on files are set otherwise here")
+@pytest.mark.needs("POSIX processes")
 def test_a_disk_that_takes_no_more_is_one_line_and_keeps_the_old_model(tmp_path: Path) -> None:
     import resource
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -24,7 +23,7 @@ from backquery.report import SECTIONS, write_report
 from backquery.report.markup import EMPTY, Html, tag
 from backquery.report.pictures import pixels
 from backquery.training import MiniBatch, train
-from tests.conftest import missing, needs
+from tests.browser import browsing
 from tests.inversion.conftest import Opaque
 
 NASTY = '<script>alert("x")</script>&"\''
@@ -269,17 +268,8 @@ def test_a_name_that_is_no_text_loses_nothing(network: Network, digits: Dataset,
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    needs("playwright")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing("there is no chromium to show the report in")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
+    with browsing() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -21,6 +21,7 @@ from backquery import Network, Scaling, fit_statistics, train
 from backquery.datasets import Dataset
 from backquery.studio.opened import Opened
 from backquery.training import MiniBatch
+from tests.needs import needs
 
 if TYPE_CHECKING:
     import uvicorn
@@ -144,6 +145,7 @@ class Serving:
 
 @contextmanager
 def serving(opened: Opened) -> Iterator[Serving]:
+    needs("starlette", "uvicorn", "websockets")
     import uvicorn
 
     from backquery.studio.app import build_app

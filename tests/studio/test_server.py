@@ -1,7 +1,5 @@
 """A visit from beginning to end, over the socket, and the command that opens the studio."""
 
-# ruff: noqa: E402 (what an extra brings is imported once it is known to be there)
-
 from __future__ import annotations
 
 import json
@@ -22,16 +20,12 @@ import pytest
 from backquery import Network, Scaling, evaluate, load_model
 from backquery.datasets import Dataset
 from backquery.studio.describe import digest
+from backquery.studio.files import KINDS, PAGE, page_files
 from backquery.studio.opened import Opened, usual_data
 from backquery.studio.protocol import Answer, Request
 from backquery.studio.visit import Visit
-from tests.conftest import Run, needs
+from tests.conftest import Run
 from tests.studio.conftest import Serving, Talk, base64, serving, unpack
-
-for package in ("starlette", "uvicorn", "websockets"):
-    needs(package)
-
-from backquery.studio.files import KINDS, PAGE, page_files
 
 
 def test_hello_describes_the_model(talk: Talk, network: Network, digits: Dataset) -> None:
@@ -311,6 +305,7 @@ def command(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.needs("starlette", "uvicorn", "websockets")
 def test_the_command_prints_a_link_that_works_and_ends_quietly(saved: bytes, tmp_path: Path) -> None:
     model = tmp_path / "mine.safetensors"
     model.write_bytes(saved)
@@ -335,6 +330,7 @@ def test_the_command_prints_a_link_that_works_and_ends_quietly(saved: bytes, tmp
         assert process.stdout.read() == ""
 
 
+@pytest.mark.needs("starlette", "uvicorn")
 def test_mistakes_end_the_command_with_one_line(run: Run, tmp_path: Path) -> None:
     assert run("studio", tmp_path / "no.safetensors", "--no-browser")[0] == 1
     for arguments, reason in [

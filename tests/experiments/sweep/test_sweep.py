@@ -231,8 +231,18 @@ SPOILT = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["show", "{folder}"], id="shown"),
+        pytest.param(
+            ["digits", "-o", "{folder}", "--hidden", "3", "--epochs", "2", "--seeds", "1"], id="gone on with",
+            marks=pytest.mark.needs("distributed", "filelock"),
+        ),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("column", SPOILT)
-def test_a_row_that_something_else_wrote_in_is_refused_with_its_key(tmp_path, source, run, column):
+def test_a_row_that_something_else_wrote_in_is_refused_with_its_key(tmp_path, source, run, column, command):
     kept = run_of(TINY, source)
     for value in SPOILT[column]:
         with Runs.opened(tmp_path) as runs:
@@ -240,15 +250,13 @@ def test_a_row_that_something_else_wrote_in_is_refused_with_its_key(tmp_path, so
             runs.keep(kept)
             with runs.connection:
                 runs.connection.execute(f"UPDATE runs SET {column} = ? WHERE seed = 1", (value,))
-        command = ["sweep", "digits", "-o", tmp_path, "--hidden", "3", "--epochs", "2", "--seeds", "1"]
-        for arguments in (["sweep", "show", tmp_path], command):
-            code, out, err = run(*arguments)
-            assert (code, out, err.count("\n")) == (1, "", 1), value
-            assert f"{DATABASE} is damaged (run " in err
-            assert "move it away, and the same command makes its runs again" in err
-            assert len(err) < 700
-            assert column == "key" or kept.setting.key in err
-            assert "its settings are not those" in err or column == "error" or column in err
+        code, out, err = run("sweep", *(word.format(folder=tmp_path) for word in command))
+        assert (code, out, err.count("\n")) == (1, "", 1), value
+        assert f"{DATABASE} is damaged (run " in err
+        assert "move it away, and the same command makes its runs again" in err
+        assert len(err) < 700
+        assert column == "key" or kept.setting.key in err
+        assert "its settings are not those" in err or column == "error" or column in err
         (tmp_path / DATABASE).unlink()
 
 
