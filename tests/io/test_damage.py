@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -14,7 +15,6 @@ from backquery.model.network import Network
 
 PACKAGES = {".safetensors": "safetensors", ".onnx": "onnx", ".keras": "h5py", ".skops": "skops"}
 NEEDS = {suffix: pytest.mark.needs(package) for suffix, package in PACKAGES.items()}
-SUFFIXES = [pytest.param(suffix, marks=mark) for suffix, mark in NEEDS.items()]
 TRIES = 120
 
 
@@ -42,7 +42,7 @@ def is_a_network_or_refused(path: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [pytest.param(suffix, marks=mark) for suffix, mark in NEEDS.items()])
 def test_changed_bytes(suffix: str, tmp_path: Path) -> None:
     content = saved(tmp_path, suffix).read_bytes()
     rng = np.random.default_rng(5)
@@ -78,13 +78,12 @@ def test_changed_bytes_within_an_archive_whose_checksums_are_right(
     assert refused > 0
 
 
-@pytest.mark.parametrize("other", SUFFIXES)
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("suffix", "other"),
+    [pytest.param(one, other, marks=[NEEDS[one], NEEDS[other]]) for one, other in permutations(PACKAGES, 2)],
+)
 def test_a_file_of_another_kind_under_this_name(suffix: str, other: str, tmp_path: Path) -> None:
     wrong = tmp_path / f"wrong{other}"
     wrong.write_bytes(saved(tmp_path, suffix).read_bytes())
-    if other == suffix:
-        assert load_model(wrong).sizes == (16, 8, 4)
-        return
     with pytest.raises(ModelError, match=r"wrong\."):
         load_model(wrong)
