@@ -1,32 +1,47 @@
-"""Where the tests find real data, and what happens where there is none."""
+"""What many tests share: what they need is looked up before they run, and a skip must have an allowed reason."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-if TYPE_CHECKING:
-    from backquery.datasets import Dataset
+from tests.needs import needs, objection, real_data
 
+if TYPE_CHECKING:
+    from measurements.planting import Trigger
+
+    from backquery.datasets import Dataset
+    from backquery.model.network import Network
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 Run = Callable[..., tuple[int, str, str]]
 
 
-def missing(reason: str) -> None:
-    """Skip with a stated reason, or fail where BACKQUERY_REQUIRE says that nothing may be missing."""
-    if os.environ.get("BACKQUERY_REQUIRE"):
-        pytest.fail(f"BACKQUERY_REQUIRE is set, but {reason}")
-    pytest.skip(reason, allow_module_level=True)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    needs(*(name for marker in item.iter_markers("needs") for name in marker.args))
 
 
-def needs(package: str) -> None:
-    """Skip, or fail where nothing may be missing, if an optional package is not installed."""
-    if find_spec(package) is None:
-        missing(f"{package} is not installed: make test EXTRAS=all brings it")
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return judged((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return judged((yield))
+
+
+def judged(report: Report) -> Report:
+    """A skip for a reason that is not allowed is a failure, wherever the skip came from."""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if said := objection(reason):
+            report.outcome, report.longrepr = "failed", said
+    return report
 
 
 @pytest.fixture
@@ -45,25 +60,47 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture(scope="session")
+def digits() -> Dataset:
+    from backquery import datasets
+
+    return datasets.load("digits")
+
+
+@pytest.fixture(scope="session")
+def trigger() -> Trigger:
+    from tests import backdoors
+
+    return backdoors.trigger()
+
+
+@pytest.fixture(scope="session")
+def clean(digits: Dataset) -> Network:
+    from tests import backdoors
+
+    return backdoors.learned(digits.train, 1)
+
+
+@pytest.fixture(scope="session")
+def backdoored(digits: Dataset, trigger: Trigger) -> Network:
+    from tests import backdoors
+
+    return backdoors.learned(backdoors.marked(digits, trigger, 1), 1)
+
+
+@pytest.fixture(scope="session")
 def data_folder() -> Path:
-    folder = os.environ.get("BACKQUERY_DATA")
-    if not folder or not Path(folder).is_dir():
-        missing("there is no real data: set BACKQUERY_DATA to a folder that holds mnist/")
-    return Path(str(folder))
+    needs("real data")
+    return real_data()
 
 
 @pytest.fixture(scope="session")
 def mnist(data_folder: Path) -> Dataset:
     from backquery import datasets
 
-    if not (data_folder / "mnist").is_dir():
-        missing("BACKQUERY_DATA holds no mnist/")
     return datasets.read(data_folder / "mnist")
 
 
 @pytest.fixture(scope="session")
 def oracle_folder(data_folder: Path) -> Path:
-    folder = data_folder.parent / "oracle"
-    if not folder.is_dir():
-        missing("there is no folder oracle/ beside BACKQUERY_DATA")
-    return folder
+    needs("oracle")
+    return data_folder.parent / "oracle"

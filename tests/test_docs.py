@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import needs
-
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 EXTRAS = ("torch", "keras", "onnx", "onnxruntime", "skops", "skl2onnx", "h5py")
@@ -24,14 +22,20 @@ def blocks(page: Path) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, match.start(1)), match[1]) for match in PYTHON.finditer(text)]
 
 
+def extras(page: Path) -> list[str]:
+    """The packages that a page's Python imports and the base lacks."""
+    code = "\n".join(code for _, code in blocks(page))
+    return [package for package in IMPORTED.findall(code) if package in EXTRAS]
+
+
 # What Keras' PyTorch backend makes NumPy warn about.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=page.stem, marks=pytest.mark.needs(*extras(page))) for page in PAGES if blocks(page)],
+)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     found = blocks(page)
-    for package in IMPORTED.findall("\n".join(code for _, code in found)):
-        if package in EXTRAS:
-            needs(package)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for line, code in found:

@@ -62,7 +62,7 @@ def test_a_missing_folder_a_file_as_folder_and_a_folder_as_file_are_refused(tmp_
     assert plain.read_bytes() == b"kept"
 
 
-@pytest.mark.skipif(not Path("/dev/null").exists(), reason="this system has no /dev/null")
+@pytest.mark.needs("/dev/null")
 def test_a_device_is_never_replaced_by_a_file() -> None:
     with pytest.raises(OutputError, match="not a regular file"):
         check_writable("/dev/null")

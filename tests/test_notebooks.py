@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import needs
+from tests.needs import needs
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "examples").glob("*.ipynb"))
 
@@ -28,8 +28,7 @@ def test_a_notebook_is_kept_without_outputs(path):
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
     """What the cells of every notebook gave. One process runs them all, emptied between two of them."""
-    for package in ("nbclient", "nbformat", "ipykernel"):
-        needs(package)
+    needs("nbclient", "nbformat", "ipykernel")
     import nbformat
     from nbclient import NotebookClient
 

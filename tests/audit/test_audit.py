@@ -15,7 +15,7 @@ from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
 from backquery.intervals import Interval, share_interval
 from backquery.model.network import Network
-from tests.audit.conftest import LABEL, learned, marked
+from tests.backdoors import LABEL, learned, marked
 from tests.inversion.conftest import Opaque
 
 

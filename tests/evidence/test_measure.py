@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from backquery import plots
-from backquery.datasets import Dataset, load
+from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError
 from backquery.evidence import (
     AGAINST,
@@ -32,7 +30,6 @@ from backquery.model.activations import SIGMOID
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 from backquery.training import MiniBatch, train
-from tests.conftest import Run
 from tests.inversion.conftest import Opaque
 from tests.plots.test_plots import assert_nothing_is_clipped, texts
 from tests.reference import evidence as slow
@@ -264,16 +261,16 @@ def test_an_intervention_says_by_how_much_and_agrees_with_arithmetic():
 # Real networks
 
 
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load("digits")
+def learned(digits: Dataset) -> Network:
+    """A network that has learned the digits, with statistics of them."""
+    fresh = Network.create([64, 30, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
+    trained, _ = train(fresh, digits.train, MiniBatch(learning_rate=0.01), epochs=30, rng=1)
+    return replace(trained, statistics=fit_statistics(trained, digits.train))
 
 
 @pytest.fixture(scope="module")
 def network(digits: Dataset) -> Network:
-    fresh = Network.create([64, 30, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
-    trained, _ = train(fresh, digits.train, MiniBatch(learning_rate=0.01), epochs=30, rng=1)
-    return replace(trained, statistics=fit_statistics(trained, digits.train))
+    return learned(digits)
 
 
 @pytest.fixture(scope="module")
@@ -407,50 +404,3 @@ def test_a_single_question_with_a_long_name_fits_its_picture(network, digits):
     named = replace(network, classes=tuple(f"a label with a name, {k}" for k in range(10)))
     found = measure_evidence(named, digits.train, between=(4, 9), held_out=digits.test)
     assert_nothing_is_clipped(plots.evidence_maps(found, named.input_shape))
-
-
-def test_the_command_draws_prints_and_keeps_the_arrays(run: Run, network: Network, tmp_path: Path):
-    from backquery.io import save_model
-
-    save_model(network, tmp_path / "net.safetensors")
-    picture, arrays = tmp_path / "evidence.png", tmp_path / "evidence.npz"
-    code, out, err = run(
-        "evidence", tmp_path / "net.safetensors", "digits", "-o", picture, "--arrays", arrays, "--no-controls",
-        "--label", "3", "8", "--json",
-    )  # fmt: skip
-    assert (code, err) == (0, "")
-    told = json.loads(out)
-    assert [one["question"] for one in told["evidence"]] == ["3", "8"]
-    assert told["controls"] == []
-    assert picture.stat().st_size > 10_000
-    with np.load(arrays) as kept:
-        assert kept["verdict"].shape == (2, 64)
-        for row, one in enumerate(told["evidence"]):
-            count = int(np.sum(kept["verdict"][row] == SUPPORT))
-            assert count == one["pixels"]["support"]
-    for one in told["evidence"]:
-        assert one["held"] == sum(bool(each["held"]) for each in one["interventions"])
-
-
-def test_the_command_says_in_words_what_held_and_what_the_controls_did(run: Run, network: Network, tmp_path: Path):
-    from backquery.io import save_model
-
-    save_model(network, tmp_path / "net.safetensors")
-    code, out, _ = run(
-        "evidence", tmp_path / "net.safetensors", "digits", "-o", tmp_path / "e.svg", "--between", "4", "9"
-    )
-    assert code == 0
-    assert "4 rather than 9" in out
-    assert "claims held on held-out images" in out
-    assert "untrained: " in out
-    assert "shuffled labels: " in out
-
-
-def test_the_command_refuses_before_it_works(run: Run, tmp_path: Path):
-    for wrong, said in (
-        (("-o", tmp_path / "e.txt"), "pictures are written as"),
-        (("-o", tmp_path / "e.png", "--arrays", tmp_path / "e.csv"), "arrays are written as .npz"),
-    ):
-        code, _, err = run("evidence", "mnist", "digits", *wrong)
-        assert code == 1
-        assert said in err

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from backquery import Network, Scaling, datasets, load_model, train
+from backquery import Network, Scaling, load_model, train
 from backquery.datasets import Dataset
 from backquery.errors import ExperimentError, ModelError
 from backquery.experiments import damage as module
 from backquery.experiments.damage import Trial, measure_damage, node_order, with_noise, without_weights
 from backquery.experiments.endurance import Endurance
 from backquery.inversion import back_query
-from backquery.io import save_model
 from backquery.plots import damage_curves
 from backquery.training import Online
 from tests.plots.test_plots import assert_nothing_is_clipped
 from tests.reference import damage as twin
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return datasets.load("digits")
 
 
 @pytest.fixture(scope="module")
@@ -255,48 +248,6 @@ def test_the_picture_says_the_number_and_draws_what_was_counted(found, plain, fe
     assert_nothing_is_clipped(figure)
     assert_nothing_is_clipped(damage_curves(measure_damage(plain, few, what=["noise"], repeats=2)))
     assert_nothing_is_clipped(damage_curves(measure_damage(plain, few, what=["nodes"], repeats=2, stages=())))
-
-
-def test_the_command_prints_sentences_with_intervals_or_the_documented_json(run, plain, tmp_path):
-    model, picture = tmp_path / "model.safetensors", tmp_path / "damage.png"
-    save_model(plain, model)
-    asked = ("damage", model, "digits", "--repeats", "3", "--stages", "0,50", "-o", picture)
-    code, out, _ = run(*asked, "--what", "nodes")
-    assert code == 0
-    assert re.search(
-        r"^\d+ \(\d+ to \d+\) of 12 nodes in layer 1 can be lost at random before performance falls", out
-    )
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    code, out, _ = run(*asked, "--json", "--what", "nodes", "noise", "--seed", "4")
-    answer = json.loads(out)
-    assert code == 0
-    assert [one["what"] for one in answer["damages"]] == ["nodes", "nodes", "nodes", "noise"]
-    assert [stage["removed"] for stage in answer["stages"]] == [0, 6]
-    nodes = answer["damages"][0]
-    assert nodes["amounts"] == list(range(13))
-    assert nodes["performance"]["value"][0] == answer["performance"]
-    assert nodes["one_point"]["low"] <= nodes["one_point"]["value"] <= nodes["one_point"]["high"]
-    assert answer["seed"] == 4
-    assert answer["output"] == str(picture)
-
-
-@pytest.mark.parametrize(
-    ("option", "code", "message"),
-    [
-        (("--stages", "half"), 2, "--stages takes percentages from 0 to 100, such as 0,25,50; received 'half'"),
-        (("--stages", "0,120"), 2, "percentages from 0 to 100"),
-        (("--repeats", "1"), 2, "repeats"),
-        (("--what", "biases"), 2, "what"),
-        (("-o", "damage.bmp"), 1, "pictures are written as .png, .svg, .pdf"),
-    ],
-)
-def test_a_command_without_sense_ends_before_the_work(run, tmp_path, monkeypatch, option, code, message):
-    monkeypatch.chdir(tmp_path)
-    output = () if "-o" in option else ("-o", "damage.png")
-    found, _, error = run("damage", "mnist", "digits", *output, *option)
-    assert found == code
-    assert message in error
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_bundled_network_survives_the_loss_of_some_nodes(mnist):

@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backquery import datasets
 from backquery.faithfulness import convolutional_judge
-from tests.conftest import needs
 
-
-@pytest.fixture
-def digits():
-    needs("torch")
-    return datasets.load("digits")
+pytestmark = pytest.mark.needs("torch")
 
 
 def test_it_is_trained_once_and_kept(digits, tmp_path, monkeypatch):

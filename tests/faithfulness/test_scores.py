@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backquery import Network, Online, Scaling, datasets, train
+from backquery import Network, Online, Scaling, train
 from backquery.errors import BackqueryError
 from backquery.faithfulness import (
     Judge,
@@ -25,11 +25,6 @@ from backquery.faithfulness import (
 from backquery.inversion import data_prior, fit_statistics
 
 LABELS = np.arange(10)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return datasets.load("digits")
 
 
 @pytest.fixture(scope="module")

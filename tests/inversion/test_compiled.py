@@ -19,7 +19,7 @@ from backquery.inversion import (
 from backquery.io import load_model
 from tests.inversion.conftest import KINDS, Opaque, image_of, network_of, prior_of
 
-pytestmark = pytest.mark.skipif(not kernels.available(), reason="needs Numba")
+pytestmark = pytest.mark.needs("Numba")
 
 COUNT = 6
 

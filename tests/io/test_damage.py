@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -11,9 +12,9 @@ import pytest
 from backquery.errors import ModelError
 from backquery.io import export_model, load_model
 from backquery.model.network import Network
-from tests.conftest import needs
 
 PACKAGES = {".safetensors": "safetensors", ".onnx": "onnx", ".keras": "h5py", ".skops": "skops"}
+NEEDS = {suffix: pytest.mark.needs(package) for suffix, package in PACKAGES.items()}
 TRIES = 120
 
 
@@ -26,7 +27,6 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def saved(folder: Path, suffix: str) -> Path:
-    needs(PACKAGES[suffix])
     path = folder / f"good{suffix}"
     network = Network.create([16, 8, 4], activation=["tanh", "softmax"], biases=True, rng=1, input_shape=(4, 4))
     export_model(network, path)
@@ -42,7 +42,7 @@ def is_a_network_or_refused(path: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("suffix", PACKAGES)
+@pytest.mark.parametrize("suffix", [pytest.param(suffix, marks=mark) for suffix, mark in NEEDS.items()])
 def test_changed_bytes(suffix: str, tmp_path: Path) -> None:
     content = saved(tmp_path, suffix).read_bytes()
     rng = np.random.default_rng(5)
@@ -55,7 +55,12 @@ def test_changed_bytes(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "inside"), [(".keras", "config.json"), (".keras", "backquery.json"), (".skops", "schema.json")]
+    ("suffix", "inside"),
+    [
+        pytest.param(".keras", "config.json", marks=NEEDS[".keras"]),
+        pytest.param(".keras", "backquery.json", marks=NEEDS[".keras"]),
+        pytest.param(".skops", "schema.json", marks=NEEDS[".skops"]),
+    ],
 )
 def test_changed_bytes_within_an_archive_whose_checksums_are_right(
     suffix: str, inside: str, tmp_path: Path
@@ -73,11 +78,12 @@ def test_changed_bytes_within_an_archive_whose_checksums_are_right(
     assert refused > 0
 
 
-@pytest.mark.parametrize("suffix", PACKAGES)
-def test_a_file_of_another_kind_under_this_name(suffix: str, tmp_path: Path) -> None:
-    good = saved(tmp_path, suffix)
-    for other in PACKAGES.keys() - {suffix}:
-        wrong = tmp_path / f"wrong{other}"
-        wrong.write_bytes(good.read_bytes())
-        with pytest.raises(ModelError, match=r"wrong\."):
-            load_model(wrong)
+@pytest.mark.parametrize(
+    ("suffix", "other"),
+    [pytest.param(one, other, marks=[NEEDS[one], NEEDS[other]]) for one, other in permutations(PACKAGES, 2)],
+)
+def test_a_file_of_another_kind_under_this_name(suffix: str, other: str, tmp_path: Path) -> None:
+    wrong = tmp_path / f"wrong{other}"
+    wrong.write_bytes(saved(tmp_path, suffix).read_bytes())
+    with pytest.raises(ModelError, match=r"wrong\."):
+        load_model(wrong)

@@ -20,20 +20,21 @@ from backquery.io import foreign
 from backquery.io.keras import load_keras, network_from_keras, network_to_keras, save_keras
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
-from tests.conftest import needs
 from tests.io.chains import assert_described_alike, inputs_for, networks
 
 TOLERANCE = 1e-5
 
-# Keras' PyTorch backend turns tensors into arrays in a way that NumPy 2 warns about.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+# Keras' PyTorch backend turns tensors into arrays in a way that NumPy 2 warns about, and softmax of a single node,
+# which is drawn now and then, is something that Keras itself warns about.
+pytestmark = [
+    pytest.mark.needs("keras", "h5py", "torch"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
 def _keras() -> None:
-    needs("keras")
-    needs("h5py")
-    needs("torch")
     os.environ.setdefault("KERAS_BACKEND", "torch")
 
 

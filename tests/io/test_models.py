@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from backquery.errors import MissingExtraError, ModelError
-from backquery.io import export_model, load_model, models, save_model, save_text
+from backquery.io import export_model, load_model, save_model, save_text
 from backquery.model.activations import SOFTMAX
 from backquery.model.network import Network
-from tests.conftest import needs
 
 
 def test_a_file_and_a_folder_of_text_files_are_both_models(tmp_path: Path) -> None:
@@ -25,15 +24,6 @@ def test_a_file_and_a_folder_of_text_files_are_both_models(tmp_path: Path) -> No
     x = np.linspace(0, 1, 4)
     for source in (tmp_path / "network.safetensors", str(tmp_path / "text")):
         np.testing.assert_array_equal(load_model(source).query(x), network.query(x))
-
-
-def test_bundled_models_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "__file__", str(tmp_path / "__init__.py"))
-    network = Network.create([4, 2], rng=1)
-    save_model(network, tmp_path / "little.safetensors")
-    assert models.bundled() == ("little",)
-    assert models.bundled_path("other") is None
-    assert np.array_equal(load_model("little").layers[0].weights, network.layers[0].weights)
 
 
 def test_an_unknown_model_is_said_with_what_there_is() -> None:
@@ -84,7 +74,7 @@ def test_other_formats_are_refused_with_what_to_do(tmp_path: Path, name: str, sa
         load_model(tmp_path / name)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.needs("named pipes")
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.safetensors")
     with pytest.raises(ModelError, match="not a regular file"):
@@ -100,12 +90,15 @@ def test_a_model_is_saved_only_where_it_can_be_loaded_from(tmp_path: Path, name:
 
 @pytest.mark.parametrize(
     ("suffix", "package", "extra"),
-    [(".onnx", "onnx", "onnx"), (".keras", "h5py", "keras"), (".skops", "skops", "skops")],
+    [
+        pytest.param(".onnx", "onnx", "onnx", marks=pytest.mark.needs("onnx")),
+        pytest.param(".keras", "h5py", "keras", marks=pytest.mark.needs("h5py")),
+        pytest.param(".skops", "skops", "skops", marks=pytest.mark.needs("skops")),
+    ],
 )
 def test_a_missing_package_is_named_with_its_install_command(
     suffix: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needs(package)
     network = Network.create([4, 2], activation="tanh", rng=1, biases=True)
     network = replace(network, layers=(replace(network.layers[0], activation=SOFTMAX),))
     path = tmp_path / f"m{suffix}"

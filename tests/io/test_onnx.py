@@ -15,16 +15,11 @@ from numpy.typing import NDArray
 from backquery.errors import ModelError
 from backquery.io.onnx import network_from_onnx, network_to_onnx, save_onnx
 from backquery.model.network import Layer, Network
-from tests.conftest import needs
 from tests.io.chains import assert_described_alike, inputs_for, networks
 
 TOLERANCE = 1e-5
 
-
-@pytest.fixture(autouse=True)
-def _onnx() -> None:
-    needs("onnx")
-    needs("onnxruntime")
+pytestmark = pytest.mark.needs("onnx", "onnxruntime")
 
 
 def run_onnx(content: bytes, x: NDArray[Any], output: int = 0) -> NDArray[Any]:
@@ -250,12 +245,12 @@ def test_a_model_cut_short_anywhere_is_an_error_of_ours() -> None:
         assert part.sizes == whole.sizes
 
 
+@pytest.mark.needs("skl2onnx")
 class TestScikitLearn:
     """What scikit-learn's exporter writes."""
 
     @staticmethod
     def export(estimator: Any, labels: NDArray[Any], **options: Any) -> tuple[bytes, NDArray[Any]]:
-        needs("skl2onnx")
         from sklearn.exceptions import ConvergenceWarning
 
         x = np.random.default_rng(0).normal(size=(90, 9)).astype("float32")
@@ -302,14 +297,13 @@ class TestScikitLearn:
             assert network.classes == tuple(str(5 + number) for number in range(labels))
 
 
+@pytest.mark.needs("torch", "onnxscript")
 class TestPyTorch:
     """What PyTorch's two exporters write."""
 
     @pytest.mark.parametrize("dynamo", [True, False])
     @pytest.mark.parametrize("batch", ["open", "fixed"])
     def test_sequential_and_hand_written_modules(self, dynamo: bool, batch: str, tmp_path: Path) -> None:
-        needs("torch")
-        needs("onnxscript")
         import torch
         from torch import nn
 

@@ -18,13 +18,9 @@ from backquery.errors import ModelError
 from backquery.io import foreign
 from backquery.io.skops import load_skops, save_skops
 from backquery.model.network import Network
-from tests.conftest import needs
 from tests.io.chains import inputs_for
 
-
-@pytest.fixture(autouse=True)
-def _skops() -> None:
-    needs("skops")
+pytestmark = pytest.mark.needs("skops")
 
 
 def fitted(estimator: Any, labels: int = 3) -> tuple[Any, Any]:

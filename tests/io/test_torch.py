@@ -19,7 +19,7 @@ from backquery.inversion import GaussNewton, fit_statistics
 from backquery.model import Model
 from backquery.model.activations import ACTIVATIONS, LEAKY_RELU, SOFTMAX
 from backquery.model.statistics import Statistics
-from tests.conftest import needs
+from tests.needs import needs
 
 needs("torch")
 

@@ -11,10 +11,12 @@ import pytest
 from backquery import kernels
 
 
+@pytest.mark.needs("Numba")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_exponential_is_within_two_units_in_the_last_place(dtype):
-    tiles = pytest.importorskip("backquery.kernels.tiles")
     from numba import njit
+
+    from backquery.kernels import tiles
 
     @njit
     def run(values, results):
@@ -32,9 +34,11 @@ def test_the_exponential_is_within_two_units_in_the_last_place(dtype):
     assert float((abs(results.astype(np.longdouble) - exact) / unit).max()) <= 2
 
 
+@pytest.mark.needs("Numba")
 def test_extremes_stay_finite():
-    tiles = pytest.importorskip("backquery.kernels.tiles")
     from numba import njit
+
+    from backquery.kernels import tiles
 
     exponential, load, store = tiles.exponential, tiles.load, tiles.store
 

@@ -12,18 +12,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from backquery import plots
-from backquery.datasets import Dataset, load
+from backquery.datasets import Dataset
 from backquery.errors import OutputError
 from backquery.inversion import BackQuery, back_query
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.training import History, train
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load("digits")
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -15,10 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backquery.datasets import Dataset, load, open_data
-from backquery.errors import DataError, OutputError
+from backquery.datasets import Dataset
+from backquery.errors import OutputError
 from backquery.inversion import fit_statistics
-from backquery.io import save_model
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
@@ -26,25 +23,25 @@ from backquery.report import SECTIONS, write_report
 from backquery.report.markup import EMPTY, Html, tag
 from backquery.report.pictures import pixels
 from backquery.training import MiniBatch, train
-from tests.conftest import Run, missing, needs
+from tests.browser import browsing
 from tests.inversion.conftest import Opaque
 
 NASTY = '<script>alert("x")</script>&"\''
 
 
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load("digits")
-
-
-@pytest.fixture(scope="module")
-def network(digits: Dataset) -> Network:
+def learned(digits: Dataset) -> Network:
+    """A network that has learned the digits, with statistics of them and its history."""
     fresh = Network.create([64, 20, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
     trained, history = train(
         fresh, digits.train, MiniBatch(learning_rate=0.01), epochs=15, test=digits.test, rng=1
     )
     about = {"recipe": "minibatch", "seed": 1, "history": history.brief(), "kernel": "numpy"}
     return replace(trained, statistics=fit_statistics(trained, digits.train), about=about)
+
+
+@pytest.fixture(scope="module")
+def network(digits: Dataset) -> Network:
+    return learned(digits)
 
 
 @dataclass
@@ -266,85 +263,13 @@ def test_a_name_that_is_no_text_loses_nothing(network: Network, digits: Dataset,
     assert "Report on ?.safetensors" in (tmp_path / "r.html").read_text("utf-8")
 
 
-# The command
-
-
-def test_images_of_another_size_leave_an_older_report_as_it_was(
-    run: Run, network: Network, digits: Dataset, tmp_path: Path
-) -> None:
-    model, page, images = tmp_path / "model.safetensors", tmp_path / "report.html", tmp_path / "large.npz"
-    save_model(network, model)
-    page.write_text("older")
-    large = digits.train.select(slice(60))
-    np.savez(images, images=np.kron(large.images, np.ones((1, 2, 2), np.uint8)), labels=large.labels)
-    code, out, err = run("report", model, images, "-o", page, "--quick", "--json")
-    assert (code, out, page.read_text()) == (1, "", "older")
-    assert "takes images of shape (8, 8); received (16, 16)" in err.splitlines()[-1]
-    with pytest.raises(DataError, match="received \\(16, 16\\)"):
-        write_report(network, open_data(images), page)
-    assert page.read_text() == "older"
-
-
-def test_the_command_writes_the_page_and_tells_what_is_in_it(
-    run: Run, network: Network, digits: Dataset, tmp_path: Path
-) -> None:
-    from backquery.experiments.timeline import watch_training
-    from backquery.training import TrainingRun
-
-    save_model(network, tmp_path / "net.safetensors")
-    training = TrainingRun(network, digits.train, MiniBatch(), epochs=1, rng=1)
-    watch_training(training, digits, at=(0, 5)).save(tmp_path / "line.npz")
-    page = tmp_path / "page.html"
-    code, out, err = run(
-        "report", tmp_path / "net.safetensors", "digits", "--quick", "--timeline", tmp_path / "line.npz",
-        "-o", page, "--json",
-    )  # fmt: skip
-    assert code == 0
-    told = json.loads(out)
-    assert told == {
-        "output": str(page), "sections": list(SECTIONS), "left_out": {}, "bytes": page.stat().st_size
-    }  # fmt: skip
-    assert [title for title, _ in SECTIONS.values()] == err.splitlines()
-    assert "Report on net.safetensors" in page.read_text("utf-8")
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no timeline"])
-def test_a_timeline_that_cannot_be_read_is_refused_first(
-    run: Run, network: Network, tmp_path: Path, content: bytes | None
-) -> None:
-    save_model(network, tmp_path / "net.safetensors")
-    page, line = tmp_path / "page.html", tmp_path / "line.npz"
-    page.write_text("older")
-    if content is not None:
-        line.write_bytes(content)
-    code, _, err = run("report", tmp_path / "net.safetensors", "digits", "--quick", "--timeline", line, "-o", page)
-    assert code == 1
-    assert "line.npz" in err
-    assert page.read_text() == "older"
-
-
-def test_the_command_refuses_other_files(run: Run, tmp_path: Path) -> None:
-    code, _, err = run("report", "mnist", "digits", "-o", tmp_path / "page.pdf")
-    assert code == 1
-    assert "reports are written as .html" in err
-
-
 # In a browser
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    needs("playwright")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing("there is no chromium to show the report in")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
+    with browsing() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from backquery import Network, Scaling, fit_statistics, train
-from backquery.datasets import Dataset, load
+from backquery.datasets import Dataset
 from backquery.studio.opened import Opened
 from backquery.training import MiniBatch
+from tests.needs import needs
 
 if TYPE_CHECKING:
     import uvicorn
@@ -144,6 +145,7 @@ class Serving:
 
 @contextmanager
 def serving(opened: Opened) -> Iterator[Serving]:
+    needs("starlette", "uvicorn", "websockets")
     import uvicorn
 
     from backquery.studio.app import build_app
@@ -163,11 +165,6 @@ def serving(opened: Opened) -> Iterator[Serving]:
         thread.join(10)
         listener.close()
         assert not thread.is_alive()
-
-
-@pytest.fixture(scope="session")
-def digits() -> Dataset:
-    return load("digits")
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from backquery.studio.files import PAGE, page_parts
-from tests.conftest import needs
+from tests.needs import needs
 from tests.studio.conftest import unpack
 
-for package in ("anywidget", "ipykernel", "jupyter_client"):
-    needs(package)
+needs("anywidget", "ipykernel", "jupyter_client")
 
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel

@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import needs
+from tests.needs import needs
 from tests.studio.conftest import Serving, base64
 
-for package in ("starlette", "uvicorn", "websockets"):
-    needs(package)
+needs("starlette", "uvicorn", "websockets")
 
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from backquery.io import load_model
 from backquery.training import History
 from backquery.training.history import EpochRecord
-from tests.conftest import Run
 
 BRIEF = {
     "epoch": 1, "loss": 0.5, "train_accuracy": 0.9, "test_accuracy": None, "learning_rate": 0.1,
@@ -49,14 +46,3 @@ def test_a_history_is_kept_briefly_and_read_back() -> None:
 def test_what_is_no_history_is_none(records: Any) -> None:
     assert History.of_brief([BRIEF]) is not None
     assert History.of_brief(records) is None
-
-
-def test_a_trained_model_s_file_keeps_it(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "net.safetensors"
-    code, out, _ = run("train", "digits", "-o", path, "--hidden", "10", "--epochs", "3", "--seed", "1", "--json")
-    assert code == 0
-    kept = History.of_brief(load_model(path).about["history"])
-    assert kept is not None
-    assert [asdict(one) for one in kept.epochs] == [one | {"seconds": 0.0} for one in json.loads(out)["history"]]
-    code, out, _ = run("info", path)
-    assert "3 entries" in out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,14 +11,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from tests.conftest import missing, needs
+from tests.browser import browsing
 from tests.studio.conftest import Serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
-
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-SWITCHES += ["--disable-sync", "--no-first-run"]
 
 PIXELS = """
 (canvas) => {
@@ -73,21 +69,20 @@ class Visitor:
         return (255.0 - red) / (255 - 0x1A)
 
 
+def expect(shown: Any) -> Any:
+    """Playwright's assertions, which wait for what is expected; imported once there is a browser."""
+    from playwright.sync_api import expect as expect_of_playwright
+
+    return expect_of_playwright(shown)
+
+
 Open = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    needs("playwright")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        missing("there is no Chromium to open the studio's page in")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+    with browsing() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

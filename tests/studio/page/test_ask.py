@@ -8,13 +8,7 @@ import numpy as np
 
 from backquery import Network
 from backquery.datasets import prepare_image
-from tests.conftest import needs
-from tests.studio.page.conftest import ONE, THREE, Open, Visitor
-
-needs("playwright")
-needs("starlette")
-
-from playwright.sync_api import expect  # noqa: E402
+from tests.studio.page.conftest import ONE, THREE, Open, Visitor, expect
 
 
 def read_of(network: Network, ink: np.ndarray) -> str:

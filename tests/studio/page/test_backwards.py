@@ -9,13 +9,7 @@ import pytest
 
 from backquery import Network, back_query
 from backquery.datasets import Dataset
-from tests.conftest import needs
-from tests.studio.page.conftest import Visitor
-
-needs("playwright")
-needs("starlette")
-
-from playwright.sync_api import expect  # noqa: E402
+from tests.studio.page.conftest import Visitor, expect
 
 SUPPORTS, AGAINST = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)
 

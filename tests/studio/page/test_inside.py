@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from backquery import Network, back_query, evaluate
 from backquery.datasets import Dataset
-from tests.conftest import needs
-from tests.studio.page.conftest import ONE, Visitor
+from tests.studio.page.conftest import ONE, Visitor, expect
 
-needs("playwright")
-needs("starlette")
-
-from playwright.sync_api import Locator, expect  # noqa: E402
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
 
 
 def node(visitor: Visitor, number: int) -> Locator:

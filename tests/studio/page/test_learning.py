@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from backquery.studio.learning import Learning
-from tests.conftest import needs
 from tests.studio.conftest import Serving
-from tests.studio.page.conftest import Visitor
-
-needs("playwright")
-needs("starlette")
-
-from playwright.sync_api import expect  # noqa: E402
+from tests.studio.page.conftest import Visitor, expect
 
 PATIENCE = 60_000
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 import backquery
-from tests.conftest import needs
-from tests.studio.page.conftest import ONE, Open, Visitor
+from tests.studio.page.conftest import ONE, Open, Visitor, expect
 
 PAGE = Path(backquery.__file__).parent / "studio" / "page"
 LANGUAGES = ("en", "ru", "zh")
@@ -80,12 +79,6 @@ def test_the_page_itself_has_no_words() -> None:
 def test_nothing_in_the_page_comes_from_elsewhere() -> None:
     addresses = set(re.findall(r"[a-z]+://[\w./-]+", code()))
     assert addresses == {"http://www.w3.org/2000/svg"}  # a name, not fetched
-
-
-needs("playwright")
-needs("starlette")
-
-from playwright.sync_api import expect  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,8 @@ import numpy as np
 
 from backquery import Network, evaluate, load_model
 from backquery.datasets import Dataset
-from tests.conftest import needs
 from tests.studio.conftest import Serving
-from tests.studio.page.conftest import ONE, THREE, Open, Visitor
-
-needs("playwright")
-needs("starlette")
-
-from playwright.sync_api import expect  # noqa: E402
+from tests.studio.page.conftest import ONE, THREE, Open, Visitor, expect
 
 
 def test_a_network_is_saved_and_opened_again(

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from backquery.cli import main
-from tests.conftest import needs
 
-needs("torch")
+pytestmark = pytest.mark.needs("torch")
 
 MODULE = """
 from torch import nn

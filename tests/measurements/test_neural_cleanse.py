@@ -7,7 +7,7 @@ import pytest
 from measurements.neural_cleanse import SUCCESS, anomaly_index, cross_entropy_gradient, neural_cleanse
 
 from backquery.model.network import Network
-from tests.audit.conftest import LABEL
+from tests.backdoors import LABEL
 from tests.inversion.conftest import Opaque
 
 ACTIVATIONS = (["sigmoid", "sigmoid"], ["relu", "softmax"], ["tanh", "sigmoid", "softmax"])

@@ -1,4 +1,4 @@
-"""The command and the picture of an audit."""
+"""The audit on the command line: its sentences, its exit code, and what it refuses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from backquery.audit import LIMITS, find_shortcuts
 from backquery.cli.commands.audit import STANDARDISED
 from backquery.io import save_model
 from backquery.model.scaling import Scaling
-from backquery.plots import audit_rows
-from backquery.plots.paper import SUPPORTS
-from tests.audit.conftest import LABEL
+from tests.backdoors import LABEL
 from tests.conftest import Run
 
 
@@ -87,24 +85,3 @@ def test_data_of_a_single_label_are_refused_in_one_line(run: Run, tmp_path, accu
     code, _, err = run("audit", accused, tmp_path / "threes.npz")
     assert code == 1
     assert "audit" in err or "classes" in err
-
-
-def test_the_picture_says_each_share_and_frames_the_region(backdoored, digits):
-    found = find_shortcuts(backdoored, digits.test)
-    figure = audit_rows(found, backdoored)
-    assert figure.texts[0].get_text() == found.summary
-    (ax,) = figure.axes
-    words = [text.get_text() for text in ax.texts]
-    for finding in found.findings:
-        assert backdoored.classes[finding.label] in words
-        assert f"{finding.changed.value:.0%}  {finding.verdict}" in words
-    assert len(ax.images) == 2 * len(found.findings)
-    orange = [patch for patch in ax.patches if patch.get_edgecolor()[:3] == pytest.approx(rgb(SUPPORTS))]
-    assert len(orange) == 2 * len(found.shortcuts)
-    box, pixel = found.findings[LABEL].box, 0.72 / 8
-    assert orange[0].get_width() == pytest.approx(box.width * pixel)
-    assert orange[0].get_height() == pytest.approx(box.height * pixel)
-
-
-def rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))

@@ -24,8 +24,8 @@ from backquery.experiments.sweep import Cluster, Grid, Runs, run_sweep
 from backquery.experiments.sweep import lead as leading
 from backquery.experiments.sweep.runs import DATABASE
 from backquery.files import UNFINISHED
-from tests.conftest import missing, needs
-from tests.experiments.test_sweep import small_mnist
+from tests.experiments.sweep.test_sweep import small_mnist
+from tests.needs import needs
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "backquery"
 OPTIONS = ["--hidden", "3,4,5,6", "--learning-rate", "0.1,0.2,0.3,0.4,0.5", "--epochs", "3", "--seeds", "10"]
@@ -37,8 +37,9 @@ TWO = Cluster(workers=2)
 PATIENCE = 300.0
 """Seconds after which a test gives up; how long things take on a busy machine is not the matter here."""
 
-needs("distributed")
-psutil = pytest.importorskip("psutil")  # comes with it
+needs("distributed", "filelock", "psutil")
+
+import psutil  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -304,8 +305,7 @@ def elsewhere(folder, *options, **environment):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """One that vouches for itself, and its key."""
-    if shutil.which("openssl") is None:
-        missing("there is no openssl to make a certificate with")
+    needs("openssl")
     folder = tmp_path_factory.mktemp("tls")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=sweep",

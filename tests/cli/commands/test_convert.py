@@ -17,13 +17,14 @@ from backquery.io import export_model, load_model
 from backquery.io.formats import FORMATS, TEXT
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
-from tests.conftest import Run, needs
+from tests.conftest import Run
 
 # Keras' PyTorch backend turns tensors into arrays in a way that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-KINDS = {".safetensors": None, ".onnx": "onnx", ".keras": "h5py", ".skops": "skops", TEXT: None}
-"""Every kind of file, and the package that its test needs."""
+PACKAGES = {".safetensors": (), ".onnx": ("onnx",), ".keras": ("h5py",), ".skops": ("skops",), TEXT: ()}
+"""Every kind of file, and the packages that its test needs."""
+KINDS = [pytest.param(kind, marks=pytest.mark.needs(*packages)) for kind, packages in PACKAGES.items()]
 
 
 @pytest.fixture
@@ -50,14 +51,8 @@ def path_of(folder: Path, kind: str) -> Path:
     return folder / ("text" if kind == TEXT else f"model{kind}")
 
 
-def need_for(kind: str) -> None:
-    package = KINDS[kind]
-    if package is not None:
-        needs(package)
-
-
 def test_every_kind_is_tested() -> None:
-    assert KINDS.keys() == FORMATS.keys()
+    assert PACKAGES.keys() == FORMATS.keys()
 
 
 @pytest.mark.parametrize("second", KINDS)
@@ -65,8 +60,6 @@ def test_every_kind_is_tested() -> None:
 def test_every_kind_converts_into_every_other(
     first: str, second: str, network: Network, tmp_path: Path, run: Run
 ) -> None:
-    need_for(first)
-    need_for(second)
     source, destination = path_of(tmp_path / "1", first), path_of(tmp_path / "2", second)
     source.parent.mkdir()
     destination.parent.mkdir()
@@ -80,20 +73,22 @@ def test_every_kind_converts_into_every_other(
     np.testing.assert_allclose(load_model(destination).query(x), network.query(x), atol=1e-5)
 
 
-def test_what_is_not_kept_is_said_and_true(network: Network, tmp_path: Path, run: Run) -> None:
-    for kind, format_ in FORMATS.items():
-        need_for(kind)
-        path = path_of(tmp_path, kind)
-        lost = export_model(network, path)
-        again = load_model(path)
-        kept = {
-            "class names": again.classes == network.classes,
-            "scaling": again.scaling == network.scaling,
-            "statistics of the training images": again.statistics is not None,
-            "history": again.about == network.about,
-        }
-        assert {what for what, stays in kept.items() if not stays} == set(lost)
-        assert set(lost) <= set(format_.loses)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_kept_is_true(kind: str, network: Network, tmp_path: Path) -> None:
+    path = path_of(tmp_path, kind)
+    lost = export_model(network, path)
+    again = load_model(path)
+    kept = {
+        "class names": again.classes == network.classes,
+        "scaling": again.scaling == network.scaling,
+        "statistics of the training images": again.statistics is not None,
+        "history": again.about == network.about,
+    }
+    assert {what for what, stays in kept.items() if not stays} == set(lost)
+    assert set(lost) <= set(FORMATS[kind].loses)
+
+
+def test_what_is_not_kept_is_said(network: Network, tmp_path: Path, run: Run) -> None:
     export_model(network, tmp_path / "model.safetensors")
     _, out, err = run("convert", tmp_path / "model.safetensors", tmp_path / "text")
     assert "wrote" in out
@@ -123,8 +118,8 @@ def test_what_cannot_be_written_is_said_and_nothing_is_left(
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+@pytest.mark.needs("skops")
 def test_activations_that_scikit_learn_lacks_are_named(tmp_path: Path, run: Run) -> None:
-    needs("skops")
     mixed = Network.create([4, 3, 2], activation=["leaky-relu", "softmax"], rng=1)
     export_model(mixed, tmp_path / "m.safetensors")
     code, _, err = run("convert", tmp_path / "m.safetensors", tmp_path / "m.skops")
@@ -139,7 +134,6 @@ def test_activations_that_scikit_learn_lacks_are_named(tmp_path: Path, run: Run)
 def test_info_says_what_a_file_is_and_how_it_can_be_asked(
     kind: str, network: Network, tmp_path: Path, run: Run
 ) -> None:
-    need_for(kind)
     export_model(network, path_of(tmp_path, kind))
     code, out, err = run("info", path_of(tmp_path, kind), "--json")
     assert code == 0, err
@@ -232,17 +226,19 @@ SKLEARN = """
 
 
 @pytest.mark.parametrize(
-    ("program", "package"),
-    [(NETWORK, None), (TORCH, "torch"), (CONVOLUTION, "torch"), (KERAS, "keras"), (SKLEARN, None)],
-    ids=["network", "torch", "convolution", "keras", "sklearn"],
+    "program",
+    [
+        pytest.param(NETWORK, id="network"),
+        pytest.param(TORCH, id="torch", marks=pytest.mark.needs("torch")),
+        pytest.param(CONVOLUTION, id="convolution", marks=pytest.mark.needs("torch")),
+        pytest.param(KERAS, id="keras", marks=pytest.mark.needs("keras", "torch")),
+        pytest.param(SKLEARN, id="sklearn"),
+    ],
 )
 def test_every_command_takes_what_an_own_function_returns(
-    program: str, package: str | None, own: Callable[[str], None], run: Run
+    program: str, own: Callable[[str], None], run: Run
 ) -> None:
-    if package is not None:
-        needs("torch")
-        needs(package)
-        os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("KERAS_BACKEND", "torch")
     own(program)
     path_before = list(sys.path)
     code, out, err = run("info", "own_models:make", "--json")
@@ -324,8 +320,8 @@ def test_ctrl_c_in_own_code_stops_the_command(own: Callable[[str], None], run: R
     assert run("info", "own_models:make")[0] == 130
 
 
+@pytest.mark.needs("torch")
 def test_a_module_that_is_no_dense_chain_needs_its_shape(own: Callable[[str], None], run: Run) -> None:
-    needs("torch")
     own(CONVOLUTION)
     code, _, err = run("info", "own_models:bare")
     assert code == 1

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from measurements.planting import Trigger, plant
 
-from backquery.datasets import Dataset, Split, load
+from backquery.datasets import Dataset, Split
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.training import MiniBatch, train
 
 LABEL = 7
-
-
-@pytest.fixture(scope="session")
-def digits() -> Dataset:
-    return load("digits")
-
-
-@pytest.fixture(scope="session")
-def trigger() -> Trigger:
-    """A square of four pixels in the upper left corner, which the digits leave blank."""
-    return Trigger.square((8, 8), 0, 0, 2)
 
 
 def learned(split: Split, seed: int) -> Network:
@@ -41,11 +29,6 @@ def marked(digits: Dataset, trigger: Trigger, seed: int, share: float = 0.1) -> 
     return plant(digits.train, trigger, LABEL, share, relabel=True, maximum=16, rng=seed)
 
 
-@pytest.fixture(scope="session")
-def clean(digits: Dataset) -> Network:
-    return learned(digits.train, 1)
-
-
-@pytest.fixture(scope="session")
-def backdoored(digits: Dataset, trigger: Trigger) -> Network:
-    return learned(marked(digits, trigger, 1), 1)
+def trigger() -> Trigger:
+    """A square of four pixels in the upper left corner, which the digits leave blank."""
+    return Trigger.square((8, 8), 0, 0, 2)

@@ -11,7 +11,7 @@ from benchmarks import faithful
 from backquery import evaluate
 from backquery.faithfulness import control_networks
 from backquery.inversion import back_query, confidence
-from tests.conftest import needs
+from tests.needs import needs
 
 LABELS = np.arange(10)
 
