@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backquery.cli.commands.query import prepared
+from backquery.cli.source import prepared
 from backquery.errors import ModelError
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling

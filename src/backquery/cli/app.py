@@ -8,6 +8,7 @@ from typing import Any, get_args
 from cyclopts import App, CoercionError, Parameter, Token, convert
 
 from backquery import __version__
+from backquery.cli.pages import COMMANDS
 
 DESCRIPTION = """\
 Train a neural network, test it, query it, and ask it backwards: what do you see when you say 3?
@@ -27,12 +28,6 @@ audit found a shortcut, 130 after Ctrl-C, and 141 where nobody reads the output 
 
 DATA_DESCRIPTION = "Data sets: which there are, fetching one, looking into one."
 
-COMMANDS = (
-    "demo", "data", "train", "test", "query", "scan", "compare", "evidence", "audit",
-    "damage", "timeline", "sweep", "lesson", "report", "studio", "prior", "info", "convert",
-)  # fmt: skip
-DATA_COMMANDS = ("list", "fetch", "inspect")
-
 
 def build_app() -> App:
     """The whole command line, with nothing loaded yet that a command needs."""
@@ -44,14 +39,14 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(converter=_without_rounding),
     )
-    data = App("data", help=DATA_DESCRIPTION, sort_key=COMMANDS.index("data"))
-    for place, name in enumerate(DATA_COMMANDS):
-        data.command(f"backquery.cli.commands.data:{name}_", name=name, sort_key=place)
-    for place, name in enumerate(COMMANDS):
-        if name == "data":
-            app.command(data)
-        else:
-            app.command(f"backquery.cli.commands.{name}:{name}", name=name, sort_key=place)
+    data = App("data", help=DATA_DESCRIPTION, sort_key=COMMANDS.index(("data",)))
+    app.command(data)
+    for place, words in enumerate(COMMANDS):
+        match words:
+            case ("data", name):
+                data.command(f"backquery.cli.commands.data:{name}_", name=name, sort_key=place)
+            case (name,) if name != "data":
+                app.command(f"backquery.cli.commands.{name}:{name}", name=name, sort_key=place)
     return app
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from backquery.datasets import Dataset, Split
+    from backquery.datasets import Dataset
     from backquery.model.network import Network
     from backquery.training import Checkpoint, History
 
@@ -119,9 +119,3 @@ def _remembering(network: Network, dataset: Dataset) -> Network:
     from backquery.inversion import fit_statistics
 
     return replace(network, statistics=fit_statistics(network, dataset.train))
-
-
-def test_half(dataset: Dataset) -> Split:
-    """The test half of a data set that certainly has one."""
-    assert dataset.test is not None
-    return dataset.test

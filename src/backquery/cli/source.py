@@ -1,4 +1,7 @@
-"""MODEL on the command line: a file, a folder, a bundled name, or a function of the user's own."""
+"""MODEL and DATA on the command line, opened and brought together: the same labels, the same scale of pixels.
+
+MODEL is a file, a folder, a bundled name, or a function of the user's own.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,20 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from backquery.cli.terminal import count, say
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io import load_model
-from backquery.model.layout import image_shape
+from backquery.model.layout import Layout, image_shape
 from backquery.model.network import Network
 from backquery.model.protocol import Model
+from backquery.model.scaling import Scaling
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backquery.datasets import Dataset, Split
 
 FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)(?:@(?P<weights>.+))?")
 
@@ -50,6 +60,75 @@ def need_network(model: Model, purpose: str) -> Network:
     if not isinstance(model, Network):
         raise ModelError(f"{purpose} needs a chain of dense layers; this model is a {type(model).__name__}")
     return model
+
+
+def load_for_images(source: str, maximum: float = 255.0) -> Model:
+    """The model, with the book's scaling of pixels from 0 to `maximum` where it does not bring its own."""
+    return _scaled(open_model(source), source, maximum)
+
+
+def load_for_data(source: str, data: str, test: Path | None) -> tuple[Model, Dataset]:
+    """The model, and the data set with its labels as the model's and its pixels on the model's scale."""
+    from backquery.datasets import open_data
+
+    model = open_model(source)
+    dataset = open_data(data, test, classes=model.classes)
+    model = _scaled(model, source, dataset.maximum)
+    return model, rescaled(dataset, model)
+
+
+def load_for_halves(source: str, data: str, test: Path | None, seed: int) -> tuple[Model, Dataset]:
+    """As `load_for_data`; where the data have no test half, a share is held out by `seed`."""
+    from backquery.datasets.split import HELD_OUT
+
+    model, dataset = load_for_data(source, data, test)
+    if dataset.test is None:
+        say(f"{dataset.name} has no test half: {100 * HELD_OUT:g} % of each label are held out by seed {seed}")
+    return model, dataset.with_test_half(seed)
+
+
+def images_to_test(dataset: Dataset, without: str) -> Split:
+    """The test half; where there is none all images, and `without` says what happens to them ({})."""
+    if dataset.test is None:
+        say(f"{dataset.name} has no test half: {without.format(count(len(dataset.train), 'image'))}")
+    return dataset.to_test_on
+
+
+def rescaled(dataset: Dataset, model: Model) -> Dataset:
+    """Full ink is the same number in both, so that no image looks faint to the model."""
+    assert model.scaling is not None
+    maximum = model.scaling.maximum
+    if maximum != dataset.maximum:
+        say(f"pixels up to {dataset.maximum:g} are brought to the model's scale, up to {maximum:g}")
+    found = dataset.with_maximum(maximum)
+    model.scale(found.train.images[:1])  # images of another size are refused now, not after long work
+    return found
+
+
+def prepared(
+    network: Model, images: list[Path], ink: Literal["auto", "dark", "light"] = "auto", centre: bool = True
+) -> NDArray[Any]:
+    """Pictures (n, height, width) as raw pixels on the network's scale."""
+    import numpy as np
+
+    from backquery.datasets import prepare_image
+
+    layout = Layout.of(network.input_shape)
+    if not layout.known or layout.channels > 1:
+        raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
+    assert network.scaling is not None
+    shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
+    return np.stack([prepare_image(path, shape, maximum, ink=ink, centre=centre) for path in images])
+
+
+def _scaled(model: Model, source: str, maximum: float) -> Model:
+    if model.scaling is not None:
+        return model
+    if not hasattr(model, "__dataclass_fields__"):
+        raise ModelError(f"{source} does not say how pixels become inputs; give its model a scaling")
+    say(f"{source} does not say how pixels become inputs; taking the book's pixel / {maximum:g} * 0.99 + 0.01")
+    settable: Any = model
+    return cast(Model, replace(settable, scaling=Scaling.book(maximum)))
 
 
 def as_model(value: Any, source: str) -> Model:

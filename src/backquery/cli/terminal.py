@@ -8,15 +8,20 @@ import os
 import secrets
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
+from itertools import zip_longest
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec
 
 from backquery.errors import OutputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
+
+P = ParamSpec("P")
 
 PLAIN_WIDTH = 120
 """Columns where the output is no terminal and cannot tell."""
@@ -29,6 +34,13 @@ _CONTROLS = [
 _DIRECTIONS = map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _COMMANDS = str.maketrans(dict.fromkeys([*_CONTROLS, *_DIRECTIONS], "\N{REPLACEMENT CHARACTER}"))
 """What a terminal obeys rather than shows: control characters, and those that turn the direction of writing."""
+
+
+REVEALS = (
+    "the model file now holds the mean of these images and the leading directions in which they vary, which are "
+    "blurred pictures of them, and the usual answers to each label: do not share it if the images are private"
+)
+"""What a prior tells to whoever has the file."""
 
 
 def printable(text: str) -> str:
@@ -68,7 +80,26 @@ def show(*parts: RenderableType) -> None:
 
 def print_json(answer: Mapping[str, Any]) -> None:
     """The one object that a command gives with --json."""
-    print(json.dumps(answer, allow_nan=False))
+    print(json.dumps(answer, allow_nan=False, default=os.fspath))
+
+
+def give(
+    as_json: bool,
+    answer: Mapping[str, Any],
+    *parts: RenderableType,
+    notes: Iterable[str] = (),
+    wrote: Iterable[Path | None] = (),
+) -> None:
+    """How a command ends: with one JSON object, or its results, what there is to note, and the files written."""
+    if as_json:
+        print_json(answer)
+        return
+    show(*parts)
+    for note in notes:
+        say(note)
+    files = [str(path) for path in wrote if path is not None]
+    if files:
+        say(f"wrote {' and '.join(files)}")
 
 
 def count(number: int, thing: str) -> str:
@@ -76,6 +107,49 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What Rich draws, made only when it is shown: a JSON object needs no Rich."""
+
+    draw: Callable[[], RenderableType]
+
+    def __rich__(self) -> RenderableType:
+        return self.draw()
+
+
+def _when_shown(draw: Callable[P, RenderableType]) -> Callable[P, Drawing]:
+    @wraps(draw)
+    def later(*args: P.args, **kwargs: P.kwargs) -> Drawing:
+        return Drawing(partial(draw, *args, **kwargs))
+
+    return later
+
+
+@_when_shown
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    bold: Sequence[bool] = (),
+    gap: int = 3,
+    whole: Sequence[int] = (),
+) -> RenderableType:
+    """Headings that begin with < or >, which is where their column's text stands, and the rows below them.
+
+    bold: for each row; none by default. gap: the space between columns. whole: the columns never wrapped.
+    """
+    from rich.table import Table
+
+    drawn = Table(box=None, padding=(0, gap, 0, 0))
+    for place, heading in enumerate(headings):
+        justify: Literal["left", "right"] = "left" if heading[0] == "<" else "right"
+        drawn.add_column(heading[1:], header_style="dim", justify=justify, overflow="fold", no_wrap=place in whole)
+    for row, stressed in zip_longest(rows, bold):
+        drawn.add_row(*row, style="bold" if stressed else "")
+    return drawn
+
+
+@_when_shown
 def pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
     """Names and values in two columns."""
     from rich.table import Table
@@ -88,6 +162,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
     return table
 
 
+@_when_shown
 def answer_table(answers: Sequence[float], classes: Sequence[str]) -> RenderableType:
     """The answers to one image as bars, the strongest in bold."""
     from rich.bar import Bar
@@ -106,6 +181,7 @@ def answer_table(answers: Sequence[float], classes: Sequence[str]) -> Renderable
     return table
 
 
+@_when_shown
 def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> RenderableType:
     """Rows are the truth, columns what was read; mistakes are shaded by their number."""
     from rich.table import Table
@@ -121,6 +197,30 @@ def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
         cells = [Text(str(n) if n else "·", _shade(n, most, truth == read)) for read, n in enumerate(row)]
         table.add_row(name, *cells)
     return table
+
+
+def check_outputs(picture: Path | None, arrays: Path | None = None) -> None:
+    """Refuse before any long work what could not be written after it."""
+    from backquery.files import check_writable
+
+    if picture is not None:
+        from backquery.plots import check_picture_path
+
+        check_writable(check_picture_path(picture))
+    if arrays is not None:
+        if arrays.suffix.lower() != ".npz":
+            raise OutputError(f"arrays are written as .npz; received {arrays}")
+        check_writable(arrays)
+
+
+def save_arrays(path: Path, **arrays: Any) -> None:
+    """Write arrays to an .npz file."""
+    import numpy as np
+
+    from backquery.files import replacing
+
+    with replacing(path) as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from backquery.cli.options import AsJson, Data, Model, TestHalf
-from backquery.cli.terminal import count, print_json, save_picture, say, show
+from backquery.cli.options import AsJson, Data, Model, TestHalf, also_drawn, decides
+from backquery.cli.terminal import check_outputs, give, save_picture, say, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from backquery.audit import Audit, Finding
+    from backquery.audit import Finding
 
 SHORTCUT_FOUND = 3
 """The exit code where a label has a shortcut."""
@@ -24,14 +22,12 @@ STANDARDISED = (
     "may be a shortcut that nobody planted"
 )
 
-Picture = Annotated[
-    Path | None, Parameter(name=["-o", "--output"], help="Also draw the regions: .png, .svg or .pdf.")
-]
+Picture = Annotated[Path | None, also_drawn("the regions")]
 Images = Annotated[
     int,
     Parameter(help="Images to search on, and as many others to test what was found.", validator=Number(gte=20)),
 ]
-SeedNumber = Annotated[int, Parameter(help="Decides which images are drawn.", validator=Number(gte=0))]
+SeedNumber = Annotated[int, decides("which images are drawn")]
 
 
 def audit(
@@ -64,48 +60,33 @@ def audit(
     excess (changed low less usual); output (path, or null).
     """
     from backquery.audit import LIMITS, find_shortcuts
-    from backquery.cli.matching import load_for_data
     from backquery.cli.progress import bar
-    from backquery.files import check_writable
-    from backquery.plots import audit_rows, check_picture_path
+    from backquery.cli.source import images_to_test, load_for_data
+    from backquery.plots import audit_rows
 
-    if output is not None:
-        check_writable(check_picture_path(output))
+    check_outputs(output)
     network, dataset = load_for_data(model, data, test)
-    split = dataset.test
-    if split is None:
-        say(f"{dataset.name} has no test half: the audit draws from all its {count(len(dataset.train), 'image')}")
-        split = dataset.train
+    split = images_to_test(dataset, "the audit draws from all its {}")
     if network.scaling is not None and not network.scaling.uniform:
         say(STANDARDISED)
     with bar("searching") as progress:
         found = find_shortcuts(network, split, images=images, rng=seed, progress=progress)
     if output is not None:
         save_picture(audit_rows(found, network), output)
-    if as_json:
-        print_json({**found.as_json(), "output": output and str(output)})
-    else:
-        show(_table(found), "", f"{found.summary}.", LIMITS)
-        if output is not None:
-            say(f"wrote {output}")
+    findings = table(
+        ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">elsewhere"),
+        [_cells(finding, found.classes[finding.label]) for finding in found.findings],
+        bold=[finding.verdict != "clean" for finding in found.findings],
+    )
+    answer = {**found.as_json(), "output": output}
+    give(as_json, answer, findings, "", f"{found.summary}.", LIMITS, wrote=[output])
     return SHORTCUT_FOUND if found.shortcuts else 0
 
 
-def _table(audit: Audit) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for name in ("label", "verdict", "region", "pixels", "changed", "usual", "elsewhere"):
-        table.add_column(name, header_style="dim", justify="left" if name in ("label", "verdict") else "right")
-    for finding in audit.findings:
-        clean = finding.verdict == "clean"
-        table.add_row(audit.classes[finding.label], *_cells(finding), style="" if clean else "bold")
-    return table
-
-
-def _cells(finding: Finding) -> list[str]:
+def _cells(finding: Finding, label: str) -> list[str]:
     box, changed = finding.box, finding.changed
     return [
+        label,
         finding.verdict,
         f"{box.height} x {box.width} at row {box.top}, column {box.left}",
         str(len(finding.region)),

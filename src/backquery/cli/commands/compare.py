@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from backquery.cli.options import AsJson, Data, Model, TestHalf
-from backquery.cli.terminal import print_json, save_picture, say, show
+from backquery.cli.options import AsJson, Data, Model, Picture, TestHalf, decides
+from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, say, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from backquery.faithfulness import Comparison, Row
 
-Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
+KINDS = {"method": "methods", "images": "control images", "network": "control networks"}
+
 Controls = Annotated[
     bool, Parameter(help="Also train networks that know nothing, or the wrong thing, and ask them the same.")
 ]
-SeedNumber = Annotated[int, Parameter(help="Decides the controls.", validator=Number(gte=0))]
+SeedNumber = Annotated[int, decides("the controls")]
 
 
 def compare(
@@ -44,43 +42,30 @@ def compare(
     read), read, read_as_asked, worst_log_odds_error, outcomes, judges (what each reads), agreement, typicality,
     distance_to_nearest, nearest, obeyed; judges with their performance on real test images; left_out; output.
     """
-    from backquery.cli.matching import load_for_data
+    from backquery.cli.source import load_for_halves
     from backquery.faithfulness import compare_methods
-    from backquery.files import check_writable
-    from backquery.plots import check_picture_path, comparison_table
+    from backquery.plots import comparison_table
 
-    check_writable(check_picture_path(output))
-    network, dataset = load_for_data(model, data, test)
-    if dataset.test is None:
-        dataset = dataset.with_test_half(seed)
-        say(f"{dataset.name} has no test half: 20 % of each label are held out by seed {seed}")
+    check_outputs(output)
+    network, dataset = load_for_halves(model, data, test, seed)
     comparison = compare_methods(network, dataset, controls=controls, rng=seed, progress=say)
     save_picture(comparison_table(comparison), output)
-    if as_json:
-        print_json({**comparison.as_json(), "output": str(output)})
-        return
-    show(_table(comparison))
-    for reason in comparison.left_out:
-        say(f"left out: {reason}")
-    say(f"wrote {output}")
+    give(
+        as_json, {**comparison.as_json(), "output": output}, _table(comparison),
+        notes=[f"left out: {reason}" for reason in comparison.left_out], wrote=[output],
+    )  # fmt: skip
 
 
-def _table(comparison: Comparison) -> Table:
-    from rich.table import Table
-
+def _table(comparison: Comparison) -> Drawing:
+    """A row for each kind, in bold, and those of the kind below it."""
     judges = [judge.name for judge in comparison.judges]
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("", header_style="dim", no_wrap=True)
-    for heading in ("read as asked", *judges, "worst error", "typicality", "obeys", "converged"):
-        table.add_column(heading, header_style="dim", justify="right", overflow="fold")
-    kind = ""
-    for row in comparison.rows:
-        if row.kind != kind:
-            kind = row.kind
-            table.add_row({"method": "methods", "images": "control images", "network": "control networks"}[kind],
-                          style="bold")  # fmt: skip
-        table.add_row(f"  {row.name}", *_cells(row, judges))
-    return table
+    measured = ["read as asked", *judges, "worst error", "typicality", "obeys", "converged"]
+    rows = []
+    for kind, those in groupby(comparison.rows, key=lambda row: row.kind):
+        rows += [[KINDS[kind]], *([f"  {row.name}", *_cells(row, judges)] for row in those)]
+    return table(
+        ["<", *(f">{name}" for name in measured)], rows, bold=[len(row) == 1 for row in rows], gap=1, whole=[0]
+    )
 
 
 def _cells(row: Row, judges: list[str]) -> list[str]:

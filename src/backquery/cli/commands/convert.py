@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Model
-from backquery.cli.terminal import print_json, say, show
+from backquery.cli.terminal import give
 from backquery.errors import ModelError
 
 if TYPE_CHECKING:
@@ -45,20 +45,18 @@ def convert(source: Model, destination: Destination, /, *, as_json: AsJson = Fal
     difference = _difference(network, kind.load(destination))
     if not difference <= TOLERANCE:
         raise ModelError(f"{destination} was written, but its answers differ by {difference:.2g}; do not use it")
-    if as_json:
-        print_json(
-            {
-                "source": source,
-                "destination": str(destination),
-                "kind": kind.suffix,
-                "lost": list(lost),
-                "difference": difference,
-            }
-        )
-        return
-    show(f"wrote {destination}; the answers differ by {difference:.2g} at most")
-    if lost:
-        say(f"not kept, because {kind.suffix} has no place for it: {', '.join(lost)}")
+    give(
+        as_json,
+        {
+            "source": source,
+            "destination": destination,
+            "kind": kind.suffix,
+            "lost": list(lost),
+            "difference": difference,
+        },
+        f"wrote {destination}; the answers differ by {difference:.2g} at most",
+        notes=[f"not kept, because {kind.suffix} has no place for it: {', '.join(lost)}"] if lost else [],
+    )
 
 
 def _difference(one: Network, other: Network) -> float:

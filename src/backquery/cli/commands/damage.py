@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli import UsageError
-from backquery.cli.options import AsJson, Data, Model, TestHalf
-from backquery.cli.terminal import print_json, save_picture, say, show
+from backquery.cli.options import AsJson, Data, Model, Picture, TestHalf, decides
+from backquery.cli.terminal import check_outputs, give, save_picture, say, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from backquery.experiments.endurance import Endurance
 
-    from backquery.experiments.damage import Damage
-
-Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
 What = Annotated[
     list[Literal["nodes", "weights", "noise"]] | None,
     Parameter(
@@ -31,7 +27,7 @@ Repeats = Annotated[int, Parameter(help="How often damage at random is done anew
 Stages = Annotated[
     str, Parameter(help="At which shares of nodes removed, in per cent, the damaged network's scans are drawn.")
 ]
-SeedNumber = Annotated[int, Parameter(help="Decides what is damaged at random.", validator=Number(gte=0))]
+SeedNumber = Annotated[int, decides("what is damaged at random")]
 
 
 def damage(
@@ -62,14 +58,13 @@ def damage(
     performance is, and before half of it: value, low, high; null where all that was tried costs less); stages, a
     list of removed, performance, read_as_asked, read_as_asked_by_the_intact and outcomes; seed, output.
     """
-    from backquery.cli.matching import load_for_data
     from backquery.cli.progress import bar
+    from backquery.cli.source import load_for_data
     from backquery.experiments.damage import WHAT, measure_damage
-    from backquery.files import check_writable
-    from backquery.plots import check_picture_path, damage_curves
+    from backquery.plots import damage_curves
 
     shares = _shares(stages)
-    check_writable(check_picture_path(output))
+    check_outputs(output)
     network, dataset = load_for_data(model, data, test)
     if dataset.test is None:
         say(f"{dataset.name} has no test half: performance is counted on the images it may have been trained on")
@@ -78,24 +73,18 @@ def damage(
             network, dataset, what=what or WHAT, repeats=repeats, stages=shares, rng=seed, progress=progress
         )
     save_picture(damage_curves(found), output)
-    if as_json:
-        print_json({**found.as_json(), "seed": seed, "output": str(output)})
-        return
-    show(*(one.sentence for one in found.endurances if one.order == "random"), "", _table(found))
-    say(f"wrote {output}")
+    endurances = table(
+        ("<lost", "<order", ">until one point", ">until half", ">until half of the scans"),
+        map(_cells, found.endurances),
+    )
+    sentences = [one.sentence for one in found.endurances if one.order == "random"]
+    answer = {**found.as_json(), "seed": seed, "output": output}
+    give(as_json, answer, *sentences, "", endurances, wrote=[output])
 
 
-def _table(found: Damage) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for place, heading in enumerate(("lost", "order", "until one point", "until half", "until half of the scans")):
-        table.add_column(heading, header_style="dim", justify="left" if place < 2 else "right")
-    for one in found.endurances:
-        name = f"nodes of layer {one.layer}" if one.what == "nodes" else one.what
-        scans = one.until_unread(0.5)
-        table.add_row(name, one.order, *map(one.in_words, (one.one_point(), one.half(), scans)))
-    return table
+def _cells(one: Endurance) -> list[str]:
+    name = f"nodes of layer {one.layer}" if one.what == "nodes" else one.what
+    return [name, one.order, *map(one.in_words, (one.one_point(), one.half(), one.until_unread(0.5)))]
 
 
 def _shares(text: str) -> list[float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backquery.cli.options import AsJson, Data, DataSetName, TestHalf
-from backquery.cli.terminal import count, pairs, print_json, say, show
+from backquery.cli.terminal import count, give, pairs, table
 
 if TYPE_CHECKING:
     from backquery.datasets import Summary
@@ -19,20 +19,11 @@ def list_(*, as_json: AsJson = False) -> None:
     With --json: data_sets, a list of name, description, at_hand (true or false), folder (text, or null where
     nothing is kept in files).
     """
-    from rich.table import Table
-
     from backquery.datasets import catalogue
 
     known = [_entry(name, description) for name, description in catalogue().items()]
-    if as_json:
-        print_json({"data_sets": known})
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "", "what it is"):
-        table.add_column(heading, header_style="dim", overflow="fold")
-    for entry in known:
-        table.add_row(entry["name"], "at hand" if entry["at_hand"] else "to fetch", entry["description"])
-    show(table)
+    rows = [(one["name"], "at hand" if one["at_hand"] else "to fetch", one["description"]) for one in known]
+    give(as_json, {"data_sets": known}, table(("<name", "<", "<what it is"), rows, gap=2))
 
 
 def fetch_(name: DataSetName, /, *, as_json: AsJson = False) -> None:
@@ -45,10 +36,8 @@ def fetch_(name: DataSetName, /, *, as_json: AsJson = False) -> None:
     from backquery.datasets import fetch
 
     folder = fetch(name)
-    if as_json:
-        print_json({"name": name, "folder": None if folder is None else str(folder)})
-    else:
-        show(f"{name} comes with the package" if folder is None else f"{name} is at hand in {folder}")
+    where = f"{name} comes with the package" if folder is None else f"{name} is at hand in {folder}"
+    give(as_json, {"name": name, "folder": folder}, where)
 
 
 def inspect_(data: Data, /, *, test: TestHalf = None, as_json: AsJson = False) -> None:
@@ -60,12 +49,9 @@ def inspect_(data: Data, /, *, test: TestHalf = None, as_json: AsJson = False) -
     from backquery.datasets import inspect, open_data
 
     summary = inspect(open_data(data, test))
-    if as_json:
-        print_json(summary.as_json())
-        return
-    show(pairs(_about(summary)), "", _counts(summary))
-    if summary.shared:
-        say(f"{count(summary.shared, 'test image')} also among the training images: the test is too kind")
+    shared = f"{count(summary.shared, 'test image')} also among the training images: the test is too kind"
+    counts = table(("<class", ">train", ">test"), [_counts(summary, name) for name in summary.classes])
+    give(as_json, summary.as_json(), pairs(_about(summary)), "", counts, notes=[shared] if summary.shared else [])
 
 
 def _entry(name: str, description: str) -> dict[str, Any]:
@@ -74,12 +60,7 @@ def _entry(name: str, description: str) -> dict[str, Any]:
 
     folder: Path | None = is_at_hand(name)
     at_hand = folder is not None or name == DIGITS
-    return {
-        "name": name,
-        "description": description,
-        "at_hand": at_hand,
-        "folder": None if folder is None else str(folder),
-    }
+    return {"name": name, "description": description, "at_hand": at_hand, "folder": folder}
 
 
 def _about(summary: Summary) -> list[tuple[str, str]]:
@@ -97,13 +78,5 @@ def _half(part: SplitSummary) -> str:
     return f"{images}, raw pixels {part.lowest:g} to {part.highest:g}, {part.blank:.0%} of them blank"
 
 
-def _counts(summary: Summary) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for heading in ("class", "train", "test"):
-        table.add_column(heading, justify="left" if heading == "class" else "right", header_style="dim")
-    for name in summary.classes:
-        test = "" if summary.test is None else f"{summary.test.counts[name]:,}"
-        table.add_row(name, f"{summary.train.counts[name]:,}", test)
-    return table
+def _counts(summary: Summary, name: str) -> list[str]:
+    return [name, *("" if half is None else f"{half.counts[name]:,}" for half in (summary.train, summary.test))]

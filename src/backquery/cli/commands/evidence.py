@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from backquery.cli.options import AsJson, Data, Model, TestHalf
-from backquery.cli.terminal import print_json, save_picture, say, show
+from backquery.cli.options import AsJson, Data, Labels, Model, Picture, TestHalf, arrays_of, decides
+from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, say, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from backquery.datasets import Dataset
     from backquery.evidence import ControlEvidence, Evidence, Intervention
     from backquery.model.protocol import Model as AnyModel
 
-Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
-Labels = Annotated[
-    list[str] | None,
-    Parameter(name="--label", consume_multiple=True, negative="", help="Which labels; all of them by default."),
-]
+REGIONS = ("support", "against", "insensitive")
+
 Between = Annotated[
     tuple[str, str] | None,
     Parameter(negative="", help="Two labels: what speaks for the first rather than the second."),
@@ -44,11 +39,8 @@ Images = Annotated[
     int, Parameter(help="At most so many images of each label are used, in either half.", validator=Number(gte=10))
 ]
 Controls = Annotated[bool, Parameter(help="Also measure an untrained network and one trained on shuffled labels.")]
-SeedNumber = Annotated[int, Parameter(help="Decides which images and pixels are drawn.", validator=Number(gte=0))]
-Arrays = Annotated[
-    Path | None,
-    Parameter(help="Also write sensitivities, errors, adjusted p-values and verdicts to this .npz file."),
-]
+SeedNumber = Annotated[int, decides("which images and pixels are drawn")]
+Arrays = Annotated[Path | None, arrays_of("sensitivities, errors, adjusted p-values and verdicts")]
 
 
 def evidence(
@@ -85,20 +77,13 @@ def evidence(
     likeness, held and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this
     network); left_out, output, arrays.
     """
-    from backquery.cli.commands.scan import check_arrays_path
-    from backquery.cli.matching import load_for_data
     from backquery.cli.progress import bar
+    from backquery.cli.source import load_for_halves
     from backquery.evidence import measure_evidence
-    from backquery.files import check_writable
-    from backquery.plots import check_picture_path, evidence_maps
+    from backquery.plots import evidence_maps
 
-    check_writable(check_picture_path(output))
-    if arrays is not None:
-        check_writable(check_arrays_path(arrays))
-    network, dataset = load_for_data(model, data, test)
-    if dataset.test is None:
-        dataset = dataset.with_test_half(seed)
-        say(f"{dataset.name} has no test half: 20 % of each label are held out by seed {seed}")
+    check_outputs(output, arrays)
+    network, dataset = load_for_halves(model, data, test, seed)
     with bar("measuring") as progress:
         found = measure_evidence(
             network, dataset.train, label, between=between, held_out=dataset.test, rate=rate, smallest=smallest,
@@ -107,58 +92,48 @@ def evidence(
     compared, left_out = _controls(network, dataset, found, images, seed) if controls else ((), [])
     save_picture(evidence_maps(found, network.input_shape), output)
     if arrays is not None:
-        save_arrays(found, arrays)
-    if as_json:
-        print_json(
-            {
-                "rate": rate,
-                "smallest": smallest,
-                "evidence": [one.as_json(network.classes) for one in found],
-                "controls": [one.as_json() for one in compared],
-                "left_out": left_out,
-                "output": str(output),
-                "arrays": arrays and str(arrays),
-            }
-        )
-        return
-    show(claims_table(found), "", *_summary(found, compared))
-    for reason in left_out:
-        say(f"left out: {reason}")
-    say(f"wrote {output}" + (f" and {arrays}" if arrays else ""))
+        save_arrays(arrays, **_maps(found))
+    give(
+        as_json,
+        {
+            "rate": rate,
+            "smallest": smallest,
+            "evidence": [one.as_json(network.classes) for one in found],
+            "controls": [one.as_json() for one in compared],
+            "left_out": left_out,
+            "output": output,
+            "arrays": arrays,
+        },
+        _table(found),
+        "",
+        *_summary(found, compared),
+        notes=[f"left out: {reason}" for reason in left_out],
+        wrote=[output, arrays],
+    )
 
 
-def save_arrays(found: tuple[Evidence, ...], path: Path) -> None:
+def _maps(found: tuple[Evidence, ...]) -> dict[str, Any]:
     """What was found at each pixel, (questions, inputs), with the questions' and the verdicts' names."""
-    import numpy as np
-
     from backquery.evidence import VERDICTS
-    from backquery.files import replacing
 
     names = ("mean", "error", "size", "direction", "insensitivity", "verdict")
-    arrays: dict[str, Any] = {name: np.stack([getattr(one.findings, name) for one in found]) for name in names}
-    with replacing(path) as stream:
-        np.savez_compressed(stream, question=[one.question for one in found], verdicts=VERDICTS, **arrays)
+    maps = {name: [getattr(one.findings, name) for one in found] for name in names}
+    return {"question": [one.question for one in found], "verdicts": VERDICTS, **maps}
 
 
-def claims_table(found: tuple[Evidence, ...]) -> Table:
+def _table(found: tuple[Evidence, ...]) -> Drawing:
     """Each question in a row: how many pixels of each verdict, and what every intervention did."""
-    from rich.table import Table
+    measured = [heading for region in REGIONS for heading in (f">{region}\npixels", ">\n+ink", ">\n-ink")]
+    headings = ["<", *measured, ">unclear\npixels", ">\nheld"]
+    return table(headings, map(_cells, found), gap=2, whole=(0, len(headings) - 1))
 
-    regions = ("support", "against", "insensitive")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    for region in regions:
-        for heading in (f"{region}\npixels", "\n+ink", "\n-ink"):
-            table.add_column(heading, header_style="dim", justify="right")
-    table.add_column("unclear\npixels", header_style="dim", justify="right")
-    table.add_column("\nheld", header_style="dim", justify="right", no_wrap=True)
-    for one in found:
-        cells: list[str] = []
-        for region in regions:
-            moves = [_move(each) for each in one.interventions if each.region == region]
-            cells += [f"{one.counts[region]}", *moves]
-        table.add_row(one.question, *cells, f"{one.counts['unclear']}", f"{one.held} of {len(one.claims)}")
-    return table
+
+def _cells(one: Evidence) -> list[str]:
+    cells = [one.question]
+    for region in REGIONS:
+        moves = [_move(each) for each in one.interventions if each.region == region]
+        cells += [f"{one.counts[region]}", *moves]
+    return [*cells, f"{one.counts['unclear']}", f"{one.held} of {len(one.claims)}"]
 
 
 def _move(one: Intervention) -> str:

@@ -8,11 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from backquery.cli import UsageError
-from backquery.cli.options import AsJson
-from backquery.cli.terminal import pairs, print_json, save_picture, say, show
+from backquery.cli.options import AsJson, also_drawn
+from backquery.cli.terminal import check_outputs, give, pairs, save_picture
 
 Name = Annotated[str | None, Parameter(help="Which lesson; without a name, they are listed.", show_default=False)]
-Picture = Annotated[Path | None, Parameter(name=["-o", "--output"], help="Also draw it: .png, .svg or .pdf.")]
+Picture = Annotated[Path | None, also_drawn("it")]
 
 
 def lesson(name: Name = None, /, *, output: Picture = None, as_json: AsJson = False) -> None:
@@ -32,30 +32,15 @@ def lesson(name: Name = None, /, *, output: Picture = None, as_json: AsJson = Fa
     if name is None:
         if output is not None:
             raise UsageError(f"a picture needs a lesson; choose one of {', '.join(LESSONS)}.")
-        _list(as_json)
+        summaries = [(one.name, one.summary) for one in LESSONS.values()]
+        give(as_json, {"lessons": [{"name": n, "summary": s} for n, s in summaries]}, pairs(summaries))
         return
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}; choose one of {', '.join(LESSONS)}.")
-    from backquery.files import check_writable
-    from backquery.plots import check_picture_path, lesson_figure
+    from backquery.plots import lesson_figure
 
-    if output is not None:
-        check_writable(check_picture_path(output))
+    check_outputs(output)
     found = LESSONS[name].give()
     if output is not None:
         save_picture(lesson_figure(found), output)
-    if as_json:
-        print_json({"lesson": name, "output": output and str(output), **found.as_json()})
-        return
-    show(*found.told())
-    if output is not None:
-        say(f"wrote {output}")
-
-
-def _list(as_json: bool) -> None:
-    from backquery.lessons import LESSONS
-
-    if as_json:
-        print_json({"lessons": [{"name": one.name, "summary": one.summary} for one in LESSONS.values()]})
-        return
-    show(pairs((one.name, one.summary) for one in LESSONS.values()))
+    give(as_json, {"lesson": name, "output": output, **found.as_json()}, *found.told(), wrote=[output])

@@ -5,20 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from backquery.cli.options import AsJson, Data, Model, TestHalf, written
+from backquery.cli.terminal import REVEALS, count, give, say
 
-from backquery.cli.options import AsJson, Data, Model, TestHalf
-from backquery.cli.terminal import count, print_json, say, show
-
-REVEALS = (
-    "the model file now holds the mean of these images and the leading directions in which they vary, which are "
-    "blurred pictures of them, and the usual answers to each label: do not share it if the images are private"
-)
-"""What a prior tells to whoever has the file."""
-
-ModelFile = Annotated[
-    Path, Parameter(name=["-o", "--output"], help="The .safetensors file to write; it may be the same file.")
-]
+ModelFile = Annotated[Path, written("The .safetensors file to write; it may be the same file.")]
 
 
 def prior(
@@ -35,8 +25,7 @@ def prior(
     """
     from dataclasses import replace
 
-    from backquery.cli.matching import load_for_data
-    from backquery.cli.source import need_network
+    from backquery.cli.source import load_for_data, need_network
     from backquery.files import check_writable
     from backquery.inversion import fit_statistics
     from backquery.io import check_model_path, save_model
@@ -50,8 +39,9 @@ def prior(
     varied = network.scale(dataset.train.images[:5000]).astype(float).var(axis=0).sum()
     variance = min(1.0, float((statistics.factor.astype(float) ** 2).sum() / varied)) if varied else 1.0
     say(REVEALS)
-    if as_json:
-        print_json({"model": str(output), "images": images, "rank": rank, "variance": variance})
-        return
-    show(f"a prior of {rank} directions from {count(images, 'image')}, {variance:.0%} of their variance")
-    say(f"wrote {output}")
+    give(
+        as_json,
+        {"model": output, "images": images, "rank": rank, "variance": variance},
+        f"a prior of {rank} directions from {count(images, 'image')}, {variance:.0%} of their variance",
+        wrote=[output],
+    )

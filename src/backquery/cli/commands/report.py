@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from backquery.cli.options import AsJson, Data, Model, TestHalf
-from backquery.cli.terminal import print_json, say, show
+from backquery.cli.options import AsJson, Data, Model, TestHalf, decides, written
+from backquery.cli.terminal import give
 
-Page = Annotated[Path, Parameter(name=["-o", "--output"], help="The page: an .html file.")]
+Page = Annotated[Path, written("The page: an .html file.")]
 Quick = Annotated[
     bool, Parameter(negative="", help="Fewer images and repeats, and no training of judges and control networks.")
 ]
@@ -19,7 +18,7 @@ TimelineFile = Annotated[
     Path | None,
     Parameter(help="A file of backquery timeline --arrays: how the network came to see."),
 ]
-SeedNumber = Annotated[int, Parameter(help="Decides what is drawn.", validator=Number(gte=0))]
+SeedNumber = Annotated[int, decides("what is drawn")]
 
 
 def report(
@@ -42,8 +41,8 @@ def report(
 
     With --json: output, sections (those that were made), left_out (for each section left out, why), bytes.
     """
-    from backquery.cli.matching import load_for_data
     from backquery.cli.progress import share_bar
+    from backquery.cli.source import load_for_data
     from backquery.report import SECTIONS, check_report_path, write_report
 
     check_report_path(output)
@@ -54,10 +53,11 @@ def report(
             progress=progress,
         )  # fmt: skip
     made = [key for key in SECTIONS if key not in left_out]
-    if as_json:
-        print_json({"output": str(output), "sections": made, "left_out": left_out, "bytes": output.stat().st_size})
-        return
-    show(f"{len(made)} of {len(SECTIONS)} sections, {output.stat().st_size / 2**20:.1f} MB")
-    for key, reason in left_out.items():
-        say(f"{SECTIONS[key][0]}: {reason}")
-    say(f"wrote {output}")
+    size = output.stat().st_size
+    give(
+        as_json,
+        {"output": output, "sections": made, "left_out": left_out, "bytes": size},
+        f"{len(made)} of {len(SECTIONS)} sections, {size / 2**20:.1f} MB",
+        notes=[f"{SECTIONS[key][0]}: {reason}" for key, reason in left_out.items()],
+        wrote=[output],
+    )

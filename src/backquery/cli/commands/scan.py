@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from backquery.cli.options import AsJson, Model
-from backquery.cli.terminal import print_json, save_picture, say, show
-from backquery.inversion import METHODS, PRIORS
+from backquery.cli.options import AsJson, Labels, Model, Picture, arrays_of
+from backquery.cli.options.inversion import MethodOrUsual, Prior
+from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, table
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from backquery.inversion import BackQuery
-    from backquery.model.protocol import Model as AnyModel
-
-Labels = Annotated[
-    list[str] | None,
-    Parameter(name="--label", consume_multiple=True, negative="", help="Which labels; all of them by default."),
-]
-Method = Annotated[
-    str | None,
-    Parameter(
-        choices=tuple(METHODS),
-        help="; ".join(f"{name}: {method.summary}" for name, method in METHODS.items())
-        + ". By default transpose where the model keeps no statistics of its training images and can be asked so, "
-        "else gauss-newton.",
-    ),
-]
-Prior = Annotated[
-    str | None,
-    Parameter(
-        choices=PRIORS,
-        help="What gauss-newton takes images to be like: data, those it was trained on; smooth; flat. By default "
-        "data where the model keeps statistics, else smooth.",
-    ),
-]
 Confidence = Annotated[
     float | None,
     Parameter(
@@ -45,15 +18,11 @@ Confidence = Annotated[
         "reads as the label (gauss-newton, with statistics), else 0.99."
     ),
 ]
-Picture = Annotated[Path, Parameter(name=["-o", "--output"], help="The picture: .png, .svg or .pdf.")]
 Near = Annotated[
     Path | None,
     Parameter(help="A picture to begin with: find the smallest change that makes the network read each label."),
 ]
-Arrays = Annotated[
-    Path | None,
-    Parameter(help="Also write the images (in input scale) and labels (positions) as arrays to this .npz file."),
-]
+Arrays = Annotated[Path | None, arrays_of("the images (in input scale) and labels (positions) as arrays")]
 
 
 def scan(
@@ -62,7 +31,7 @@ def scan(
     *,
     output: Picture,
     label: Labels = None,
-    method: Method = None,
+    method: MethodOrUsual = None,
     prior: Prior = None,
     confidence: Confidence = None,
     near: Near = None,
@@ -80,76 +49,43 @@ def scan(
     and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
     and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null).
     """
-    from backquery.cli.commands.query import prepared
-    from backquery.cli.matching import load_for_images
-    from backquery.cli.source import open_model
-    from backquery.files import check_writable
+    from backquery.cli.source import load_for_images, open_model, prepared
     from backquery.inversion import back_query
-    from backquery.plots import change_grid, check_picture_path, scan_grid
+    from backquery.plots import change_grid, scan_grid
 
-    check_writable(check_picture_path(output))
-    if arrays is not None:
-        check_writable(check_arrays_path(arrays))
+    check_outputs(output, arrays)
     network = open_model(model) if near is None else load_for_images(model)
     labels = list(label or network.classes)
     start = None if near is None else network.scale(prepared(network, [near]))
     result = back_query(network, labels, method=method, prior=prior, confidence=confidence, near=start)
     save_picture((scan_grid if near is None else change_grid)(result, network), output)
     if arrays is not None:
-        save_arrays(result, arrays)
-    if as_json:
-        print_json({**result.as_json(network.classes), "output": str(output), "arrays": arrays and str(arrays)})
-        return
-    show(scan_table(result, network), "", summary(result))
-    for advice, asked in _advice(result, network).items():
-        say(f"{', '.join(asked)}: {advice}")
-    say(f"wrote {output}" + (f" and {arrays}" if arrays else ""))
+        save_arrays(arrays, images=result.images, labels=result.labels)
+    found = result.as_json(network.classes)
+    give(
+        as_json,
+        {**found, "output": output, "arrays": arrays},
+        _table(found["scans"], result.read_as_asked.tolist()),
+        "",
+        f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}",
+        notes=[f"{', '.join(asked)}: {advice}" for advice, asked in _advice(found["scans"]).items()],
+        wrote=[output, arrays],
+    )
 
 
-def summary(result: BackQuery) -> str:
-    """One line: how many are read as asked."""
-    return f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}"
+def _table(scans: list[dict[str, Any]], as_asked: list[bool]) -> Drawing:
+    """Each scan in a row; those that are not read as asked are bold."""
+    rows = [
+        (one["label"], one["read"] + mark, f"{one['answer']:.3f}", f"{one['error']:.2g}", one["outcome"])
+        for one, mark in zip(scans, ("" if good else " ✗" for good in as_asked), strict=True)
+    ]
+    return table(("<asked", "<reads", ">surely", "<error", "<outcome"), rows, bold=[not good for good in as_asked])
 
 
-def scan_table(result: BackQuery, network: AnyModel) -> Table:
-    """Each scan in a row: asked, read, how surely, error, outcome."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for heading in ("asked", "reads", "surely", "error", "outcome"):
-        table.add_column(heading, header_style="dim", justify="right" if heading == "surely" else "left")
-    for one, as_asked in zip(result.as_json(network.classes)["scans"], result.read_as_asked, strict=True):
-        mark = "" if as_asked else " ✗"
-        table.add_row(
-            one["label"], one["read"] + mark, f"{one['answer']:.3f}", f"{one['error']:.2g}", one["outcome"],
-            style="bold" if mark else "",
-        )  # fmt: skip
-    return table
-
-
-def save_arrays(result: BackQuery, path: Path) -> None:
-    """The images (n, inputs) in input scale and the labels (n,) as an .npz file."""
-    import numpy as np
-
-    from backquery.files import replacing
-
-    with replacing(path) as stream:
-        np.savez_compressed(stream, images=result.images, labels=result.labels)
-
-
-def _advice(result: BackQuery, network: AnyModel) -> dict[str, list[str]]:
+def _advice(scans: list[dict[str, Any]]) -> dict[str, list[str]]:
     """For each piece of advice, the labels that it is about."""
     advice: dict[str, list[str]] = {}
-    for label, sentence in zip(result.labels, result.advice, strict=True):
-        if sentence:
-            advice.setdefault(sentence, []).append(network.classes[label])
+    for one in scans:
+        if one["advice"]:
+            advice.setdefault(one["advice"], []).append(one["label"])
     return advice
-
-
-def check_arrays_path(path: Path) -> Path:
-    """`path`, if it is one that arrays are written to; else `OutputError`."""
-    from backquery.errors import OutputError
-
-    if path.suffix.lower() != ".npz":
-        raise OutputError(f"arrays are written as .npz; received {path}")
-    return path

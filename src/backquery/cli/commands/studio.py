@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli.options import AsJson, Model
-from backquery.cli.terminal import print_json, say, show
+from backquery.cli.terminal import give, say
 from backquery.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def studio(
         from backquery.studio.launch import bind, port_of, serve
     except ImportError as error:
         raise MissingExtraError("the studio", str(error.name), "studio") from None
-    from backquery.cli.matching import load_for_images
+    from backquery.cli.source import load_for_images
     from backquery.studio.opened import Opened
 
     network = load_for_images(model)
@@ -73,10 +73,8 @@ def studio(
 
     def announce(guard: Guard) -> None:
         link = guard.link()
-        if as_json:
-            print_json({"link": link, "model": opened.subject.name, "address": address, "port": port_of(listener)})
-        else:
-            show(link)
+        answer = {"link": link, "model": opened.subject.name, "address": address, "port": port_of(listener)}
+        give(as_json, answer, link)
         say("the studio is open until Ctrl-C")
         sys.stdout.flush()
         if browser:
@@ -87,7 +85,7 @@ def studio(
 
 def _opener(model: AnyModel, data: str | None) -> Callable[[], Dataset | None]:
     """How to open the data in the background: what was named is opened at once, so that a mistake is told now."""
-    from backquery.cli.matching import rescaled
+    from backquery.cli.source import rescaled
     from backquery.datasets import open_data
     from backquery.studio.opened import usual_data
 

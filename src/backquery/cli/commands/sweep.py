@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from backquery.cli import DONE, FAILED, UsageError
-from backquery.cli.commands.train import ActivationNames, Biases, LossName, RecipeName
-from backquery.cli.options import AsJson, Data, TestHalf
-from backquery.cli.plan import parse_activations, parse_hidden, parse_whole, shorten
-from backquery.cli.terminal import count, print_json, save_picture, say, show
+from backquery.cli.options import AsJson, Data, TestHalf, also_drawn, written
+from backquery.cli.options.training import ActivationNames, Biases, Dtype, LossName, RecipeName
+from backquery.cli.plan import parse_activations, parse_hidden, parse_names, parse_whole, shorten
+from backquery.cli.terminal import Drawing, check_outputs, count, give, save_picture, say, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from backquery.experiments.sweep import Family, Grid, Reached, Run, Standing
 
-Folder = Annotated[Path, Parameter(name=["-o", "--output"], help="The folder that keeps the runs.")]
-Hidden = Annotated[
-    str, Parameter(help="Hidden nodes to try, such as 50,100,200; several layers are written 100-50.")
-]
-LearningRates = Annotated[
-    str | None,
-    Parameter(name="--learning-rate", help="Rates to try, such as 0.01,0.1; by default the recipe's own."),
-]
-Epochs = Annotated[
-    str | None,
-    Parameter(
-        help="Numbers of epochs to try, such as 5 or 2,5,10; by default 5, with recipe batch 3000. Where the rate "
-        "does not fall, only the largest is trained: a long training begins as a short one."
-    ),
-]
-Seeds = Annotated[
-    int, Parameter(help="How many networks for each setting, by the seeds 1, 2, ...", validator=Number(gte=1))
-]
-OneAtATime = Annotated[
-    bool,
-    Parameter(
-        negative="",
-        help="Not every combination: vary one thing, and hold the others at their usual values (200 nodes, the "
-        "recipe's rate, 5 epochs) where these are listed, else at the first listed.",
-    ),
-]
+Folder = Annotated[Path, written("The folder that keeps the runs.")]
 Workers = Annotated[
     int | None, Parameter(help="Processes here; by default one for each core.", validator=Number(gte=1))
 ]
@@ -60,9 +34,7 @@ RetryFailed = Annotated[
     bool,
     Parameter(negative="", help="Try runs again that ended with an error, which are left as they are otherwise."),
 ]
-Picture = Annotated[
-    Path | None, Parameter(name=["-o", "--output"], help="Also draw the curves: .png, .svg or .pdf.")
-]
+Picture = Annotated[Path | None, also_drawn("the curves")]
 AfterEpochs = Annotated[
     int | None,
     Parameter(
@@ -71,6 +43,67 @@ AfterEpochs = Annotated[
         validator=Number(gte=1),
     ),
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class GridOptions:
+    """What a sweep varies, and what all its runs have in common."""
+
+    hidden: Annotated[
+        str, Parameter(help="Hidden nodes to try, such as 50,100,200; several layers are written 100-50.")
+    ] = "200"
+    learning_rate: Annotated[
+        str | None, Parameter(help="Rates to try, such as 0.01,0.1; by default the recipe's own.")
+    ] = None
+    epochs: Annotated[
+        str | None,
+        Parameter(
+            help="Numbers of epochs to try, such as 5 or 2,5,10; by default 5, with recipe batch 3000. Where the "
+            "rate does not fall, only the largest is trained: a long training begins as a short one."
+        ),
+    ] = None
+    seeds: Annotated[
+        int, Parameter(help="How many networks for each setting, by the seeds 1, 2, ...", validator=Number(gte=1))
+    ] = 5
+    one_at_a_time: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Not every combination: vary one thing, and hold the others at their usual values (200 nodes, "
+            "the recipe's rate, 5 epochs) where these are listed, else at the first listed.",
+        ),
+    ] = False
+    recipe: RecipeName = "book"
+    activation: ActivationNames = None
+    loss: LossName = None
+    biases: Biases = None
+    dtype: Dtype = "float32"
+
+    def grid(self) -> Grid:
+        """All runs that are asked for; what could not be trained is refused now."""
+        from backquery.experiments.sweep import Grid
+        from backquery.training.plan import settled_recipe
+
+        layers = [parse_hidden(word, "-") for word in self.hidden.split(",")]
+        loss = settled_recipe(self.recipe, None, self.loss).loss
+        for sizes in layers:
+            parse_activations(self.activation, self.recipe, loss, len(sizes) + 1)
+        return Grid(
+            hidden=layers,
+            learning_rates=_numbers("--learning-rate", self.learning_rate, float),
+            epochs=_numbers("--epochs", self.epochs, parse_whole),
+            seeds=self.seeds,
+            recipe=self.recipe,
+            activations=parse_names(self.activation),
+            loss=self.loss,
+            biases=self.biases,
+            dtype=self.dtype,
+            one_at_a_time=self.one_at_a_time,
+        )
+
+
+USUAL = GridOptions()
 
 sweep = App("sweep", help_format="markdown")
 
@@ -81,16 +114,7 @@ def train_all(
     /,
     *,
     output: Folder,
-    hidden: Hidden = "200",
-    learning_rate: LearningRates = None,
-    epochs: Epochs = None,
-    seeds: Seeds = 5,
-    one_at_a_time: OneAtATime = False,
-    recipe: RecipeName = "book",
-    activation: ActivationNames = None,
-    loss: LossName = None,
-    biases: Biases = None,
-    dtype: Literal["float32", "float64"] = "float32",
+    options: GridOptions = USUAL,
     test: TestHalf = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -115,7 +139,7 @@ def train_all(
     from backquery.cli.progress import sweep_progress
     from backquery.experiments.sweep import Cluster, run_sweep
 
-    grid = _grid(hidden, learning_rate, epochs, seeds, one_at_a_time, recipe, activation, loss, biases, dtype)
+    grid = options.grid()
     cluster = Cluster(workers, scheduler, tls_ca_file, tls_cert, tls_key)
     with sweep_progress() as tell:
         try:
@@ -126,12 +150,9 @@ def train_all(
             say("\nwhat has ended is kept; the same command goes on from there")
             raise
     runs = _runs(output)
-    if as_json:
-        ended = {name: getattr(standing, name) for name in ("asked", "before", "trained", "failed")}
-        print_json({**ended, "folder": str(output), "families": _families_as_json(runs, None)})
-    else:
-        _show(runs, None)
-        say(_ended(standing, output))
+    ended = {name: getattr(standing, name) for name in ("asked", "before", "trained", "failed")}
+    answer = {**ended, "folder": output, "families": _families_as_json(runs, None)}
+    give(as_json, answer, *_found(runs, None), notes=[_ended(standing, output)])
     return DONE if standing.ended_well else FAILED
 
 
@@ -156,60 +177,22 @@ def show_runs(
     learning_rate, epochs and hidden through the base, learning_rate, epochs, hidden, performance, low, high
     (bounds, or null with one seed) and seeds; output (the picture, or null).
     """
-    from backquery.files import check_writable
-    from backquery.plots import check_picture_path
-
-    if output is not None:
-        check_writable(check_picture_path(output))
+    check_outputs(output)
     runs = _runs(folder)
     if epochs is not None:
         _check_epochs(runs, epochs)
     if output is not None:
         _draw(runs, epochs, output)
-    if as_json:
-        print_json(
-            {
-                "folder": str(folder),
-                "runs": [run.as_json() for run in runs],
-                "families": _families_as_json(runs, epochs),
-                "output": output and str(output),
-            }
-        )
-        return
-    _show(runs, epochs)
-    if output is not None:
-        say(f"wrote {output}")
-
-
-def _grid(
-    hidden: str,
-    learning_rate: str | None,
-    epochs: str | None,
-    seeds: int,
-    one_at_a_time: bool,
-    recipe: str,
-    activation: str | None,
-    loss: str | None,
-    biases: bool | None,
-    dtype: str,
-) -> Grid:
-    from backquery.experiments.sweep import Grid
-    from backquery.training.plan import settled_recipe
-
-    layers = [parse_hidden(word, "-") for word in hidden.split(",")]
-    for sizes in layers:
-        parse_activations(activation, recipe, settled_recipe(recipe, None, loss).loss, len(sizes) + 1)
-    return Grid(
-        hidden=layers,
-        learning_rates=_numbers("--learning-rate", learning_rate, float),
-        epochs=_numbers("--epochs", epochs, parse_whole),
-        seeds=seeds,
-        recipe=recipe,
-        activations=[word.strip() for word in activation.split(",")] if activation else (),
-        loss=loss,
-        biases=biases,
-        dtype=dtype,
-        one_at_a_time=one_at_a_time,
+    give(
+        as_json,
+        {
+            "folder": folder,
+            "runs": [run.as_json() for run in runs],
+            "families": _families_as_json(runs, epochs),
+            "output": output,
+        },
+        *_found(runs, epochs),
+        wrote=[output],
     )
 
 
@@ -269,18 +252,21 @@ def _draw(runs: list[Run], epochs: int | None, output: Path) -> None:
     save_picture(sweep_curves(found[0], epochs=epochs), output)
 
 
-def _show(runs: list[Run], epochs: int | None) -> None:
+def _found(runs: list[Run], epochs: int | None) -> Iterator[str | Drawing]:
+    """The runs, family by family, and below them those that failed."""
     for place, family in enumerate(_families(runs, epochs)):
-        show(*([""] if place else []), _name(family), _table(family, epochs))
+        if place:
+            yield ""
+        yield _name(family)
+        yield _table(family, epochs)
     errors = {run.error: run.setting for run in runs if run.error is not None}
     failed = sum(run.error is not None for run in runs)
     if not runs:
-        show("no run has ended so far")
+        yield "no run has ended so far"
     if failed:
-        show("", f"{count(failed, 'run')} failed")
+        yield from ["", f"{count(failed, 'run')} failed"]
     for error, setting in errors.items():
-        at = f"rate {setting.learning_rate:g}, {setting.hidden} nodes, seed {setting.seed}"
-        show(f"  {at}: {error}")
+        yield f"  rate {setting.learning_rate:g}, {setting.hidden} nodes, seed {setting.seed}: {error}"
 
 
 def _name(family: Family) -> str:
@@ -289,17 +275,14 @@ def _name(family: Family) -> str:
     return f"{common.data}, recipe {common.recipe}, {common.activations}, {common.dtype}: {runs}"
 
 
-def _table(family: Family, epochs: int | None) -> Table:
+def _table(family: Family, epochs: int | None) -> Drawing:
     """A row for each setting; the best is bold."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for heading in ("hidden", "rate", "epochs", "right", "95 %", "seeds"):
-        table.add_column(heading, header_style="dim", justify="right")
-    best = family.best(epochs)
-    for reached in family.settings(epochs):
-        table.add_row(*_cells(reached), style="bold" if reached == best else "")
-    return table
+    settings, best = family.settings(epochs), family.best(epochs)
+    return table(
+        (">hidden", ">rate", ">epochs", ">right", ">95 %", ">seeds"),
+        map(_cells, settings),
+        bold=[reached == best for reached in settings],
+    )
 
 
 def _cells(reached: Reached) -> list[str]:

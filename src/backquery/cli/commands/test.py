@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backquery.cli.options import AsJson, Data, Model, TestHalf
-from backquery.cli.terminal import confusion_table, count, print_json, say, show
+from backquery.cli.terminal import Drawing, confusion_table, count, give
 
 if TYPE_CHECKING:
     from backquery.model.evaluation import Evaluation
@@ -23,39 +24,28 @@ def test(model: Model, data: Data, /, *, test: TestHalf = None, as_json: AsJson 
     With --json: performance (share of right answers), images, confusion (rows are the truth, columns what was
     read), classes, and worst_confusions, a list of truth, read, images.
     """
-    from backquery.cli.matching import load_for_data
+    from backquery.cli.source import images_to_test, load_for_data
     from backquery.model.evaluation import evaluate
 
     network, dataset = load_for_data(model, data, test)
-    split = dataset.test
-    if split is None:
-        say(f"{dataset.name} has no test half: all its {count(len(dataset.train), 'image')} are put to the model")
-        split = dataset.train
-    evaluation = evaluate(network, split)
-    if as_json:
-        print_json(
-            {
-                **evaluation.as_json(),
-                "classes": list(network.classes),
-                "worst_confusions": [
-                    {"truth": network.classes[truth], "read": network.classes[read], "images": images}
-                    for truth, read, images in evaluation.worst_confusions()
-                ],
-            }
-        )
-        return
-    _show(evaluation, network.classes)
+    found = evaluate(network, images_to_test(dataset, "all its {} are put to the model"))
+    worst = [
+        {"truth": network.classes[truth], "read": network.classes[read], "images": images}
+        for truth, read, images in found.worst_confusions()
+    ]
+    answer = {**found.as_json(), "classes": network.classes, "worst_confusions": worst}
+    wide = len(network.classes) > WIDEST_TABLE
+    notes = [f"the confusion matrix of {len(network.classes)} labels is too wide for a terminal; --json gives it"]
+    give(as_json, answer, *_told(found, network.classes, wide), notes=notes if wide else [])
 
 
-def _show(evaluation: Evaluation, classes: tuple[str, ...]) -> None:
-    right = round(evaluation.performance * evaluation.images)
-    show(f"{evaluation.performance:.2%} right: {right:,} of {count(evaluation.images, 'image')}", "")
-    if len(classes) <= WIDEST_TABLE:
-        show(confusion_table(evaluation.confusion.tolist(), classes), "")
-    else:
-        say(f"the confusion matrix of {len(classes)} labels is too wide for a terminal; --json gives it")
-    worst = evaluation.worst_confusions()
+def _told(found: Evaluation, classes: tuple[str, ...], wide: bool) -> Iterator[str | Drawing]:
+    right = round(found.performance * found.images)
+    yield from (f"{found.performance:.2%} right: {right:,} of {count(found.images, 'image')}", "")
+    if not wide:
+        yield from (confusion_table(found.confusion.tolist(), classes), "")
+    worst = found.worst_confusions()
     if worst:
-        show("worst confusions")
+        yield "worst confusions"
     for truth, read, images in worst:
-        show(f"  {classes[truth]} read as {classes[read]}: {count(images, 'image')}")
+        yield f"  {classes[truth]} read as {classes[read]}: {count(images, 'image')}"

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from backquery.cli.commands.train import (
-    ActivationNames,
-    Biases,
-    Epochs,
-    Hidden,
-    KernelName,
-    LearningRate,
-    LossName,
-    RecipeName,
-    SeedNumber,
-)
-from backquery.cli.options import AsJson, Data, TestHalf
-from backquery.cli.terminal import draw_seed, print_json, save_picture, say, show
-from backquery.inversion import METHODS
+from backquery.cli.options import AsJson, Data, TestHalf, arrays_of
+from backquery.cli.options.inversion import Method
+from backquery.cli.options.training import USUAL, TrainingOptions
+from backquery.cli.terminal import check_outputs, give, save_picture, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from backquery.experiments.timeline import Timeline
+    from backquery.experiments.timeline import Frame, Timeline
 
 Pictures = Annotated[
     list[Path],
@@ -37,9 +26,6 @@ Pictures = Annotated[
         help="What to draw: .gif or .apng is an animation; .png, .svg or .pdf a film strip of nine moments. Give "
         "-o twice for both.",
     ),
-]
-Method = Annotated[
-    str, Parameter(choices=tuple(METHODS), help="; ".join(f"{name}: {m.summary}" for name, m in METHODS.items()))
 ]
 Frames = Annotated[
     int, Parameter(help="At most so many moments, the closer the earlier.", validator=Number(gte=2))
@@ -53,9 +39,7 @@ Moments = Annotated[
         "with recipe batch.",
     ),
 ]
-Arrays = Annotated[
-    Path | None, Parameter(help="Also write the scans and all numbers as arrays to this .npz file.")
-]
+Arrays = Annotated[Path | None, arrays_of("the scans and all numbers as arrays")]
 
 
 def timeline(
@@ -66,16 +50,7 @@ def timeline(
     method: Method = "gauss-newton",
     frames: Frames = 30,
     at: Moments = None,
-    hidden: Hidden = "200",
-    epochs: Epochs = None,
-    learning_rate: LearningRate = None,
-    recipe: RecipeName = "book",
-    activation: ActivationNames = None,
-    loss: LossName = None,
-    biases: Biases = None,
-    seed: SeedNumber = None,
-    dtype: Literal["float32", "float64"] = "float32",
-    kernel: KernelName = "auto",
+    options: TrainingOptions = USUAL,
     test: TestHalf = None,
     arrays: Arrays = None,
     as_json: AsJson = False,
@@ -91,8 +66,7 @@ def timeline(
     in the scan of each label) and answers (how surely); output, a list of the files, arrays (the file, or null),
     held_out (true or false), seed.
     """
-    from backquery.cli.commands.scan import check_arrays_path
-    from backquery.cli.plan import make_plan, open_halves
+    from backquery.cli.plan import open_halves
     from backquery.cli.progress import bar
     from backquery.experiments.timeline import log_spaced, watch_training
     from backquery.files import check_writable
@@ -101,12 +75,8 @@ def timeline(
 
     for path in output:
         check_writable(_check_path(path))
-    if arrays is not None:
-        check_writable(check_arrays_path(arrays))
-    plan = make_plan(
-        hidden, activation, epochs=epochs, learning_rate=learning_rate, recipe=recipe, loss=loss, biases=biases,
-        seed=draw_seed() if seed is None else seed, dtype=dtype, kernel=kernel,
-    )  # fmt: skip
+    check_outputs(None, arrays)
+    plan = options.plan()
     dataset, held_out = open_halves(data, test, plan)
     run = TrainingRun(
         create(plan, dataset), dataset.train, plan.recipe, epochs=plan.epochs, rng=plan.seed, kernel=plan.kernel
@@ -119,12 +89,13 @@ def timeline(
         _draw(found, path)
     if arrays is not None:
         found.save(arrays)
-    if as_json:
-        files = {"output": list(map(str, output)), "arrays": arrays and str(arrays)}
-        print_json({**found.as_json(), **files, "held_out": held_out, "seed": plan.seed})
-        return
-    show(_table(found))
-    say(f"wrote {', '.join(map(str, [*output, *([arrays] if arrays else [])]))}")
+    rows = [_cells(frame, found.classes) for frame in found.frames]
+    give(
+        as_json,
+        {**found.as_json(), "output": output, "arrays": arrays, "held_out": held_out, "seed": plan.seed},
+        table((">updates", ">epochs", ">right", ">read as asked", "<reads"), rows),
+        wrote=[*output, arrays],
+    )
 
 
 def _check_path(path: Path) -> Path:
@@ -146,14 +117,7 @@ def _draw(found: Timeline, path: Path) -> None:
         save_picture(film_strip(found), path)
 
 
-def _table(found: Timeline) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    for heading in ("updates", "epochs", "right", "read as asked", "reads"):
-        table.add_column(heading, header_style="dim", justify="left" if heading == "reads" else "right")
-    for frame in found.frames:
-        asked = f"{int(frame.read_as_asked.sum())} of {len(frame.read)}"
-        reads = " ".join(found.classes[label] for label in frame.read)
-        table.add_row(f"{frame.updates:,}", f"{frame.epochs:.2f}", f"{frame.performance:.1%}", asked, reads)
-    return table
+def _cells(frame: Frame, classes: Sequence[str]) -> list[str]:
+    asked = f"{int(frame.read_as_asked.sum())} of {len(frame.read)}"
+    reads = " ".join(classes[label] for label in frame.read)
+    return [f"{frame.updates:,}", f"{frame.epochs:.2f}", f"{frame.performance:.1%}", asked, reads]

@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from backquery.cli.commands.prior import REVEALS
-from backquery.cli.options import AsJson, Data, TestHalf
-from backquery.cli.plan import make_plan, open_halves, run, test_half
-from backquery.cli.terminal import count, draw_seed, print_json, say, show
+from backquery.cli.options import AsJson, Data, TestHalf, written
+from backquery.cli.options.training import USUAL, TrainingOptions
+from backquery.cli.plan import open_halves, run
+from backquery.cli.terminal import REVEALS, count, give, say
 from backquery.errors import OutputError
-from backquery.model.activations import ACTIVATIONS
-from backquery.training import KERNELS, LOSSES, RECIPES
 
-ModelFile = Annotated[Path, Parameter(name=["-o", "--output"], help="The .safetensors file to write.")]
-Hidden = Annotated[str, Parameter(help="Nodes of each hidden layer, such as 200 or 100,50.")]
-Epochs = Annotated[
-    int | None,
-    Parameter(help=f"Rounds through the images; by default {RECIPES['book'].usual.epochs}, with recipe batch "
-              f"{RECIPES['batch'].usual.epochs}.", validator=Number(gte=1)),
-]  # fmt: skip
-LearningRate = Annotated[float | None, Parameter(help="By default the recipe's own.", validator=Number(gt=0))]
-RecipeName = Annotated[
-    str,
-    Parameter(
-        choices=tuple(RECIPES),
-        help="book: one image at a time in file order, by the book's rule. online: the same shuffled, by the "
-        "gradient, at a falling rate. minibatch: Adam. batch: the whole set at once, on standardised pixels.",
-    ),
-]
-ActivationNames = Annotated[
-    str | None,
-    Parameter(
-        help=f"One name, or one for each layer (relu,softmax), of {', '.join(ACTIVATIONS)}. By default sigmoid, "
-        "with recipes online and minibatch relu, and softmax for the answers."
-    ),
-]
-LossName = Annotated[
-    str | None, Parameter(choices=LOSSES, help="What is made small; by default the recipe's own.")
-]
-Biases = Annotated[
-    bool | None, Parameter(help="Whether nodes have biases; by default not with recipe book, else yes.")
-]
-SeedNumber = Annotated[
-    int | None, Parameter(help="The same seed gives the same network; drawn and noted by default.",
-                          validator=Number(gte=0)),
-]  # fmt: skip
+ModelFile = Annotated[Path, written("The .safetensors file to write.")]
 KeepPrior = Annotated[
     bool | None,
     Parameter(
@@ -56,9 +22,6 @@ KeepPrior = Annotated[
         "pictures of them, and the usual answers), for faithful back queries without the data. By default yes "
         "for data sets known by name, which are public, and not for your own."
     ),
-]
-KernelName = Annotated[
-    str, Parameter(choices=KERNELS, help="How single steps are computed; the result is the same.")
 ]
 Rotate = Annotated[
     float,
@@ -94,16 +57,7 @@ def train(
     /,
     *,
     output: ModelFile,
-    hidden: Hidden = "200",
-    epochs: Epochs = None,
-    learning_rate: LearningRate = None,
-    recipe: RecipeName = "book",
-    activation: ActivationNames = None,
-    loss: LossName = None,
-    biases: Biases = None,
-    seed: SeedNumber = None,
-    dtype: Literal["float32", "float64"] = "float32",
-    kernel: KernelName = "auto",
+    options: TrainingOptions = USUAL,
     test: TestHalf = None,
     keep_prior: KeepPrior = None,
     rotate: Rotate = 0.0,
@@ -130,11 +84,8 @@ def train(
     check_writable(check_model_path(output))
     kept = output.with_suffix(".checkpoint")
     checkpoint = None if checkpoint_every is None else Checkpoint(_unused(kept, resume), checkpoint_every)
-    plan = make_plan(
-        hidden, activation, epochs=epochs, learning_rate=learning_rate, recipe=recipe, loss=loss, biases=biases,
-        seed=_seed(seed, resume), dtype=dtype, kernel=kernel,
-        statistics=data in catalogue() if keep_prior is None else keep_prior, rotate=rotate, shift=shift,
-    )  # fmt: skip
+    statistics = data in catalogue() if keep_prior is None else keep_prior
+    plan = options.plan(_kept_seed(resume), statistics=statistics, rotate=rotate, shift=shift)
     dataset, held_out = open_halves(data, test, plan)
     try:
         network, history = run(plan, dataset, checkpoint, resume)
@@ -145,36 +96,32 @@ def train(
     save_model(network, output)
     if checkpoint is not None:
         kept.unlink(missing_ok=True)
-    performance = network.about["performance"]
-    if as_json:
-        print_json(
-            {
-                "performance": performance,
-                "seconds": history.seconds,
-                "kernel": history.kernel,
-                "history": history.as_json(),
-                "model": str(output),
-                "test_images": len(test_half(dataset)),
-                "held_out": held_out,
-                "seed": plan.seed,
-            }
-        )
-        return
-    tested = count(len(test_half(dataset)), "test image")
-    show(
-        f"{performance:.2%} of {tested} right after {history.seconds:.2f} s of training (kernel {history.kernel})"
+    performance, tested = network.about["performance"], len(dataset.to_test_on)
+    give(
+        as_json,
+        {
+            "performance": performance,
+            "seconds": history.seconds,
+            "kernel": history.kernel,
+            "history": history.as_json(),
+            "model": output,
+            "test_images": tested,
+            "held_out": held_out,
+            "seed": plan.seed,
+        },
+        f"{performance:.2%} of {count(tested, 'test image')} right after {history.seconds:.2f} s of training "
+        f"(kernel {history.kernel})",
+        notes=[] if network.statistics is None else [REVEALS],
+        wrote=[output],
     )
-    if network.statistics is not None:
-        say(REVEALS)
-    say(f"wrote {output}")
 
 
-def _seed(given: int | None, resume: Path | None) -> int:
-    """The seed given, else the checkpoint's, else one drawn."""
+def _kept_seed(resume: Path | None) -> int | None:
+    """The seed of the training that wrote the checkpoint."""
     from backquery.training import read_settings
 
-    kept = None if given is not None or resume is None else read_settings(resume).get("seed")
-    return kept if isinstance(kept, int) else draw_seed() if given is None else given
+    seed = None if resume is None else read_settings(resume).get("seed")
+    return seed if isinstance(seed, int) else None
 
 
 def _unused(kept: Path, resume: Path | None) -> Path:

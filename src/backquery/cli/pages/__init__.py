@@ -11,31 +11,13 @@ from pathlib import Path
 
 PAGES = Path(__file__).parent
 
-COMMANDS = (
-    (),
-    ("demo",),
-    ("data",),
-    ("data", "list"),
-    ("data", "fetch"),
-    ("data", "inspect"),
-    ("train",),
-    ("test",),
-    ("query",),
-    ("scan",),
-    ("compare",),
-    ("evidence",),
-    ("audit",),
-    ("damage",),
-    ("timeline",),
-    ("sweep",),
-    ("sweep", "show"),
-    ("lesson",),
-    ("report",),
-    ("studio",),
-    ("prior",),
-    ("info",),
-    ("convert",),
-)
+NAMES = (
+    "demo", "data", "data list", "data fetch", "data inspect", "train", "test", "query", "scan", "compare",
+    "evidence", "audit", "damage", "timeline", "sweep", "sweep show", "lesson", "report", "studio", "prior",
+    "info", "convert",
+)  # fmt: skip
+COMMANDS = ((), *(tuple(name.split()) for name in NAMES))
+"""The words of every command, as the help has them; no words are the whole command line."""
 
 
 def find_page(arguments: Sequence[str]) -> str | None:
