@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pty
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rich.table import Table
 
 from backquery import Network
 from backquery.cli import terminal
-from backquery.cli.terminal import printable, results, say, show
+from backquery.cli.terminal import give, printable, results, say, show
 from backquery.io import save_model
 from tests.conftest import Run
 
@@ -61,6 +63,32 @@ def test_messages_and_results_and_tables_are_printable(command: str, capsys: pyt
     for word in "rthcnv":
         assert f"{word}{SIGN}" in printed.out
     assert max(map(len, printed.out.splitlines())) <= terminal.PLAIN_WIDTH
+
+
+def test_a_table_stands_as_its_headings_say_and_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("one\x1b[31m", "1"), ("two", "10,000")]
+    show(terminal.table(("<name", ">number"), rows, bold=[False, True], gap=2))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["name      number", f"one{SIGN}[31m       1", "two       10,000"]
+
+
+def test_a_command_ends_in_one_object_or_in_results_notes_and_files(capsys: pytest.CaptureFixture[str]) -> None:
+    ending = {"notes": ["mind this"], "wrote": [Path("a.png"), None, Path("b.npz")]}
+    give(False, {}, "found", terminal.pairs([("name", "value")]), **ending)
+    assert capsys.readouterr() == ("found\nname   value\n", "mind this\nwrote a.png and b.npz\n")
+    give(True, {"output": Path("a.png"), "arrays": None}, "found", **ending)
+    out, err = capsys.readouterr()
+    assert (json.loads(out), err) == ({"output": "a.png", "arrays": None}, "")
+    with pytest.raises(TypeError):
+        give(True, {"output": object()})
+
+
+def test_one_object_needs_nothing_drawn() -> None:
+    program = (
+        "import sys; from backquery.cli import main; main(['data', 'inspect', 'digits', '--json']); "
+        "sys.exit('rich.table' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
 def all_of(leader: int) -> bytes:

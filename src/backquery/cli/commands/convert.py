@@ -45,15 +45,10 @@ def convert(source: Model, destination: Destination, /, *, as_json: AsJson = Fal
     difference = _difference(network, kind.load(destination))
     if not difference <= TOLERANCE:
         raise ModelError(f"{destination} was written, but its answers differ by {difference:.2g}; do not use it")
+    answer = {"source": source, "destination": destination, "kind": kind.suffix, "lost": lost}
     give(
         as_json,
-        {
-            "source": source,
-            "destination": destination,
-            "kind": kind.suffix,
-            "lost": list(lost),
-            "difference": difference,
-        },
+        {**answer, "difference": difference},
         f"wrote {destination}; the answers differ by {difference:.2g} at most",
         notes=[f"not kept, because {kind.suffix} has no place for it: {', '.join(lost)}"] if lost else [],
     )
