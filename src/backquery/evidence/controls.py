@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,19 @@ class ControlEvidence:
         By luck, up to half of them hold: ink moves the log-odds one way or the other.
         """
         return held_of(one for row in self.borrowed for one in row if one.claim)
+
+    def as_json(self) -> dict[str, Any]:
+        """How many claims held, its own and of its regions, as plain values."""
+        held, claims = held_of(one for each in self.evidence for one in each.interventions)
+        borrowed_held, borrowed_claims = self.borrowed_held
+        return {
+            "name": self.name,
+            "likeness": self.likeness,
+            "held": held,
+            "claims": claims,
+            "borrowed_held": borrowed_held,
+            "borrowed_claims": borrowed_claims,
+        }
 
 
 def held_of(interventions: Iterable[Intervention]) -> tuple[int, int]:

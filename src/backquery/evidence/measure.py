@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,19 @@ class Evidence:
         used = self.findings.verdict != VERDICTS.index("never inked")
         pair = np.stack([self.findings.mean[used], self.contrast[used]])
         return float(np.corrcoef(pair)[0, 1]) if np.all(pair.std(axis=1) > 0) else 0.0
+
+    def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Everything but the maps as plain values; labels by their names."""
+        return {
+            "question": self.question,
+            "labels": [classes[label] for label in self.labels],
+            "images": self.images,
+            "pixels": self.counts,
+            "likeness": self.likeness,
+            "held": self.held,
+            "claims": len(self.claims),
+            "interventions": [{**asdict(one), "held": one.held} for one in self.interventions],
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,25 @@ class BackQuery:
         failed = [outcome in (STALLED, OUT_OF_REACH) for outcome in self.outcome]
         reached: NDArray[np.bool_] = self.read_as_asked & ~np.array(failed, bool)
         return reached
+
+    def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """What was asked, and each scan, as plain values; labels by their names."""
+        scans = [self._scan(position, classes) for position in range(len(self))]
+        return {"method": self.method, "question": self.question, "prior": self.prior, "scans": scans}
+
+    def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
+        label, read = int(self.labels[position]), int(self.read[position])
+        return {
+            "label": classes[label] if label >= 0 else None,
+            "read": classes[read],
+            "answer": float(self.answers[position, read]),
+            "error": float(self.error[position]),
+            "log_odds_error": float(self.log_odds_error[position]),
+            "converged": bool(self.converged[position]),
+            "outcome": self.outcome[position],
+            "advice": self.advice[position],
+            "steps": int(self.steps[position]),
+        }
 
 
 def round_trip(

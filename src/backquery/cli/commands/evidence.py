@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,8 +113,8 @@ def evidence(
             {
                 "rate": rate,
                 "smallest": smallest,
-                "evidence": [describe(one, network.classes) for one in found],
-                "controls": [_describe_control(one) for one in compared],
+                "evidence": [one.as_json(network.classes) for one in found],
+                "controls": [one.as_json() for one in compared],
                 "left_out": left_out,
                 "output": str(output),
                 "arrays": arrays and str(arrays),
@@ -126,20 +125,6 @@ def evidence(
     for reason in left_out:
         say(f"left out: {reason}")
     say(f"wrote {output}" + (f" and {arrays}" if arrays else ""))
-
-
-def describe(found: Evidence, classes: tuple[str, ...]) -> dict[str, Any]:
-    """What was found about one question, as plain JSON values."""
-    return {
-        "question": found.question,
-        "labels": [classes[k] for k in found.labels],
-        "images": found.images,
-        "pixels": found.counts,
-        "likeness": found.likeness,
-        "held": found.held,
-        "claims": len(found.claims),
-        "interventions": [{**asdict(one), "held": one.held} for one in found.interventions],
-    }
 
 
 def save_arrays(found: tuple[Evidence, ...], path: Path) -> None:
@@ -210,17 +195,3 @@ def _controls(
         return (), ["networks as controls: they are made for dense networks only"]
     say("training the controls")
     return control_evidence(network, dataset, found, images=images, rng=seed), []
-
-
-def _describe_control(control: ControlEvidence) -> dict[str, Any]:
-    from backquery.evidence import held_of
-
-    own, borrowed = held_of(one for each in control.evidence for one in each.interventions), control.borrowed_held
-    return {
-        "name": control.name,
-        "likeness": control.likeness,
-        "held": own[0],
-        "claims": own[1],
-        "borrowed_held": borrowed[0],
-        "borrowed_claims": borrowed[1],
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -98,7 +98,7 @@ def scan(
     if arrays is not None:
         save_arrays(result, arrays)
     if as_json:
-        print_json({**describe(result, network), "output": str(output), "arrays": arrays and str(arrays)})
+        print_json({**result.as_json(network.classes), "output": str(output), "arrays": arrays and str(arrays)})
         return
     show(scan_table(result, network), "", summary(result))
     for advice, asked in _advice(result, network).items():
@@ -111,16 +111,6 @@ def summary(result: BackQuery) -> str:
     return f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}"
 
 
-def describe(result: BackQuery, network: AnyModel) -> dict[str, Any]:
-    """What was asked, and each scan, as plain JSON values."""
-    return {
-        "method": result.method,
-        "question": result.question,
-        "prior": result.prior,
-        "scans": [_scan(result, network, position) for position in range(len(result))],
-    }
-
-
 def scan_table(result: BackQuery, network: AnyModel) -> Table:
     """Each scan in a row: asked, read, how surely, error, outcome."""
     from rich.table import Table
@@ -128,9 +118,8 @@ def scan_table(result: BackQuery, network: AnyModel) -> Table:
     table = Table(box=None, padding=(0, 3, 0, 0))
     for heading in ("asked", "reads", "surely", "error", "outcome"):
         table.add_column(heading, header_style="dim", justify="right" if heading == "surely" else "left")
-    for position in range(len(result)):
-        one = _scan(result, network, position)
-        mark = "" if result.read_as_asked[position] else " ✗"
+    for one, as_asked in zip(result.as_json(network.classes)["scans"], result.read_as_asked, strict=True):
+        mark = "" if as_asked else " ✗"
         table.add_row(
             one["label"], one["read"] + mark, f"{one['answer']:.3f}", f"{one['error']:.2g}", one["outcome"],
             style="bold" if mark else "",
@@ -146,21 +135,6 @@ def save_arrays(result: BackQuery, path: Path) -> None:
 
     with replacing(path) as stream:
         np.savez_compressed(stream, images=result.images, labels=result.labels)
-
-
-def _scan(result: BackQuery, network: AnyModel, position: int) -> dict[str, Any]:
-    read = int(result.read[position])
-    return {
-        "label": network.classes[int(result.labels[position])],
-        "read": network.classes[read],
-        "answer": float(result.answers[position][read]),
-        "error": float(result.error[position]),
-        "log_odds_error": float(result.log_odds_error[position]),
-        "converged": bool(result.converged[position]),
-        "outcome": result.outcome[position],
-        "advice": result.advice[position],
-        "steps": int(result.steps[position]),
-    }
 
 
 def _advice(result: BackQuery, network: AnyModel) -> dict[str, list[str]]:
