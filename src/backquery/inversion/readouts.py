@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import InversionError
+from backquery.inversion.memory import Memory
 from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.protocol import Model
@@ -171,14 +171,16 @@ def nodes_of(model: Model, layer: int | None) -> int:
     )
 
 
-_chains: WeakKeyDictionary[Network, tuple[Array, Chain]] = WeakKeyDictionary()
+_chains: Memory[dict[bytes, Chain]] = Memory(dict)
 
 
 def _chain_of(network: Network, deviation: Array) -> Chain:
-    known = _chains.get(network)
-    if known is None or not np.array_equal(known[0], deviation):
-        known = _chains[network] = (deviation, Chain(network, deviation))
-    return known[1]
+    """The chain, remembered for the deviation that was asked for last: it is a copy of all weights."""
+    known, key = _chains.of(network), deviation.tobytes()
+    if key not in known:
+        known.clear()
+        known[key] = Chain(network, deviation)
+    return known[key]
 
 
 def _interval(weights: Array, low: Array, high: Array, offset: Array) -> tuple[Array, Array]:
