@@ -13,7 +13,7 @@ from backquery.errors import DataError
 from backquery.evidence.interventions import FEWEST, Intervention, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Findings, judge
-from backquery.inversion.targets import Labels, label_positions
+from backquery.inversion.targets import LabelNames, label_positions
 from backquery.model.aliases import Array, Seed
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
@@ -111,7 +111,7 @@ class _Images:
 def measure_evidence(
     model: Model,
     data: Data,
-    labels: Labels | None = None,
+    labels: LabelNames | None = None,
     *,
     between: tuple[int | str, int | str] | None = None,
     held_out: Data | None = None,
@@ -170,7 +170,7 @@ def _rows(
 
 def _questions(
     model: Model,
-    labels: Labels | None,
+    labels: LabelNames | None,
     between: tuple[int | str, int | str] | None,
     rows: list[list[NDArray[np.intp]]],
 ) -> list[Question]:

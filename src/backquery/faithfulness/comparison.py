@@ -27,7 +27,7 @@ from backquery.inversion import (
 from backquery.model.activations import SIGMOID, SOFTMAX
 from backquery.model.aliases import Array, Labels, Seed
 from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model.protocol import Model, typical_of
 from backquery.model.scaling import ink_of
 
 Kind = Literal["method", "images", "network"]
@@ -192,8 +192,7 @@ def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:
     asks: dict[str, Callable[[Labels], BackQuery]] = {}
     for name in METHODS:
         asks[name] = lambda labels, name=name: back_query(model, labels, method=name)  # type: ignore[misc]
-    keeps = model.statistics is not None and model.statistics.typical is not None
-    if keeps and "gauss-newton" in asks:
+    if typical_of(model) is not None and "gauss-newton" in asks:
         usual = asks.pop("gauss-newton")
         asks["gauss-newton, typical"] = usual
         asks["gauss-newton, 0.99"] = lambda labels: back_query(

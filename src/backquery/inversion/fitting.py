@@ -17,6 +17,7 @@ from backquery.inversion.priors import NOISE
 from backquery.model.aliases import Array
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
+from backquery.model.scaling import ends_of
 from backquery.model.statistics import Statistics
 
 RANK = 64
@@ -140,7 +141,8 @@ def _span(model: Model, moments: _Moments) -> Array:
     if model.scaling is None:
         span = np.full(model.inputs, moments.high - moments.low)
     else:
-        span = np.abs(np.broadcast_to(np.asarray(model.scaling.high) - model.scaling.low, model.inputs))
+        paper, ink = ends_of(model)
+        span = np.abs(ink - paper)
     return np.where(span > 0, span, 1.0)
 
 

@@ -14,6 +14,7 @@ from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
 from backquery.model.aliases import Array, Seed
 from backquery.model.protocol import Model
+from backquery.model.scaling import ends_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,20 +57,18 @@ def box(model: Model, bounds: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array
 
     They are `bounds` where given, else those of the model's scaling, else 0 and 1.
     """
-    ends: tuple[ArrayLike, ArrayLike]
     if bounds is None:
-        ends = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
-    else:
-        ends = bounds
+        paper, ink = ends_of(model)
+        return np.minimum(paper, ink), np.maximum(paper, ink)
     try:
-        first, second = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in ends)
+        low, high = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in bounds)
     except ValueError:
         raise InversionError(
             f"bounds are two numbers, or two vectors of {model.inputs} numbers, one for each input"
         ) from None
-    if bounds is not None and not np.all(first < second):
+    if not np.all(low < high):
         raise InversionError("the lower bound must lie below the upper one for every input")
-    return np.minimum(first, second), np.maximum(first, second)
+    return low, high
 
 
 def check_images(name: str, images: ArrayLike | None, problem: Problem) -> Array | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model.aliases import Array
+from backquery.model.aliases import Array, Labels
 from backquery.model.protocol import Model
 
 CONVERGED = "converged"
@@ -45,8 +45,8 @@ class BackQuery:
     targets: Array | None
     log_odds: Array | None
     answers: Array
-    labels: NDArray[np.int64]
-    read: NDArray[np.int64]
+    labels: Labels
+    read: Labels
     read_as_asked: NDArray[np.bool_]
     error: Array
     log_odds_error: Array
