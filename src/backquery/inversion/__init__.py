@@ -16,7 +16,7 @@ from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.priors import PRIORS, Prior, data_prior, flat_prior, smooth_prior
-from backquery.inversion.problem import Method, Problem, box, check_images
+from backquery.inversion.problem import Method, Problem, box
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import (
     LabelNames,
@@ -95,19 +95,8 @@ def back_query(
     chosen = _method(model, method)
     asked = _questions(model, targets, confidence, chosen)
     low, high = box(model, bounds)
-    problem = Problem(model, asked, low, high, prior)
-    return chosen.invert(
-        Problem(
-            model,
-            asked,
-            low,
-            high,
-            prior,
-            near=check_images("near", near, problem),
-            start=check_images("start", start, problem),
-            rng=rng,
-        )
-    )
+    # A problem makes arrays of `near` and `start` itself, as it checks them.
+    return chosen.invert(Problem(model, asked, low, high, prior, near, start, rng))  # type: ignore[arg-type]
 
 
 def usual_method(model: Model) -> str:
