@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ from backquery.inversion import (
     typical,
 )
 from backquery.model.activations import SIGMOID, SOFTMAX
-from backquery.model.aliases import Array, Labels, Seed
+from backquery.model.aliases import Array, Labels, Progress, Seed
 from backquery.model.network import Network
 from backquery.model.protocol import Model, typical_of
 from backquery.model.scaling import ink_of
@@ -118,11 +119,8 @@ class Comparison:
         }
 
 
-def usual_judges(
-    dataset: Dataset, real: RealImages, progress: Callable[[str], None] | None = None
-) -> tuple[list[Judge], list[str]]:
+def usual_judges(dataset: Dataset, real: RealImages, say: Callable[[str], None]) -> tuple[list[Judge], list[str]]:
     """Neighbours, linear and (where PyTorch is installed) convolutional; and a line for each that is missing."""
-    say = progress or (lambda _: None)
     say("asking the nearest neighbours")
     judges = [neighbour_judge(real, dataset.test, dataset.maximum)]
     say("training the linear judge")
@@ -143,28 +141,29 @@ def compare_methods(
     controls: bool = True,
     confidences: bool = True,
     rng: Seed = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Every method, asked for every label, beside images and networks whose scores are known beforehand.
 
     `dataset` gives the judges, the real images and the controls; its classes are the model's. Without `judges`
     the usual three are trained on its training half. `controls` adds networks, which are trained too;
-    `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told what is
-    being done.
+    `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told (steps
+    done, steps in all, what is being done).
     """
     if dataset.inputs != model.inputs or len(dataset.classes) != model.outputs:
         raise BackqueryError(
             f"the model takes {model.inputs} inputs and knows {model.outputs} labels, but {dataset.name} has "
             f"{dataset.inputs} pixels and {len(dataset.classes)} classes; use data like those it was trained on"
         )
-    say = progress or (lambda _: None)
+    asks, trains = _questions(model), controls and isinstance(model, Network)
+    say = _counted(progress, (3 if judges is None else 0) + len(asks) + trains)
     generator = np.random.default_rng(rng)
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
-    chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, progress)
+    chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, say)
     scorer = _Scorer(model, dataset, real, chosen)
     labels = np.arange(model.outputs)
     rows = []
-    for name, ask in _questions(model).items():
+    for name, ask in asks.items():
         say(f"back queries by {name}")
         try:
             result = ask(labels)
@@ -185,6 +184,12 @@ def compare_methods(
         left_out.append("networks as controls: they are made for dense networks only")
     nearest = {row.name: real.ink[row.nearest] for row in rows}
     return Comparison(model.classes, model.input_shape, tuple(rows), tuple(chosen), tuple(left_out), nearest)
+
+
+def _counted(progress: Progress | None, steps: int) -> Callable[[str], None]:
+    """What is told the name of each step as it begins."""
+    done = count()
+    return lambda what: None if progress is None else progress(next(done), steps, what)
 
 
 def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:

@@ -54,7 +54,9 @@ def compare(
     if dataset.test is None:
         dataset = dataset.with_test_half(seed)
         say(f"{dataset.name} has no test half: 20 % of each label are held out by seed {seed}")
-    comparison = compare_methods(network, dataset, controls=controls, rng=seed, progress=say)
+    comparison = compare_methods(
+        network, dataset, controls=controls, rng=seed, progress=lambda done, total, what="": say(what)
+    )
     save_picture(comparison_table(comparison), output)
     if as_json:
         print_json({**comparison.as_json(), "output": str(output)})
