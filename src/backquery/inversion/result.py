@@ -66,17 +66,22 @@ class BackQuery:
         reached: NDArray[np.bool_] = self.read_as_asked & ~np.array(failed, bool)
         return reached
 
+    @property
+    def surely(self) -> Array:
+        """How surely the model reads each image as what it reads: that label's answer, (n,)."""
+        return np.take_along_axis(self.answers, self.read[:, None], axis=1)[:, 0]
+
     def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
         """What was asked, and each scan, as plain values; labels by their names."""
         scans = [self._scan(position, classes) for position in range(len(self))]
         return {"method": self.method, "question": self.question, "prior": self.prior, "scans": scans}
 
     def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
-        label, read = int(self.labels[position]), int(self.read[position])
+        label = int(self.labels[position])
         return {
             "label": classes[label] if label >= 0 else None,
-            "read": classes[read],
-            "answer": float(self.answers[position, read]),
+            "read": classes[int(self.read[position])],
+            "answer": float(self.surely[position]),
             "error": float(self.error[position]),
             "log_odds_error": float(self.log_odds_error[position]),
             "converged": bool(self.converged[position]),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import TargetError
+from backquery.inversion.linearised import times
 from backquery.model.activations import RELU, SOFTMAX, TANH, Activation
 from backquery.model.aliases import Array, Labels
 from backquery.model.network import Network
@@ -66,7 +67,7 @@ class Targets:
     def of_log_odds(self, log_odds: ArrayLike) -> Array:
         """The constraint values (n, k) of log-odds (n, outputs)."""
         vectors = np.asarray(log_odds, np.float64)
-        return (self.maps @ vectors[:, :, None])[:, :, 0]
+        return times(self.maps, vectors)
 
 
 def typical(model: Model, labels: LabelNames) -> Targets:
@@ -172,7 +173,7 @@ def difference(
         if not np.isfinite(log_odds):
             raise TargetError(f"the difference asked for must be finite; received {log_odds}")
     elif (kept := typical_of(model)) is not None:
-        values = (maps @ kept[places[:, 0], :, None])[:, :, 0]
+        values = times(maps, kept[places[:, 0]])
     else:
         values = np.full((len(places), 1), 2 * np.log(BOOK_CONFIDENCE / (1 - BOOK_CONFIDENCE)))
     names = ", ".join(f"{model.classes[a]} against {model.classes[b]}" for a, b in places)
