@@ -248,37 +248,25 @@ class _Scorer:
         obeys: Obedience | None = None,
     ) -> Row:
         """The row of a back query; `read` is what the network that was asked reads itself."""
-        return self._row(name, kind, result.images, result.labels, result.read, expected, result, obeys)
+        expected = result.labels if expected is None else expected
+        return Row(
+            name, kind, asked=result.labels, expected=expected, read=result.read, result=result, obedience=obeys,
+            **self._scores(result.images),
+        )  # fmt: skip
 
     def of_images(self, name: str, inputs: Array, labels: Labels) -> Row:
         """The row of images that nobody asked a network for."""
         read = np.asarray(self._model.query(inputs).argmax(axis=1), np.int64)
-        return self._row(name, "images", inputs, labels, read, None, None, None)
+        return Row(name, "images", asked=labels, expected=labels, read=read, **self._scores(inputs))
 
-    def _row(
-        self,
-        name: str,
-        kind: Kind,
-        inputs: Array,
-        asked: Labels,
-        read: Labels,
-        expected: Labels | None,
-        result: BackQuery | None,
-        obeys: Obedience | None,
-    ) -> Row:
+    def _scores(self, inputs: Array) -> dict[str, Any]:
+        """The images as ink, and what can be said of them whoever made them."""
         ink = ink_of(self._model, inputs)
         distances, positions = self._real.neighbours(ink, 1)
-        return Row(
-            name=name,
-            kind=kind,
-            ink=ink,
-            asked=asked,
-            expected=asked if expected is None else expected,
-            read=read,
-            judges={judge.name: judge.ask(ink) for judge in self._judges},
-            typicality=typicality(self._prior, inputs, self._usual),
-            distance=distances[:, 0],
-            nearest=positions[:, 0],
-            result=result,
-            obedience=obeys,
-        )
+        return {
+            "ink": ink,
+            "judges": {judge.name: judge.ask(ink) for judge in self._judges},
+            "typicality": typicality(self._prior, inputs, self._usual),
+            "distance": distances[:, 0],
+            "nearest": positions[:, 0],
+        }
