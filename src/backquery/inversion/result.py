@@ -77,18 +77,17 @@ class BackQuery:
         return {"method": self.method, "question": self.question, "prior": self.prior, "scans": scans}
 
     def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
-        label = int(self.labels[position])
+        label, read = int(self.labels[position]), int(self.read[position])
         return {
             "label": classes[label] if label >= 0 else None,
-            "read": classes[int(self.read[position])],
+            "read": classes[read],
             "answer": float(self.surely[position]),
-            "error": float(self.error[position]),
-            "log_odds_error": float(self.log_odds_error[position]),
-            "converged": bool(self.converged[position]),
-            "outcome": self.outcome[position],
-            "advice": self.advice[position],
-            "steps": int(self.steps[position]),
+            **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps"),
         }
+
+    def plain(self, position: int, *names: str) -> dict[str, Any]:
+        """What these fields say of one image, as plain values."""
+        return {name: np.asarray(getattr(self, name))[position].item() for name in names}
 
 
 def round_trip(

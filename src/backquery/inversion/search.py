@@ -155,19 +155,11 @@ class Search:
         scores = (here.y @ self._factor) @ self._inner
         self._estimate(rows, jacobian, here.y, scores)
         solution = newton_step(
-            self._factor,
-            jacobian,
-            residual,
-            here.y,
-            scores,
-            self._multipliers[rows],
-            low=of_rows(self._low, rows),
-            high=of_rows(self._high, rows),
-            damping=np.where(held, 0.0, self._damping[rows]),
-            restore=self._restoring[rows],
-            bound=self._bound,
-            rows=rows,
-        )
+            self._factor, jacobian, residual, here.y, scores, self._multipliers[rows],
+            low=of_rows(self._low, rows), high=of_rows(self._high, rows),
+            damping=np.where(held, 0.0, self._damping[rows]), restore=self._restoring[rows],
+            bound=self._bound, rows=rows,
+        )  # fmt: skip
         self.steps[rows] += 1
         size = _length(residual)
         self._look_back(rows, held, size)

@@ -18,7 +18,7 @@ import numpy as np
 
 from backquery.errors import ModelError
 from backquery.files import replacing
-from backquery.io.description import Fields, expected_tensors
+from backquery.io.description import Fields, description_text, expected_tensors
 from backquery.model.activations import ACTIVATIONS
 from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
@@ -103,7 +103,7 @@ def _floating(values: Array) -> Array:
 
 def _description(network: Network) -> str:
     scaling, statistics = network.scaling, network.statistics
-    description = {
+    description: dict[str, Any] = {
         "version": VERSION,
         "dtype": network.dtype.name,
         "layers": [
@@ -134,12 +134,7 @@ def _description(network: Network) -> str:
         },
         "about": dict(network.about),
     }
-    try:
-        return json.dumps(description, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"the network's `about` must hold plain JSON values (text, finite numbers, lists): {error}"
-        ) from None
+    return description_text(description)
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:

@@ -269,17 +269,8 @@ def method_of(name: str, *, hurried: bool = False, compiled: bool = False) -> Me
 
 def told_of(result: BackQuery, row: int) -> dict[str, Any]:
     """One image's scores as plain values."""
-    return {
-        "read": int(result.read[row]),
-        "asked": int(result.labels[row]),
-        "read_as_asked": bool(result.read_as_asked[row]),
-        "error": float(result.error[row]),
-        "log_odds_error": float(result.log_odds_error[row]),
-        "outcome": result.outcome[row],
-        "advice": result.advice[row],
-        "steps": int(result.steps[row]),
-        "question": result.question,
-    }
+    scores = ("read", "read_as_asked", "error", "log_odds_error", "outcome", "advice", "steps")
+    return {**result.plain(row, *scores), "asked": int(result.labels[row]), "question": result.question}
 
 
 def need_data(dataset: Dataset | None, purpose: str) -> Dataset:
