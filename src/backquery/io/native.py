@@ -202,12 +202,13 @@ def _network(fields: Fields, tensors: Tensors) -> Network:
         )
         for number, layer in enumerate(fields.objects("layers"))
     )
+    kept: Any = {part: tensors.get(f"statistics.{part}") for part in STATISTICS}
     return Network(
         layers,
         input_shape=fields.counts("input_shape"),
         classes=fields.texts("classes"),
         scaling=_scaling(fields.optional("scaling"), tensors),
-        statistics=_statistics(tensors) if fields.optional("statistics") else None,
+        statistics=Statistics(**kept) if fields.optional("statistics") else None,
         about=fields.mapping("about"),
     )
 
@@ -215,19 +216,6 @@ def _network(fields: Fields, tensors: Tensors) -> Network:
 def _scaling(fields: Fields | None, tensors: Tensors) -> Scaling | None:
     if fields is None:
         return None
-    gain = tensors.get("scaling.gain")
-    offset = tensors.get("scaling.offset")
-    return Scaling(
-        fields.number("gain") if gain is None else gain,
-        fields.number("offset") if offset is None else offset,
-        fields.number("maximum"),
-    )
-
-
-def _statistics(tensors: Tensors) -> Statistics:
-    return Statistics(
-        tensors["statistics.mean"],
-        tensors["statistics.factor"],
-        tensors["statistics.diagonal"],
-        tensors.get("statistics.typical"),
-    )
+    vectors = {part: tensors.get(f"scaling.{part}") for part in ("gain", "offset")}
+    parts = {name: fields.number(name) if vector is None else vector for name, vector in vectors.items()}
+    return Scaling(**parts, maximum=fields.number("maximum"))
