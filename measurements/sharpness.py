@@ -18,7 +18,7 @@ from backquery.datasets import load
 from backquery.faithfulness import convolutional_judge, typicality
 from backquery.intervals import Interval, mean_interval
 from backquery.inversion import back_query, data_prior, fit_statistics
-from backquery.inversion.fitting import typical_log_odds
+from backquery.inversion.fitting import with_typical
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling, ink_of
@@ -92,8 +92,8 @@ class Inquiry:
         """The book's network on the first images of an order; the seed decides the order and the first weights."""
         order = np.random.default_rng(seed).permutation(MOST)[: course.images]
         trained, _ = train(self.untrained(seed), self.mnist.train.select(order), epochs=course.epochs)
-        usual = typical_log_odds(trained.log_odds(trained.scale(self.mnist.train.images[:USUAL])).astype(float))
-        return replace(trained, statistics=replace(self.statistics, typical=usual))
+        usual = trained.scale(self.mnist.train.images[:USUAL])
+        return with_typical(replace(trained, statistics=self.statistics), usual)
 
     def scores(self, network: Network, method: str) -> tuple[Array, Scores]:
         """The scans of all labels as ink (labels, 784), and every measure of each."""

@@ -17,6 +17,10 @@ class Interval(NamedTuple):
     low: Any
     high: Any
 
+    def as_json(self) -> dict[str, Any]:
+        """The three as plain numbers, or lists of them."""
+        return {name: np.asarray(numbers).tolist() for name, numbers in self._asdict().items()}
+
 
 def mean_interval(values: ArrayLike) -> Interval:
     """The mean over the first axis, in Student's interval (Student 1908); two values or more are needed."""

@@ -93,15 +93,11 @@ class Finding:
                 "ink": self.region.ink.tolist(),
             },
             "images": self.images,
-            "changed": _share(self.changed),
-            "elsewhere": _share(self.elsewhere),
+            "changed": self.changed.as_json(),
+            "elsewhere": self.elsewhere.as_json(),
             "usual": self.usual,
             "excess": self.excess,
         }
-
-
-def _share(interval: Interval) -> dict[str, float]:
-    return {name: float(value) for name, value in interval._asdict().items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,16 +103,10 @@ def _same_question(
 ) -> Evidence:
     alone = len(asked.labels) == 1
     (found,) = measure_evidence(
-        control,
-        dataset.train,
-        list(asked.labels) if alone else None,
-        between=None if alone else (asked.labels[0], asked.labels[1]),
-        held_out=dataset.test,
-        rate=asked.rate,
-        smallest=asked.smallest,
-        images=images,
-        rng=rng,
-    )
+        control, dataset.train, list(asked.labels) if alone else None,
+        between=None if alone else (asked.labels[0], asked.labels[1]), held_out=dataset.test,
+        rate=asked.rate, smallest=asked.smallest, images=images, rng=rng,
+    )  # fmt: skip
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from backquery.errors import DataError
 from backquery.evidence.interventions import FEWEST, Intervention, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Findings, judge
-from backquery.inversion.targets import Labels, label_positions
-from backquery.model.aliases import Array, Seed
+from backquery.inversion.targets import LabelNames, label_positions
+from backquery.model.aliases import Array, Progress, Seed
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
 
@@ -111,7 +111,7 @@ class _Images:
 def measure_evidence(
     model: Model,
     data: Data,
-    labels: Labels | None = None,
+    labels: LabelNames | None = None,
     *,
     between: tuple[int | str, int | str] | None = None,
     held_out: Data | None = None,
@@ -119,7 +119,7 @@ def measure_evidence(
     smallest: float = SMALLEST,
     images: int = IMAGES,
     rng: Seed = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Evidence, ...]:
     """What each pixel means for each of `labels` (all by default), or for the first label `between` two.
 
@@ -170,7 +170,7 @@ def _rows(
 
 def _questions(
     model: Model,
-    labels: Labels | None,
+    labels: LabelNames | None,
     between: tuple[int | str, int | str] | None,
     rows: list[list[NDArray[np.intp]]],
 ) -> list[Question]:

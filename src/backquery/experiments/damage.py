@@ -20,10 +20,10 @@ from backquery.deprecation import renamed
 from backquery.errors import ExperimentError, ModelError
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
-from backquery.inversion.fitting import typical_log_odds
+from backquery.inversion.fitting import with_typical
 from backquery.model.aliases import Array, Progress, Seed
 from backquery.model.examples import Examples
-from backquery.model.network import Layer, Network
+from backquery.model.network import Network
 from backquery.model.protocol import Model
 
 WHAT = ("nodes", "weights", "noise")
@@ -284,26 +284,20 @@ def _reads_without_nodes(trial: Trial, layer: int, order: NDArray[np.intp], coun
     Nothing changes before the layer's nodes, and what they send on is a sum: it is made once from the last count
     down to the first, as nodes are put back, so that nothing is left over where all are gone.
     """
-    upper = [(one, one.weights.astype(np.float64)) for one in trial.network.layers[layer:]]
+    upper = trial.network.astype(np.float64).layers[layer:]
     signals = trial.signals[layer]
-    sums = np.zeros((upper[0][0].outputs, signals.shape[1])) + _column(upper[0][0])
+    sums = np.zeros((upper[0].outputs, signals.shape[1])) + upper[0].shifts[:, None]
     reads = np.empty((len(counts), signals.shape[1]), np.int64)
     gone = len(order)
     for place in range(len(counts) - 1, -1, -1):
         back = order[counts[place] : gone]
-        sums += upper[0][1][:, back] @ signals[back]
+        sums += upper[0].weights[:, back] @ signals[back]
         gone = counts[place]
         z = sums
-        for (before, _), (after, weights) in pairwise(upper):
-            z = weights @ before.activation.function(z) + _column(after)
+        for before, after in pairwise(upper):
+            z = after.weights @ before.activation.function(z) + after.shifts[:, None]
         reads[place] = z.argmax(axis=0)
     return reads
-
-
-def _column(layer: Layer) -> Array:
-    """The biases (outputs, 1), zero where there are none."""
-    biases = np.zeros(layer.outputs) if layer.biases is None else layer.biases.astype(np.float64)
-    return biases[:, None]
 
 
 def _training(network: Network, dataset: Dataset) -> Examples:
@@ -340,10 +334,7 @@ def _stages(
 
 def _stage(trial: Trial, training: Array, gone: NDArray[np.intp]) -> Stage:
     """The damaged network is asked for what has become typical of it: it may no longer reach its old answers."""
-    network = trial.network.without_nodes(gone)
-    assert network.statistics is not None
-    usual = typical_log_odds(network.log_odds(training).astype(np.float64))
-    network = replace(network, statistics=replace(network.statistics, typical=usual))
+    network = with_typical(trial.network.without_nodes(gone), training)
     right, _ = trial.score(trial.read(network)[None])
     scans = back_query(network, range(network.outputs))
     performance = float(right.sum() / (len(trial.labels) - trial.scans))

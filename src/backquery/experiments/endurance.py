@@ -97,7 +97,6 @@ class Endurance:
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; the bounds of intervals hold 95 %."""
-        performance, reading = self.performance(), self.reading()
         by_label = [self.performance(label).value.tolist() if n else None for label, n in enumerate(self.images)]
         return {
             "what": self.what,
@@ -106,11 +105,11 @@ class Endurance:
             "total": self.total,
             "repeats": len(self.right),
             "amounts": self.amounts.tolist(),
-            "performance": _plain(performance),
-            "scans_read_as_asked": _plain(reading),
+            "performance": self.performance().as_json(),
+            "scans_read_as_asked": self.reading().as_json(),
             "performance_by_label": by_label,
-            "one_point": self.one_point()._asdict(),
-            "half": self.half()._asdict(),
+            "one_point": self.one_point().as_json(),
+            "half": self.half().as_json(),
         }
 
     def one_point(self) -> Interval:
@@ -150,7 +149,3 @@ def _interval(hits: Counts, total: int) -> Interval:
 def _mean(shares: Array) -> Interval:
     mean, low, high = mean_interval(shares)
     return Interval(mean, np.maximum(low, 0.0), np.minimum(high, 1.0))
-
-
-def _plain(interval: Interval) -> dict[str, list[float]]:
-    return {name: values.tolist() for name, values in interval._asdict().items()}

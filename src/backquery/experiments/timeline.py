@@ -19,7 +19,7 @@ from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query, fit_statistics
-from backquery.inversion.fitting import typical_log_odds
+from backquery.inversion.fitting import with_typical
 from backquery.model.aliases import Array, Progress
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
@@ -194,7 +194,7 @@ def frames(run: TrainingRun, dataset: Dataset, *, at: Iterable[int], method: str
     for updates in check_moments(run, at):
         network = replace(run.after(updates), statistics=statistics)
         if statistics is not None:
-            network = _as_usual_now(network, dataset)
+            network = with_typical(network, network.scale(dataset.train.images[:TRAINING_IMAGES]))
         yield _frame(network, updates, run, dataset, method)
 
 
@@ -210,20 +210,11 @@ def check_moments(run: TrainingRun, at: Iterable[int]) -> tuple[int, ...]:
     return moments
 
 
-def _as_usual_now(network: Network, dataset: Dataset) -> Network:
-    """The same network, remembering the answers that are typical of it by now."""
-    assert network.statistics is not None
-    log_odds = network.log_odds(network.scale(dataset.train.images[:TRAINING_IMAGES]))
-    usual = typical_log_odds(np.asarray(log_odds, np.float64))
-    return replace(network, statistics=replace(network.statistics, typical=usual))
-
-
 def _frame(network: Network, updates: int, run: TrainingRun, dataset: Dataset, method: str) -> Frame:
     scans = back_query(network, range(network.outputs), method=method)
-    answers = np.take_along_axis(scans.answers, scans.read[:, None], axis=1)[:, 0]
     performance = evaluate(network, dataset.to_test_on).performance
     epochs = updates / run.updates_per_epoch
-    return Frame(updates, epochs, performance, ink_of(network, scans.images), scans.read, answers)
+    return Frame(updates, epochs, performance, ink_of(network, scans.images), scans.read, scans.surely)
 
 
 __getattr__ = renamed(__name__, {"timeline": "watch_training"})

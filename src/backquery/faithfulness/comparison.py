@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -25,9 +26,9 @@ from backquery.inversion import (
     typical,
 )
 from backquery.model.activations import SIGMOID, SOFTMAX
-from backquery.model.aliases import Array, Labels, Seed
+from backquery.model.aliases import Array, Labels, Progress, Seed
 from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model.protocol import Model, typical_of
 from backquery.model.scaling import ink_of
 
 Kind = Literal["method", "images", "network"]
@@ -118,11 +119,8 @@ class Comparison:
         }
 
 
-def usual_judges(
-    dataset: Dataset, real: RealImages, progress: Callable[[str], None] | None = None
-) -> tuple[list[Judge], list[str]]:
+def usual_judges(dataset: Dataset, real: RealImages, say: Callable[[str], None]) -> tuple[list[Judge], list[str]]:
     """Neighbours, linear and (where PyTorch is installed) convolutional; and a line for each that is missing."""
-    say = progress or (lambda _: None)
     say("asking the nearest neighbours")
     judges = [neighbour_judge(real, dataset.test, dataset.maximum)]
     say("training the linear judge")
@@ -143,28 +141,29 @@ def compare_methods(
     controls: bool = True,
     confidences: bool = True,
     rng: Seed = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Every method, asked for every label, beside images and networks whose scores are known beforehand.
 
     `dataset` gives the judges, the real images and the controls; its classes are the model's. Without `judges`
     the usual three are trained on its training half. `controls` adds networks, which are trained too;
-    `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told what is
-    being done.
+    `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told (steps
+    done, steps in all, what is being done).
     """
     if dataset.inputs != model.inputs or len(dataset.classes) != model.outputs:
         raise BackqueryError(
             f"the model takes {model.inputs} inputs and knows {model.outputs} labels, but {dataset.name} has "
             f"{dataset.inputs} pixels and {len(dataset.classes)} classes; use data like those it was trained on"
         )
-    say = progress or (lambda _: None)
+    asks, trains = _questions(model), controls and isinstance(model, Network)
+    say = _counted(progress, (3 if judges is None else 0) + len(asks) + trains)
     generator = np.random.default_rng(rng)
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
-    chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, progress)
+    chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, say)
     scorer = _Scorer(model, dataset, real, chosen)
     labels = np.arange(model.outputs)
     rows = []
-    for name, ask in _questions(model).items():
+    for name, ask in asks.items():
         say(f"back queries by {name}")
         try:
             result = ask(labels)
@@ -187,13 +186,18 @@ def compare_methods(
     return Comparison(model.classes, model.input_shape, tuple(rows), tuple(chosen), tuple(left_out), nearest)
 
 
+def _counted(progress: Progress | None, steps: int) -> Callable[[str], None]:
+    """What is told the name of each step as it begins."""
+    done = count()
+    return lambda what: None if progress is None else progress(next(done), steps, what)
+
+
 def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:
     """Each method with its usual question; gauss-newton with both that are worth asking."""
     asks: dict[str, Callable[[Labels], BackQuery]] = {}
     for name in METHODS:
         asks[name] = lambda labels, name=name: back_query(model, labels, method=name)  # type: ignore[misc]
-    keeps = model.statistics is not None and model.statistics.typical is not None
-    if keeps and "gauss-newton" in asks:
+    if typical_of(model) is not None and "gauss-newton" in asks:
         usual = asks.pop("gauss-newton")
         asks["gauss-newton, typical"] = usual
         asks["gauss-newton, 0.99"] = lambda labels: back_query(
@@ -244,37 +248,25 @@ class _Scorer:
         obeys: Obedience | None = None,
     ) -> Row:
         """The row of a back query; `read` is what the network that was asked reads itself."""
-        return self._row(name, kind, result.images, result.labels, result.read, expected, result, obeys)
+        expected = result.labels if expected is None else expected
+        return Row(
+            name, kind, asked=result.labels, expected=expected, read=result.read, result=result, obedience=obeys,
+            **self._scores(result.images),
+        )  # fmt: skip
 
     def of_images(self, name: str, inputs: Array, labels: Labels) -> Row:
         """The row of images that nobody asked a network for."""
         read = np.asarray(self._model.query(inputs).argmax(axis=1), np.int64)
-        return self._row(name, "images", inputs, labels, read, None, None, None)
+        return Row(name, "images", asked=labels, expected=labels, read=read, **self._scores(inputs))
 
-    def _row(
-        self,
-        name: str,
-        kind: Kind,
-        inputs: Array,
-        asked: Labels,
-        read: Labels,
-        expected: Labels | None,
-        result: BackQuery | None,
-        obeys: Obedience | None,
-    ) -> Row:
+    def _scores(self, inputs: Array) -> dict[str, Any]:
+        """The images as ink, and what can be said of them whoever made them."""
         ink = ink_of(self._model, inputs)
         distances, positions = self._real.neighbours(ink, 1)
-        return Row(
-            name=name,
-            kind=kind,
-            ink=ink,
-            asked=asked,
-            expected=asked if expected is None else expected,
-            read=read,
-            judges={judge.name: judge.ask(ink) for judge in self._judges},
-            typicality=typicality(self._prior, inputs, self._usual),
-            distance=distances[:, 0],
-            nearest=positions[:, 0],
-            result=result,
-            obedience=obeys,
-        )
+        return {
+            "ink": ink,
+            "judges": {judge.name: judge.ask(ink) for judge in self._judges},
+            "typicality": typicality(self._prior, inputs, self._usual),
+            "distance": distances[:, 0],
+            "nearest": positions[:, 0],
+        }

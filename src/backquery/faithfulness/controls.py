@@ -13,7 +13,7 @@ from backquery.datasets import Dataset, Split
 from backquery.inversion import fit_statistics
 from backquery.model.activations import SIGMOID, SOFTMAX
 from backquery.model.aliases import Labels
-from backquery.model.network import Layer, Network
+from backquery.model.network import Network
 from backquery.training import Online, train
 
 CHEAP = 2_000_000
@@ -73,18 +73,10 @@ def _control(name: str, network: Network, train: Split, rng: np.random.Generator
 
 def _untrained(network: Network, rng: np.random.Generator) -> Network:
     """The same layers with new random weights, as this network's own training would begin."""
-    fresh = Network.create(
-        network.sizes,
-        activation=[layer.activation.name for layer in network.layers],
-        rng=rng,
-        dtype=network.dtype,
-    )
+    names = [layer.activation.name for layer in network.layers]
+    fresh = Network.create(network.sizes, activation=names, rng=rng, dtype=network.dtype)
     layers = tuple(
-        Layer(
-            new.weights,
-            None if old.biases is None else np.zeros(old.outputs, network.dtype),
-            old.activation,
-        )
+        replace(old, weights=new.weights, biases=None if old.biases is None else np.zeros_like(old.biases))
         for new, old in zip(fresh.layers, network.layers, strict=True)
     )
     return replace(network, layers=layers, statistics=None, about={})
@@ -93,7 +85,7 @@ def _untrained(network: Network, rng: np.random.Generator) -> Network:
 def _shuffled(network: Network, rng: np.random.Generator) -> Network:
     first = network.layers[0]
     weights = rng.permutation(first.weights.reshape(-1)).reshape(first.weights.shape)
-    layers = (Layer(weights, first.biases, first.activation), *network.layers[1:])
+    layers = (replace(first, weights=weights), *network.layers[1:])
     return replace(network, layers=layers, statistics=None, about={})
 
 

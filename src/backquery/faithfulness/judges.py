@@ -15,7 +15,7 @@ from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import RealImages
 from backquery.files import replacing, user_cache
-from backquery.model.aliases import Array, Labels
+from backquery.model.aliases import Array, Labels, Progress
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.protocol import Model
@@ -78,7 +78,7 @@ def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
 
 
 def convolutional_judge(
-    dataset: Dataset, *, epochs: int = 2, rng: int = 0, progress: Callable[[int, int], None] | None = None
+    dataset: Dataset, *, epochs: int = 2, rng: int = 0, progress: Progress | None = None
 ) -> Judge:
     """A small convolutional network, by PyTorch (extra `torch`).
 
@@ -130,7 +130,7 @@ def _convolutional_module(torch: Any, shape: tuple[int, ...], outputs: int) -> A
 
 
 def _train_convolutional(
-    torch: Any, module: Any, dataset: Dataset, epochs: int, progress: Callable[[int, int], None] | None
+    torch: Any, module: Any, dataset: Dataset, epochs: int, progress: Progress | None
 ) -> None:
     pictures = torch.from_numpy(np.array(dataset.train.images, np.float32)).unsqueeze(1)
     pictures /= dataset.maximum

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backquery.inversion import Method, Targets, back_query, confidence
-from backquery.model.aliases import Array
-from backquery.model.protocol import Model
+from backquery.model.aliases import Array, Labels
+from backquery.model.protocol import Model, typical_of
 
 ASKED = (0.6, 0.8, 0.99)
 CLOSE = 0.05
@@ -28,9 +27,7 @@ class Obedience:
         return float(np.mean(np.abs(self.answers - self.asked[:, None]) <= CLOSE))
 
 
-def obedience(
-    model: Model, labels: NDArray[np.int64], method: str | Method, asked: tuple[float, ...] = ASKED
-) -> Obedience:
+def obedience(model: Model, labels: Labels, method: str | Method, asked: tuple[float, ...] = ASKED) -> Obedience:
     """Ask for each label with each confidence by `method`.
 
     The other answers are asked to stay as they usually are beside that label where the model keeps statistics;
@@ -43,6 +40,5 @@ def obedience(
     return Obedience(np.array(asked), np.array(found))
 
 
-def _questions(model: Model, labels: NDArray[np.int64], p: float) -> Targets:
-    typical = model.statistics is not None and model.statistics.typical is not None
-    return confidence(model, labels, p, "typical" if typical else None)
+def _questions(model: Model, labels: Labels, p: float) -> Targets:
+    return confidence(model, labels, p, None if typical_of(model) is None else "typical")

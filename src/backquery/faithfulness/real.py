@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.inversion import Prior
-from backquery.model.aliases import Array
+from backquery.model.aliases import Array, Labels
 
 
 class RealImages:
@@ -17,14 +17,14 @@ class RealImages:
     images: raw pixels (n, ...), 0 for paper and `maximum` for ink; labels: (n,).
     """
 
-    def __init__(self, images: NDArray[Any], labels: NDArray[np.int64], maximum: float) -> None:
+    def __init__(self, images: NDArray[Any], labels: Labels, maximum: float) -> None:
         from sklearn.neighbors import NearestNeighbors
 
         self.ink = images.reshape(len(images), -1).astype(np.float32) / np.float32(maximum)
         self.labels = labels
         self._search = NearestNeighbors(algorithm="brute").fit(self.ink)
 
-    def neighbours(self, ink: ArrayLike, count: int) -> tuple[Array, NDArray[np.int64]]:
+    def neighbours(self, ink: ArrayLike, count: int) -> tuple[Array, Labels]:
         """Distances and positions (n, count) of the nearest real images, the nearest first."""
         count = min(count, len(self.labels))
         distances, positions = self._search.kneighbors(np.asarray(ink, np.float32), count)

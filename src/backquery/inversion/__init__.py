@@ -16,10 +16,10 @@ from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.priors import PRIORS, Prior, data_prior, flat_prior, smooth_prior
-from backquery.inversion.problem import Method, Problem, box, check_images
+from backquery.inversion.problem import Method, Problem, box
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import (
-    Labels,
+    LabelNames,
     Targets,
     answers,
     confidence,
@@ -30,7 +30,7 @@ from backquery.inversion.targets import (
 )
 from backquery.inversion.transpose import Transpose
 from backquery.model.aliases import Seed
-from backquery.model.protocol import Model
+from backquery.model.protocol import Model, typical_of
 
 __all__ = [
     "METHODS",
@@ -63,7 +63,7 @@ METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), Ga
 
 def back_query(
     model: Model,
-    targets: Labels | ArrayLike | Targets,
+    targets: LabelNames | ArrayLike | Targets,
     *,
     method: str | Method | None = None,
     prior: str | Prior | None = None,
@@ -95,19 +95,8 @@ def back_query(
     chosen = _method(model, method)
     asked = _questions(model, targets, confidence, chosen)
     low, high = box(model, bounds)
-    problem = Problem(model, asked, low, high, prior)
-    return chosen.invert(
-        Problem(
-            model,
-            asked,
-            low,
-            high,
-            prior,
-            near=check_images("near", near, problem),
-            start=check_images("start", start, problem),
-            rng=rng,
-        )
-    )
+    # A problem makes arrays of `near` and `start` itself, as it checks them.
+    return chosen.invert(Problem(model, asked, low, high, prior, near, start, rng))  # type: ignore[arg-type]
 
 
 def usual_method(model: Model) -> str:
@@ -143,13 +132,15 @@ def _method(model: Model, method: str | Method | None) -> Method:
         raise TargetError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}") from None
 
 
-def _questions(model: Model, targets: Labels | ArrayLike | Targets, p: float | None, method: Method) -> Targets:
+def _questions(
+    model: Model, targets: LabelNames | ArrayLike | Targets, p: float | None, method: Method
+) -> Targets:
     given = targets if isinstance(targets, Targets) else _plain(targets)
     if not isinstance(given, list):
         if p is not None:
             raise TargetError("a confidence goes with labels; the targets given already say what is asked for")
         return given if isinstance(given, Targets) else answers(model, given)
-    usual = method.usual_question == "typical" and _keeps_typical(model)
+    usual = method.usual_question == "typical" and typical_of(model) is not None
     if p is None:
         return typical(model, given) if usual else confidence(model, given)
     return confidence(model, given, p, "typical" if usual else None)
@@ -163,7 +154,3 @@ def _plain(targets: Any) -> list[Any] | Any:
     if array.ndim <= 1 and array.dtype.kind in "iuU":
         return [targets] if array.ndim == 0 else list(targets)
     return array
-
-
-def _keeps_typical(model: Model) -> bool:
-    return model.statistics is not None and model.statistics.typical is not None

@@ -2,57 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backquery import kernels
 from backquery.inversion import linearised, search
 from backquery.inversion.readouts import ChainReadout
-from backquery.inversion.search import Effort, Images
-from backquery.model.aliases import Array
+from backquery.inversion.search import Effort, Ended, Task
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """What the compiled searches came to; the names are those of `search.Search`."""
-
-    images: Images
-    cost: Array
-    error: Array
-    holds: NDArray[np.bool_]
-    steps: NDArray[np.int64]
-    trapped: NDArray[np.bool_]
-
-
-def search_each(
-    readout: ChainReadout,
-    asked: Array,
-    factor: Array,
-    inner: Array,
-    low: Array,
-    high: Array,
-    start: Array,
-    effort: Effort,
-    used: NDArray[np.int64] | int = 0,
-) -> Compiled:
-    """Search for all questions; the arguments are those of `search.Search`."""
-    kernel = kernels.load("search")
-    rules = _rules(kernel, effort)
+def search_each(task: Task) -> Ended:
+    """What `search.Search` does, for a task whose readout is a `ChainReadout`."""
+    kernel, readout = kernels.load("search"), cast(ChainReadout, task.readout)
+    rules = _rules(kernel, task.effort)
     # Copies with rows of their own, because compiled code is made for each layout of its arguments.
-    boxes = [np.array(np.broadcast_to(bound, start.shape), order="C") for bound in (low, high, start)]
-    gone = np.broadcast_to(used, len(asked)).tolist()
+    bounds = (task.low, task.high, task.start)
+    boxes = [np.array(np.broadcast_to(bound, task.start.shape), order="C") for bound in bounds]
+    gone = np.broadcast_to(task.used, len(task.asked)).tolist()
     found = [
         kernel.search(
-            kernel.Chain(*readout.plain(row)), factor, inner, np.array(asked[row]), *box, rules, gone[row]
+            kernel.Chain(*readout.plain(row)), task.factor, task.inner, np.array(asked), *box, rules, gone[row]
         )
-        for row, box in enumerate(zip(*boxes, strict=True))
+        for row, (asked, *box) in enumerate(zip(task.asked, *boxes, strict=True))
     ]
-    y, c, cost, steps, trapped = (np.array(part) for part in zip(*found, strict=True))
-    error = np.abs(asked - c).max(axis=1)
-    return Compiled(Images(y, c, []), cost, error, error < effort.tolerance, steps, trapped)
+    return Ended(*map(np.array, zip(*found, strict=True)))
 
 
 def _rules(kernel: Any, effort: Effort) -> Any:

@@ -8,6 +8,7 @@ grow with pixels times rank.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -16,7 +17,9 @@ from backquery.errors import DataError
 from backquery.inversion.priors import NOISE
 from backquery.model.aliases import Array
 from backquery.model.examples import Data, Examples
+from backquery.model.network import Network
 from backquery.model.protocol import Model
+from backquery.model.scaling import ends_of
 from backquery.model.statistics import Statistics
 
 RANK = 64
@@ -140,8 +143,16 @@ def _span(model: Model, moments: _Moments) -> Array:
     if model.scaling is None:
         span = np.full(model.inputs, moments.high - moments.low)
     else:
-        span = np.abs(np.broadcast_to(np.asarray(model.scaling.high) - model.scaling.low, model.inputs))
+        paper, ink = ends_of(model)
+        span = np.abs(ink - paper)
     return np.where(span > 0, span, 1.0)
+
+
+def with_typical(network: Network, inputs: Array) -> Network:
+    """The network, remembering what is typical of it now, by its answers to these inputs (n, inputs)."""
+    assert network.statistics is not None
+    usual = typical_log_odds(network.log_odds(inputs).astype(np.float64))
+    return replace(network, statistics=replace(network.statistics, typical=usual))
 
 
 def typical_log_odds(log_odds: Array) -> Array:

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from backquery import kernels
 from backquery.errors import InversionError
-from backquery.inversion.compiled import Compiled, search_each
+from backquery.inversion.compiled import search_each
 from backquery.inversion.priors import Prior, prior_for
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import ChainReadout, readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
-from backquery.inversion.search import Effort, Search
+from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.starts import first_guess, other_starts, workspace_of
 from backquery.inversion.targets import Targets
 from backquery.model.aliases import Array
@@ -132,24 +132,17 @@ class GaussNewton:
         begin = (start - origin) / deviation
         readout = readout_for(problem.model, asked.layer, asked.maps, origin, deviation)
         effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps, trusting)
-        parts = (readout, asked.values, workspace.factor, workspace.inner, low, high, begin, effort, used)
+        task = Task(readout, asked.values, workspace.factor, workspace.inner, low, high, begin, effort, used)
         fast = self.compiled and isinstance(readout, ChainReadout) and kernels.available()
-        search: Search | Compiled = search_each(*parts) if fast else Search(*parts).run()  # type: ignore[arg-type]
-        images = np.clip(origin + deviation * search.images.y, problem.low, problem.high)
+        ended = search_each(task) if fast else Search(task).run()
+        images = np.clip(origin + deviation * ended.y, problem.low, problem.high)
+        error = np.abs(asked.values - ended.c).max(axis=1)
+        holds = error < effort.tolerance
         beyond = np.zeros(len(asked), bool)
-        if not search.holds.all():
+        if not holds.all():
             lowest, highest = readout.limits(low, high)
-            beyond = ~search.holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
-        return _Found(
-            images,
-            search.images.c,
-            search.cost,
-            search.error,
-            search.holds,
-            search.trapped,
-            beyond,
-            search.steps,
-        )
+            beyond = ~holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
+        return _Found(images, ended.c, ended.cost, error, holds, ended.trapped, beyond, ended.steps)
 
 
 @dataclass(frozen=True)
@@ -199,7 +192,7 @@ def _sentence(model: Model, asked: Targets, found: Array, row: int, outcome: str
         gap = f"{asked.question}: {got:.4g} is as near as it comes to the {wanted:.4g} asked for"
         instead = f"ask for {got:.4g} instead"
     else:
-        log_odds = _log_odds_from(asked.maps, found)
+        log_odds = asked.maps.T @ found  # because the maps' rows are orthonormal
         worst = int(np.abs(log_odds - asked.log_odds[row]).argmax())
         answers = model.output_activation.function(log_odds)
         gap = (
@@ -211,8 +204,3 @@ def _sentence(model: Model, asked: Targets, found: Array, row: int, outcome: str
     if outcome == OUT_OF_REACH:
         return f"{gap}; {instead}"
     return f"{gap} after {steps} steps; allow more steps, or {instead}"
-
-
-def _log_odds_from(maps: Array, values: Array) -> Array:
-    """Log-odds (outputs,) from their constraint values: the maps' rows are orthonormal."""
-    return np.asarray(maps.T @ values)

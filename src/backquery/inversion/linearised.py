@@ -159,13 +159,13 @@ def _solve_positive(matrices: Array, rows: Rows, mixed: Array, r_u: Array) -> tu
 
 
 def matrix_product(stack: Array, matrix: Array) -> Array:
-    """(n, k, a) times (a, b) as one product of matrices."""
+    """(n, k, a) times (a, b), as one product of matrices."""
     flat = stack.reshape(-1, stack.shape[-1]) @ matrix
     return flat.reshape(*stack.shape[:-1], matrix.shape[1])
 
 
 def times(matrices: Array, vectors: Array) -> Array:
-    """(n, a, b) times (n, b)."""
+    """(n, a, b) times (n, b); a matrix (a, b) is the same for all."""
     return (matrices @ vectors[:, :, None])[:, :, 0]
 
 

@@ -8,12 +8,12 @@ query, never its scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
+from backquery.inversion.memory import Memory
 from backquery.model.aliases import Array
 from backquery.model.layout import Layout
 from backquery.model.protocol import Model
@@ -161,16 +161,13 @@ def prior_for(model: Model, prior: str | Prior | None, low: ArrayLike, high: Arr
         return prior
     name = prior or _usual(model)
     key = (name, np.asarray(low).tobytes(), np.asarray(high).tobytes())
-    try:
-        known = _named.setdefault(model, {})
-    except TypeError:
-        known = {}
+    known = _named.of(model)
     if key not in known:
         known[key] = _build(model, name, low, high)
     return known[key]
 
 
-_named: WeakKeyDictionary[Model, dict[tuple[str, bytes, bytes], Prior]] = WeakKeyDictionary()
+_named: Memory[dict[tuple[str, bytes, bytes], Prior]] = Memory(dict)
 
 
 def _usual(model: Model) -> str:

@@ -14,6 +14,7 @@ from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
 from backquery.model.aliases import Array, Seed
 from backquery.model.protocol import Model
+from backquery.model.scaling import ends_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,8 @@ class Problem:
 
     low, high: (inputs,) in input scale; prior: a name, a `Prior` or None for the default;
     near: (n, inputs), the images that are to be changed as little as possible, or None;
-    start: (n, inputs), images to begin the search at, or None.
+    start: (n, inputs), images to begin the search at, or None. Either may be given as one image for all questions,
+    and is kept within the box; `DataError` says what does not fit.
     """
 
     model: Model
@@ -34,10 +36,34 @@ class Problem:
     start: Array | None = None
     rng: Seed = 0
 
+    def __post_init__(self) -> None:
+        for name in ("near", "start"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, self._checked(name))
+
     def of(self, rows: NDArray[np.intp]) -> Problem:
         """Only the questions `rows`."""
         near, start = (None if images is None else images[rows] for images in (self.near, self.start))
         return replace(self, asked=self.asked[rows], near=near, start=start)
+
+    def _checked(self, name: str) -> Array:
+        given = np.asarray(getattr(self, name), np.float64)
+        inputs, count = self.model.inputs, len(self.asked)
+        if given.size not in (inputs, count * inputs):
+            raise DataError(
+                f"{name} must be one image of {inputs} inputs, or one for each of {count} questions; "
+                f"received shape {given.shape}"
+            )
+        rows = np.broadcast_to(given.reshape(-1, inputs), (count, inputs))
+        if not np.all(np.isfinite(rows)):
+            raise DataError(f"{name} must be finite; received NaN or infinity")
+        slack = 1e-5 * (self.high - self.low)
+        if np.any(rows < self.low - slack) or np.any(rows > self.high + slack):
+            raise DataError(
+                f"{name} must lie within the range of the inputs, {self.low.min():g} to {self.high.max():g}; "
+                f"received {rows.min():g} to {rows.max():g}. Scale raw images first, with model.scale(images)"
+            )
+        return np.clip(rows, self.low, self.high)
 
 
 class Method(Protocol):
@@ -56,40 +82,15 @@ def box(model: Model, bounds: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array
 
     They are `bounds` where given, else those of the model's scaling, else 0 and 1.
     """
-    ends: tuple[ArrayLike, ArrayLike]
     if bounds is None:
-        ends = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
-    else:
-        ends = bounds
+        paper, ink = ends_of(model)
+        return np.minimum(paper, ink), np.maximum(paper, ink)
     try:
-        first, second = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in ends)
+        low, high = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in bounds)
     except ValueError:
         raise InversionError(
             f"bounds are two numbers, or two vectors of {model.inputs} numbers, one for each input"
         ) from None
-    if bounds is not None and not np.all(first < second):
+    if not np.all(low < high):
         raise InversionError("the lower bound must lie below the upper one for every input")
-    return np.minimum(first, second), np.maximum(first, second)
-
-
-def check_images(name: str, images: ArrayLike | None, problem: Problem) -> Array | None:
-    """`near` or `start` as (n, inputs) within the box: one image for all questions, or one for each."""
-    if images is None:
-        return None
-    given = np.asarray(images, np.float64)
-    inputs, count = problem.model.inputs, len(problem.asked)
-    if given.size not in (inputs, count * inputs):
-        raise DataError(
-            f"{name} must be one image of {inputs} inputs, or one for each of {count} questions; "
-            f"received shape {given.shape}"
-        )
-    rows = np.broadcast_to(given.reshape(-1, inputs), (count, inputs))
-    if not np.all(np.isfinite(rows)):
-        raise DataError(f"{name} must be finite; received NaN or infinity")
-    slack = 1e-5 * (problem.high - problem.low)
-    if np.any(rows < problem.low - slack) or np.any(rows > problem.high + slack):
-        raise DataError(
-            f"{name} must lie within the range of the inputs, {problem.low.min():g} to {problem.high.max():g}; "
-            f"received {rows.min():g} to {rows.max():g}. Scale raw images first, with model.scale(images)"
-        )
-    return np.clip(rows, problem.low, problem.high)
+    return low, high

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import InversionError
+from backquery.inversion.linearised import matrix_product, times
+from backquery.inversion.memory import Memory
 from backquery.model.aliases import Array
 from backquery.model.network import Network
 from backquery.model.protocol import Model
@@ -56,7 +57,7 @@ class ChainReadout:
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
         chain = self._chain
-        z = y @ chain.first.T + _of_rows(self._base, rows)
+        z = y @ chain.first.T + of_rows(self._base, rows)
         signals = []
         for layer in range(self._depth):
             signals.append(chain.functions[layer](z))
@@ -65,7 +66,7 @@ class ChainReadout:
         last = signals[-1] if signals else z
         if self._shared:
             return last @ self._head.T + self._offset, signals
-        return (self._head[rows] @ last[:, :, None])[:, :, 0] + self._offset[rows], signals
+        return times(self._head[rows], last) + self._offset[rows], signals
 
     def plain(self, row: int) -> tuple[Array, ...]:
         """The question `row` as plain arrays, in the order of `kernels.search.Chain`."""
@@ -89,8 +90,8 @@ class ChainReadout:
         for layer in range(self._depth - 1, -1, -1):
             gradients = gradients * chain.slopes[layer](kept[layer])[:, None, :]
             if layer:
-                gradients = _product(gradients, chain.weights[layer])
-        return _product(gradients, chain.first)
+                gradients = matrix_product(gradients, chain.weights[layer])
+        return matrix_product(gradients, chain.first)
 
     def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Interval arithmetic, layer by layer: rigorous, and rarely tight."""
@@ -109,10 +110,7 @@ class Chain:
     def __init__(self, network: Network, deviation: Array) -> None:
         layers = network.layers
         self.weights = [layer.weights.astype(np.float64) for layer in layers]
-        self.biases = [
-            np.zeros(layer.outputs) if layer.biases is None else layer.biases.astype(np.float64)
-            for layer in layers
-        ]
+        self.biases = [layer.shifts.astype(np.float64) for layer in layers]
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
         self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
         self.first = self.weights[0] * deviation
@@ -131,9 +129,9 @@ class ModelReadout:
 
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
-        images = _of_rows(self._origin, rows) + y * self._deviation
+        images = of_rows(self._origin, rows) + y * self._deviation
         log_odds = np.asarray(self._model.log_odds(images), np.float64)
-        return (self._maps_of(rows) @ log_odds[:, :, None])[:, :, 0], [images]
+        return times(self._maps_of(rows), log_odds), [images]
 
     def jacobian(self, kept: list[Array], rows: Rows) -> Array:
         """See `Readout`."""
@@ -171,14 +169,16 @@ def nodes_of(model: Model, layer: int | None) -> int:
     )
 
 
-_chains: WeakKeyDictionary[Network, tuple[Array, Chain]] = WeakKeyDictionary()
+_chains: Memory[dict[bytes, Chain]] = Memory(dict)
 
 
 def _chain_of(network: Network, deviation: Array) -> Chain:
-    known = _chains.get(network)
-    if known is None or not np.array_equal(known[0], deviation):
-        known = _chains[network] = (deviation, Chain(network, deviation))
-    return known[1]
+    """The chain, remembered for the deviation that was asked for last: it is a copy of all weights."""
+    known, key = _chains.of(network), deviation.tobytes()
+    if key not in known:
+        known.clear()
+        known[key] = Chain(network, deviation)
+    return known[key]
 
 
 def _interval(weights: Array, low: Array, high: Array, offset: Array) -> tuple[Array, Array]:
@@ -189,11 +189,7 @@ def _interval(weights: Array, low: Array, high: Array, offset: Array) -> tuple[A
     return centre - spread, centre + spread
 
 
-def _of_rows(values: Array, rows: Rows) -> Array:
-    return values if len(values) == 1 else values[rows]
-
-
-def _product(gradients: Array, weights: Array) -> Array:
-    """(n, k, nodes) times (nodes, inputs), as one matrix product."""
-    flat = gradients.reshape(-1, gradients.shape[-1]) @ weights
-    return flat.reshape(*gradients.shape[:-1], weights.shape[1])
+def of_rows(values: Array, rows: Rows) -> Array:
+    """The values (n, ...) of these questions, or (1, ...) where all have the same."""
+    chosen: Array = values if len(values) == 1 else values[rows]
+    return chosen

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model.aliases import Array
+from backquery.model.aliases import Array, Labels
 from backquery.model.protocol import Model
 
 CONVERGED = "converged"
@@ -45,8 +45,8 @@ class BackQuery:
     targets: Array | None
     log_odds: Array | None
     answers: Array
-    labels: NDArray[np.int64]
-    read: NDArray[np.int64]
+    labels: Labels
+    read: Labels
     read_as_asked: NDArray[np.bool_]
     error: Array
     log_odds_error: Array
@@ -66,6 +66,11 @@ class BackQuery:
         reached: NDArray[np.bool_] = self.read_as_asked & ~np.array(failed, bool)
         return reached
 
+    @property
+    def surely(self) -> Array:
+        """How surely the model reads each image as what it reads: that label's answer, (n,)."""
+        return np.take_along_axis(self.answers, self.read[:, None], axis=1)[:, 0]
+
     def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
         """What was asked, and each scan, as plain values; labels by their names."""
         scans = [self._scan(position, classes) for position in range(len(self))]
@@ -76,14 +81,13 @@ class BackQuery:
         return {
             "label": classes[label] if label >= 0 else None,
             "read": classes[read],
-            "answer": float(self.answers[position, read]),
-            "error": float(self.error[position]),
-            "log_odds_error": float(self.log_odds_error[position]),
-            "converged": bool(self.converged[position]),
-            "outcome": self.outcome[position],
-            "advice": self.advice[position],
-            "steps": int(self.steps[position]),
+            "answer": float(self.surely[position]),
+            **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps"),
         }
+
+    def plain(self, position: int, *names: str) -> dict[str, Any]:
+        """What these fields say of one image, as plain values."""
+        return {name: np.asarray(getattr(self, name))[position].item() for name in names}
 
 
 def round_trip(

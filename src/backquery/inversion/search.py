@@ -14,13 +14,13 @@ No accepted step makes it worse in its stage's measure; shorter steps are tried 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.linearised import FLAT, BoundPixels, Linearised, newton_step, times
-from backquery.inversion.readouts import Readout
+from backquery.inversion.readouts import Readout, of_rows
 from backquery.model.aliases import Array
 
 Mask = NDArray[np.bool_]
@@ -66,6 +66,37 @@ class Effort:
     halvings: int = 6
 
 
+class Task(NamedTuple):
+    """A batch of questions and how they are to be searched for, all in whitened coordinates.
+
+    asked: (n, k) values of the constraints; factor: (inputs, rank); inner: (rank, rank), ``(I + F' F)^-1``;
+    low, high: (inputs,) or (n, inputs); start: (n, inputs); used: the steps that are already gone.
+    """
+
+    readout: Readout
+    asked: Array
+    factor: Array
+    inner: Array
+    low: Array
+    high: Array
+    start: Array
+    effort: Effort
+    used: NDArray[np.int64] | int = 0
+
+
+class Ended(NamedTuple):
+    """What the searches of a task came to: images y (n, inputs), their constraints c (n, k) and their cost (n,).
+
+    steps: (n,), those used; trapped: (n,), whether no step comes nearer.
+    """
+
+    y: Array
+    c: Array
+    cost: Array
+    steps: NDArray[np.int64]
+    trapped: Mask
+
+
 @dataclass
 class Images:
     """A batch of images with what the model makes of them: constraints c, signals kept for the Jacobian."""
@@ -84,34 +115,19 @@ class Images:
 
 
 class Search:
-    """A batch of questions on their way from a start image to an answer, all in whitened coordinates.
+    """The questions of a task on their way from a start image to an answer."""
 
-    asked: (n, k) values of the constraints; factor: (inputs, rank); inner: (rank, rank), ``(I + F' F)^-1``;
-    low, high: (inputs,) or (n, inputs); start: (n, inputs); used: the steps that are already gone.
-    """
-
-    def __init__(
-        self,
-        readout: Readout,
-        asked: Array,
-        factor: Array,
-        inner: Array,
-        low: Array,
-        high: Array,
-        start: Array,
-        effort: Effort,
-        used: NDArray[np.int64] | int = 0,
-    ) -> None:
-        n = len(asked)
-        self._readout, self._asked, self._factor, self._effort = readout, asked, factor, effort
-        self._low, self._high = np.atleast_2d(low), np.atleast_2d(high)
-        self._inner = inner
-        self._bound = BoundPixels(factor, n)
-        self.images = self._look(start, np.arange(n))
+    def __init__(self, task: Task) -> None:
+        n, effort = len(task.asked), task.effort
+        self._readout, self._asked, self._effort = task.readout, task.asked, effort
+        self._factor, self._inner = task.factor, task.inner
+        self._low, self._high = np.atleast_2d(task.low), np.atleast_2d(task.high)
+        self._bound = BoundPixels(task.factor, n)
+        self.images = self._look(task.start, np.arange(n))
         self.cost = self._cost_of(self.images.y)
-        self.steps = np.zeros(n, np.int64) + used
+        self.steps = np.zeros(n, np.int64) + task.used
         self.trapped = np.zeros(n, bool)
-        self._multipliers = np.zeros_like(asked)
+        self._multipliers = np.zeros_like(task.asked)
         self._unknown = np.full(n, effort.trusting)
         self._damping = np.full(n, WARM if effort.trusting else COLD)
         self._restoring = np.zeros(n, bool)
@@ -122,20 +138,15 @@ class Search:
         self._finished = self.holds & (self.cost <= 0.0)
 
     @property
-    def error(self) -> Array:
-        """How far each image is from what was asked: the largest constraint error, (n,)."""
-        return _largest(self._asked - self.images.c)
-
-    @property
     def holds(self) -> Mask:
         """Whether the constraints hold within the tolerance, (n,)."""
-        return np.asarray(self.error < self._effort.tolerance)
+        return np.asarray(_largest(self._asked - self.images.c) < self._effort.tolerance)
 
-    def run(self) -> Search:
+    def run(self) -> Ended:
         """Search until every image is done or the steps are used up."""
         while (rows := np.flatnonzero(~self._finished & (self.steps < self._effort.steps))).size:
             self._advance(rows)
-        return self
+        return Ended(self.images.y, self.images.c, self.cost, self.steps, self.trapped)
 
     def _advance(self, rows: Rows) -> None:
         here, held = self.images[rows], self.holds[rows]
@@ -144,19 +155,11 @@ class Search:
         scores = (here.y @ self._factor) @ self._inner
         self._estimate(rows, jacobian, here.y, scores)
         solution = newton_step(
-            self._factor,
-            jacobian,
-            residual,
-            here.y,
-            scores,
-            self._multipliers[rows],
-            low=_of(self._low, rows),
-            high=_of(self._high, rows),
-            damping=np.where(held, 0.0, self._damping[rows]),
-            restore=self._restoring[rows],
-            bound=self._bound,
-            rows=rows,
-        )
+            self._factor, jacobian, residual, here.y, scores, self._multipliers[rows],
+            low=of_rows(self._low, rows), high=of_rows(self._high, rows),
+            damping=np.where(held, 0.0, self._damping[rows]), restore=self._restoring[rows],
+            bound=self._bound, rows=rows,
+        )  # fmt: skip
         self.steps[rows] += 1
         size = _length(residual)
         self._look_back(rows, held, size)
@@ -185,7 +188,7 @@ class Search:
         if not new.size:
             return
         chosen = rows[new]
-        low, high = _of(self._low, chosen), _of(self._high, chosen)
+        low, high = of_rows(self._low, chosen), of_rows(self._high, chosen)
         inside = jacobian[new] * ((y[new] > low) & (y[new] < high))[:, None, :]
         gain = inside @ inside.transpose(0, 2, 1)
         k = gain.shape[1]
@@ -276,7 +279,7 @@ class Search:
         self._since[due[~slow]] = 0
 
     def _look(self, y: Array, rows: Rows) -> Images:
-        y = np.minimum(np.maximum(y, _of(self._low, rows)), _of(self._high, rows))
+        y = np.minimum(np.maximum(y, of_rows(self._low, rows)), of_rows(self._high, rows))
         return Images(y, *self._readout.values(y, rows))
 
     def _cost_of(self, y: Array) -> Array:
@@ -284,11 +287,6 @@ class Search:
         scores = y @ self._factor
         squares: Array = np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", scores @ self._inner, scores)
         return 0.5 * squares
-
-
-def _of(bound: Array, rows: Rows) -> Array:
-    chosen: Array = bound if len(bound) == 1 else bound[rows]
-    return chosen
 
 
 def _largest(vectors: Array) -> Array:

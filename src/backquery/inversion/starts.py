@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from backquery.inversion.memory import Memory
 from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import nodes_of, readout_for
@@ -57,15 +58,12 @@ class Shown:
     mixed: Array
 
 
-_workspaces: WeakKeyDictionary[Model, WeakKeyDictionary[Prior, Workspace]] = WeakKeyDictionary()
+_workspaces: Memory[WeakKeyDictionary[Prior, Workspace]] = Memory(WeakKeyDictionary)
 
 
 def workspace_of(model: Model, prior: Prior) -> Workspace:
     """The workspace of a model and a prior, remembered for as long as both live."""
-    try:
-        known = _workspaces.setdefault(model, WeakKeyDictionary())
-    except TypeError:
-        return Workspace(prior)
+    known = _workspaces.of(model)
     if prior not in known:
         known[prior] = Workspace(prior)
     return known[prior]

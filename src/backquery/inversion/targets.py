@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import TargetError
+from backquery.inversion.linearised import times
 from backquery.model.activations import RELU, SOFTMAX, TANH, Activation
-from backquery.model.aliases import Array
+from backquery.model.aliases import Array, Labels
 from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model.protocol import Model, typical_of
 
 Label = int | str
-Labels = Label | Sequence[Label] | NDArray[np.integer[Any]]
+LabelNames = Label | Sequence[Label] | NDArray[np.integer[Any]]
+"""One label or several, each by its class name or its position."""
 
 BOOK_CONFIDENCE = 0.99
 """What the book asks for at the label; elsewhere, it asks for what is left of 1."""
@@ -38,7 +40,7 @@ class Targets:
     question: str
     maps: Array
     values: Array
-    labels: NDArray[np.int64]
+    labels: Labels
     answers: Array | None = None
     log_odds: Array | None = None
     layer: int | None = None
@@ -65,25 +67,26 @@ class Targets:
     def of_log_odds(self, log_odds: ArrayLike) -> Array:
         """The constraint values (n, k) of log-odds (n, outputs)."""
         vectors = np.asarray(log_odds, np.float64)
-        return (self.maps @ vectors[:, :, None])[:, :, 0]
+        return times(self.maps, vectors)
 
 
-def typical(model: Model, labels: Labels) -> Targets:
+def typical(model: Model, labels: LabelNames) -> Targets:
     """Each label as the model usually says it: the median log-odds of the real images that it reads as that."""
     positions = label_positions(model, labels)
-    if model.statistics is None or model.statistics.typical is None:
+    kept = typical_of(model)
+    if kept is None:
         raise TargetError(
             "this model does not keep its typical answers; fit them with fit_statistics(model, data), "
             "or ask for a confidence, such as confidence=0.99"
         )
-    log_odds = np.asarray(model.statistics.typical, np.float64)[positions]
+    log_odds = np.asarray(kept, np.float64)[positions]
     answers = model.output_activation.function(log_odds)
     return _all_answers(model, answers, log_odds, positions, "typical")
 
 
 def confidence(
     model: Model,
-    labels: Labels,
+    labels: LabelNames,
     p: float = BOOK_CONFIDENCE,
     others: float | Literal["typical"] | None = None,
 ) -> Targets:
@@ -169,8 +172,8 @@ def difference(
         values = np.full((len(places), 1), float(log_odds))
         if not np.isfinite(log_odds):
             raise TargetError(f"the difference asked for must be finite; received {log_odds}")
-    elif model.statistics is not None and model.statistics.typical is not None:
-        values = (maps @ model.statistics.typical[places[:, 0], :, None])[:, :, 0]
+    elif (kept := typical_of(model)) is not None:
+        values = times(maps, kept[places[:, 0]])
     else:
         values = np.full((len(places), 1), 2 * np.log(BOOK_CONFIDENCE / (1 - BOOK_CONFIDENCE)))
     names = ", ".join(f"{model.classes[a]} against {model.classes[b]}" for a, b in places)
@@ -200,7 +203,7 @@ def hidden_node(
     return Targets(f"hidden nodes of layer {layer}", maps, values, np.full(len(places), -1), layer=layer)
 
 
-def label_positions(model: Model, labels: Labels) -> NDArray[np.int64]:
+def label_positions(model: Model, labels: LabelNames) -> Labels:
     """Positions (n,) of labels: whole numbers are positions, words are class names."""
     listed = [labels] if isinstance(labels, str | int | np.integer) else list(labels)
     if not listed:
@@ -273,9 +276,7 @@ def _check_inside(wanted: Array, activation: Activation) -> None:
         )
 
 
-def _all_answers(
-    model: Model, wanted: Array, log_odds: Array, positions: NDArray[np.int64], question: str
-) -> Targets:
+def _all_answers(model: Model, wanted: Array, log_odds: Array, positions: Labels, question: str) -> Targets:
     if model.output_activation is SOFTMAX:
         log_odds = log_odds - log_odds.mean(axis=1, keepdims=True)
         maps = contrasts(model.outputs)

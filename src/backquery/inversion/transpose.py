@@ -56,9 +56,7 @@ class Transpose:
         signals = _answers_of(asked)
         for position in range(len(network.layers) - 1, -1, -1):
             layer = network.layers[position]
-            z = _inverse(layer.activation)(signals)
-            if layer.biases is not None:
-                z = z - layer.biases.astype(np.float64)
+            z = _inverse(layer.activation)(signals) - layer.shifts.astype(np.float64)
             signals = z @ layer.weights.astype(np.float64)
             if position:
                 signals = _into_range_of(network.layers[position - 1].activation, signals, position)

@@ -1,10 +1,11 @@
-"""Reading a model file's description: every field is what it should be, or the file is refused.
+"""A model file's description: every field that is read is what it should be, or the file is refused.
 
 The errors say what is wrong inside the file; the reader that knows the file's name adds it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from sys import float_info
 from typing import Any
@@ -15,6 +16,16 @@ from backquery.errors import ModelError
 from backquery.model.activations import ACTIVATIONS
 
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64"}
+
+
+def description_text(values: dict[str, Any]) -> str:
+    """A network's description as JSON; `ModelError` where what the user tells of it is none."""
+    try:
+        return json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"the network's `about` must hold plain JSON values (text, finite numbers, lists): {error}"
+        ) from None
 
 
 class Fields:

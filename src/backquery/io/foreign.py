@@ -16,7 +16,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
-from backquery.io.description import Fields
+from backquery.io.description import Fields, description_text
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 
@@ -108,7 +108,7 @@ def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
 def write_notes(network: Network) -> str:
     """The network's image shape, class names, scaling and history as JSON; statistics do not go along."""
     scaling = network.scaling
-    notes = {
+    notes: dict[str, Any] = {
         "input_shape": [int(length) for length in network.input_shape],
         "classes": list(network.classes),
         "scaling": scaling
@@ -119,10 +119,7 @@ def write_notes(network: Network) -> str:
         },
         "about": dict(network.about),
     }
-    try:
-        return json.dumps(notes, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the network's `about` must hold plain JSON values: {error}") from None
+    return description_text(notes)
 
 
 def read_notes(text: str | bytes) -> dict[str, Any]:

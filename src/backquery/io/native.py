@@ -18,7 +18,7 @@ import numpy as np
 
 from backquery.errors import ModelError
 from backquery.files import replacing
-from backquery.io.description import Fields, expected_tensors
+from backquery.io.description import Fields, description_text, expected_tensors
 from backquery.model.activations import ACTIVATIONS
 from backquery.model.aliases import Array
 from backquery.model.network import Layer, Network
@@ -103,7 +103,7 @@ def _floating(values: Array) -> Array:
 
 def _description(network: Network) -> str:
     scaling, statistics = network.scaling, network.statistics
-    description = {
+    description: dict[str, Any] = {
         "version": VERSION,
         "dtype": network.dtype.name,
         "layers": [
@@ -134,12 +134,7 @@ def _description(network: Network) -> str:
         },
         "about": dict(network.about),
     }
-    try:
-        return json.dumps(description, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"the network's `about` must hold plain JSON values (text, finite numbers, lists): {error}"
-        ) from None
+    return description_text(description)
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -207,12 +202,13 @@ def _network(fields: Fields, tensors: Tensors) -> Network:
         )
         for number, layer in enumerate(fields.objects("layers"))
     )
+    kept: Any = {part: tensors.get(f"statistics.{part}") for part in STATISTICS}
     return Network(
         layers,
         input_shape=fields.counts("input_shape"),
         classes=fields.texts("classes"),
         scaling=_scaling(fields.optional("scaling"), tensors),
-        statistics=_statistics(tensors) if fields.optional("statistics") else None,
+        statistics=Statistics(**kept) if fields.optional("statistics") else None,
         about=fields.mapping("about"),
     )
 
@@ -220,19 +216,6 @@ def _network(fields: Fields, tensors: Tensors) -> Network:
 def _scaling(fields: Fields | None, tensors: Tensors) -> Scaling | None:
     if fields is None:
         return None
-    gain = tensors.get("scaling.gain")
-    offset = tensors.get("scaling.offset")
-    return Scaling(
-        fields.number("gain") if gain is None else gain,
-        fields.number("offset") if offset is None else offset,
-        fields.number("maximum"),
-    )
-
-
-def _statistics(tensors: Tensors) -> Statistics:
-    return Statistics(
-        tensors["statistics.mean"],
-        tensors["statistics.factor"],
-        tensors["statistics.diagonal"],
-        tensors.get("statistics.typical"),
-    )
+    vectors = {part: tensors.get(f"scaling.{part}") for part in ("gain", "offset")}
+    parts = {name: fields.number(name) if vector is None else vector for name, vector in vectors.items()}
+    return Scaling(**parts, maximum=fields.number("maximum"))

@@ -18,7 +18,7 @@ from backquery.files import replacing
 from backquery.io.chain import Chain
 from backquery.io.foreign import NOTES, check_size, read_bytes, read_notes, reading, settled, write_notes
 from backquery.io.onnx_graph import Graph
-from backquery.io.onnx_steps import add_step
+from backquery.io.onnx_steps import NAMES, add_step
 from backquery.model.activations import LEAK
 from backquery.model.aliases import Shape
 from backquery.model.layout import image_shape
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 17, 8
 """Old enough for every runtime of the last years, young enough for softmax along one axis."""
 
-OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "leaky-relu": "LeakyRelu", "softmax": "Softmax"}
 SETTINGS: dict[str, dict[str, Any]] = {"LeakyRelu": {"alpha": LEAK}, "Softmax": {"axis": -1}}
 
 
@@ -137,7 +136,7 @@ def _layer(layer: Layer, signal: str, number: int, last: bool) -> tuple[list[Any
     named = {f"weights_{number}": layer.weights}
     if layer.biases is not None:
         named[f"biases_{number}"] = layer.biases
-    operator = OPERATORS.get(layer.activation.name)
+    operator = NAMES.get(layer.activation)
     given = "answers" if last else f"signals_{number}"
     sums = f"sums_{number}" if operator else given
     nodes = [helper.make_node("Gemm", [signal, *named], [sums], transB=1)]

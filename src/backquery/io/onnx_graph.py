@@ -77,7 +77,7 @@ class Graph:
 
     def is_constant(self, name: str) -> bool:
         """Whether `name` is a number or a shape that does not depend on the inputs' values."""
-        return not self._depends(name)
+        return name not in self._from_inputs
 
     def constant(self, name: str) -> NDArray[Any]:
         """The constant called `name`."""
@@ -91,10 +91,10 @@ class Graph:
             for attribute in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
                 names = _setting(node, attribute)
                 if names:
-                    return tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names)
+                    return tuple(map(_text, names))
         for node in self._nodes:
             if node.op_type == "ArrayFeatureExtractor" and node.input[0] in self._tensors:
-                return tuple(_text(name) for name in self._read(node.input[0], labels=True).ravel())
+                return tuple(map(_text, _numbers(self._tensors[node.input[0]], labels=True).ravel()))
         return ()
 
     def _only_input(self, inputs: list[Any]) -> Any:
@@ -159,18 +159,12 @@ class Graph:
                 names.update(node.output)
         return names
 
-    def _depends(self, name: str) -> bool:
-        return name in self._from_inputs
-
     def _evaluate(self, name: str) -> NDArray[Any]:
         if name in self._tensors:
-            return self._read(name)
+            return _numbers(self._tensors[name])
         if name not in self._makers:
             raise ModelError(f"nothing in it makes {name!r}")
         return self._compute(self._makers[name])
-
-    def _read(self, name: str, labels: bool = False) -> NDArray[Any]:
-        return _numbers(self._tensors[name], labels)
 
     def _compute(self, node: Any) -> NDArray[Any]:
         """A constant that the graph computes: weights turned round, or the parts of a shape."""

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.onnx_graph import COMPLEMENT, Graph, Step
-from backquery.model.activations import LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
+from backquery.model.activations import LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Activation
 
 Array = NDArray[Any]
+Add = Callable[[Chain, Graph, Step], None]
+
+NAMES = {SIGMOID: "Sigmoid", TANH: "Tanh", RELU: "Relu", LEAKY_RELU: "LeakyRelu", SOFTMAX: "Softmax"}
+"""What ONNX calls the activations."""
 
 KNOWN_SLOPE = 1e-6
 """How far LeakyRelu's slope may be from 0.01, as a share: exporters round it to float32."""
@@ -49,7 +53,7 @@ def _matmul(chain: Chain, graph: Graph, step: Step) -> None:
     chain.dense(_floats(graph.constant(step.node.input[1])).T, None)
 
 
-def _arithmetic(rescaled: Callable[[Array, bool], tuple[Any, Any]]) -> Callable[[Chain, Graph, Step], None]:
+def _arithmetic(rescaled: Callable[[Array, bool], tuple[Any, Any]]) -> Add:
     """A sum, difference, product or quotient of the signals and a constant, given as (gain, offset)."""
 
     def add(chain: Chain, graph: Graph, step: Step) -> None:
@@ -143,16 +147,18 @@ def _vector(values: Array, length: int) -> Array:
         raise ModelError(f"biases of shape {values.shape} do not fit {length} nodes") from None
 
 
-STEPS: dict[str, Callable[[Chain, Graph, Step], None]] = {
+def _activating(activation: Activation) -> Add:
+    return lambda chain, graph, step: chain.activate(activation)
+
+
+STEPS: dict[str, Add] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Add": _arithmetic(lambda number, first: (1.0, number)),
     "Sub": _arithmetic(_difference),
     "Mul": _arithmetic(lambda number, first: (number, 0.0)),
     "Div": _arithmetic(_quotient),
-    "Sigmoid": lambda chain, graph, step: chain.activate(SIGMOID),
-    "Tanh": lambda chain, graph, step: chain.activate(TANH),
-    "Relu": lambda chain, graph, step: chain.activate(RELU),
+    **{name: _activating(activation) for activation, name in NAMES.items()},
     "LeakyRelu": _leaky,
     "Softmax": _softmax,
     "Flatten": _flatten,

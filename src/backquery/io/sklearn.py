@@ -13,7 +13,7 @@ from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.model.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation
 from backquery.model.aliases import Array
-from backquery.model.network import Layer, Network
+from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 
 ACTIVATION_NAMES = {"identity": IDENTITY, "logistic": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
@@ -80,7 +80,7 @@ def network_to_sklearn(network: Network, *, classes: Sequence[Any] | None = None
     hidden, answers = _names_for_sklearn(network)
     labels = _labels(network, classes)
     weights = [layer.weights for layer in network.layers]
-    biases = [_biases(layer) for layer in network.layers]
+    biases = [layer.shifts for layer in network.layers]
     if network.outputs == 2 and answers == "softmax":
         # scikit-learn has one logistic node for two labels: the softmax of (a, b) is the sigmoid of b - a.
         weights[-1], biases[-1] = np.diff(weights[-1], axis=0), np.diff(biases[-1])
@@ -214,7 +214,3 @@ def _labels(network: Network, classes: Sequence[Any] | None) -> NDArray[Any]:
     if labels.shape != (network.outputs,) or len(np.unique(labels)) != network.outputs:
         raise ModelError(f"{network.outputs} outputs need as many different classes; received {labels.tolist()}")
     return labels
-
-
-def _biases(layer: Layer) -> Array:
-    return np.zeros(layer.outputs, layer.weights.dtype) if layer.biases is None else layer.biases

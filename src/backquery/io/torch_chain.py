@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     import torch
 
 
+NAMES = {SIGMOID: "Sigmoid", TANH: "Tanh", RELU: "ReLU", LEAKY_RELU: "LeakyReLU", SOFTMAX: "Softmax"}
+"""What PyTorch calls the activations."""
+
+SETTINGS: dict[str, dict[str, Any]] = {"LeakyReLU": {"negative_slope": LEAK}, "Softmax": {"dim": -1}}
+
 _ADVICE = "use from_torch, which takes any module"
 
 
@@ -77,7 +82,8 @@ def network_to_torch(network: Network) -> torch.nn.Sequential:
                 linear.bias.copy_(torch.tensor(layer.biases))
         parts.append(linear)
         if layer.activation is not IDENTITY:
-            parts.append(_module(torch, layer.activation))
+            name = NAMES[layer.activation]
+            parts.append(getattr(torch.nn, name)(**SETTINGS.get(name, {})))
     return torch.nn.Sequential(*parts).eval()
 
 
@@ -113,20 +119,9 @@ def _array(tensor: torch.Tensor) -> Array:
 
 def _activation(torch: Any, part: torch.nn.Module) -> Activation:
     nn = torch.nn
-    plain = {nn.Sigmoid: SIGMOID, nn.Tanh: TANH, nn.ReLU: RELU}
-    if type(part) in plain:
-        return plain[type(part)]
-    if type(part) in (nn.Softmax, nn.LogSoftmax) and part.dim in (1, -1, None):
-        return SOFTMAX
-    if type(part) is nn.LeakyReLU and part.negative_slope == LEAK:
-        return LEAKY_RELU
-    raise ModelError("a Network has no such layer or activation")
-
-
-def _module(torch: Any, activation: Activation) -> torch.nn.Module:
-    nn = torch.nn
-    if activation is SOFTMAX:
-        return nn.Softmax(dim=-1)
-    if activation is LEAKY_RELU:
-        return nn.LeakyReLU(LEAK)
-    return {SIGMOID: nn.Sigmoid, TANH: nn.Tanh, RELU: nn.ReLU}[activation]()
+    known = {getattr(nn, name): activation for activation, name in NAMES.items()} | {nn.LogSoftmax: SOFTMAX}
+    activation = known.get(type(part))
+    other_axis = activation is SOFTMAX and part.dim not in (1, -1, None)
+    if activation is None or other_axis or (activation is LEAKY_RELU and part.negative_slope != LEAK):
+        raise ModelError("a Network has no such layer or activation")
+    return activation

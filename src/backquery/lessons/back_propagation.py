@@ -70,7 +70,7 @@ def back_propagation_lesson(
     """One update of a network with one hidden layer and biases, in float64, step by step."""
     network = network.astype(np.float64)
     start, y = network.check_inputs(x)[0], np.asarray(wanted, np.float64)
-    (w1, b1, f1), (w2, b2, f2) = ((layer.weights, _biases(layer), layer.activation) for layer in network.layers)
+    (w1, b1, f1), (w2, b2, f2) = ((layer.weights, layer.shifts, layer.activation) for layer in network.layers)
     z1 = w1 @ start + b1
     h1 = f1.function(z1)
     z2 = w2 @ h1 + b2
@@ -95,15 +95,11 @@ def back_propagation_lesson(
         Step("dJ/dW1", "d1 x'", np.outer(d1, start)),
         Step("W2 after", "W2 - rate dJ/dW2", after.layers[1].weights),
         Step("W1 after", "W1 - rate dJ/dW1", after.layers[0].weights),
-        Step("b2 after", "b2 - rate d2", _biases(after.layers[1])),
-        Step("b1 after", "b1 - rate d1", _biases(after.layers[0])),
+        Step("b2 after", "b2 - rate d2", after.layers[1].shifts),
+        Step("b1 after", "b1 - rate d1", after.layers[0].shifts),
         Step("J after", "1/2 |y - h2|^2 with the new weights", _half_square(y - after.query(start))),
     )
     return BackPropagationLesson(network, start, y, rate, steps, after)
-
-
-def _biases(layer: Layer) -> Array:
-    return np.zeros(layer.outputs) if layer.biases is None else layer.biases
 
 
 def _half_square(error: Array) -> Array:

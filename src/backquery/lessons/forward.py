@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import exp
 from timeit import Timer
 from typing import Any
@@ -45,18 +45,7 @@ class ForwardLesson:
 
     def as_json(self) -> dict[str, Any]:
         """Microseconds of each network."""
-        return {
-            "networks": [
-                {
-                    "sizes": list(one.sizes),
-                    "loops": one.loops,
-                    "matrices": one.matrices,
-                    "published": one.published,
-                    "difference": one.difference,
-                }
-                for one in self.timings
-            ]
-        }
+        return {"networks": [asdict(one) for one in self.timings]}
 
 
 def forward_lesson(sizes: tuple[tuple[int, ...], ...] = SIZES, *, rng: Seed = 1) -> ForwardLesson:

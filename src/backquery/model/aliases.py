@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,5 +21,9 @@ Shape = tuple[int, ...]
 Seed = int | np.random.Generator | None
 """What decides the random numbers: a whole number, a generator to go on with, or None for ever new ones."""
 
-Progress = Callable[[int, int], None]
-"""Told how far long work has come: steps done, and steps in all."""
+
+class Progress(Protocol):
+    """Told how far long work has come."""
+
+    def __call__(self, done: float, total: float, what: str = "", /) -> None:
+        """So many steps are done, of so many in all; where steps have names, what is being done now."""

@@ -69,6 +69,11 @@ class Layer:
         """How many nodes the layer has."""
         return int(self.weights.shape[0])
 
+    @property
+    def shifts(self) -> Array:
+        """The biases (outputs,), zeros where there are none."""
+        return np.zeros(self.outputs, self.weights.dtype) if self.biases is None else self.biases
+
     def combine(self, signals: Array) -> Array:
         """Pre-activations z = h W' + b, (n, inputs) to (n, outputs)."""
         sums = signals @ self.weights.T

@@ -1,4 +1,4 @@
-"""What an inversion, a score or a measure of evidence needs of a classifier, and no more."""
+"""What an inversion, a score or a measure of evidence needs of a classifier, and what follows from that alone."""
 
 from __future__ import annotations
 
@@ -59,3 +59,8 @@ class Model(Protocol):
 
     def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
         """Log-odds (n, outputs) and their Jacobian (n, outputs, inputs)."""
+
+
+def typical_of(model: Model) -> Array | None:
+    """The typical log-odds (labels, outputs) that a model keeps, row k for label k; None where it keeps none."""
+    return None if model.statistics is None else model.statistics.typical

@@ -10,6 +10,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
+from backquery.model.aliases import Progress
 from backquery.model.facts import facts_in_words
 from backquery.model.protocol import Model
 from backquery.report.markup import Html, lead
@@ -21,7 +22,6 @@ from backquery.report.subject import Step, Subject
 from backquery.report.trials import colophon, growth, losses
 
 Make = Callable[[Subject, Step], Html | str]
-Progress = Callable[[str, float], None]
 
 SECTIONS: dict[str, tuple[str, Make]] = {
     "network": ("What the network is", what_it_is),
@@ -52,7 +52,8 @@ def write_report(
 
     Without a test half, a fifth of each label's images is held out by `rng`, which also decides what else is
     drawn. `source` is what the model is called; `quick` takes fewer images and repeats and trains nothing;
-    `timeline` is a file of `Timeline.save`. `progress` is told (what is being done, the share done).
+    `timeline` is a file of `Timeline.save`. `progress` is told (sections done, sections in all, the
+    title of the one that is being made).
 
     Returns, for each section that was left out, why. The file appears whole or not at all; `OutputError` says what
     kept it from being written. Images that the model cannot take are a `DataError`, and so is a timeline
@@ -69,10 +70,10 @@ def write_report(
         rng,
         None if timeline is None else _timeline_of(model, Path(timeline)),
     )
-    tell = progress or (lambda what, share: None)
+    tell: Progress = progress or (lambda done, total, what="": None)
     sections = []
     for place, (key, (title, make)) in enumerate(SECTIONS.items()):
-        tell(title, place / len(SECTIONS))
+        tell(place, len(SECTIONS), title)
         step = _step(tell, title, place)
         sections.append(_section(subject, key, title, make, step))
     content = page(f"Report on {source}", _lead(subject), sections)
@@ -96,8 +97,8 @@ def _timeline_of(model: Model, path: Path) -> Timeline:
 
 
 def _step(tell: Progress, title: str, place: int) -> Step:
-    """How far a section is, as a share of the whole report."""
-    return lambda done, total: tell(title, (place + done / total) / len(SECTIONS))
+    """How far a section is, as a part of the whole report."""
+    return lambda done, total, what="": tell(place + done / total, len(SECTIONS), title)
 
 
 def _section(subject: Subject, key: str, title: str, make: Make, step: Step) -> Section:

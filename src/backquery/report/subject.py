@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
-from backquery.model.aliases import Array
+from backquery.model.aliases import Array, Progress
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.layout import Layout
 from backquery.model.network import Network
@@ -63,4 +62,4 @@ class Subject:
         return np.asarray(ink).reshape(Layout.of(self.model.input_shape).picture)
 
 
-Step = Callable[[int, int], None]
+Step = Progress

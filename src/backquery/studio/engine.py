@@ -20,6 +20,7 @@ from backquery.inversion import (
     BackQuery,
     GaussNewton,
     Method,
+    Targets,
     back_query,
     data_prior,
     several,
@@ -78,21 +79,24 @@ def back(subject: Subject, fields: Fields, start: Array | None, compiled: bool =
     model = subject.model
     name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
     method = method_of(name, hurried=start is not None, compiled=compiled)
-    if "answers" in fields:
-        asked = asked_answers(model, read.numbers(fields, "answers", model.outputs))
-        result = back_query(model, asked, method=method, start=start)
-    elif "confidences" in fields:
-        wanted = read.confidences(fields, model)
-        if len(wanted) == 1:
-            ((label, p),) = wanted.items()
-            result = back_query(model, [label], method=method, confidence=p, start=start)
-        else:
-            result = back_query(model, several(model, wanted), method=method, start=start)
-    else:
-        result = back_query(model, [read.label(fields, model)], method=method, start=start)
+    asked, confidence = _asked(fields, model)
+    result = back_query(model, asked, method=method, confidence=confidence, start=start)
     told = {**told_of(result, 0), "method": name, "milliseconds": 1000 * (perf_counter() - clock)}
     image = result.images[0]
     return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
+
+
+def _asked(fields: Fields, model: Model) -> tuple[Targets | list[int | str], float | None]:
+    """What is asked for, and with which confidence where that is one label's."""
+    if "answers" in fields:
+        return asked_answers(model, read.numbers(fields, "answers", model.outputs)), None
+    if "confidences" not in fields:
+        return [read.label(fields, model)], None
+    wanted = read.confidences(fields, model)
+    if len(wanted) > 1:
+        return several(model, wanted), None
+    ((label, p),) = wanted.items()
+    return [label], p
 
 
 def turn(subject: Subject, fields: Fields, compiled: bool = False) -> Answer:
@@ -133,8 +137,7 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
     """What the judges read in a picture, the nearest real image, and how usual the picture is."""
     model = subject.model
     given = read.pixels(fields, model)
-    if dataset is None:
-        raise RequestError("there are no data beside this model to judge images by", "data")
+    data = need_data(dataset, "judge images by")
     if jury is None:
         raise RequestError("the judges are still being made ready; ask again in a moment", "wait")
     ink = (given / np.float32(255))[None]
@@ -142,7 +145,7 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
     nearest = int(positions[0, 0])
     usual = None
     if model.statistics is not None:
-        real = model.scale(dataset.to_test_on.images[:USUAL_IMAGES])
+        real = model.scale(data.to_test_on.images[:USUAL_IMAGES])
         usual = float(typicality(data_prior(model.statistics), as_inputs(model, given), real)[0])
     told = {
         "judges": {judge.name: int(judge.ask(ink)[0]) for judge in jury.judges},
@@ -155,12 +158,10 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
 
 def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer:
     """What each pixel means for a label, over real images of it, and how the claims fared on other images."""
-    if dataset is None:
-        raise RequestError("there are no data beside this model to measure evidence on", "data")
-    few = slice(EVIDENCE_IMAGES)
-    held_out = None if dataset.test is None else dataset.test.select(few)
+    data, few = need_data(dataset, "measure evidence on"), slice(EVIDENCE_IMAGES)
+    held_out = None if data.test is None else data.test.select(few)
     label = read.label(fields, subject.model)
-    (found,) = measure_evidence(subject.model, dataset.train.select(few), [label], held_out=held_out)
+    (found,) = measure_evidence(subject.model, data.train.select(few), [label], held_out=held_out)
     verdict, mean = found.findings.verdict.reshape(subject.shape), found.findings.mean.reshape(subject.shape)
     told = {"label": label, "images": found.images, "rate": found.rate, "counts": found.counts}
     codes = (verdict == SUPPORT).astype(int) - (verdict == AGAINST)
@@ -183,16 +184,15 @@ def weights(subject: Subject, fields: Fields) -> Answer:
 
 def samples(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer:
     """Some real test images, chosen by a seed."""
-    if dataset is None:
-        raise RequestError("there are no data beside this model to choose images from", "data")
-    split = dataset.to_test_on
+    data = need_data(dataset, "choose images from")
+    split = data.to_test_on
     rng = np.random.default_rng(read.whole(fields, "seed", 0, 2**53, 0))
     count = read.whole(fields, "count", 1, MOST_SAMPLES, 10)
     places = np.arange(len(split))
     if fields.get("label") is not None:
         places = np.flatnonzero(split.labels == read.label(fields, subject.model))
     chosen = rng.choice(places, min(count, len(places)), replace=False)
-    ink = split.images[chosen].reshape(len(chosen), *subject.shape) / dataset.maximum
+    ink = split.images[chosen].reshape(len(chosen), *subject.shape) / data.maximum
     return Answer({}, {"pixels": as_pixels(ink), "labels": split.labels[chosen]})
 
 
@@ -269,17 +269,15 @@ def method_of(name: str, *, hurried: bool = False, compiled: bool = False) -> Me
 
 def told_of(result: BackQuery, row: int) -> dict[str, Any]:
     """One image's scores as plain values."""
-    return {
-        "read": int(result.read[row]),
-        "asked": int(result.labels[row]),
-        "read_as_asked": bool(result.read_as_asked[row]),
-        "error": float(result.error[row]),
-        "log_odds_error": float(result.log_odds_error[row]),
-        "outcome": result.outcome[row],
-        "advice": result.advice[row],
-        "steps": int(result.steps[row]),
-        "question": result.question,
-    }
+    scores = ("read", "read_as_asked", "error", "log_odds_error", "outcome", "advice", "steps")
+    return {**result.plain(row, *scores), "asked": int(result.labels[row]), "question": result.question}
+
+
+def need_data(dataset: Dataset | None, purpose: str) -> Dataset:
+    """The data, if there are any; else `RequestError`."""
+    if dataset is None:
+        raise RequestError(f"there are no data beside this model to {purpose}", "data")
+    return dataset
 
 
 def need_network(model: Model) -> Network:

@@ -12,7 +12,7 @@ import numpy as np
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
-from backquery.inversion.fitting import typical_log_odds
+from backquery.inversion.fitting import with_typical
 from backquery.model.aliases import Array
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
@@ -156,9 +156,7 @@ class Learning:
         self, run: TrainingRun, statistics: Statistics, start: Array | None, frame: int, frames: int
     ) -> Array:
         """One frame, whose searches begin at the images of the one before; returns its own."""
-        network = run.snapshot()
-        typical = typical_log_odds(network.log_odds(self._usual).astype(np.float64))
-        network = replace(network, statistics=replace(statistics, typical=typical))
+        network = with_typical(replace(run.snapshot(), statistics=statistics), self._usual)
         subject = Subject.of("learning", network, frame)
         result = back_query(network, list(range(network.outputs)), method=self._method, start=start)
         scans = engine.scans_of(subject, result)

@@ -119,22 +119,6 @@ class Visit:
         self._last[method] = subject.version, image
         return answer
 
-    def _turn(self, subject: Subject, fields: read.Fields) -> Answer:
-        return engine.turn(subject, fields, self._opened.compiled)
-
-    def _scans(self, subject: Subject, fields: read.Fields) -> Answer:
-        return engine.scans(subject, fields, self._opened.compiled)
-
-    def _opinion(self, subject: Subject, fields: read.Fields) -> Answer:
-        model = subject.model
-        return engine.opinion(subject, fields, self._opened.data_for(model), self._opened.jury_for(model))
-
-    def _evidence(self, subject: Subject, fields: read.Fields) -> Answer:
-        return engine.evidence(subject, fields, self._opened.data_for(subject.model))
-
-    def _samples(self, subject: Subject, fields: read.Fields) -> Answer:
-        return engine.samples(subject, fields, self._opened.data_for(subject.model))
-
     def _save(self, subject: Subject, _: read.Fields) -> Answer:
         network = engine.need_network(subject.model)
         with TemporaryDirectory() as folder:
@@ -244,15 +228,27 @@ def network_from(content: bytes) -> Network:
     return replace(network, scaling=network.scaling or Scaling.book())
 
 
-ANSWERS: dict[str, Callable[[Visit, Subject, read.Fields], Answer]] = {
+def _with_data(answer: Callable[..., Answer]) -> Ask:
+    """What is answered by the data that go with the model, or by None where there are none."""
+    return lambda visit, subject, fields: answer(subject, fields, visit._opened.data_for(subject.model))
+
+
+def _opinion(visit: Visit, subject: Subject, fields: read.Fields) -> Answer:
+    data, jury = visit._opened.data_for(subject.model), visit._opened.jury_for(subject.model)
+    return engine.opinion(subject, fields, data, jury)
+
+
+Ask = Callable[[Visit, Subject, read.Fields], Answer]
+
+ANSWERS: dict[str, Ask] = {
     "query": lambda _, subject, fields: engine.query(subject, fields),
     "back": Visit._back,
-    "turn": Visit._turn,
-    "opinion": Visit._opinion,
-    "scans": Visit._scans,
+    "turn": lambda visit, subject, fields: engine.turn(subject, fields, visit._opened.compiled),
+    "opinion": _opinion,
+    "scans": lambda visit, subject, fields: engine.scans(subject, fields, visit._opened.compiled),
     "weights": lambda _, subject, fields: engine.weights(subject, fields),
-    "evidence": Visit._evidence,
-    "samples": Visit._samples,
+    "evidence": _with_data(engine.evidence),
+    "samples": _with_data(engine.samples),
     "image": lambda _, subject, fields: engine.image(subject, fields),
     "save": Visit._save,
 }

@@ -45,11 +45,11 @@ import psutil  # noqa: E402
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder, told = tmp_path_factory.mktemp("undisturbed"), []
-    standing = run_sweep(GRID, "digits", folder, cluster=TWO, progress=told.append)
+    standing = run_sweep(GRID, "digits", folder, cluster=TWO, progress=lambda *now: told.append(now))
     assert (standing.trained, standing.failed, standing.before) == (RUNS, 0, 0)
-    assert [one.ended for one in told] == list(range(RUNS + 1))
-    assert all(one.seconds_left > 0 for one in told[1:-1])
-    assert told[-1].seconds_left == 0
+    assert [done for done, _, _ in told] == list(range(RUNS + 1))
+    assert all(what.startswith(f"{done} of {RUNS} runs, about ") for done, _, what in told[1:-1])
+    assert told[-1] == (RUNS, RUNS, f"{RUNS} of {RUNS} runs")
     return folder
 
 
@@ -98,9 +98,9 @@ def test_workers_killed_at_random_lose_nothing(tmp_path, undisturbed):
     moments = {int(moment) for moment in rng.choice(np.arange(5, RUNS - 10), 4, replace=False)}
     killed = []
 
-    def strike(standing):
-        if standing.ended in moments and (workers := workers_of()):
-            moments.remove(standing.ended)
+    def strike(ended, *_):
+        if ended in moments and (workers := workers_of()):
+            moments.remove(ended)
             victim = workers[rng.integers(len(workers))]
             os.kill(victim.pid, signal.SIGKILL)
             killed.append(victim.pid)
@@ -265,8 +265,8 @@ def test_a_network_that_was_damaged_is_trained_again(tmp_path):
 
 
 def test_what_cannot_be_kept_ends_the_sweep_and_its_workers(tmp_path):
-    def fill(standing):
-        if standing.ended == 1:
+    def fill(ended, *_):
+        if ended == 1:
             shutil.rmtree(tmp_path / "networks")
 
     with pytest.raises(OutputError, match="there is no folder"):
@@ -335,8 +335,8 @@ def test_workers_elsewhere_that_lack_the_data_are_sent_them_and_a_lost_scheduler
         )  # fmt: skip
         assert (code, json.loads(out)["trained"]) == (0, 6), err
 
-        def leave(standing):
-            if standing.trained == 1:
+        def leave(ended, *_):
+            if ended == 7:  # six were there
                 started[0].kill()
 
         cluster = Cluster(scheduler=address, tls_ca_file=cert, tls_cert=cert, tls_key=key)
@@ -407,11 +407,11 @@ def test_a_scheduler_that_cannot_be_asked_is_one_error_without_waiting(tmp_path,
 def test_a_second_sweep_in_the_same_folder_is_told_to_wait(tmp_path):
     told = []
 
-    def second(standing):
-        if standing.trained == 1:
+    def second(ended, *_):
+        if ended == 1:
             with pytest.raises(OutputError, match="another sweep is at work in"):
                 run_sweep(grid, "digits", tmp_path)
-            told.append(standing)
+            told.append(ended)
 
     grid = Grid(hidden=[(3,)], epochs=[1], seeds=3)
     standing = run_sweep(grid, "digits", tmp_path, cluster=Cluster(workers=1), progress=second)

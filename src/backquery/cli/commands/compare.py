@@ -48,7 +48,9 @@ def compare(
 
     check_outputs(output)
     network, dataset = load_for_halves(model, data, test, seed)
-    comparison = compare_methods(network, dataset, controls=controls, rng=seed, progress=say)
+    comparison = compare_methods(
+        network, dataset, controls=controls, rng=seed, progress=lambda done, total, what="": say(what)
+    )
     save_picture(comparison_table(comparison), output)
     give(
         as_json, {**comparison.as_json(), "output": output}, _table(comparison),

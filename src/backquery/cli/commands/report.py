@@ -41,13 +41,13 @@ def report(
 
     With --json: output, sections (those that were made), left_out (for each section left out, why), bytes.
     """
-    from backquery.cli.progress import share_bar
+    from backquery.cli.progress import bar
     from backquery.cli.source import load_for_data
     from backquery.report import SECTIONS, check_report_path, write_report
 
     check_report_path(output)
     network, dataset = load_for_data(model, data, test)
-    with share_bar() as progress:
+    with bar() as progress:
         left_out = write_report(
             network, dataset, output, source=Path(model).name, quick=quick, timeline=timeline, rng=seed,
             progress=progress,

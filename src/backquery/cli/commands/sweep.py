@@ -136,12 +136,12 @@ def train_all(
     With --json: asked (runs), before (how many were there already), trained, failed (now), folder, and families
     as `backquery sweep show` gives them.
     """
-    from backquery.cli.progress import sweep_progress
+    from backquery.cli.progress import bar
     from backquery.experiments.sweep import Cluster, run_sweep
 
     grid = options.grid()
     cluster = Cluster(workers, scheduler, tls_ca_file, tls_cert, tls_key)
-    with sweep_progress() as tell:
+    with bar(stays=True) as tell:
         try:
             standing = run_sweep(
                 grid, data, output, test=test, cluster=cluster, retry_failed=retry_failed, progress=tell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from backquery.experiments.sweep.grid import Grid, work
 from backquery.experiments.sweep.runs import CURVES, NETWORKS, Run, Runs, Setting
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run, versions
 from backquery.files import remove_unfinished, replacing
+from backquery.model.aliases import Progress
 from backquery.training.plan import Plan, create
 
 LOCK = ".lock"
@@ -54,8 +55,12 @@ class Standing:
         """Runs that need no more work."""
         return self.before + self.trained + self.failed
 
-
-Progress = Callable[[Standing], None]
+    @property
+    def in_words(self) -> str:
+        """Runs ended and failed, and about how long the others will take."""
+        seconds, failed = self.seconds_left, f", {self.failed} failed" if self.failed else ""
+        about = "" if not seconds else f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        return f"{self.ended} of {self.asked} runs{failed}{about and f', about {about} left'}"
 
 
 def run_sweep(
@@ -75,7 +80,8 @@ def run_sweep(
     done again. Calling again does what is missing, and nothing else: failed runs only with `retry_failed`. With
     the same seeds the networks have the same bytes however often it was interrupted and by whom they were trained,
     on machines alike. Workers are processes that import the main module anew: in a script, call this under
-    ``if __name__ == "__main__":``.
+    ``if __name__ == "__main__":``. `progress` is told (runs ended, runs asked for, the same in words with the time
+    left).
 
     Raises `DataError`, `TrainingError` or `ModelError` for what cannot be trained, `ClusterError` where no machine
     does the work, and `OutputError` where nothing can be written or another sweep is at work in `folder`; what was
@@ -120,7 +126,7 @@ class _Leader:
     def tell(self) -> None:
         """Say how far it is."""
         if self.progress is not None:
-            self.progress(self.standing)
+            self.progress(self.standing.ended, self.standing.asked, self.standing.in_words)
 
     def lead(self, client: Any, dataset: Dataset) -> None:
         """Until nothing is missing."""
