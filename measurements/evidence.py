@@ -28,7 +28,7 @@ from backquery.evidence.sensitivity import Question
 from backquery.inversion import back_query
 from backquery.io import load_model
 from backquery.model.network import Network
-from backquery.model.scaling import ink_of
+from backquery.model.protocol import ink_of
 from backquery.plots import evidence_maps, save_figure
 from measurements.page import table
 

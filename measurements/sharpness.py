@@ -21,7 +21,8 @@ from backquery.inversion import back_query, data_prior, fit_statistics
 from backquery.inversion.fitting import with_typical
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
-from backquery.model.scaling import Scaling, ink_of
+from backquery.model.protocol import ink_of
+from backquery.model.scaling import Scaling
 from backquery.plots import save_figure
 from backquery.plots.paper import (
     HAIRLINE,

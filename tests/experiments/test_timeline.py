@@ -12,7 +12,7 @@ from backquery import MiniBatch, Network, Scaling, evaluate, fit_statistics, tra
 from backquery.errors import DataError, ExperimentError, InversionError, OutputError
 from backquery.experiments.timeline import Frame, Timeline, frames, load_timeline, log_spaced, watch_training
 from backquery.inversion import back_query
-from backquery.model.scaling import ink_of
+from backquery.model.protocol import ink_of
 from backquery.plots import film_strip, save_animation, timeline_frame
 from backquery.training import TrainingRun
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from backquery.errors import ModelError
 from backquery.model.aliases import Array
 from backquery.model.layout import Layout
-from backquery.model.protocol import Model
-from backquery.model.scaling import ends_of
+from backquery.model.protocol import Model, ends_of
 
 Positions = NDArray[np.intp]
 

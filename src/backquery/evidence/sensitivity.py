@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 
 from backquery.model.activations import SOFTMAX, TANH
 from backquery.model.aliases import Array
-from backquery.model.protocol import Model
-from backquery.model.scaling import ends_of
+from backquery.model.protocol import Model, ends_of
 
 CHUNK = 100
 """Images whose whole Jacobian is held at once."""

@@ -23,7 +23,7 @@ from backquery.inversion.fitting import with_typical
 from backquery.model.aliases import Array, Progress
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
-from backquery.model.scaling import ink_of
+from backquery.model.protocol import ink_of
 from backquery.training import TrainingRun
 
 COUNT = 30

@@ -28,8 +28,7 @@ from backquery.inversion import (
 from backquery.model.activations import SIGMOID, SOFTMAX
 from backquery.model.aliases import Array, Labels, Progress, Seed
 from backquery.model.network import Network
-from backquery.model.protocol import Model, typical_of
-from backquery.model.scaling import ink_of
+from backquery.model.protocol import Model, ink_of, typical_of
 
 Kind = Literal["method", "images", "network"]
 

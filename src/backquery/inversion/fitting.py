@@ -18,8 +18,7 @@ from backquery.inversion.priors import NOISE
 from backquery.model.aliases import Array
 from backquery.model.examples import Data, Examples
 from backquery.model.network import Network
-from backquery.model.protocol import Model
-from backquery.model.scaling import ends_of
+from backquery.model.protocol import Model, ends_of
 from backquery.model.statistics import Statistics
 
 RANK = 64

@@ -13,8 +13,7 @@ from backquery.inversion.priors import Prior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
 from backquery.model.aliases import Array, Seed
-from backquery.model.protocol import Model
-from backquery.model.scaling import ends_of
+from backquery.model.protocol import Model, ends_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from backquery.errors import MissingExtraError, ModelError
 from backquery.model.activations import SOFTMAX, Activation
 from backquery.model.aliases import Array
-from backquery.model.scaling import Scaling, checked_inputs, ends_of, scaled_images
+from backquery.model.protocol import ends_of
+from backquery.model.scaling import Scaling, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.model.activations import Activation
@@ -64,3 +65,15 @@ class Model(Protocol):
 def typical_of(model: Model) -> Array | None:
     """The typical log-odds (labels, outputs) that a model keeps, row k for label k; None where it keeps none."""
     return None if model.statistics is None else model.statistics.typical
+
+
+def ends_of(model: Model) -> tuple[Array, Array]:
+    """What blank paper and full ink are to a model, (inputs,) each in input scale; 0 and 1 without a scaling."""
+    ends = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
+    paper, ink = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in ends)
+    return paper, ink
+
+
+def ink_of(model: Model, images: ArrayLike) -> Array:
+    """Images (..., inputs) in a model's input scale as ink from 0 (paper) to 1."""
+    return (Scaling(1.0, 0.0, 1.0) if model.scaling is None else model.scaling).ink(images)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.errors import DataError, ModelError
 from backquery.model.aliases import Array
-
-if TYPE_CHECKING:
-    from backquery.model.protocol import Model
 
 
 @dataclass(frozen=True)
@@ -87,18 +84,6 @@ class Scaling:
         """Inputs (..., pixels) to ink between 0 (paper) and 1; what lies outside the scale is clipped."""
         values = (np.asarray(inputs, np.float64) - self.low) / (np.asarray(self.gain) * self.maximum)
         return np.clip(values, 0.0, 1.0)
-
-
-def ends_of(model: Model) -> tuple[Array, Array]:
-    """What blank paper and full ink are to a model, (inputs,) each in input scale; 0 and 1 without a scaling."""
-    ends = (0.0, 1.0) if model.scaling is None else (model.scaling.low, model.scaling.high)
-    paper, ink = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in ends)
-    return paper, ink
-
-
-def ink_of(model: Model, images: ArrayLike) -> Array:
-    """Images (..., inputs) in a model's input scale as ink from 0 (paper) to 1."""
-    return (Scaling(1.0, 0.0, 1.0) if model.scaling is None else model.scaling).ink(images)
 
 
 def checked_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:

@@ -15,7 +15,7 @@ from backquery.errors import OutputError
 from backquery.files import replacing
 from backquery.model.aliases import Array
 from backquery.model.layout import Layout
-from backquery.model.scaling import ink_of
+from backquery.model.protocol import ink_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -29,8 +29,7 @@ from backquery.inversion import (
 from backquery.inversion import answers as asked_answers
 from backquery.model.aliases import Array
 from backquery.model.network import Network
-from backquery.model.protocol import Model
-from backquery.model.scaling import ink_of
+from backquery.model.protocol import Model, ink_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
