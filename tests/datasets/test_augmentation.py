@@ -77,7 +77,7 @@ def test_what_comes_in_is_the_lowest_pixel_of_the_data():
     np.testing.assert_array_equal(shift(images, 2, -1).images, images.images)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(-6, 6), st.integers(-8, 8))
 def test_a_shift_moves_every_pixel_that_stays(down, right):
     images = split()

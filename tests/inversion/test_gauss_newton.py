@@ -87,7 +87,7 @@ def replace_pixels(prior, pixels: int):
     return replace(prior, mean=prior.mean[:pixels], factor=prior.factor[:pixels], diagonal=prior.diagonal[:pixels])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(list(SMOOTH)))
 def test_answers_hold_when_run_forwards_and_images_stay_in_the_box(seed: int, kind: str) -> None:
     network, prior = network_of(kind, seed), prior_of(seed)

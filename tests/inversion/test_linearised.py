@@ -51,7 +51,7 @@ def test_without_bounds_one_step_is_the_gauss_newton_formula(seed: int) -> None:
     np.testing.assert_allclose(problem.image(solution), expected, rtol=1e-6, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6))
 def test_repeated_steps_end_at_the_likeliest_image_in_the_box(seed: int) -> None:
     prior, jacobian = drawn(seed)

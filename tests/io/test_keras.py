@@ -162,7 +162,7 @@ def test_what_is_told_has_the_last_word(tmp_path: Path) -> None:
         assert {name: getattr(network, name) for name in told} == told
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(network=networks())
 def test_a_file_written_here_is_read_unchanged(network: Network, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("saved") / "network.keras"
@@ -174,7 +174,7 @@ def test_a_file_written_here_is_read_unchanged(network: Network, tmp_path_factor
     assert_described_alike(network, again)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(network=networks())
 def test_keras_opens_what_is_written_here(network: Network, tmp_path_factory: pytest.TempPathFactory) -> None:
     import keras

@@ -76,7 +76,7 @@ networks = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(network=networks)
 def test_saving_then_loading_is_the_identity(network: Network, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("saved") / "network.safetensors"
@@ -257,7 +257,7 @@ def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:
         native.load(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     places=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4),
     cut=st.integers(0, 300),

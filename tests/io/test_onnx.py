@@ -55,7 +55,7 @@ W = np.random.default_rng(3).normal(size=(4, 3)).astype("float32")
 B = np.array([0.5, -1, 2], "float32")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(network=networks())
 def test_a_network_goes_there_and_back_unchanged(network: Network) -> None:
     again = network_from_onnx(network_to_onnx(network).SerializeToString())
@@ -65,7 +65,7 @@ def test_a_network_goes_there_and_back_unchanged(network: Network) -> None:
     assert_described_alike(network, again)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(network=networks())
 def test_the_runtime_answers_as_the_network_does(network: Network) -> None:
     x = inputs_for(network)

@@ -45,7 +45,7 @@ def assert_alike(network, estimator, inputs=6, tolerance=1e-9):
     np.testing.assert_allclose(network.query(x), estimator.predict_proba(x), atol=tolerance)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     hidden=st.lists(st.integers(1, 7), max_size=3),
     activation=st.sampled_from(["identity", "logistic", "tanh", "relu"]),
@@ -180,7 +180,7 @@ def test_a_classifier_that_answers_otherwise_is_refused():
         from_sklearn(fitted(Doubting()))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(1, 8), min_size=1, max_size=4),
     outputs=st.integers(2, 12),

@@ -70,7 +70,7 @@ def test_pipelines_answer_as_they_did(scaler: str, linear: bool, tmp_path: Path)
     assert network.input_shape == (1, 9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     sizes=st.lists(st.integers(1, 8), min_size=1, max_size=4),
     outputs=st.integers(2, 5),

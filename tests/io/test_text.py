@@ -34,7 +34,7 @@ def test_the_files_mean_what_the_formula_says(tmp_path: Path) -> None:
     assert network.classes == ("a", "b")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     sizes=st.lists(st.integers(1, 6), min_size=2, max_size=4),
     biases=st.booleans(),

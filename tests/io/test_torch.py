@@ -315,7 +315,7 @@ def test_without_pytorch_the_message_names_the_command(monkeypatch):
 HIDDEN = ["sigmoid", "tanh", "relu", "leaky-relu", "identity"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     outputs=st.integers(2, 6),

@@ -83,7 +83,7 @@ def test_log_odds_and_their_jacobian(activation):
         np.testing.assert_allclose(log_odds.sum(axis=1), 0, atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 9), min_size=2, max_size=4))
 def test_permuting_hidden_nodes_changes_nothing(seed, sizes):
     rng = np.random.default_rng(seed)
@@ -98,7 +98,7 @@ def test_permuting_hidden_nodes_changes_nothing(seed, sizes):
     np.testing.assert_allclose(replace(net, layers=tuple(layers)).query(x), net.query(x), atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["sigmoid", "relu"]), st.data())
 def test_a_network_without_nodes_is_one_built_without_them(seed, activation, data):
     """The nodes' rows and columns are cut out of the weights: nothing of them is left, forwards."""
@@ -227,7 +227,7 @@ def test_labels_are_known_by_name_and_by_number():
     assert [net.label("dog"), net.label(1), net.label("3"), net.label(3)] == [1, 1, 3, 3]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["book", "unit", "standardised"]))
 def test_ink_undoes_the_scaling(seed, kind):
     rng = np.random.default_rng(seed)

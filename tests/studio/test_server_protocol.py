@@ -20,7 +20,7 @@ from tests.studio.conftest import unpack
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     arrays.arrays(np.float32, SHAPES, elements=st.floats(-1e6, 1e6, width=32)),
     arrays.arrays(np.uint8, SHAPES),
@@ -80,7 +80,7 @@ def test_what_is_no_request_is_refused(frame: str) -> None:
         decode(frame)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_nothing_else_can_come_of_a_frame(frame: str) -> None:
     try:
