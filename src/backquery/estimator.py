@@ -17,10 +17,7 @@ from backquery import inversion
 from backquery.errors import DataError
 from backquery.inversion import BackQuery, Targets, fit_statistics
 from backquery.io.chain import Chain
-from backquery.model.activations import SIGMOID, SOFTMAX
-from backquery.model.aliases import Array
-from backquery.model.network import Network
-from backquery.model.scaling import Scaling
+from backquery.model import SIGMOID, SOFTMAX, Array, Network, Scaling
 from backquery.training import Recipe, train
 from backquery.training.plan import settled_recipe
 

@@ -5,15 +5,6 @@ from backquery.audit.regions import Box, Kind, Region
 from backquery.audit.search import find_shortcuts
 
 __all__ = [
-    "CLEAN",
-    "LIMITS",
-    "SHORTCUT",
-    "SUSPICIOUS",
-    "VERDICTS",
-    "Audit",
-    "Box",
-    "Finding",
-    "Kind",
-    "Region",
+    "CLEAN", "LIMITS", "SHORTCUT", "SUSPICIOUS", "VERDICTS", "Audit", "Box", "Finding", "Kind", "Region",
     "find_shortcuts",
-]
+]  # fmt: skip

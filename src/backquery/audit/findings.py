@@ -9,7 +9,7 @@ import numpy as np
 
 from backquery.audit.regions import Box, Kind, Region
 from backquery.intervals import Interval
-from backquery.model.aliases import Array
+from backquery.model import Array
 
 CLEAN, SUSPICIOUS, SHORTCUT = "clean", "suspicious", "shortcut"
 VERDICTS = (CLEAN, SUSPICIOUS, SHORTCUT)

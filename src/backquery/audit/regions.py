@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import ModelError
-from backquery.model.aliases import Array
-from backquery.model.layout import Layout
-from backquery.model.protocol import Model, ends_of
+from backquery.model import Array, Layout, Model, ends_of
 
 Positions = NDArray[np.intp]
 

@@ -11,9 +11,7 @@ from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Trials
 from backquery.errors import DataError, ModelError
 from backquery.intervals import share_interval
-from backquery.model.aliases import Array, Progress, Seed
-from backquery.model.examples import Data, Examples
-from backquery.model.protocol import Model
+from backquery.model import Array, Data, Examples, Model, Progress, Seed
 
 IMAGES = 400
 """Images of each half, by default: a share is then known to five points or better."""

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.audit.regions import Region, Sheet
-from backquery.model.aliases import Array, Labels
-from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model import Array, Labels, Model, Network
 
 CHUNK_NUMBERS = 2**24
 """Numbers of a Jacobian that are held at once."""

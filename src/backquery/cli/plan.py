@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backquery.datasets import Dataset
-    from backquery.model.network import Network
+    from backquery.model import Network
     from backquery.training import Checkpoint, History
 
 MOST_NODES = 10_000_000

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Drawn
     from rich.progress import ProgressColumn
 
-    from backquery.model.aliases import Progress
+    from backquery.model import Progress
     from backquery.training import EpochRecord, Moment
 
 LINES = 20

@@ -19,10 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from backquery.cli.terminal import count, say
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io import load_model
-from backquery.model.layout import Layout, image_shape
-from backquery.model.network import Network
-from backquery.model.protocol import Model
-from backquery.model.scaling import Scaling
+from backquery.model import Layout, Model, Network, Scaling, image_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

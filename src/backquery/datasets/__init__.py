@@ -10,20 +10,6 @@ from backquery.datasets.split import Split, split_off_test
 from backquery.datasets.summary import Summary, inspect
 
 __all__ = [
-    "Dataset",
-    "Split",
-    "Summary",
-    "augment",
-    "catalogue",
-    "fetch",
-    "fingerprint",
-    "inspect",
-    "is_at_hand",
-    "load",
-    "open_data",
-    "prepare_image",
-    "read",
-    "rotate",
-    "shift",
-    "split_off_test",
-]
+    "Dataset", "Split", "Summary", "augment", "catalogue", "fetch", "fingerprint", "inspect", "is_at_hand", "load",
+    "open_data", "prepare_image", "read", "rotate", "shift", "split_off_test",
+]  # fmt: skip

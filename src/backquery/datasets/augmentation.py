@@ -13,7 +13,7 @@ import numpy as np
 
 from backquery.datasets.split import Split
 from backquery.errors import DataError
-from backquery.model.aliases import Pixels
+from backquery.model import Pixels
 
 CHUNK = 2048
 """Images turned at a time, so that memory stays small."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backquery.datasets.augmentation import augment
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError
-from backquery.model.aliases import Labels, Pixels, Seed
+from backquery.model import Labels, Pixels, Seed
 
 MEMORY_LIMIT = 4 * 2**30
 """No file is read whose pixels would take more bytes than this."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
-from backquery.model.aliases import Labels, Pixels, Seed
+from backquery.model import Labels, Pixels, Seed
 
 HELD_OUT = 0.2
 """The share of each label's images to test on where the data have no test half."""

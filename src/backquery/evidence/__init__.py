@@ -6,17 +6,6 @@ from backquery.evidence.measure import Evidence, measure_evidence
 from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, UNCLEAR, VERDICTS
 
 __all__ = [
-    "AGAINST",
-    "INSENSITIVE",
-    "NEVER_INKED",
-    "SUPPORT",
-    "UNCLEAR",
-    "VERDICTS",
-    "ControlEvidence",
-    "Evidence",
-    "Intervention",
-    "control_evidence",
-    "held_of",
-    "mean_likeness",
-    "measure_evidence",
-]
+    "AGAINST", "INSENSITIVE", "NEVER_INKED", "SUPPORT", "UNCLEAR", "VERDICTS", "ControlEvidence", "Evidence",
+    "Intervention", "control_evidence", "held_of", "mean_likeness", "measure_evidence",
+]  # fmt: skip

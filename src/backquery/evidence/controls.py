@@ -13,9 +13,7 @@ from backquery.evidence.interventions import Intervention, intervene
 from backquery.evidence.measure import IMAGES, Evidence, measure_evidence
 from backquery.evidence.sensitivity import Question
 from backquery.faithfulness import control_networks
-from backquery.model.aliases import Array, Seed
-from backquery.model.examples import Examples
-from backquery.model.network import Network
+from backquery.model import Array, Examples, Network, Seed
 
 CONTROLS = ("untrained", "shuffled labels")
 

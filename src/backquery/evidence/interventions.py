@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, VERDICTS
 from backquery.intervals import Interval, mean_interval
-from backquery.model.aliases import Array
-from backquery.model.protocol import Model
+from backquery.model import Array, Model
 
 DOSE = 0.01
 """The share of all pixels that an intervention changes in each image; one pixel at least."""

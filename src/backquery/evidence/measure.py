@@ -14,9 +14,7 @@ from backquery.evidence.interventions import FEWEST, Intervention, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Findings, judge
 from backquery.inversion.targets import LabelNames, label_positions
-from backquery.model.aliases import Array, Progress, Seed
-from backquery.model.examples import Data, Examples
-from backquery.model.protocol import Model
+from backquery.model import Array, Data, Examples, Model, Progress, Seed
 
 RATE = 0.05
 """The share of false claims that is put up with, among the pixels called support or against."""

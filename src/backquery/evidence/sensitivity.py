@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.model.activations import SOFTMAX, TANH
-from backquery.model.aliases import Array
-from backquery.model.protocol import Model, ends_of
+from backquery.model import SOFTMAX, TANH, Array, Model, ends_of
 
 CHUNK = 100
 """Images whose whole Jacobian is held at once."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.model.aliases import Array
+from backquery.model import Array
 
 INSENSITIVE, SUPPORT, AGAINST, UNCLEAR, NEVER_INKED = range(5)
 VERDICTS = ("insensitive", "support", "against", "unclear", "never inked")

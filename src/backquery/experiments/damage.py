@@ -21,10 +21,7 @@ from backquery.errors import ExperimentError, ModelError
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
-from backquery.model.aliases import Array, Progress, Seed
-from backquery.model.examples import Examples
-from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model import Array, Examples, Model, Network, Progress, Seed
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""

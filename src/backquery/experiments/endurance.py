@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.intervals import Interval, mean_interval, share_interval
-from backquery.model.aliases import Array
+from backquery.model import Array
 
 Counts = NDArray[np.int64]
 

@@ -20,10 +20,7 @@ from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
-from backquery.model.aliases import Array, Progress
-from backquery.model.evaluation import evaluate
-from backquery.model.network import Network
-from backquery.model.protocol import ink_of
+from backquery.model import Array, Network, Progress, evaluate, ink_of
 from backquery.training import TrainingRun
 
 COUNT = 30

@@ -7,18 +7,7 @@ from backquery.faithfulness.obedience import Obedience, obedience
 from backquery.faithfulness.real import RealImages, typicality
 
 __all__ = [
-    "Comparison",
-    "Judge",
-    "Obedience",
-    "RealImages",
-    "Row",
-    "compare_methods",
-    "control_images",
-    "control_networks",
-    "convolutional_judge",
-    "linear_judge",
-    "model_judge",
-    "neighbour_judge",
-    "obedience",
+    "Comparison", "Judge", "Obedience", "RealImages", "Row", "compare_methods", "control_images",
+    "control_networks", "convolutional_judge", "linear_judge", "model_judge", "neighbour_judge", "obedience",
     "typicality",
-]
+]  # fmt: skip

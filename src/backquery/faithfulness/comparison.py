@@ -25,10 +25,7 @@ from backquery.inversion import (
     fit_statistics,
     typical,
 )
-from backquery.model.activations import SIGMOID, SOFTMAX
-from backquery.model.aliases import Array, Labels, Progress, Seed
-from backquery.model.network import Network
-from backquery.model.protocol import Model, ink_of, typical_of
+from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, Network, Progress, Seed, ink_of, typical_of
 
 Kind = Literal["method", "images", "network"]
 

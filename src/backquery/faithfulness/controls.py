@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, Split
 from backquery.inversion import fit_statistics
-from backquery.model.activations import SIGMOID, SOFTMAX
-from backquery.model.aliases import Labels
-from backquery.model.network import Network
+from backquery.model import SIGMOID, SOFTMAX, Labels, Network
 from backquery.training import Online, train
 
 CHEAP = 2_000_000

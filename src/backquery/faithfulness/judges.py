@@ -15,11 +15,7 @@ from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import RealImages
 from backquery.files import replacing, user_cache
-from backquery.model.aliases import Array, Labels, Progress
-from backquery.model.evaluation import evaluate
-from backquery.model.network import Network
-from backquery.model.protocol import Model
-from backquery.model.scaling import Scaling
+from backquery.model import Array, Labels, Model, Network, Progress, Scaling, evaluate
 from backquery.training import Online, train
 
 NEIGHBOURS = 5

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backquery.inversion import Method, Targets, back_query, confidence
-from backquery.model.aliases import Array, Labels
-from backquery.model.protocol import Model, typical_of
+from backquery.model import Array, Labels, Model, typical_of
 
 ASKED = (0.6, 0.8, 0.99)
 CLOSE = 0.05

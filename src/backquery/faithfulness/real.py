@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.inversion import Prior
-from backquery.model.aliases import Array, Labels
+from backquery.model import Array, Labels
 
 
 class RealImages:

@@ -29,33 +29,13 @@ from backquery.inversion.targets import (
     typical,
 )
 from backquery.inversion.transpose import Transpose
-from backquery.model.aliases import Seed
-from backquery.model.protocol import Model, typical_of
+from backquery.model import Model, Seed, typical_of
 
 __all__ = [
-    "METHODS",
-    "PRIORS",
-    "Ascent",
-    "BackQuery",
-    "GaussNewton",
-    "Method",
-    "Prior",
-    "Targets",
-    "Transpose",
-    "answers",
-    "back_query",
-    "confidence",
-    "data_prior",
-    "difference",
-    "fit_statistics",
-    "flat_prior",
-    "hidden_node",
-    "several",
-    "smooth_prior",
-    "typical",
-    "usable_methods",
-    "usual_method",
-]
+    "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Method", "Prior", "Targets", "Transpose",
+    "answers", "back_query", "confidence", "data_prior", "difference", "fit_statistics", "flat_prior",
+    "hidden_node", "several", "smooth_prior", "typical", "usable_methods", "usual_method",
+]  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}
 """Every method by its name, with its usual settings: the command line, menus and tests read this."""

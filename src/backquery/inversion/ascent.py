@@ -19,8 +19,7 @@ from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CLIMBED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
-from backquery.model.aliases import Array
-from backquery.model.layout import Layout
+from backquery.model import Array, Layout
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,7 @@ import numpy as np
 
 from backquery.errors import DataError
 from backquery.inversion.priors import NOISE
-from backquery.model.aliases import Array
-from backquery.model.examples import Data, Examples
-from backquery.model.network import Network
-from backquery.model.protocol import Model, ends_of
-from backquery.model.statistics import Statistics
+from backquery.model import Array, Data, Examples, Model, Network, Statistics, ends_of
 
 RANK = 64
 """Directions kept by default. On MNIST they hold 86 % of the variance, and more change no scan to the eye."""

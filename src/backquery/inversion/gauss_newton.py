@@ -28,8 +28,7 @@ from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQue
 from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.starts import first_guess, other_starts, workspace_of
 from backquery.inversion.targets import Targets
-from backquery.model.aliases import Array
-from backquery.model.protocol import Model
+from backquery.model import Array, Model
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.model.aliases import Array
+from backquery.model import Array
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]

@@ -14,10 +14,7 @@ from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.memory import Memory
-from backquery.model.aliases import Array
-from backquery.model.layout import Layout
-from backquery.model.protocol import Model
-from backquery.model.statistics import Statistics
+from backquery.model import Array, Layout, Model, Statistics
 
 NOISE = 0.01
 """Variance that every prior grants each pixel alone, for ink between 0 and 1."""

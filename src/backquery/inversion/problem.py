@@ -12,8 +12,7 @@ from backquery.errors import DataError, InversionError
 from backquery.inversion.priors import Prior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
-from backquery.model.aliases import Array, Seed
-from backquery.model.protocol import Model, ends_of
+from backquery.model import Array, Model, Seed, ends_of
 
 
 @dataclass(frozen=True, eq=False)

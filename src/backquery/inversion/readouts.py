@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from backquery.errors import InversionError
 from backquery.inversion.linearised import matrix_product, times
 from backquery.inversion.memory import Memory
-from backquery.model.aliases import Array
-from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model import Array, Model, Network
 
 Rows = NDArray[np.intp]
 

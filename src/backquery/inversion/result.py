@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model.aliases import Array, Labels
-from backquery.model.protocol import Model
+from backquery.model import Array, Labels, Model
 
 CONVERGED = "converged"
 STALLED = "stalled"

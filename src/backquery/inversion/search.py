@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from backquery.inversion.linearised import FLAT, BoundPixels, Linearised, newton_step, times
 from backquery.inversion.readouts import Readout, of_rows
-from backquery.model.aliases import Array
+from backquery.model import Array
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]

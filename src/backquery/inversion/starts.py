@@ -17,8 +17,7 @@ from backquery.inversion.memory import Memory
 from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import nodes_of, readout_for
-from backquery.model.aliases import Array
-from backquery.model.protocol import Model
+from backquery.model import Array, Model
 
 DRAWS = 1024
 """Images drawn, half of them mirrored about the prior's mean."""

@@ -14,10 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import TargetError
 from backquery.inversion.linearised import times
-from backquery.model.activations import RELU, SOFTMAX, TANH, Activation
-from backquery.model.aliases import Array, Labels
-from backquery.model.network import Network
-from backquery.model.protocol import Model, typical_of
+from backquery.model import RELU, SOFTMAX, TANH, Activation, Array, Labels, Model, Network, typical_of
 
 Label = int | str
 LabelNames = Label | Sequence[Label] | NDArray[np.integer[Any]]

@@ -24,9 +24,7 @@ from backquery.errors import InversionError, TargetError
 from backquery.inversion.problem import Problem
 from backquery.inversion.result import EXACT_FORMULA, BackQuery, round_trip
 from backquery.inversion.targets import Targets
-from backquery.model.activations import Activation
-from backquery.model.aliases import Array
-from backquery.model.network import Network
+from backquery.model import Activation, Array, Network
 
 MARGIN = 0.01
 """How far inside its range a bounded signal is kept, so that the inverse activation stays finite."""

@@ -10,7 +10,7 @@ from backquery.io import native
 from backquery.io.formats import FORMATS, export_model, format_of
 from backquery.io.models import bundled, bundled_path
 from backquery.io.text import load_text, save_text
-from backquery.model.network import Network
+from backquery.model import Network
 
 __all__ = ["check_model_path", "export_model", "load_model", "load_text", "save_model", "save_text"]
 

@@ -15,9 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import ModelError
-from backquery.model.activations import IDENTITY, SIGMOID, SOFTMAX, Activation
-from backquery.model.aliases import Array, Shape
-from backquery.model.network import Layer, Network
+from backquery.model import IDENTITY, SIGMOID, SOFTMAX, Activation, Array, Layer, Network, Shape
 
 OUTPUTS = ("logits", "scores")
 """What the last weights of a chain give, where no activation follows them."""

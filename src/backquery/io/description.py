@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backquery.errors import ModelError
-from backquery.model.activations import ACTIVATIONS
+from backquery.model import ACTIVATIONS
 
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64"}
 

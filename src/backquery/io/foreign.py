@@ -17,8 +17,7 @@ import numpy as np
 
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io.description import Fields, description_text
-from backquery.model.network import Network
-from backquery.model.scaling import Scaling
+from backquery.model import Network, Scaling
 
 LIMIT = 2**30
 """Bytes that a foreign file may hold, packed or unpacked: far more than the dense networks read here."""

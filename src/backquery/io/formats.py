@@ -9,8 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from backquery.errors import ModelError
-from backquery.model.layout import image_shape
-from backquery.model.network import Network
+from backquery.model import Network, image_shape
 
 TEXT = "a folder"
 """What the four text files are called among the suffixes."""

@@ -30,11 +30,7 @@ from backquery.io.foreign import (
     write_notes,
 )
 from backquery.io.keras_config import NAMES, add_layer, dense_layers, described_input, path_of_layers
-from backquery.model.activations import LEAK, LEAKY_RELU
-from backquery.model.aliases import Array
-from backquery.model.layout import image_shape
-from backquery.model.network import Layer, Network
-from backquery.model.scaling import Scaling
+from backquery.model import LEAK, LEAKY_RELU, Array, Layer, Network, Scaling, image_shape
 
 if TYPE_CHECKING:
     import h5py

@@ -7,8 +7,7 @@ from typing import Any
 
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
-from backquery.model.activations import ACTIVATIONS, IDENTITY, LEAK, LEAKY_RELU, RELU, SOFTMAX, Activation
-from backquery.model.aliases import Array, Shape
+from backquery.model import ACTIVATIONS, IDENTITY, LEAK, LEAKY_RELU, RELU, SOFTMAX, Activation, Array, Shape
 
 Entry = dict[str, Any]
 

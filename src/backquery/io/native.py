@@ -19,11 +19,7 @@ import numpy as np
 from backquery.errors import ModelError
 from backquery.files import replacing
 from backquery.io.description import Fields, description_text, expected_tensors
-from backquery.model.activations import ACTIVATIONS
-from backquery.model.aliases import Array
-from backquery.model.network import Layer, Network
-from backquery.model.scaling import Scaling
-from backquery.model.statistics import Statistics
+from backquery.model import ACTIVATIONS, Array, Layer, Network, Scaling, Statistics
 
 KEY = "backquery"
 VERSION = 1

@@ -19,11 +19,7 @@ from backquery.io.chain import Chain
 from backquery.io.foreign import NOTES, check_size, read_bytes, read_notes, reading, settled, write_notes
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_steps import NAMES, add_step
-from backquery.model.activations import LEAK
-from backquery.model.aliases import Shape
-from backquery.model.layout import image_shape
-from backquery.model.network import Layer, Network
-from backquery.model.scaling import Scaling
+from backquery.model import LEAK, Layer, Network, Scaling, Shape, image_shape
 
 if TYPE_CHECKING:
     import onnx

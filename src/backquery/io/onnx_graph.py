@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import ModelError
-from backquery.model.aliases import Shape
+from backquery.model import Shape
 
 FEW = 64
 """Numbers in a shape that is computed within the graph; no image has so many axes."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.onnx_graph import COMPLEMENT, Graph, Step
-from backquery.model.activations import LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Activation
+from backquery.model import LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Activation
 
 Array = NDArray[Any]
 Add = Callable[[Chain, Graph, Step], None]

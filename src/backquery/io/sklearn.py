@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
-from backquery.model.activations import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation
-from backquery.model.aliases import Array
-from backquery.model.network import Network
-from backquery.model.scaling import Scaling
+from backquery.model import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation, Array, Network, Scaling
 
 ACTIVATION_NAMES = {"identity": IDENTITY, "logistic": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
 """scikit-learn's names."""

@@ -21,8 +21,7 @@ import numpy as np
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.foreign import TEXT_LIMIT, bounded_zip, member, parse_json, read_bytes, reading
-from backquery.model.layout import image_shape
-from backquery.model.network import Network
+from backquery.model import Network, image_shape
 
 SCHEMA = "schema.json"
 

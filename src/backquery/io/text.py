@@ -16,11 +16,7 @@ import numpy as np
 
 from backquery.errors import ModelError, OutputError
 from backquery.files import replacing
-from backquery.model.activations import SIGMOID
-from backquery.model.aliases import Array
-from backquery.model.layout import image_shape
-from backquery.model.network import Layer, Network
-from backquery.model.scaling import Scaling
+from backquery.model import SIGMOID, Array, Layer, Network, Scaling, image_shape
 
 DIGITS = ".17g"
 """Enough digits that every float64 is read back exactly."""

@@ -14,11 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import MissingExtraError, ModelError
-from backquery.model.activations import SOFTMAX, Activation
-from backquery.model.aliases import Array
-from backquery.model.protocol import ends_of
-from backquery.model.scaling import Scaling, checked_inputs, scaled_images
-from backquery.model.statistics import Statistics
+from backquery.model import SOFTMAX, Activation, Array, Scaling, Statistics, checked_inputs, ends_of, scaled_images
 
 if TYPE_CHECKING:
     import torch

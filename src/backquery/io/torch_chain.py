@@ -10,18 +10,7 @@ import numpy as np
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.torch import import_torch
-from backquery.model.activations import (
-    IDENTITY,
-    LEAK,
-    LEAKY_RELU,
-    RELU,
-    SIGMOID,
-    SOFTMAX,
-    TANH,
-    Activation,
-)
-from backquery.model.aliases import Array
-from backquery.model.network import Network
+from backquery.model import IDENTITY, LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Activation, Array, Network
 
 if TYPE_CHECKING:
     import torch

@@ -13,21 +13,10 @@ from backquery.lessons.one_hot import OneHotLesson, one_hot, one_hot_lesson
 from backquery.lessons.sigmoid import SigmoidLesson, sigmoid_lesson
 
 __all__ = [
-    "LESSONS",
-    "BackPropagationLesson",
-    "DescentLesson",
-    "ForwardLesson",
-    "Lesson",
-    "OneHotLesson",
-    "SigmoidLesson",
-    "Told",
-    "back_propagation_lesson",
-    "descent_lesson",
-    "forward_lesson",
-    "one_hot",
-    "one_hot_lesson",
-    "sigmoid_lesson",
-]
+    "LESSONS", "BackPropagationLesson", "DescentLesson", "ForwardLesson", "Lesson", "OneHotLesson",
+    "SigmoidLesson", "Told", "back_propagation_lesson", "descent_lesson", "forward_lesson", "one_hot",
+    "one_hot_lesson", "sigmoid_lesson",
+]  # fmt: skip
 
 
 class Told(Protocol):

@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backquery.model.activations import SIGMOID
-from backquery.model.aliases import Array
-from backquery.model.network import Layer, Network
+from backquery.model import SIGMOID, Array, Layer, Network
 
 INPUTS, WANTED, RATE = (0.9, 0.1), (0.99, 0.01), 0.5
 HIDDEN = Layer(np.array([[0.9, 0.3], [-0.2, 0.8]]), np.array([0.1, -0.3]), SIGMOID)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backquery.errors import ExperimentError
-from backquery.model.aliases import Array
+from backquery.model import Array
 
 MINIMUM = 2.25
 FAR = 1e6

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backquery.model.aliases import Array, Seed
-from backquery.model.network import Network
+from backquery.model import Array, Network, Seed
 
 PUBLISHED = {(3, 3, 1): 40.0, (3, 3, 3, 1): 70.0}
 """Microseconds by loops, as a text with these two networks gives them for its author's machine."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
-from backquery.model.aliases import Array
+from backquery.model import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from backquery.errors import ExperimentError
-from backquery.model.activations import SIGMOID
-from backquery.model.aliases import Array
+from backquery.model import SIGMOID, Array
 
 
 @dataclass(frozen=True, eq=False)

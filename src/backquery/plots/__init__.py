@@ -22,28 +22,8 @@ from backquery.plots.timeline import (
 )
 
 __all__ = [
-    "ANIMATIONS",
-    "FORMATS",
-    "NOT_READ",
-    "READ",
-    "answer_bars",
-    "audit_rows",
-    "change_grid",
-    "check_animation_path",
-    "check_picture_path",
-    "comparison_table",
-    "confusion_matrix",
-    "damage_curves",
-    "evidence_colours",
-    "evidence_maps",
-    "film_strip",
-    "learning_curves",
-    "lesson_figure",
-    "save_animation",
-    "save_figure",
-    "scan_captions",
-    "scan_grid",
-    "strongest_effect",
-    "sweep_curves",
-    "timeline_frame",
-]
+    "ANIMATIONS", "FORMATS", "NOT_READ", "READ", "answer_bars", "audit_rows", "change_grid",
+    "check_animation_path", "check_picture_path", "comparison_table", "confusion_matrix", "damage_curves",
+    "evidence_colours", "evidence_maps", "film_strip", "learning_curves", "lesson_figure", "save_animation",
+    "save_figure", "scan_captions", "scan_grid", "strongest_effect", "sweep_curves", "timeline_frame",
+]  # fmt: skip

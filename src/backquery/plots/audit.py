@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backquery.model.aliases import Array
+from backquery.model import Array
 from backquery.plots.paper import (
     HAIRLINE,
     HEADING,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from backquery.audit import Audit, Finding
-    from backquery.model.protocol import Model
+    from backquery.model import Model
 
 
 SIDE, ROW, SCALE = 0.72, 0.84, 3.0

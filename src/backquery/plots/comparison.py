@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backquery.model.aliases import Array
-from backquery.model.layout import Layout
+from backquery.model import Array, Layout
 from backquery.plots.paper import HEADING, MARGIN, PENCIL, canvas, heading, new_figure, place_ink, words
 
 if TYPE_CHECKING:

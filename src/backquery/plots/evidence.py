@@ -10,8 +10,7 @@ import numpy as np
 
 from backquery.evidence.verdicts import AGAINST as SPEAKS_AGAINST
 from backquery.evidence.verdicts import INSENSITIVE, NEVER_INKED, SUPPORT
-from backquery.model.aliases import Array
-from backquery.model.layout import Layout
+from backquery.model import Array, Layout
 from backquery.plots.paper import (
     AGAINST,
     HAIRLINE,

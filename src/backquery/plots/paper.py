@@ -13,16 +13,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from backquery.errors import OutputError
 from backquery.files import replacing
-from backquery.model.aliases import Array
-from backquery.model.layout import Layout
-from backquery.model.protocol import ink_of
+from backquery.model import Array, Layout, ink_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    from backquery.model.protocol import Model
+    from backquery.model import Model
 
 
 INK, PENCIL, HAIRLINE = "#1a1a1a", "#6b6b6b", "#c9c9c9"

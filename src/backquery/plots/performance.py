@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from backquery.model.evaluation import Evaluation
+    from backquery.model import Evaluation
     from backquery.training import History
 
 

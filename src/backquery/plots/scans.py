@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from backquery.inversion import BackQuery
-    from backquery.model.protocol import Model
+    from backquery.model import Model
 
 ASKED_FOR = {"typical": "its usual answers"}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backquery.files import replacing
-from backquery.model.layout import Layout
+from backquery.model import Layout
 from backquery.plots.paper import (
     HEADING,
     MARGIN,

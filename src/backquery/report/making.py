@@ -10,9 +10,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
-from backquery.model.aliases import Progress
-from backquery.model.facts import facts_in_words
-from backquery.model.protocol import Model
+from backquery.model import Model, Progress, facts_in_words
 from backquery.report.markup import Html, lead
 from backquery.report.page import Section, page
 from backquery.report.pixels import evidence, shortcuts

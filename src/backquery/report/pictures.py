@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backquery.model.aliases import Array
+from backquery.model import Array
 from backquery.plots.paper import NOT_READ, READ, figure_bytes
 from backquery.report.markup import Html, tag
 

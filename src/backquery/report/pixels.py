@@ -18,7 +18,7 @@ from backquery.evidence import (
     measure_evidence,
 )
 from backquery.evidence.measure import IMAGES
-from backquery.model.protocol import ink_of
+from backquery.model import ink_of
 from backquery.plots import evidence_colours, strongest_effect
 from backquery.plots.evidence import INDIFFERENT, drawn, reach_of, sign_of
 from backquery.plots.paper import AGAINST, SUPPORTS

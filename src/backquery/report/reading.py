@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backquery.model.facts import about_in_words, facts_in_words
+from backquery.model import about_in_words, facts_in_words
 from backquery.plots import learning_curves
 from backquery.report.markup import Html, facts, items, joined, lead, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, plotted, tile, tiles

@@ -9,11 +9,7 @@ import numpy as np
 
 from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
-from backquery.model.aliases import Array, Progress
-from backquery.model.evaluation import Evaluation, evaluate
-from backquery.model.layout import Layout
-from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model import Array, Evaluation, Layout, Model, Network, Progress, evaluate
 
 MOST_IMAGES = 10_000
 """Test images, at most, that confusions are counted on."""

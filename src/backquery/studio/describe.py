@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 
 from backquery.inversion import METHODS, usable_methods, usual_method
-from backquery.model.activations import SOFTMAX
-from backquery.model.facts import plain_facts
-from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model import SOFTMAX, Model, Network, plain_facts
 from backquery.studio.engine import MOST_NODES, MOST_PICTURE_PIXELS, MOST_SAMPLES
 from backquery.studio.learning import MOST_EPOCHS, MOST_HIDDEN
 from backquery.studio.opened import Opened, Subject

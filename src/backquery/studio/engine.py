@@ -27,9 +27,7 @@ from backquery.inversion import (
     usual_method,
 )
 from backquery.inversion import answers as asked_answers
-from backquery.model.aliases import Array
-from backquery.model.network import Network
-from backquery.model.protocol import Model, ink_of
+from backquery.model import Array, Model, Network, ink_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject

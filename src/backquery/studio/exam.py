@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backquery.datasets import Dataset
-from backquery.model.evaluation import evaluate
-from backquery.model.examples import Examples
-from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model import Examples, Model, Network, evaluate
 
 CHUNK = 4096
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.model.protocol import Model
+from backquery.model import Model
 from backquery.studio.protocol import RequestError
 
 Fields = Mapping[str, Any]

@@ -13,10 +13,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
-from backquery.model.aliases import Array
-from backquery.model.evaluation import evaluate
-from backquery.model.network import Network
-from backquery.model.statistics import Statistics
+from backquery.model import Array, Network, Statistics, evaluate
 from backquery.studio import engine
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields

@@ -16,9 +16,7 @@ from typing import Any
 from backquery.datasets import Dataset, open_data
 from backquery.errors import MissingExtraError
 from backquery.io import load_model
-from backquery.model.network import Network
-from backquery.model.protocol import Model
-from backquery.model.scaling import Scaling
+from backquery.model import Model, Network, Scaling
 from backquery.studio.files import WIDGET, page_parts
 from backquery.studio.opened import Opened, usual_data
 from backquery.studio.visit import Visit

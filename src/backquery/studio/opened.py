@@ -15,9 +15,7 @@ from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
 from backquery.errors import BackqueryError
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
 from backquery.inversion import GaussNewton, back_query
-from backquery.model.layout import Layout
-from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model import Layout, Model, Network
 from backquery.studio.exam import Exam
 
 logger = logging.getLogger(__name__)

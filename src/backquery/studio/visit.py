@@ -15,8 +15,7 @@ import numpy as np
 
 from backquery.errors import BackqueryError, ModelError
 from backquery.io import load_model, save_model
-from backquery.model.network import Network
-from backquery.model.scaling import Scaling
+from backquery.model import Network, Scaling
 from backquery.studio import engine
 from backquery.studio import fields as read
 from backquery.studio.describe import LIMITS, describe, news

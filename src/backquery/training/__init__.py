@@ -1,6 +1,6 @@
 """Training: recipes, the loop, the history."""
 
-from backquery.model.examples import Data, Examples, LabelledImages
+from backquery.model import Data, Examples, LabelledImages
 from backquery.training.checkpoint import Checkpoint, read_settings
 from backquery.training.history import EpochRecord, History, Moment
 from backquery.training.loop import train
@@ -9,22 +9,6 @@ from backquery.training.recipes import LOSSES, RECIPES, FullBatch, Loss, MiniBat
 from backquery.training.run import TrainingRun
 
 __all__ = [
-    "KERNELS",
-    "LOSSES",
-    "RECIPES",
-    "Checkpoint",
-    "Data",
-    "EpochRecord",
-    "Examples",
-    "FullBatch",
-    "History",
-    "LabelledImages",
-    "Loss",
-    "MiniBatch",
-    "Moment",
-    "Online",
-    "Recipe",
-    "TrainingRun",
-    "read_settings",
-    "train",
-]
+    "KERNELS", "LOSSES", "RECIPES", "Checkpoint", "Data", "EpochRecord", "Examples", "FullBatch", "History",
+    "LabelledImages", "Loss", "MiniBatch", "Moment", "Online", "Recipe", "TrainingRun", "read_settings", "train",
+]  # fmt: skip

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.model.aliases import Array
-from backquery.model.examples import Examples
-from backquery.model.network import Network
+from backquery.model import Array, Examples, Network
 from backquery.training.gradients import descent, with_parameters
 from backquery.training.recipes import Recipe
 

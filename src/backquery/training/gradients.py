@@ -8,9 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.model.activations import SIGMOID, SOFTMAX, Activation
-from backquery.model.aliases import Array
-from backquery.model.network import Layer, Network
+from backquery.model import SIGMOID, SOFTMAX, Activation, Array, Layer, Network
 from backquery.training.recipes import Loss
 
 _TINY = 1e-30

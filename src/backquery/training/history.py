@@ -8,7 +8,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
-from backquery.model.network import Network
+from backquery.model import Network
 
 KEPT = 100
 """Epochs that a model file keeps."""

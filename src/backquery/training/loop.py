@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from backquery.model.aliases import Progress, Seed
-from backquery.model.examples import Data
-from backquery.model.network import Network
+from backquery.model import Data, Network, Progress, Seed
 from backquery.training.checkpoint import Checkpoint, resume_run
 from backquery.training.history import History, Moment
 from backquery.training.recipes import Recipe

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from backquery import kernels
 from backquery.errors import TrainingError
-from backquery.model.aliases import Array
-from backquery.model.examples import Examples
-from backquery.model.network import Network
+from backquery.model import Array, Examples, Network
 from backquery.training.gradients import with_parameters
 from backquery.training.recipes import LOSSES, Loss
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backquery import __version__
 from backquery.errors import TrainingError
-from backquery.model.activations import ACTIVATIONS
-from backquery.model.network import Network
-from backquery.model.scaling import Scaling
+from backquery.model import ACTIVATIONS, Network, Scaling
 from backquery.training.history import History
 from backquery.training.loop import train
 from backquery.training.recipes import RECIPES, Recipe

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from backquery.errors import TrainingError
-from backquery.model.activations import SIGMOID, SOFTMAX, TANH
-from backquery.model.network import Network
+from backquery.model import SIGMOID, SOFTMAX, TANH, Network
 
 Loss = Literal["book", "squared", "cross-entropy"]
 LOSSES: tuple[Loss, ...] = ("book", "squared", "cross-entropy")

@@ -13,10 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import DivergenceError, TrainingError
-from backquery.model.aliases import Seed
-from backquery.model.evaluation import evaluate
-from backquery.model.examples import Data, Examples
-from backquery.model.network import Network
+from backquery.model import Data, Examples, Network, Seed, evaluate
 from backquery.training.batch import BatchTraining
 from backquery.training.history import EpochRecord
 from backquery.training.online import CompiledOnline, choose_kernel

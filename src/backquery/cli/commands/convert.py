@@ -12,7 +12,7 @@ from backquery.cli.terminal import give
 from backquery.errors import ModelError
 
 if TYPE_CHECKING:
-    from backquery.model.network import Network
+    from backquery.model import Network
 
 Destination = Annotated[
     Path,
@@ -58,7 +58,7 @@ def _difference(one: Network, other: Network) -> float:
     """The largest difference between their answers to inputs from the whole range."""
     import numpy as np
 
-    from backquery.model.scaling import Scaling
+    from backquery.model import Scaling
 
     scaling = one.scaling or Scaling.book()
     ink = np.random.default_rng(0).uniform(0, scaling.maximum, (TRIALS, one.inputs))

@@ -16,7 +16,7 @@ from backquery.cli.terminal import count, make_folder, pairs, print_json, save_p
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from backquery.model.network import Network
+    from backquery.model import Network
     from backquery.training.plan import Plan
 
 BUNDLED = "mnist"
@@ -102,7 +102,7 @@ def _learn(tour: Tour, plan: Plan, model: Path) -> Network:
     from backquery.cli.plan import run
     from backquery.datasets import load
     from backquery.io import save_model
-    from backquery.model.evaluation import evaluate
+    from backquery.model import evaluate
     from backquery.plots import confusion_matrix, learning_curves
 
     digits = load("digits")

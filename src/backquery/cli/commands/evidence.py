@@ -14,7 +14,7 @@ from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, sa
 if TYPE_CHECKING:
     from backquery.datasets import Dataset
     from backquery.evidence import ControlEvidence, Evidence, Intervention
-    from backquery.model.protocol import Model as AnyModel
+    from backquery.model import Model as AnyModel
 
 REGIONS = ("support", "against", "insensitive")
 
@@ -164,7 +164,7 @@ def _controls(
     network: AnyModel, dataset: Dataset, found: tuple[Evidence, ...], images: int, seed: int
 ) -> tuple[tuple[ControlEvidence, ...], list[str]]:
     from backquery.evidence import control_evidence
-    from backquery.model.network import Network
+    from backquery.model import Network
 
     if not isinstance(network, Network):
         return (), ["networks as controls: they are made for dense networks only"]

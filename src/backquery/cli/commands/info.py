@@ -24,7 +24,7 @@ def info(model: Model, /, *, as_json: AsJson = False) -> None:
     """
     from backquery.cli.source import open_model
     from backquery.inversion import usable_methods, usual_method
-    from backquery.model.facts import about_in_words, facts_in_words, plain_facts
+    from backquery.model import about_in_words, facts_in_words, plain_facts
 
     opened = open_model(model)
     methods, usual = usable_methods(opened), usual_method(opened)

@@ -18,7 +18,7 @@ from backquery.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from backquery.datasets import Dataset
-    from backquery.model.protocol import Model as AnyModel
+    from backquery.model import Model as AnyModel
     from backquery.studio.guard import Guard
 
 LOOPBACK = "127.0.0.1"

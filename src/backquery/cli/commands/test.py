@@ -9,7 +9,7 @@ from backquery.cli.options import AsJson, Data, Model, TestHalf
 from backquery.cli.terminal import Drawing, confusion_table, count, give
 
 if TYPE_CHECKING:
-    from backquery.model.evaluation import Evaluation
+    from backquery.model import Evaluation
 
 WIDEST_TABLE = 26
 """Above this number of labels the whole matrix would not fit any terminal."""
@@ -25,7 +25,7 @@ def test(model: Model, data: Data, /, *, test: TestHalf = None, as_json: AsJson 
     read), classes, and worst_confusions, a list of truth, read, images.
     """
     from backquery.cli.source import images_to_test, load_for_data
-    from backquery.model.evaluation import evaluate
+    from backquery.model import evaluate
 
     network, dataset = load_for_data(model, data, test)
     found = evaluate(network, images_to_test(dataset, "all its {} are put to the model"))

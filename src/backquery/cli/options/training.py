@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from backquery.cli.plan import make_plan
 from backquery.cli.terminal import draw_seed
-from backquery.model.activations import ACTIVATIONS
+from backquery.model import ACTIVATIONS
 from backquery.training import KERNELS, LOSSES, RECIPES
 
 if TYPE_CHECKING:

@@ -7,15 +7,5 @@ from backquery.experiments.sweep.lead import Standing, run_sweep
 from backquery.experiments.sweep.runs import Run, Runs, Setting
 
 __all__ = [
-    "Cluster",
-    "Family",
-    "Grid",
-    "Point",
-    "Reached",
-    "Run",
-    "Runs",
-    "Setting",
-    "Standing",
-    "families",
-    "run_sweep",
-]
+    "Cluster", "Family", "Grid", "Point", "Reached", "Run", "Runs", "Setting", "Standing", "families", "run_sweep",
+]  # fmt: skip

@@ -21,7 +21,7 @@ from backquery.experiments.sweep.grid import Grid, work
 from backquery.experiments.sweep.runs import CURVES, NETWORKS, Run, Runs, Setting
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run, versions
 from backquery.files import remove_unfinished, replacing
-from backquery.model.aliases import Progress
+from backquery.model import Progress
 from backquery.training.plan import Plan, create
 
 LOCK = ".lock"
