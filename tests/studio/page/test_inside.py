@@ -36,6 +36,19 @@ def centre(cell: Locator) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def settle(visitor: Visitor) -> None:
+    """Wait until what arrives late, the scans and the judges' words, no longer moves the nodes about."""
+    cells, last = visitor.part("cells"), None
+    expect(cells.get_by_role("switch")).to_have_count(20)
+    for _ in range(50):
+        place = cells.bounding_box()
+        if place == last:
+            return
+        last = place
+        visitor.page.wait_for_timeout(200)
+    raise AssertionError(f"the nodes never come to rest; they lie at {last}")
+
+
 def test_each_node_is_shown_with_its_weights(visitor: Visitor, network: Network) -> None:
     expect(visitor.part("cells").get_by_role("switch")).to_have_count(20)
     node(visitor, 7).hover()
@@ -94,6 +107,7 @@ def test_the_scans_are_those_of_the_damaged_network(visitor: Visitor, network: N
 
 
 def test_a_drag_switches_off_many_and_on_again(visitor: Visitor) -> None:
+    settle(visitor)
     for wanted in (list(range(2, 9)), []):
         visitor.page.mouse.move(*centre(node(visitor, 2)))
         visitor.page.mouse.down()
@@ -105,6 +119,7 @@ def test_a_drag_switches_off_many_and_on_again(visitor: Visitor) -> None:
 
 
 def test_nodes_by_keyboard(visitor: Visitor) -> None:
+    settle(visitor)
     assert visitor.part("cells").locator('[tabindex="0"]').count() == 1
     node(visitor, 0).focus()
     for key in ("ArrowRight", "ArrowRight", "Space", "End", "Enter", "Home", "ArrowLeft"):
