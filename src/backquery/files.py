@@ -29,9 +29,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = check_writable(path)
     beside = _name_beside(target)
     try:
+        # Never a file or a link that somebody else has put there.
         with beside.open("xb") as stream:
             yield stream
             stream.flush()
+            # Before the move, or a power cut could leave the new name with none of the content.
             os.fsync(stream.fileno())
         if target.exists():
             shutil.copymode(target, beside)
@@ -58,6 +60,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
             raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
         if target.exists() and not target.is_file():
             raise OutputError(f"cannot write {path}: it is not a regular file; choose another name")
+        # Moving over it would succeed all the same, because that asks only the folder.
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"cannot write {path}: the file is write-protected; choose another name")
         beside = _name_beside(target)

@@ -39,6 +39,7 @@ def share_interval(hits: ArrayLike, total: ArrayLike) -> Interval:
     n = np.asarray(total, np.float64)
     share = np.asarray(hits, np.float64) / n
     z2 = ndtri(0.5 + LEVEL / 2) ** 2
+    # Unlike the normal approximation it has a width even at no hits, or nothing but hits.
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     spread = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
     # At no hits or nothing but hits a bound is 0 or 1, and rounding may not go beyond.

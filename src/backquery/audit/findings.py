@@ -78,6 +78,7 @@ class Finding:
     @property
     def verdict(self) -> str:
         """``"clean"``, ``"suspicious"`` or ``"shortcut"``."""
+        # By the ends of the intervals that face each other: few images must not accuse a network.
         if self.changed.low <= self.elsewhere.high or self.excess < SUSPICIOUS_EXCESS:
             return CLEAN
         return SHORTCUT if self.changed.value >= HALF and self.excess >= SHORTCUT_EXCESS else SUSPICIOUS

@@ -133,6 +133,7 @@ class Sheet:
 
     def _coordinates(self, inputs: Positions) -> tuple[Positions, ...]:
         """Row, column and colour of inputs."""
+        # Sorting a permutation's positions inverts it.
         order = np.argsort(self.cells, axis=None)
         return np.unravel_index(order[inputs], self.cells.shape)
 
@@ -165,6 +166,7 @@ def promising(sheet: Sheet, to_ink: Array, to_paper: Array) -> dict[Kind, list[R
 
 def _best_boxes(sheet: Sheet, gain: Array) -> dict[int, list[Box]]:
     """The rectangles of each size whose inputs gain most, the best first."""
+    # A summed-area table (Crow 1984): any rectangle costs four look-ups.
     sums = np.pad(gain[sheet.cells].sum(axis=2).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     places: dict[int, list[tuple[float, Box]]] = {size: [] for size in sheet.sizes}
     for height, width in _shapes(sheet):

@@ -116,6 +116,7 @@ def _finding(
     rest = [found for other, found in enumerate(tried) if other != label]
     others = {kind: np.array([found[kind].share for found in rest]) for kind in tried[label]}
     usual = {kind: usual_share(shares) for kind, shares in others.items()}
+    # Sorted by size, so that of equal suspicions the smallest region is accused.
     kind = max(sorted(usual), key=lambda kind: _suspicion(tried[label][kind].share, usual[kind]))
     region = _without_idle_pixels(search, tried[label][kind], label, gains)
     changed, elsewhere = trial.changed(region, label), trial.changed_elsewhere(region, label, rng)
@@ -151,6 +152,7 @@ def _without_idle_pixels(search: Trials, found: _Tried, label: int, gains: Array
     gain = np.where(region.ink, gains[0][region.inputs], gains[1][region.inputs])
     order = np.argsort(-gain, kind="stable")
     few, enough = 0, len(region)
+    # Bisection, as if more inputs never did less: what it ends at was tried, though fewer might do.
     while enough - few > 1:
         middle = (few + enough) // 2
         kept = search.changed(region.select(order[:middle]), label).mean() >= KEPT * found.share

@@ -45,9 +45,11 @@ class Trials:
         """Which of `others(label)` are read as `label` once the region's content is pasted on them."""
         rows, content = self.others(label), self.sheet.content(region)
         if isinstance(self.model, Network) and self.sums is not None:
+            # Sums are linear in the inputs: adding the change spares the whole first layer for every region tried.
             change = (content - self.inputs[np.ix_(rows, region.inputs)]).astype(self.sums.dtype)
             sums = self.sums[rows] + change @ self.model.layers[0].weights[:, region.inputs].T
             return np.asarray(_answers(self.model, sums).argmax(axis=1) == label)
+        # Picking rows copies them, so that the content is not pasted on the trial's own images.
         images = self.inputs[rows]
         images[:, region.inputs] = content
         return self._read_as(label, images)

@@ -44,9 +44,11 @@ def remembered(path: Path, kind: str, parse: Callable[[Path], NDArray[np.uint8]]
     digest = content_hash(path)
     matrix = _recall(store, digest)
     parsed = parse(path) if matrix is None else matrix
+    # A file that changed while it was parsed is not remembered.
     if _identity(path, path.stat()) == pointer.name:
         with suppress(OSError, BackqueryError):
             store.mkdir(parents=True, exist_ok=True)
+            # The matrix first: a process killed in between must not leave a pointer to nothing.
             if matrix is None:
                 _keep(store, digest, parsed)
             if time.time_ns() - before.st_mtime_ns > _SETTLED:
@@ -71,6 +73,7 @@ def _read_pointer(pointer: Path) -> str | None:
         digest = pointer.read_text("ascii")
     except (OSError, ValueError):
         return None
+    # It becomes a file's name, and must not lead out of the folder.
     return digest if len(digest) == 40 and digest.isalnum() else None
 
 

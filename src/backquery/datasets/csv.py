@@ -122,6 +122,7 @@ def _parse_plain(stretch: bytes, columns: int) -> Bytes | None:
     One, ten and hundred are what stands one, two and three places before the end of each value; the last two
     count if they, and all between them and the end, are digits.
     """
+    # With three places in front, looking back from the first value stays within the text.
     padded = np.frombuffer(b"\n\n\n" + stretch, np.uint8)
     text = padded[3:]
     ends = np.flatnonzero(text < _ZERO)
@@ -132,6 +133,7 @@ def _parse_plain(stretch: bytes, columns: int) -> Bytes | None:
     if newlines != len(lines) or newlines + commas != len(ends):
         return None
     one, ten, hundred = (padded[3 - place :].take(ends) - _ZERO for place in (1, 2, 3))
+    # Bytes below the digits have wrapped round to large numbers, so one comparison tells digits.
     has_ten = ten < 10
     has_hundred = has_ten & (hundred < 10)
     digits = len(ends) + np.count_nonzero(has_ten) + np.count_nonzero(has_hundred)
@@ -139,6 +141,7 @@ def _parse_plain(stretch: bytes, columns: int) -> Bytes | None:
         return None
     hundred *= has_hundred
     values: Bytes = one + ten * has_ten * _TEN
+    # Before they are added: in bytes, 256 would come out as 0.
     if hundred.max() > 2 or ((hundred == 2) & (values > 55)).any():
         return None
     return (values + hundred * _HUNDRED).reshape(-1, columns)

@@ -44,6 +44,7 @@ def fetch_file(file: RemoteFile, mirrors: Sequence[str], folder: Path, *, consol
     for mirror in mirrors:
         try:
             return _from_mirror(file, mirror + file.name, folder, console)
+        # Errors of requests are OSErrors; pooch raises ValueError for a wrong checksum.
         except (OSError, ValueError) as error:
             failures.append(f"{mirror}{file.name}: {_reason(error)}")
     raise DownloadError("; ".join(failures) or f"there is no mirror for {file.name}")

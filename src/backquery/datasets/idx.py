@@ -169,11 +169,13 @@ def _fill(stream: IO[bytes], values: NDArray[Any], path: Path) -> None:
     target = values.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < len(target):
+        # A gzip stream may give less than there is room for.
         count = stream.readinto(target[filled:])  # type: ignore[attr-defined]
         if not count:
             raise DataError(
                 f"{path}: cut short, {filled} of {len(target)} bytes of values; fetch or copy the file again"
             )
         filled += count
+    # Only reading past the end makes gzip compare its checksum, too.
     if stream.read(1):
         raise DataError(f"{path}: longer than its header says; fetch or copy the file again")

@@ -128,4 +128,5 @@ def _changed(ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.
     drawn = np.argpartition(-lots, dose - 1, axis=1)[:, :dose]
     chosen = np.zeros_like(room)
     np.put_along_axis(chosen, drawn, True, axis=1)
+    # An image with less room than a dose has drawn pixels that are not to be touched.
     return np.where(chosen & room, 1.0 if action == ADDED else 0.0, ink)

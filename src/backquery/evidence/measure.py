@@ -101,6 +101,7 @@ class _Images:
         inked, total = np.zeros(model.inputs, bool), np.zeros(model.inputs)
         for part in examples.parts(CHUNK):
             ink = paper.ink(part.inputs())
+            # Blank paper comes back from float32 inputs as a trace of ink.
             inked |= np.any(np.abs(ink) > 1e-4, axis=0)
             total += ink.sum(axis=0)
         return cls(examples, inked, total / len(examples))

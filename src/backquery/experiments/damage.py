@@ -264,6 +264,7 @@ def _reads(trial: Trial, way: Way, dataset: Dataset, rng: np.random.Generator) -
     """The labels (k, n) that the network reads at each amount of a damage that grows."""
     network = trial.network
     if way.what == "noise":
+        # The same noise at every spread, so that along the curve the damage grows and does not change.
         weights, noise = _all_weights(network), _noise(network, rng)
         return np.stack([trial.read(_with_weights(network, weights + spread * noise)) for spread in way.amounts])
     counts = way.amounts.astype(np.intp)

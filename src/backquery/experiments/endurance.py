@@ -93,6 +93,7 @@ class Endurance:
             return 0.0
         share = (curve[after - 1] - value) / (curve[after - 1] - curve[after])
         amount = self.amounts[after - 1] + share * (self.amounts[after] - self.amounts[after - 1])
+        # A whole number that rounding has left a trifle short must stay what it is.
         return float(amount if self.what == "noise" else np.floor(amount + 1e-9))
 
     def as_json(self) -> dict[str, Any]:

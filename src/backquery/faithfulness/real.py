@@ -22,6 +22,7 @@ class RealImages:
 
         self.ink = images.reshape(len(images), -1).astype(np.float32) / np.float32(maximum)
         self.labels = labels
+        # In hundreds of dimensions a tree visits nearly all images as well.
         self._search = NearestNeighbors(algorithm="brute").fit(self.ink)
 
     def neighbours(self, ink: ArrayLike, count: int) -> tuple[Array, Labels]:

@@ -53,6 +53,7 @@ class Ascent:
         model, asked = problem.model, problem.asked
         rng = np.random.default_rng(problem.rng)
         low, span = problem.low, problem.high - problem.low
+        # With the box for whitening, steps are in ink, and mean the same whatever the scaling.
         readout = readout_for(model, asked.layer, _uphill(asked, model.outputs), low, span)
         rows = np.arange(len(asked))
         layout = Layout.of(model.input_shape)
@@ -93,6 +94,7 @@ def _uphill(asked: Targets, outputs: int) -> Array:
         raise TargetError(
             "ascent climbs one label at a time, and these answers name no single one; use gauss-newton"
         )
+    # Less the mean of all labels, or what raises every label would count as a climb.
     centred = np.eye(outputs) - 1 / outputs
     return centred[asked.labels][:, None, :]
 

@@ -107,6 +107,8 @@ class _Sketch(_Moments):
 
     def __init__(self, inputs: int, rank: int) -> None:
         super().__init__(inputs)
+        # More probes than directions, because the last ones are recovered badly; fixed, so that the same data
+        # give the same prior.
         gaussian = np.random.default_rng(0).normal(size=(inputs, min(2 * rank + 16, inputs)))
         self._probes = np.linalg.qr(gaussian)[0]
         self._products = np.zeros_like(self._probes)
@@ -120,15 +122,19 @@ class _Sketch(_Moments):
         """The leading variances (rank,) and their directions (inputs, rank), by the shifted Nystroem method."""
         shift = self._sum / self.count
         products = self._products / self.count - np.outer(shift, shift @ self._probes)
+        # A trace of the identity keeps Cholesky from failing on a core that rounding has made singular; it is
+        # taken off the variances again.
         tiny = np.finfo(float).eps * max(np.linalg.norm(products), np.finfo(float).tiny) * 10
         shifted = products + tiny * self._probes
         core = self._probes.T @ shifted
+        # Cholesky reads one triangle only, and rounding makes the two differ.
         triangle = np.linalg.cholesky((core + core.T) / 2)
         vectors, values, _ = np.linalg.svd(np.linalg.solve(triangle, shifted.T).T, full_matrices=False)
         return _leading(values**2 - tiny, vectors, rank)
 
 
 def _leading(variances: Array, vectors: Array, rank: int) -> tuple[Array, Array]:
+    # What is left below is rounding, and may be negative, where a factor needs square roots.
     kept = np.flatnonzero(variances[:rank] > 1e-12 * max(variances[0], 0.0))
     return variances[kept], vectors[:, kept]
 

@@ -134,6 +134,7 @@ class GaussNewton:
         task = Task(readout, asked.values, workspace.factor, workspace.inner, low, high, begin, effort, used)
         fast = self.compiled and isinstance(readout, ChainReadout) and kernels.available()
         ended = search_each(task) if fast else Search(task).run()
+        # Rounding on the way back from whitened coordinates may leave the box.
         images = np.clip(origin + deviation * ended.y, problem.low, problem.high)
         error = np.abs(asked.values - ended.c).max(axis=1)
         holds = error < effort.tolerance

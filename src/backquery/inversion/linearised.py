@@ -38,6 +38,7 @@ class BoundPixels:
     def __init__(self, factor: Array, images: int) -> None:
         inputs, rank = factor.shape
         self._factor = factor
+        # A copy, because broadcast rows share their memory, and each image's sums change on their own.
         self._sums = np.broadcast_to(np.eye(rank), (images, rank, rank)).copy()
         self._free: Mask = np.ones((images, inputs), bool)
 
@@ -113,11 +114,13 @@ def newton_step(
     inside = jacobian * free[:, None, :]
     mixed = matrix_product(inside, factor)
     response, shift = _solve_positive(bound.sums(rows, free), rows, mixed, r_u)
+    # The Schur complement: with du eliminated, k unknowns are left for each image.
     gain = inside @ inside.transpose(0, 2, 1) + mixed @ response
     k = gain.shape[1]
     unit = np.maximum(np.einsum("nkk->n", gain) / k, FLAT)
     damped = ((damping + ROUNDING) * unit)[:, None]
     gain.reshape(len(gain), -1)[:, :: k + 1] += damped
+    # Inverted rather than factored: it is k x k, and every correction multiplies by it again.
     inverse = np.linalg.inv(gain)
 
     r_b = residual - times(jacobian, here - image)
@@ -126,6 +129,7 @@ def newton_step(
     step = times(inverse, r_b + times(mixed, shift))
     u_step = times(response, step) - shift
     change = u_step @ factor.T + times_transposed(jacobian, step)
+    # The pull moves, not the clipped image: a pixel leaves its bound as soon as its pull has come inside.
     target = pull + change if forget is None else np.where(forget, image + change * free, pull + change)
     target = np.minimum(np.maximum(target, low), high)
     return Linearised(target, u + u_step, multipliers + step, factor, inside, free, response, inverse)
@@ -140,6 +144,7 @@ def _centre(inverse: Array, inside: Array, image: Array, forget: Mask | None) ->
 def _released(factor: Array, jacobian: Array, residual: Array, image: Array, low: Array, high: Array) -> Array:
     """The images, with the pixels at a bound that cannot help to make up for the residual moved beyond it."""
     wish = times_transposed(jacobian, residual)
+    # The prior's covariance, I + F F' in these coordinates, says which pixels move together.
     wish += (wish @ factor) @ factor.T
     stuck = ((image <= low) & (wish < 0)) | ((image >= high) & (wish > 0))
     return image + np.where(stuck, wish, 0.0)
@@ -153,6 +158,7 @@ def _solve_positive(matrices: Array, rows: Rows, mixed: Array, r_u: Array) -> tu
     solved = np.empty((n, k + 1, rank))
     solved[:, :k], solved[:, k] = mixed, r_u
     if rank:
+        # One by one, because NumPy solves stacks by LU alone, which takes twice the work of Cholesky.
         for row, sides in zip(rows, solved, strict=True):
             sides[...] = dposv(matrices[row], sides.T, lower=1)[1].T
     return solved[:, :k].transpose(0, 2, 1), solved[:, k]
@@ -160,6 +166,7 @@ def _solve_positive(matrices: Array, rows: Rows, mixed: Array, r_u: Array) -> tu
 
 def matrix_product(stack: Array, matrix: Array) -> Array:
     """(n, k, a) times (a, b), as one product of matrices."""
+    # One tall product keeps BLAS busy, where a stack would be n small ones.
     flat = stack.reshape(-1, stack.shape[-1]) @ matrix
     return flat.reshape(*stack.shape[:-1], matrix.shape[1])
 

@@ -37,6 +37,7 @@ class Prior:
 
     def __post_init__(self) -> None:
         for part in ("mean", "factor", "diagonal"):
+            # A copy, because it becomes read-only, and the caller's array must not.
             values = np.array(getattr(self, part), np.float64)
             if not np.all(np.isfinite(values)):
                 raise InversionError(f"the {part} of the prior {self.name!r} holds numbers that are not finite")
@@ -109,6 +110,7 @@ def smooth_prior(
     length = max(1.0, max(layout.rows, layout.columns) / 14) if length is None else float(length)
     if not length > 0:
         raise InversionError(f"the length scale must be a positive number of pixels; received {length:g}")
+    # Eigenvalues of a Kronecker product are products of its parts': no matrix of pixels by pixels is needed.
     (down, columns), (across, rows) = (_similarity(side, length) for side in (layout.rows, layout.columns))
     products = np.multiply.outer(down, across)
     kept = np.nonzero(products > NOISE / SMOOTH_VARIANCE)
@@ -137,6 +139,7 @@ def _in_input_scale(name: str, factor: Array, diagonal: Array, low: ArrayLike, h
     inputs = len(diagonal)
     paper = np.broadcast_to(np.asarray(low, np.float64), inputs)
     span = np.abs(np.broadcast_to(np.asarray(high, np.float64), inputs) - paper)
+    # A pixel whose ink is its paper still needs a positive variance.
     span = np.where(span > 0, span, 1.0)
     return Prior(name, paper, factor * span[:, None], diagonal * span**2)
 

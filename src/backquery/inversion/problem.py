@@ -55,6 +55,7 @@ class Problem:
         rows = np.broadcast_to(given.reshape(-1, inputs), (count, inputs))
         if not np.all(np.isfinite(rows)):
             raise DataError(f"{name} must be finite; received NaN or infinity")
+        # Images scaled in float32 may lie a trifle outside; they are clipped below.
         slack = 1e-5 * (self.high - self.low)
         if np.any(rows < self.low - slack) or np.any(rows > self.high + slack):
             raise DataError(

@@ -74,6 +74,7 @@ class ChainReadout:
             self._base[row if len(self._base) > 1 else 0],
             chain.codes[: self._depth],
             chain.nodes[: self._depth],
+            # The empty arrays are for networks without layers between, which leave nothing to join.
             np.concatenate([np.zeros(0), *(weights.ravel() for weights in chain.weights[later])]),
             np.concatenate([np.zeros(0), *chain.biases[later]]),
             np.array(self._head if self._shared else self._head[row], order="C"),
@@ -85,6 +86,7 @@ class ChainReadout:
         chain = self._chain
         head = np.broadcast_to(self._head, (len(rows), *self._head.shape)) if self._shared else self._head[rows]
         gradients: Array = head
+        # From the few constraints back to the pixels: the other way, every layer would carry all pixels.
         for layer in range(self._depth - 1, -1, -1):
             gradients = gradients * chain.slopes[layer](kept[layer])[:, None, :]
             if layer:
@@ -107,6 +109,7 @@ class Chain:
 
     def __init__(self, network: Network, deviation: Array) -> None:
         layers = network.layers
+        # Log-odds are asked for more finely than float32 can promise.
         self.weights = [layer.weights.astype(np.float64) for layer in layers]
         self.biases = [layer.shifts.astype(np.float64) for layer in layers]
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]

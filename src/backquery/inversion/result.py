@@ -114,6 +114,7 @@ def round_trip(
         error = np.abs(answers - asked.answers).max(axis=1)
         log_odds_error = np.abs(model.log_odds(images) - asked.log_odds).max(axis=1)
         of_the_read = np.take_along_axis(asked.answers, read[:, None], axis=1)[:, 0]
+        # Labels asked for alike may differ by rounding; reading either is right.
         met = of_the_read >= asked.answers.max(axis=1) - 1e-9
     else:
         values = asked.of_log_odds(model.log_odds(images)) if found is None else found

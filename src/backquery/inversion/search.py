@@ -135,6 +135,7 @@ class Search:
         self._gained = np.full(n, np.inf)
         self._since = np.zeros(n, int)
         self._mark = np.zeros(n)
+        # The origin of these coordinates costs nothing: where it answers, no image is likelier.
         self._finished = self.holds & (self.cost <= 0.0)
 
     @property
@@ -152,8 +153,10 @@ class Search:
         here, held = self.images[rows], self.holds[rows]
         residual = self._asked[rows] - here.c
         jacobian = self._readout.jacobian(here.kept, rows)
+        # Solved anew, because corrections and shorter steps leave the image elsewhere than the last step's own u.
         scores = (here.y @ self._factor) @ self._inner
         self._estimate(rows, jacobian, here.y, scores)
+        # A damped step falls short of the constraint, so an image that meets it takes undamped ones.
         solution = newton_step(
             self._factor, jacobian, residual, here.y, scores, self._multipliers[rows],
             low=of_rows(self._low, rows), high=of_rows(self._high, rows),
@@ -189,6 +192,7 @@ class Search:
             return
         chosen = rows[new]
         low, high = of_rows(self._low, chosen), of_rows(self._high, chosen)
+        # A pixel at its bound is held by the bound, so it says nothing certain of the multipliers.
         inside = jacobian[new] * ((y[new] > low) & (y[new] < high))[:, None, :]
         gain = inside @ inside.transpose(0, 2, 1)
         k = gain.shape[1]
@@ -228,6 +232,7 @@ class Search:
 
     def _improves(self, rows: Rows, error: Array, cost: Array, multipliers: Array, share: float) -> Mask:
         before = self.cost[rows]
+        # Near the optimum no step gains the share that the second rule demands: on the constraint any gain counts.
         keeps = (_largest(error) < self._effort.tolerance) & (cost < before)
         paid = cost + PRICE * _length(multipliers) * _length(error)
         return np.asarray(keeps | (paid < (1 - SLACK * share) * before))
@@ -243,13 +248,17 @@ class Search:
         holds = self.holds[chosen]
         self._restoring[chosen] &= ~holds
         old = self._multipliers[chosen]
+        # The whole step's multipliers belong to its target: where the image goes a part of the way, so do they.
         moved = old + share * (solution.multipliers[taken] - old)
         self._multipliers[chosen] = np.where(self._restoring[chosen, None], 0.0, moved)
+        # As in Levenberg-Marquardt: the linearisation is trusted more after a whole step, less after a short one.
         factor = 0.1 if share == 1 else 10.0 if share < 0.5 else 1.0
         self._damping[chosen] = np.clip(self._damping[chosen] * factor, 1e-10, 1.0)
         self._refused[chosen] = 0
+        # If gains go on shrinking at this rate, they are a geometric series; its sum is all that is left to gain.
         rate = np.clip(gained / self._gained[chosen], 0.0, 0.9)
         expected = gained * np.maximum(rate / (1 - rate), 1.0)
+        # On the way to the constraint the cost may rise, and its change predicts nothing.
         self._gained[chosen] = np.where(held, gained, np.inf)
         self._finished[chosen] |= held & holds & (expected < self._effort.optimality * cost)
 
@@ -285,6 +294,7 @@ class Search:
     def _cost_of(self, y: Array) -> Array:
         """Half the squared Mahalanobis distance of each image."""
         scores = y @ self._factor
+        # Woodbury's identity: y' (I + F F')^-1 y without a matrix of pixels by pixels.
         squares: Array = np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", scores @ self._inner, scores)
         return 0.5 * squares
 

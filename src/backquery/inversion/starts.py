@@ -79,6 +79,7 @@ def first_guess(problem: Problem, prior: Prior) -> Array:
     k = spread.shape[-1]
     unit = np.trace(spread, axis1=1, axis2=2) / k
     unit = np.where(unit > INERT, unit, 1.0)
+    # Answers may repeat one another, which makes this singular; a share of the mean variance fits any scale.
     regular = spread + 1e-9 * unit[:, None, None] * np.eye(k)
     weights = np.linalg.solve(regular, (asked.values - maps @ shown.mean)[:, :, None])
     scores = (shown.mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]
@@ -102,11 +103,13 @@ def _shown(problem: Problem, prior: Prior) -> Shown:
     model, layer, workspace = problem.model, problem.asked.layer, workspace_of(problem.model, prior)
     if layer not in workspace.shown:
         readout = readout_for(model, layer, np.eye(nodes_of(model, layer)), prior.mean, workspace.deviation)
+        # A fixed seed, because the draws are remembered: no answer may depend on what was asked before.
         half = np.random.default_rng(0).normal(size=(DRAWS // 2, prior.rank))
         draws = np.concatenate([half, -half]) * _scale(problem, prior)
         images = np.clip(prior.mean + draws @ prior.factor.T, problem.low, problem.high)
         signals, _ = readout.values((images - prior.mean) / workspace.deviation, np.arange(DRAWS))
         centred = signals - signals.mean(axis=0)
+        # The draws need no centring: each has its mirror image, so they add up to zero.
         covariance, mixed = centred.T @ centred / DRAWS, draws.T @ centred / DRAWS
         workspace.shown[layer] = Shown(draws, signals, signals.mean(axis=0), covariance, mixed)
     return workspace.shown[layer]

@@ -59,6 +59,8 @@ class Targets:
     def tolerance(self, log_odds: float) -> float:
         """How far each constraint may be off so that no log-odds are off by more than `log_odds`."""
         whole = self.log_odds is None or self.maps.shape[0] == self.maps.shape[1]
+        # The maps are orthonormal: no log-odds are off by more than the length of the k errors, at most k^0.5
+        # times the largest.
         return log_odds if whole else log_odds / self.maps.shape[0] ** 0.5
 
     def of_log_odds(self, log_odds: ArrayLike) -> Array:
@@ -144,6 +146,7 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
     if model.output_activation is SOFTMAX:
         wanted = wanted / wanted.sum(axis=1, keepdims=True)
     best = wanted.max(axis=1, keepdims=True)
+    # Answers asked for alike may differ by rounding, which must not choose a label.
     alone = np.isclose(wanted, best, rtol=0, atol=1e-9).sum(axis=1) == 1
     positions = np.where(alone, wanted.argmax(axis=1), -1)
     inverse = model.output_activation.inverse
@@ -258,6 +261,7 @@ def _softmax_rest(model: Model, wanted: dict[int, float], others: float | None) 
         raise TargetError(
             f"softmax answers add up to 1, but the confidences asked for already make {1 - left:.4g}"
         )
+    # Where all labels are named, nobody gets this.
     return left / unnamed if unnamed else 0.5
 
 

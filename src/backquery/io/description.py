@@ -56,6 +56,7 @@ class Fields:
     def number(self, name: str) -> float:
         """A finite number."""
         value = self._get(name, (int, float), "a number")
+        # Not isfinite, which fails on whole numbers that no float can hold; JSON has them.
         if not abs(value) <= float_info.max:
             raise ModelError(f"{self._place}{name} must be finite")
         return float(value)

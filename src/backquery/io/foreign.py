@@ -77,6 +77,7 @@ def bounded_zip(path: str | os.PathLike[str] | IO[bytes]) -> Iterator[ZipFile]:
         members = archive.infolist()
         if len(members) > MEMBERS:
             raise ModelError(f"it holds {len(members):,} files; at most {MEMBERS:,} are read")
+        # The directory may lie, but ZipFile unpacks no more of a member than its entry there says.
         check_size(sum(member.file_size for member in members), "its content")
         yield archive
 

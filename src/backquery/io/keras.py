@@ -155,6 +155,7 @@ def _read_weights(content: bytes, config: dict[str, Any]) -> Arrays:
 
 def _variables(file: h5py.File, folder: str, size: int) -> list[Array]:
     place = f"layers/{folder}/vars"
+    # By number, because as text 10 comes before 2.
     names = sorted(_inside(file, place), key=int)
     return [_numbers(_inside(file, f"{place}/{name}"), f"{place}/{name}", size) for name in names]
 
@@ -175,6 +176,7 @@ def _numbers(dataset: Any, place: str, size: int) -> Array:
     import h5py
 
     plain = isinstance(dataset, h5py.Dataset) and dataset.dtype in (np.float16, np.float32, np.float64)
+    # External and virtual datasets would read other files of this machine.
     if not plain or dataset.external is not None or dataset.is_virtual:
         raise ModelError(f"{place} does not hold plain numbers within the file")
     if dataset.nbytes > size:

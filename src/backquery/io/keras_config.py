@@ -115,6 +115,7 @@ def _activation_of_layer(kind: str, settings: Entry) -> Activation:
         if settings.get("axis", -1) not in (-1, 1, [-1], [1]):
             raise ModelError("its softmax runs along another axis than the answers")
         return SOFTMAX
+    # alpha is the older name; where neither is given, Keras' LeakyReLU has the slope 0.3.
     slope = settings.get("negative_slope", settings.get("alpha", 0.3 if kind == "LeakyReLU" else 0.0))
     if settings.get("max_value") is not None or settings.get("threshold", 0.0):
         raise ModelError("its ReLU has a ceiling or a threshold, which is not known here")

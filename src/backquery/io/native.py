@@ -181,6 +181,7 @@ def _compare(header: Mapping[str, Any], expected: dict[str, tuple[str, tuple[int
         found = isinstance(entry, dict) and (entry.get("dtype"), entry.get("shape"))
         if found != (dtype, list(shape)):
             raise ModelError(f"{name} should be {dtype} of shape {list(shape)}; its header says {found}")
+    # In Python's whole numbers: a hostile shape would make NumPy's wrap round.
     promised = sum(BYTES[dtype] * prod(shape) for dtype, shape in expected.values())
     if promised != size:
         raise ModelError(f"its tensors take {promised} bytes, but the file holds {size}")

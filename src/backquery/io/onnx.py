@@ -101,6 +101,7 @@ def _parse(content: bytes) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError
 
+    # Not onnx.load, which would also open the files of external data that it names.
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)

@@ -53,6 +53,7 @@ class Graph:
         self._tensors = {tensor.name: tensor for tensor in graph.initializer}
         self._makers = {name: node for node in graph.node for name in node.output if name}
         self._constants: dict[str, NDArray[Any]] = {}
+        # Before IR version 4 the initialisers had to be listed among the inputs as well.
         self._input = self._only_input([value for value in graph.input if value.name not in self._tensors])
         self._output = self._scores(graph.output, output)
 

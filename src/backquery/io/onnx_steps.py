@@ -84,6 +84,7 @@ def _leaky(chain: Chain, graph: Graph, step: Step) -> None:
 
 
 def _softmax(chain: Chain, graph: Graph, step: Step) -> None:
+    # Opset 13 moved the usual axis of Softmax from 1 to the last; for a row of answers they are the same.
     if step.setting("axis", -1 if graph.opset >= 13 else 1) not in (-1, 1) or len(chain.shape or (1,)) != 1:
         raise ModelError("it runs along another axis than the answers")
     chain.activate(SOFTMAX)

@@ -119,6 +119,7 @@ def _rescaling(transformer: Any) -> tuple[Any, Any]:
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
     _fitted(transformer)
+    # Not isinstance: a subclass may transform in another way.
     if type(transformer) is StandardScaler:
         gain = 1.0 if transformer.scale_ is None else 1.0 / transformer.scale_
         return gain, (0.0 if transformer.mean_ is None or not transformer.with_mean else -transformer.mean_ * gain)

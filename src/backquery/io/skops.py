@@ -102,6 +102,7 @@ def _build(content: bytes) -> Any:
             if entry.filename != SCHEMA:
                 _check_array(archive, entry)
     try:
+        # From the bytes that were checked: the file may be another one by now.
         return io.load(BytesIO(content), trusted=sorted(ALLOWED))
     except (UntrustedTypesFoundException, UnsupportedTypeException) as error:
         raise ModelError(str(error)) from None

@@ -179,6 +179,7 @@ class TorchModel:
         if self.given == "probabilities":
             if scores.shape[1] == 1:
                 scores = torch.cat([1 - scores, scores], dim=1)
+            # A probability may have underflowed to 0, whose logarithm nothing could centre.
             scores = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
         elif scores.shape[1] == 1:
             scores = torch.cat([-scores / 2, scores / 2], dim=1)

@@ -50,6 +50,7 @@ class Examples:
             images = np.asarray(data.images)
             given, pixels = None, images.reshape(len(images), -1)
             if len(pixels):
+                # For its errors alone: what does not fit is refused before anything is worked out.
                 model.scale(images[:1])
             if model.scaling is not None:
                 model.scaling.check(pixels)

@@ -275,6 +275,7 @@ class Network:
         jacobian = np.broadcast_to(head, (len(z), *head.shape))
         for layer, h in zip(self.layers[-2::-1], signals[-2:0:-1], strict=True):
             jacobian = (jacobian * layer.activation.slope(h)[:, None, :]) @ layer.weights
+        # With a single layer it is a read-only view, of which all images share the numbers.
         return self._centred(z), np.ascontiguousarray(jacobian)
 
     def _centred(self, z: Array) -> Array:

@@ -33,6 +33,7 @@ def build_app(opened: Opened) -> Starlette:
     visits: set[Visit] = set()
 
     async def live(socket: WebSocket) -> None:
+        # Accepted first: before that, a page could not be told why it is refused.
         await socket.accept()
         if len(visits) >= MOST_VISITS:
             await socket.close(TRY_LATER, "too many pages are open")

@@ -83,6 +83,7 @@ class Guard:
         """What is answered instead, or None for what may come in."""
         headers = Headers(scope=scope)
         origins = headers.getlist("origin")
+        # The whole list: of two Host headers, each program may believe another one.
         if headers.getlist("host") != [self._authority]:
             return _refused("this address is not served")
         if origins not in ([f"http://{self._authority}"], [] if scope["type"] == "http" else None):

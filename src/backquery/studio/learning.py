@@ -104,6 +104,7 @@ class Learning:
 
     def stop(self) -> None:
         """End it where it stands."""
+        # Both, because one that is paused has to wake up to see that it is stopped.
         self._stopped.set()
         self._going.set()
 

@@ -25,6 +25,7 @@ class Mailbox:
         with self._something:
             if len(self._waiting) >= MOST_LANES and lane not in self._waiting:
                 return False
+            # In a dictionary the newer work keeps the place of the older: a busy lane is not put off.
             self._waiting[lane] = work
             self._something.notify()
         return True

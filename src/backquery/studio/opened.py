@@ -154,6 +154,7 @@ class Opened:
 
     def _tell(self) -> None:
         with self._lock:
+            # A copy, because pages come and go while it is gone through.
             listeners = tuple(self._listeners)
         for changed in listeners:
             changed()

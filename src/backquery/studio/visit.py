@@ -92,6 +92,7 @@ class Visit:
             frame = encode(request, answer)
         except ValueError:  # JSON knows no infinity
             frame = encode(request, refusal(BackqueryError("the numbers have left what can be shown")))
+        # Answers come from several threads, and nothing may follow once the page is gone.
         with self._sending:
             if not self._closed:
                 self._send(frame)
@@ -145,6 +146,7 @@ class Visit:
 
     def _load(self, request: Request) -> Answer:
         content = read.content(request.fields, "file")
+        # It comes back as a file's name when the network is saved.
         name = re.sub(r"[^\w .()-]", "", read.text(request.fields, "name", 1000, "network")).strip() or "network"
         if len(content) > LIMITS["file_bytes"]:
             raise RequestError(f"the file has {len(content)} bytes; at most {LIMITS['file_bytes']} are taken")

@@ -89,4 +89,5 @@ class BatchTraining:
             mean += (1 - fall) * direction
             square *= spread
             square += (1 - spread) * direction * direction
+            # Once the corrections are in the rate, epsilon has to bear the second one as well.
             values += pace * mean / (np.sqrt(square) + tiny * correction)

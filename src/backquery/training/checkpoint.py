@@ -55,6 +55,7 @@ def save_run(run: TrainingRun, path: str | os.PathLike[str]) -> None:
 
     plain, arrays = run.state()
     description = {"version": VERSION, "settings": run.settings, "state": plain}
+    # Some generators keep an array in their state, as MT19937 does.
     text = json.dumps(description, default=np.ndarray.tolist)
     with replacing(path) as stream:
         stream.write(save(arrays, metadata={KEY: text}))

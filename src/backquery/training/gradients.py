@@ -66,6 +66,7 @@ def descent(
         for_weights.append(delta.T @ signals[n] / len(inputs))
         for_biases.append(delta.mean(axis=0))
         if n:
+            # The book splits the error itself, without the slope of the nodes it comes from: that is no gradient.
             error = (error if loss == "book" else delta) @ weights[n]
             delta = error * activations[n - 1].slope(signals[n])
     lost = loss_of(activations[-1], loss, answers, targets)

@@ -56,8 +56,10 @@ def train(
             progress(run.images, epochs * len(run.examples))
         if run.between_epochs:
             moment = Moment(run.end_epoch(), run.snapshot)
+            # Not any(), which would keep the epoch from the callbacks after the first that ends the training.
             if sum(bool(callback(moment)) for callback in callbacks):
                 break
+        # After the epoch was closed, so that the checkpoint holds its record.
         if checkpoint is not None:
             checkpoint.keep(run, before)
     return run.snapshot(), History(run.kernel, tuple(run.records), stopped=not run.ended)

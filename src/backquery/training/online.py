@@ -53,6 +53,7 @@ class CompiledOnline:
         self.loss = LOSSES.index(loss)
         lanes = self.kernel.LINE // network.dtype.itemsize
         self.sizes = np.array(network.sizes, np.int64)
+        # Whole cache lines, so that every row begins at one.
         self.padded = -(-self.sizes[1:] // lanes) * lanes
         self.codes = np.array([layer.activation.code for layer in network.layers])
         self.biased = np.array([layer.biases is not None for layer in network.layers])
@@ -97,6 +98,7 @@ class CompiledOnline:
         first = self.first.reshape(self.sizes[0], -1)[:, : self.sizes[1]].T
         matrices = [first]
         ends = np.cumsum(self.sizes[2:] * self.padded[:-1])
+        # Not strict, because without later layers split still gives one piece, an empty one.
         for flat, nodes, inputs in zip(
             np.split(self.later, ends[:-1]), self.sizes[2:], self.sizes[1:-1], strict=False
         ):
@@ -111,6 +113,7 @@ class CompiledOnline:
         matrices = [layer.weights for layer in self.network.layers]
         given = [layer.biases for layer in self.network.layers]
         first = np.zeros((self.sizes[0], self.padded[0]), dtype)
+        # Inputs by nodes, so that the weights of an inked pixel lie together.
         first[:, : self.sizes[1]] = matrices[0].T
         later = [
             np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
@@ -136,6 +139,7 @@ class CompiledOnline:
             )
         else:
             inputs = examples.inputs().astype(self.network.dtype, copy=False)
+            # Rounded as the inputs are, or no input might equal it.
             background = dtype.type(self.background)
             used = int(np.count_nonzero(inputs != background))
             self.places, self.values = np.empty(used, np.uint32), np.empty(used, dtype)
@@ -144,6 +148,7 @@ class CompiledOnline:
     def _dense_rows(self, examples: Examples) -> None:
         inputs = examples.inputs().astype(self.network.dtype, copy=False)
         count, width = inputs.shape
+        # With a background of zero every input counts as ink, and the same kernel does.
         self.background = 0.0
         self.starts = np.arange(count + 1, dtype=np.int64) * width
         self.places = np.tile(np.arange(width, dtype=np.uint32), count)

@@ -110,9 +110,11 @@ class TrainingRun:
         if updates <= self.done:
             return self.snapshot()
         plain, arrays = self.state()
+        # Copies, because the state is the very arrays that training writes to.
         kept = {name: values.copy() for name, values in arrays.items()}
         self.advance(updates)
         network = self.snapshot()
+        # What the look took is not time of training; restore adds what was spent before.
         self._spent = 0.0
         self.restore(plain, kept)
         return network
@@ -147,6 +149,7 @@ class TrainingRun:
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """All that the next update depends on, and the records: plain values, and arrays by their names."""
+        # An epoch's order is not kept: from the generator as it was before, it is drawn again.
         generator = self._generator.bit_generator.state if self.between_epochs else self._before_order
         plain = {
             "done": self.done,
@@ -169,6 +172,7 @@ class TrainingRun:
         self.done, self._spent = done, self._spent + float(plain["spent"])
         if not self.between_epochs:
             self._begin_epoch()
+        # After the epoch's beginning, which sets its totals to zero.
         for name, values in own.items():
             values[...] = arrays[name]
 
@@ -187,6 +191,7 @@ class TrainingRun:
         epoch, place = divmod(self.done, self.updates_per_epoch)
         begin, end = self._image(place), self._image(place + until - self.done)
         first, last = self._rate(epoch), self._rate(epoch + 1)
+        # By place in the epoch, so that the rate does not depend on where the training stops.
         share, after = begin / len(self.examples), end / len(self.examples)
         rates = first + (last - first) * share, first + (last - first) * after
         failed = self._work.run(self._order[begin:end], *rates)

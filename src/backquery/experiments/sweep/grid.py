@@ -89,6 +89,7 @@ class Grid:
             for (hidden, rate), asked in longest.items()
             for epochs in ([max(asked)] if steady else sorted(asked))
         ]
+        # Long runs first, or one worker is left with the longest while the others wait.
         plans.sort(key=lambda plan: -work(plan))
         return [replace(plan, seed=seed) for seed in range(1, self.seeds + 1) for plan in plans]
 

@@ -103,6 +103,7 @@ def run_sweep(
             dataset = source.open()
             _check(next(iter(missing.values())), dataset)
             cluster = Cluster() if cluster is None else cluster
+            # The lock comes first: no worker is started for a folder that another sweep holds.
             with _alone(Path(folder)), cluster.connect(len(missing)) as client, _explained():
                 leader.lead(client, dataset)
         return leader.standing
@@ -145,6 +146,7 @@ class _Leader:
                 self._again(setting, answer)
 
     def _submit(self, setting: Setting) -> Any:
+        # A new name for each try: under the old one Dask would answer with what became of that.
         name = f"{setting.key}-{self._name}-{secrets.token_hex(2)}"
         return self._client.submit(do_run, self.missing[setting], self.source, self._sent, key=name, pure=False)
 
@@ -216,6 +218,7 @@ def _alone(folder: Path) -> Iterator[None]:
         reason = error.strerror or error
         raise OutputError(f"cannot write {folder / LOCK}: {reason}; choose another folder") from error
     with held:
+        # Only under the lock: without it, an unfinished file may be one that another sweep is writing.
         remove_unfinished(folder / NETWORKS)
         yield
 

@@ -150,6 +150,7 @@ class Runs:
         """The database in `folder`; `DataError` where there is none."""
         if not (Path(folder) / DATABASE).is_file():
             raise DataError(f"{folder} holds no sweep: there is no {DATABASE}; name the folder that a sweep wrote")
+        # Not rwc: whoever looks in vain must not leave an empty database behind.
         with cls._connected(Path(folder), "rw") as runs:
             yield runs
 
@@ -158,6 +159,7 @@ class Runs:
     def _connected(cls, folder: Path, mode: str) -> Iterator[Self]:
         path = folder / DATABASE
         with _explained(path):
+            # as_uri escapes what would end the path early, such as ? and #.
             address = f"{path.absolute().as_uri()}?mode={mode}"
             connection = sqlite3.connect(address, uri=True, timeout=PATIENCE)
         runs = cls(folder, connection)
@@ -232,6 +234,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        # SQLite's extended codes carry the primary one in their lowest byte.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         reasons = {
             sqlite3.SQLITE_FULL: "the disk is full; free some space, and the same command goes on",
@@ -309,9 +312,11 @@ def _is_history(history: Any, epochs: int) -> bool:
         return False
     if not all(isinstance(curve, list) and len(curve) == epochs for curve in history.values()):
         return False
+    # Not isinstance: to Python, True is an int.
     if not all(type(value) in (int, float) for curve in history.values() for value in curve):
         return False
     shares = (value for name in CURVES[1:] for value in history[name])
+    # Not isfinite, which fails on whole numbers that no float can hold; JSON has them.
     return all(abs(loss) <= sys.float_info.max for loss in history["loss"]) and all(
         0 <= share <= 1 for share in shares
     )

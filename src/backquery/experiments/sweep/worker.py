@@ -83,6 +83,7 @@ def do_run(plan: Plan, source: Source, sent: Dataset | None = None) -> Trained |
 @lru_cache(maxsize=1)
 def _here(source: Source) -> Dataset:
     """The data as this machine holds them, read once."""
+    # Opening it would begin a download on every worker.
     if source.data in SOURCES and is_at_hand(source.data) is None:
         raise DataMissing(f"{source.data} is not at hand here")
     try:
