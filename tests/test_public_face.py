@@ -56,3 +56,17 @@ def test_the_notebook_s_old_address_still_works() -> None:
     else:
         assert "backquery.notebook is now backquery.studio.notebook" in ran.stderr
         assert "backquery.studio.notebook.Studio" in ran.stdout
+
+
+RESULTS = [
+    "model.Evaluation", "training.History", "inversion.BackQuery", "evidence.Evidence", "evidence.ControlEvidence",
+    "audit.Audit", "faithfulness.Comparison", "experiments.Damage", "experiments.Timeline", "datasets.Summary",
+    "experiments.sweep.Run", "experiments.sweep.Family", *(f"lessons.{name}" for name in backquery.lessons.__all__
+                                                           if name.endswith("Lesson") and name != "Lesson"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", RESULTS)
+def test_every_result_can_say_itself_as_json(place: str) -> None:
+    module, name = place.rsplit(".", 1)
+    assert callable(getattr(import_module(f"backquery.{module}"), name).as_json)
