@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench measure models clean
+.PHONY: demo test check bench measure tables models clean
 
 $(VENV)/.base: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +42,10 @@ bench: $(VENV)/.all
 # Writes docs/measured.md from the experiments themselves; ARGS names the sections (all by default).
 measure: $(VENV)/.all
 	$(BIN)/python -m measurements $(ARGS)
+
+# Writes the tables of what is read into docs/your-own-model.md and docs/your-own-data.md, if their tests pass.
+tables: $(VENV)/.all
+	$(BIN)/python -m pytest --tables write
 
 models: $(VENV)/.base
 	$(BIN)/backquery train mnist --recipe book --hidden 200 --epochs 5 --learning-rate 0.1 --seed 1 \

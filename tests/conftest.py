@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from hypothesis import settings
 
+from tests import tables
 from tests.needs import needs, objection, real_data
 
 if TYPE_CHECKING:
@@ -34,6 +35,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     return judged((yield))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tables", choices=("write", "print"), help="of what the tests read")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--tables"):
+        items[:] = [item for item in items if item.get_closest_marker(tables.MARKER)]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if session.config.getoption("--tables") == "write" and not exitstatus:
+        tables.write(session.items)
+    elif session.config.getoption("--tables") == "print":
+        print(*tables.told(session.items), sep="\n")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

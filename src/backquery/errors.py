@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from warnings import warn
+
 
 class BackqueryError(Exception):
     """Any error that backquery raises on purpose; the message is written for a person."""
@@ -54,3 +56,12 @@ class MissingExtraError(BackqueryError, ImportError):
         super().__init__(
             f"{purpose} needs {package}, which is not installed; run: pip install 'backquery[{extra}]'"
         )
+
+
+class AssumptionWarning(UserWarning):
+    """Something was not certain, and the likeliest was taken; the text says what, and how to say otherwise."""
+
+
+def assume(text: str) -> None:
+    """Say in one line what is taken for granted; on the command line it goes to standard error."""
+    warn(text, AssumptionWarning, stacklevel=3)

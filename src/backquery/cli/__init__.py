@@ -56,9 +56,11 @@ def _run(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from backquery.cli.app import build_app
+    from backquery.cli.terminal import assumptions_said
 
     try:
-        code = build_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        with assumptions_said():
+            code = build_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (CycloptsError, UsageError) as error:
         return _complain(f"{error} Try: backquery {_command(arguments)}--help", USAGE)
     except BackqueryError as error:

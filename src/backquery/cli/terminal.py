@@ -8,14 +8,16 @@ import os
 import secrets
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec
 
-from backquery.errors import OutputError
+from backquery.errors import AssumptionWarning, OutputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,6 +63,25 @@ def messages() -> Console:
 def say(text: str) -> None:
     """One message for the person at the terminal; whoever reads the results does not see it."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def assumptions_said() -> Iterator[None]:
+    """What is taken for granted while a command runs becomes messages, each said once."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, AssumptionWarning):
+                others(message, category, *place, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                say(" ".join(str(message).split()))
+
+        warnings.simplefilter("always", AssumptionWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def show(*parts: RenderableType) -> None:
