@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from backquery.datasets import read
 from backquery.datasets.npz import read_npz
 from backquery.errors import DataError
 
@@ -73,8 +74,7 @@ def test_names_classes_and_maximum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("highest", "maximum"), [(1.0, 1.0), (0.5, 1.0), (1.5, 255.0)])
 def test_the_maximum_is_guessed_for_fractions(tmp_path: Path, highest: float, maximum: float) -> None:
-    train, _, _ = read_npz(saved(tmp_path, images=np.full((3, 2, 2), highest), labels=LABELS))
-    assert train.maximum == maximum
+    assert read(saved(tmp_path, images=np.full((3, 2, 2), highest), labels=LABELS)).maximum == maximum
 
 
 @pytest.mark.parametrize(

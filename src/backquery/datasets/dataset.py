@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backquery.datasets.augmentation import augment
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError
-from backquery.model import Labels, Pixels, Seed
+from backquery.model import Labels, Seed
 
 MEMORY_LIMIT = 4 * 2**30
 """No file is read whose pixels would take more bytes than this."""
@@ -147,14 +147,16 @@ class Dataset:
 class Labelled:
     """What a reader found in one file or folder, before the labels have become positions.
 
-    images: (n, height, width) raw pixels; labels: (n,) whole numbers or names, as they stood there;
-    `source` is the path, for messages.
+    images: (n, height, width) numbers of any type, as they stood there; labels: (n,) numbers or names, as they
+    stood there; `source` is the path, for messages; `maximum` is the number for full ink where the file itself
+    says it; `transposed` images are stored column by column, by the rule of a known kind of files.
     """
 
-    images: Pixels
+    images: NDArray[Any]
     labels: NDArray[Any]
     source: str
-    maximum: float = 255.0
+    maximum: float | None = None
+    transposed: bool = False
 
 
 def as_halves(read: Sequence[Labelled]) -> tuple[Labelled, Labelled | None]:
@@ -168,7 +170,14 @@ def assemble(
     """A data set from what was read; without `classes`, those of the train half (`class_names`)."""
     names = class_names(train.labels, train.source) if classes is None else tuple(classes)
     tested = None if test is None else _split(test, names)
-    return Dataset(name, _split(train, names), tested, names, train.maximum)
+    return Dataset(name, _split(train, names), tested, names, _maximum([train, *([] if test is None else [test])]))
+
+
+def _maximum(found: Sequence[Labelled]) -> float:
+    if found[0].maximum is not None:
+        return found[0].maximum
+    fractions = all(one.images.dtype.kind == "f" and one.images.size and one.images.max() <= 1 for one in found)
+    return 1.0 if fractions else 255.0
 
 
 def _split(found: Labelled, classes: Sequence[str]) -> Split:

@@ -10,18 +10,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from backquery.datasets.dataset import Labelled, as_halves
-from backquery.datasets.images import FORMATS, ink_is_dark, prepare_image, read_brightness, upright_shape
+from backquery.datasets.images import FORMATS
+from backquery.datasets.pictures import read_pictures
 from backquery.errors import DataError
 
 HALVES = {"train": ("train", "training"), "test": ("test", "testing")}
-
-LARGEST_SIDE = 128
-"""Pictures of one size are used pixel by pixel up to this height and width."""
-
-USUAL_SHAPE = (28, 28)
 
 _LABEL = re.compile(r"(?P<label>\d+|[^\W\d_]+)$")
 
@@ -35,9 +29,7 @@ def read_image_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
     """
     train, test = (_half(folder, names) for names in HALVES.values())
     halves = [folder if train is None else train, *([] if train is None or test is None else [test])]
-    pictures = [labelled_pictures(half) for half in halves]
-    shape = _common_shape([path for half in pictures for path, _ in half])
-    return as_halves([_read(half, found, shape) for half, found in zip(halves, pictures, strict=True)])
+    return as_halves(read_pictures(halves, [labelled_pictures(half) for half in halves]))
 
 
 def labelled_pictures(folder: Path) -> list[tuple[Path, str]]:
@@ -84,28 +76,3 @@ def _pictures(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in FORMATS and path.is_file() and not path.name.startswith(".")
     )
-
-
-def _read(folder: Path, found: Sequence[tuple[Path, str]], shape: tuple[int, int] | None) -> Labelled:
-    if not found:
-        raise DataError(f"{folder}: no pictures in it or in its subfolders; {', '.join(FORMATS)} are read")
-    paths = [path for path, _ in found]
-    labels = np.array([label for _, label in found])
-    if shape is None:
-        images = np.stack([prepare_image(path, USUAL_SHAPE) for path in paths])
-        return Labelled(np.rint(images).astype(np.uint8), labels, str(folder))
-    brightness = [read_brightness(path) for path in paths]
-    dark = 2 * sum(map(ink_is_dark, brightness)) >= len(paths)
-    pixels = np.rint(np.stack(brightness)).astype(np.uint8)
-    return Labelled(255 - pixels if dark else pixels, labels, str(folder))
-
-
-def _common_shape(paths: Sequence[Path]) -> tuple[int, int] | None:
-    """The height and width that all pictures have, or None if they differ or are large."""
-    shapes = set()
-    for path in paths:
-        shapes.add(upright_shape(path))
-        if len(shapes) > 1:
-            return None
-    shape = next(iter(shapes), None)
-    return shape if shape is not None and max(shape) <= LARGEST_SIDE else None

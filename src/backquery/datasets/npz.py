@@ -36,7 +36,7 @@ def read_npz(path: Path) -> tuple[Labelled, Labelled | None, tuple[str, ...] | N
     if halves["train"] is None:
         wanted = " or ".join(f"{images!r} and {labels!r}" for images, labels in NAMES["train"])
         raise DataError(f"{path}: the arrays {wanted} are needed; of those names it has {sorted(arrays)}")
-    maximum = _maximum(path, arrays, [half for half in halves.values() if half is not None])
+    maximum = _maximum(path, arrays)
     train, test = (
         None if half is None else Labelled(half[0], half[1], str(path), maximum) for half in halves.values()
     )
@@ -118,11 +118,10 @@ def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
     )
 
 
-def _maximum(path: Path, arrays: dict[str, NDArray[Any]], halves: list[Any]) -> float:
-    if "maximum" in arrays:
-        given = arrays["maximum"]
-        if given.size != 1 or given.dtype.kind not in "iuf":
-            raise DataError(f"{path}: 'maximum' must be one number; received the shape {given.shape}")
-        return float(given.reshape(()))
-    fractions = all(images.dtype.kind == "f" and images.size and images.max() <= 1 for images, _ in halves)
-    return 1.0 if fractions else 255.0
+def _maximum(path: Path, arrays: dict[str, NDArray[Any]]) -> float | None:
+    if "maximum" not in arrays:
+        return None
+    given = arrays["maximum"]
+    if given.size != 1 or given.dtype.kind not in "iuf":
+        raise DataError(f"{path}: 'maximum' must be one number; received the shape {given.shape}")
+    return float(given.reshape(()))

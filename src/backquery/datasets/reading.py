@@ -90,13 +90,13 @@ def files_of(name_or_path: str | os.PathLike[str]) -> list[Path]:
 
 def _with_test(dataset: Dataset, path: Path) -> Dataset:
     """The data set with the images at `path` for its test half, whatever it had before."""
-    found = _at(path).read()[0]
+    found = assemble(dataset.name, _at(path).read()[0], None, dataset.classes)
     if found.maximum != dataset.maximum:
         raise DataError(
             f"{path}: raw pixels up to {found.maximum:g}, but up to {dataset.maximum:g} in {dataset.name}; "
             "bring both to the same scale"
         )
-    return replace(dataset, test=assemble(dataset.name, found, None, dataset.classes).train)
+    return replace(dataset, test=found.train)
 
 
 def _at(path: Path) -> _Lying:
