@@ -1,0 +1,69 @@
+"""No converted model is used before it was asked the same as its original.
+
+The questions are blank paper, full ink, and noise of several strengths, which keeps answers from saturating. What
+decides is the largest difference between answers; a network that differs by more than rounding is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from backquery.errors import ModelError, assume
+from backquery.model import SIGMOID, Array, Model, Network, ends_of
+
+PROBES = 32
+"""Noise images asked about, a quarter of them at each strength."""
+
+STRENGTHS = (1.0, 0.3, 0.1, 0.01)
+
+TOLERANCES = {"float64": 1e-7, "float32": 1e-4}
+"""By how much answers may differ where the coarser of the two computes so."""
+
+
+def probes(model: Model) -> Array:
+    """Inputs (n, inputs) to ask a model and its original about: paper, ink, and noise on paper."""
+    paper, ink = ends_of(model)
+    strengths = np.resize(STRENGTHS, PROBES)[:, None]
+    noise = np.random.default_rng(0).uniform(size=(PROBES, model.inputs)) * strengths
+    return np.concatenate([paper[None], ink[None], paper + noise * (ink - paper)])
+
+
+def compare(
+    network: Network, original: Callable[[Array], Array], what: str, *, raw: bool, precision: str = "float32"
+) -> None:
+    """Raise `ModelError` unless `network` and its `original` answer alike.
+
+    original: inputs (n, inputs) float64 to what the framework itself gives, (n, outputs), or (n,) or (n, 1) for a
+    single one. `raw` says that it ends in scores, or log-probabilities, where the network ends in softmax or
+    sigmoid. `what` names it in the message; `precision` is the coarsest dtype that it computes in.
+    """
+    questions = probes(network).astype(network.dtype)
+    expected = _answers(network, np.asarray(original(questions.astype(np.float64)), np.float64), raw)
+    answers = network.query(questions)
+    if expected.shape != answers.shape:
+        raise ModelError(
+            f"{what} gives {expected.shape[1:]} answers for an image, the network made of it {answers.shape[1:]}"
+        )
+    coarsest = "float32" if "float32" in (precision, network.dtype.name) else "float64"
+    difference = float(np.abs(answers - expected).max())
+    if not difference <= TOLERANCES[coarsest]:
+        raise ModelError(
+            f"{what} does not answer as the network made of it does: answers differ by up to {difference:.2g}, "
+            f"and {TOLERANCES[coarsest]:g} is allowed"
+        )
+
+
+def not_compared(what: str, package: str, extra: str) -> None:
+    """Say that the original could not be asked, and what it would take."""
+    assume(f"{what} was not compared with its original, which takes {package}: pip install 'backquery[{extra}]'")
+
+
+def _answers(network: Network, given: Array, raw: bool) -> Array:
+    """What a framework gives as answers of the network's kind."""
+    columns = given.reshape(len(given), -1)
+    if columns.shape[1] == 1 and network.outputs == 2:
+        second = SIGMOID.function(columns) if raw else columns
+        return np.concatenate([1 - second, second], axis=1)
+    return network.output_activation.function(columns) if raw else columns
