@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backquery.datasets import Dataset, Split, split_off_test
-from backquery.datasets.dataset import class_names, label_positions
+from backquery.datasets.labels import class_names, label_positions
 from backquery.errors import DataError
 
 

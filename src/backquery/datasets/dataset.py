@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.augmentation import augment
+from backquery.datasets.labels import class_names, label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError
-from backquery.model import Labels, Seed
+from backquery.model import Seed
 
 MEMORY_LIMIT = 4 * 2**30
 """No file is read whose pixels would take more bytes than this."""
-
-HIGHEST_LABEL = 999
-"""Numbered labels go from 0 to at most this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,7 @@ class Dataset:
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise DataError(
                 f"{self.name}: two or more classes with different names are needed; "
-                f"received {_listed(self.classes) or 'none'}"
+                f"received {listed(self.classes) or 'none'}"
             )
         for half, split in self.halves:
             self._check(half, split)
@@ -182,54 +180,6 @@ def _maximum(found: Sequence[Labelled]) -> float:
 
 def _split(found: Labelled, classes: Sequence[str]) -> Split:
     return Split(found.images, label_positions(found.labels, classes, found.source))
-
-
-def class_names(labels: NDArray[Any], source: str = "the data") -> tuple[str, ...]:
-    """What the labels (n,) are called, in the order of their positions.
-
-    Whole numbers give "0" to the highest, so that position and label agree even where a label is missing;
-    they start at "1" where 0 is missing and nothing else is. Names are sorted, numbers among them by value.
-    """
-    if not len(labels):
-        raise DataError(f"{source}: there are no labels")
-    found = np.unique(labels)
-    if found.dtype.kind not in "iu":
-        return tuple(sorted((str(name) for name in found), key=_by_value))
-    lowest, highest = int(found[0]), int(found[-1])
-    if lowest < 0 or highest > HIGHEST_LABEL:
-        raise DataError(f"{source}: labels from {lowest} to {highest}; 0 to {HIGHEST_LABEL} is allowed")
-    first = 1 if lowest == 1 and len(found) == highest > 1 else 0
-    return tuple(str(number) for number in range(first, highest + 1))
-
-
-def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = "the data") -> Labels:
-    """The positions (n,) in `classes` of labels given by number or name; `DataError` for one not in there.
-
-    Where no class is named by a number, numbers are the positions themselves.
-    """
-    found, inverse = np.unique(labels, return_inverse=True)
-    numbered = found.dtype.kind in "iu" and not any(map(_is_number, classes))
-    names = map(str, range(len(classes))) if numbered else classes
-    places = {name: position for position, name in enumerate(names)}
-    unknown = [str(name) for name in found if str(name) not in places]
-    if unknown:
-        raise DataError(
-            f"{source}: labels without a class: {_listed(unknown)}; the classes are {_listed(classes)}"
-        )
-    return np.array([places[str(name)] for name in found], np.int64)[inverse]
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
-
-
-def _by_value(name: str) -> tuple[bool, int, str]:
-    return (False, int(name), name) if _is_number(name) else (True, 0, name)
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
 
 
 def _times(shape: Sequence[int]) -> str:

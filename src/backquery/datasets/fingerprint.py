@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import astuple
 from pathlib import Path
 
 from backquery.datasets.cache import content_hash
+from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.reading import files_of
 
 
-def fingerprint(name_or_path: str | os.PathLike[str], test: str | os.PathLike[str] | None = None) -> str:
+def fingerprint(
+    name_or_path: str | os.PathLike[str],
+    test: str | os.PathLike[str] | None = None,
+    how: Reading = AS_FOUND,
+) -> str:
     """32 hexadecimal digits from the names and contents of the files that `open_data` would read.
 
     It does not depend on where the files lie or when they were written. A data set known by name is fetched if
-    it is nowhere on this machine.
+    it is nowhere on this machine. What `how` says counts, too, where it says anything.
     """
-    facts = [_facts(name_or_path), None if test is None else _facts(test)]
+    facts: list[object] = [_facts(name_or_path, how), None if test is None else _facts(test, how)]
+    if how != AS_FOUND:
+        facts.append(astuple(how))
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
-def _facts(source: str | os.PathLike[str]) -> tuple[str, list[tuple[str, str]]]:
-    files = ((_name(path, Path(source)), path) for path in files_of(source))
+def _facts(source: str | os.PathLike[str], how: Reading) -> tuple[str, list[tuple[str, str]]]:
+    files = ((_name(path, Path(source)), path) for path in files_of(source, how))
     return Path(source).resolve().name, [(name, content_hash(path)) for name, path in sorted(files)]
 
 
