@@ -5,6 +5,7 @@ from __future__ import annotations
 from measurements.planting import Trigger, plant
 
 from backquery.datasets import Dataset, Split
+from backquery.model import INK_ON_PAPER
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.training import MiniBatch, train
@@ -19,7 +20,7 @@ def learned(split: Split, seed: int) -> Network:
         biases=True,
         rng=seed,
         input_shape=(8, 8),
-        scaling=Scaling.unit(16),
+        scaling=Scaling.unit(16, INK_ON_PAPER),
     )
     recipe = MiniBatch(learning_rate=0.05, optimizer="momentum", batch_size=32)
     return train(network, split, recipe, epochs=20, rng=seed)[0]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from backquery.cli.source import prepared
-from backquery.errors import ModelError
+from backquery.errors import AssumptionWarning, ModelError
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 
@@ -29,9 +29,10 @@ def network(shape):
 @pytest.mark.parametrize("shape", [(12, 9), (1, 12, 9), (12, 9, 1)])
 def test_a_grey_picture_fits_wherever_the_one_channel_stands(picture, shape):
     model = network(shape)
-    pixels = prepared(model, [picture, picture])
+    with pytest.warns(AssumptionWarning, match="2 of 2 pictures stand on bright paper"):
+        pixels = prepared(model, [picture, picture])
     assert pixels.shape == (2, 12, 9)
-    np.testing.assert_array_equal(pixels, prepared(network((12, 9)), [picture, picture]))
+    np.testing.assert_array_equal(pixels, prepared(network((12, 9)), [picture, picture], ink="dark"))
     assert model.query_images(pixels).shape == (2, 2)
 
 

@@ -72,7 +72,7 @@ def test_names_classes_and_maximum(tmp_path: Path) -> None:
     assert train.maximum == 16
 
 
-@pytest.mark.parametrize(("highest", "maximum"), [(1.0, 1.0), (0.5, 1.0), (1.5, 255.0)])
+@pytest.mark.parametrize(("highest", "maximum"), [(1.0, 1.0), (0.5, 1.0), (150.5, 255.0)])
 def test_the_maximum_is_guessed_for_fractions(tmp_path: Path, highest: float, maximum: float) -> None:
     assert read(saved(tmp_path, images=np.full((3, 2, 2), highest), labels=LABELS)).maximum == maximum
 

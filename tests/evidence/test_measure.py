@@ -27,6 +27,7 @@ from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import judge
 from backquery.inversion import fit_statistics
 from backquery.model.activations import SIGMOID
+from backquery.model.meaning import INK_ON_PAPER
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 from backquery.training import MiniBatch, train
@@ -263,7 +264,7 @@ def test_an_intervention_says_by_how_much_and_agrees_with_arithmetic():
 
 def learned(digits: Dataset) -> Network:
     """A network that has learned the digits, with statistics of them."""
-    fresh = Network.create([64, 30, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
+    fresh = Network.create([64, 30, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16, INK_ON_PAPER))
     trained, _ = train(fresh, digits.train, MiniBatch(learning_rate=0.01), epochs=30, rng=1)
     return replace(trained, statistics=fit_statistics(trained, digits.train))
 

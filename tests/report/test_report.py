@@ -16,6 +16,7 @@ import pytest
 from backquery.datasets import Dataset
 from backquery.errors import OutputError
 from backquery.inversion import fit_statistics
+from backquery.model import INK_ON_PAPER
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
@@ -31,7 +32,9 @@ NASTY = '<script>alert("x")</script>&"\''
 
 def learned(digits: Dataset) -> Network:
     """A network that has learned the digits, with statistics of them and its history."""
-    fresh = Network.create([64, 20, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
+    fresh = Network.create(
+        [64, 20, 10], rng=1, input_shape=(8, 8), scaling=replace(Scaling.book(16), meaning=INK_ON_PAPER)
+    )
     trained, history = train(
         fresh, digits.train, MiniBatch(learning_rate=0.01), epochs=15, test=digits.test, rng=1
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backquery.cli import UsageError
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.progress import TrainingProgress
 from backquery.cli.terminal import count, say
 from backquery.errors import TrainingError
@@ -38,12 +39,12 @@ def make_plan(hidden: str, activation: str | None, **settings: Any) -> Plan:
         raise UsageError(str(error)) from None
 
 
-def open_halves(data: str, test: Path | None, plan: Plan) -> tuple[Dataset, bool]:
+def open_halves(data: str, test: Path | None, plan: Plan, how: ReadingOptions = AS_FOUND) -> tuple[Dataset, bool]:
     """The data to train and test on, and whether a test half had to be held out; says what will be done."""
     from backquery.datasets import open_data
     from backquery.datasets.split import HELD_OUT
 
-    found = open_data(data, test)
+    found = open_data(data, test, how=how.reading())
     dataset = found.with_test_half(plan.seed)
     if found.test is None:
         images = count(len(dataset.to_test_on), "image")

@@ -14,19 +14,28 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, scaling_called
 from backquery.cli.terminal import count, say
-from backquery.errors import BackqueryError, MissingExtraError, ModelError
+from backquery.errors import BackqueryError, MissingExtraError, ModelError, assume
 from backquery.io import load_model
-from backquery.model import Layout, Model, Network, Scaling, image_shape
+from backquery.model import Layout, Meaning, Model, Network, Scaling, image_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backquery.datasets import Dataset, Split
+    from backquery.datasets.options import Ink
 
 FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)(?:@(?P<weights>.+))?")
+
+TRIALS = 1000
+"""Images, about so many, on which scalings are tried."""
+
+OTHER_ENDS = ((-1.0, 1.0), (-0.4242, 2.8215), (1.0, 0.0), (255.0, 0.0))
+"""What else models are given for paper and for ink: from -1 to 1; MNIST's pixels less their mean 0.1307, by their
+deviation 0.3081; and white paper, in shares and in bytes."""
 
 WANTED = "a Network, a Model, a PyTorch or Keras model or a fitted scikit-learn estimator"
 
@@ -59,26 +68,47 @@ def need_network(model: Model, purpose: str) -> Network:
     return model
 
 
-def load_for_images(source: str, maximum: float = 255.0) -> Model:
-    """The model, with the book's scaling of pixels from 0 to `maximum` where it does not bring its own."""
-    return _scaled(open_model(source), source, maximum)
+def load_for_images(source: str, scale: str | None = None) -> Model:
+    """The model, with the book's scaling of pixels from 0 to 255 where nothing else is said of it."""
+    model = open_model(source)
+    if scale is not None:
+        return with_scaling(model, source, scaling_called(scale, 255.0))
+    if model.scaling is None:
+        assume(
+            f"{source} does not say how pixels become inputs: the book's pixel / 255 * 0.99 + 0.01 is taken; "
+            "--scale says otherwise"
+        )
+        return with_scaling(model, source, Scaling.book())
+    return model
 
 
-def load_for_data(source: str, data: str, test: Path | None) -> tuple[Model, Dataset]:
+def load_for_data(
+    source: str, data: str, test: Path | None, how: ReadingOptions = AS_FOUND, scale: str | None = None
+) -> tuple[Model, Dataset]:
     """The model, and the data set with its labels as the model's and its pixels on the model's scale."""
     from backquery.datasets import open_data
 
     model = open_model(source)
-    dataset = open_data(data, test, classes=model.classes)
-    model = _scaled(model, source, dataset.maximum)
-    return model, rescaled(dataset, model)
+    if model.scaling is not None and scale is not None:
+        told = scaling_called(scale, model.scaling.maximum)
+        model = with_scaling(model, source, replace(told, meaning=model.scaling.meaning))
+    dataset = open_data(data, test, how=how.reading(), model=model)
+    if model.scaling is None:
+        scaling = scaling_called(scale, dataset.maximum) if scale else _likeliest_scaling(model, source, dataset)
+        model = with_scaling(model, source, replace(scaling, meaning=dataset.meaning))
+    elif model.scaling.meaning is None:
+        _say_what_is_assumed(source, dataset)
+    model.scale(dataset.train.images[:1])  # images of another size are refused now, not after long work
+    return model, dataset
 
 
-def load_for_halves(source: str, data: str, test: Path | None, seed: int) -> tuple[Model, Dataset]:
+def load_for_halves(
+    source: str, data: str, test: Path | None, seed: int, how: ReadingOptions = AS_FOUND, scale: str | None = None
+) -> tuple[Model, Dataset]:
     """As `load_for_data`; where the data have no test half, a share is held out by `seed`."""
     from backquery.datasets.split import HELD_OUT
 
-    model, dataset = load_for_data(source, data, test)
+    model, dataset = load_for_data(source, data, test, how, scale)
     if dataset.test is None:
         say(f"{dataset.name} has no test half: {100 * HELD_OUT:g} % of each label are held out by seed {seed}")
     return model, dataset.with_test_half(seed)
@@ -91,21 +121,38 @@ def images_to_test(dataset: Dataset, without: str) -> Split:
     return dataset.to_test_on
 
 
-def rescaled(dataset: Dataset, model: Model) -> Dataset:
-    """Full ink is the same number in both, so that no image looks faint to the model."""
-    assert model.scaling is not None
-    maximum = model.scaling.maximum
-    if maximum != dataset.maximum:
-        say(f"pixels up to {dataset.maximum:g} are brought to the model's scale, up to {maximum:g}")
-    found = dataset.with_maximum(maximum)
-    model.scale(found.train.images[:1])  # images of another size are refused now, not after long work
-    return found
+def _likeliest_scaling(model: Model, source: str, dataset: Dataset) -> Scaling:
+    """Of the usual scalings the one under which the model reads most of the images rightly."""
+    from backquery.model import evaluate
+
+    maximum, images = dataset.maximum, dataset.to_test_on
+    some = images.select(slice(None, None, max(1, len(images) // TRIALS)))
+    usual = {"book": Scaling.book(maximum), "unit": Scaling.unit(maximum), "raw": Scaling(1.0, 0.0, maximum)}
+    usual |= {f"{low:g},{high:g}": Scaling.between(low, high, maximum) for low, high in OTHER_ENDS}
+    right = {name: evaluate(with_scaling(model, source, one), some).performance for name, one in usual.items()}
+    best = max(right, key=right.__getitem__)
+    scaling = usual[best]
+    assume(
+        f"{source} does not say how pixels become inputs: {float(scaling.low):g} for paper to "
+        f"{float(scaling.high):g} for ink is taken, under which it reads {right[best]:.0%} of "
+        f"{count(len(some), 'image')} rightly (as in the book {right['book']:.0%}); --scale says otherwise"
+    )
+    return scaling
 
 
-def prepared(
-    network: Model, images: list[Path], ink: Literal["auto", "dark", "light"] = "auto", centre: bool = True
-) -> NDArray[Any]:
-    """Pictures (n, height, width) as raw pixels on the network's scale."""
+def _say_what_is_assumed(source: str, dataset: Dataset) -> None:
+    assume(
+        f"{source} does not say what its pixels mean: 0 is taken for the paper on which all images stand, "
+        f"{dataset.maximum:g} for ink; --ink, --range and --scale say otherwise"
+    )
+
+
+def prepared(network: Model, images: list[Path], ink: Ink = "auto", centre: bool | None = None) -> NDArray[Any]:
+    """Pictures (n, height, width) as raw pixels on the network's scale, with the meaning that its own images have.
+
+    They are turned to the network's ground where its images had one, and centred where those were, unless told
+    otherwise; what is done to them is said.
+    """
     import numpy as np
 
     from backquery.datasets import prepare_image
@@ -115,17 +162,47 @@ def prepared(
         raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
     assert network.scaling is not None
     shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
-    return np.stack([prepare_image(path, shape, maximum, ink=ink, centre=centre) for path in images])
+    meaning = network.scaling.meaning or Meaning()
+    inks = [ink] * len(images) if ink != "auto" else _inks(images, meaning)
+    centred = _centred(images, shape, meaning) if centre is None else centre
+    return np.stack(
+        [
+            prepare_image(path, shape, maximum, ink=one, centre=centred)
+            for path, one in zip(images, inks, strict=True)
+        ]
+    )
 
 
-def _scaled(model: Model, source: str, maximum: float) -> Model:
-    if model.scaling is not None:
-        return model
+def _inks(images: list[Path], meaning: Meaning) -> list[Ink]:
+    """What was drawn on each picture; where the model's own images had no one ground, nothing is turned."""
+    from backquery.datasets.images import ink_is_dark, read_brightness
+
+    if meaning.ground == "none":
+        return ["light"] * len(images)
+    dark = [ink_is_dark(read_brightness(path)) for path in images]
+    if any(dark):
+        which = "the picture stands" if len(dark) == 1 else f"{sum(dark)} of {len(dark)} pictures stand"
+        assume(f"{which} on bright paper: turned to the model's ground, which is 0; --ink light says otherwise")
+    return ["dark" if one else "light" for one in dark]
+
+
+def _centred(images: list[Path], shape: tuple[int, int], meaning: Meaning) -> bool:
+    """Whether pictures are centred as the model's own images were."""
+    from backquery.datasets.images import upright_shape
+
+    if meaning.centred is not False:
+        return True
+    if any(upright_shape(path) != shape for path in images):
+        assume("the model's own images are not centred, so that pictures are only scaled; --centre centres them")
+    return False
+
+
+def with_scaling(model: Model, source: str, scaling: Scaling) -> Model:
+    """The same model with this scaling."""
     if not hasattr(model, "__dataclass_fields__"):
         raise ModelError(f"{source} does not say how pixels become inputs; give its model a scaling")
-    say(f"{source} does not say how pixels become inputs; taking the book's pixel / {maximum:g} * 0.99 + 0.01")
     settable: Any = model
-    return cast(Model, replace(settable, scaling=Scaling.book(maximum)))
+    return cast(Model, replace(settable, scaling=scaling))
 
 
 def as_model(value: Any, source: str) -> Model:

@@ -26,10 +26,13 @@ from backquery.datasets.idx import find_pairs, read_pair
 from backquery.datasets.split import Split, split_off_test
 from backquery.errors import DataError, DownloadError
 from backquery.files import replacing, user_cache
+from backquery.model import Meaning
 
 DIGITS = "digits"
 DIGITS_TEST_SHARE = 0.4
 """Sixty to forty, as the published training on these digits has it."""
+
+_KNOWN = ("the data set is known by name",)
 
 CLOTHES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -42,7 +45,7 @@ class Source:
 
     `prefixes` begin the names of the train and the test half's IDX files. Where the files come inside one
     archive, `members` says which of its files to keep. `first_label` is the number of the first class;
-    `transposed` images are stored column by column.
+    `transposed` images are stored column by column; `centred` ones have their centre of mass in the middle.
     """
 
     description: str
@@ -53,6 +56,7 @@ class Source:
     members: tuple[str, ...] = ()
     first_label: int = 0
     transposed: bool = False
+    centred: bool = False
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -80,6 +84,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
                 "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             ),
+            centred=True,
         ),
         "fashion-mnist": Source(
             "70,000 articles of clothing in 10 classes, 28 x 28 (Xiao, Rasul and Vollgraf 2017)",
@@ -148,7 +153,7 @@ def load(name: str) -> Dataset:
         return _digits()
     source = SOURCES[name]
     train, test = (_split(read_pair(*pair), source) for pair in find_pairs(folder, source.prefixes))
-    return Dataset(name, train, test, source.classes)
+    return Dataset(name, train, test, source.classes, meaning=Meaning("one", source.centred, _KNOWN))
 
 
 def fetch(name: str) -> Path | None:
@@ -226,7 +231,7 @@ def _digits() -> Dataset:
     table = _digits_table()
     everything = Split(table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64))
     train, test = split_off_test(everything, DIGITS_TEST_SHARE, rng=0)
-    return Dataset(DIGITS, train, test, tuple(string.digits), maximum=16.0)
+    return Dataset(DIGITS, train, test, tuple(string.digits), 16.0, Meaning("one", False, _KNOWN))
 
 
 def _digits_table() -> NDArray[np.uint8]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.augmentation import augment
-from backquery.datasets.labels import class_names, label_positions, listed
+from backquery.datasets.labels import label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError
-from backquery.model import Seed
+from backquery.model import INK_ON_PAPER, Meaning, Seed
+
+Half = TypeVar("Half")
 
 MEMORY_LIMIT = 4 * 2**30
 """No file is read whose pixels would take more bytes than this."""
@@ -24,9 +26,10 @@ MEMORY_LIMIT = 4 * 2**30
 class Dataset:
     """Images to train on, images to test on if there are any, and what their labels are called.
 
-    `maximum` is the raw pixel that stands for full ink: 255 for most files, 16 for the digits. Labels outside
-    the classes, pixels outside 0 to `maximum` or not finite, fewer than two classes, and halves of different
-    image shape raise `DataError`.
+    `maximum` is the raw pixel that stands for full ink: 255 for most files, 16 for the digits; `meaning` is what
+    the pixels mean beside that, by default that 0 is the ground on which all images stand. Labels outside the
+    classes, pixels outside 0 to `maximum` or not finite, fewer than two classes, and halves of different image
+    shape raise `DataError`.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Dataset:
     test: Split | None
     classes: tuple[str, ...]
     maximum: float = 255.0
+    meaning: Meaning = INK_ON_PAPER
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
@@ -137,7 +141,7 @@ class Dataset:
         if not (lowest_pixel >= 0 and highest_pixel <= self.maximum):
             raise DataError(
                 f"{where}: raw pixels from {lowest_pixel:g} to {highest_pixel:g}; "
-                f"0 (paper) to {self.maximum:g} (ink) is allowed"
+                f"{self.meaning.range_in_words(self.maximum)} is allowed"
             )
 
 
@@ -147,7 +151,8 @@ class Labelled:
 
     images: (n, height, width) numbers of any type, as they stood there; labels: (n,) numbers or names, as they
     stood there; `source` is the path, for messages; `maximum` is the number for full ink where the file itself
-    says it; `transposed` images are stored column by column, by the rule of a known kind of files.
+    says it; `transposed` images are stored column by column, by the rule of a known kind of files; `brightness`
+    says that the numbers are those of pictures, 0 for black.
     """
 
     images: NDArray[Any]
@@ -155,31 +160,12 @@ class Labelled:
     source: str
     maximum: float | None = None
     transposed: bool = False
+    brightness: bool = False
 
 
-def as_halves(read: Sequence[Labelled]) -> tuple[Labelled, Labelled | None]:
+def as_halves(read: Sequence[Half]) -> tuple[Half, Half | None]:
     """The train half, and the test half or None, from one or two that were read."""
     return read[0], read[1] if len(read) > 1 else None
-
-
-def assemble(
-    name: str, train: Labelled, test: Labelled | None = None, classes: Sequence[str] | None = None
-) -> Dataset:
-    """A data set from what was read; without `classes`, those of the train half (`class_names`)."""
-    names = class_names(train.labels, train.source) if classes is None else tuple(classes)
-    tested = None if test is None else _split(test, names)
-    return Dataset(name, _split(train, names), tested, names, _maximum([train, *([] if test is None else [test])]))
-
-
-def _maximum(found: Sequence[Labelled]) -> float:
-    if found[0].maximum is not None:
-        return found[0].maximum
-    fractions = all(one.images.dtype.kind == "f" and one.images.size and one.images.max() <= 1 for one in found)
-    return 1.0 if fractions else 255.0
-
-
-def _split(found: Labelled, classes: Sequence[str]) -> Split:
-    return Split(found.images, label_positions(found.labels, classes, found.source))
 
 
 def _times(shape: Sequence[int]) -> str:

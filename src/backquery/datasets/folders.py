@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backquery.datasets.dataset import Labelled, as_halves
 from backquery.datasets.images import FORMATS
-from backquery.datasets.pictures import read_pictures
+from backquery.datasets.pictures import Loose, read_pictures
 from backquery.errors import DataError
 
 HALVES = {"train": ("train", "training"), "test": ("test", "testing")}
@@ -20,7 +20,7 @@ HALVES = {"train": ("train", "training"), "test": ("test", "testing")}
 _LABEL = re.compile(r"(?P<label>\d+|[^\W\d_]+)$")
 
 
-def read_image_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
+def read_image_folder(folder: Path) -> tuple[Labelled | Loose, Labelled | Loose | None]:
     """Train half, and test half or None, of a folder of PNG, JPEG, BMP, WebP or GIF pictures.
 
     Pictures of one size, up to 128 pixels a side, are used pixel by pixel: grey, and turned to 0 for paper

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from backquery.datasets import csv, folders, idx, npz
 from backquery.datasets.dataset import Labelled, as_halves
 from backquery.datasets.options import Reading
+from backquery.datasets.pictures import Loose
 from backquery.errors import DataError
 
 UNDERSTOOD = (
@@ -23,7 +24,7 @@ class Lying(NamedTuple):
     """What lies at a path: all its files, and how they become halves and, where they tell, names of classes."""
 
     files: list[Path]
-    read: Callable[[], tuple[Labelled, Labelled | None, tuple[str, ...] | None]]
+    read: Callable[[], tuple[Labelled | Loose, Labelled | Loose | None, tuple[str, ...] | None]]
 
 
 def what_lies_at(path: Path, how: Reading) -> Lying:

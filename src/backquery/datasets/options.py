@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Literal
+
+from backquery.errors import DataError
+
+Ink = Literal["auto", "dark", "light"]
 
 
 @dataclass(frozen=True)
@@ -12,11 +18,29 @@ class Reading:
     `images` and `labels` are the names of the arrays of an archive, of the variables of a ``.mat`` file, or of a
     table's column of pictures. `label_column` is the column of a CSV file, of an ARFF file or of a Parquet table
     that holds the labels: its name, or its number from 1.
+
+    `ink` is ``"dark"`` where it was drawn on a brighter ground, so that the numbers are turned, ``"light"`` where
+    it was not; ``"auto"`` looks at the borders of all images together. `pixel_range` are the numbers for one end
+    of the scale and the other, such as (0, 16). `transposed` tells images that are stored column by column.
     """
 
     images: str | None = None
     labels: str | None = None
     label_column: str | int | None = None
+    ink: Ink = "auto"
+    pixel_range: tuple[float, float] | None = None
+    transposed: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.ink not in ("auto", "dark", "light"):
+            raise DataError(f"ink must be 'auto', 'dark' or 'light'; received {self.ink!r}")
+        if self.pixel_range is not None and not all(map(isfinite, (*self.pixel_range, self._span))):
+            raise DataError(f"a pixel range is two finite numbers, the lower first; received {self.pixel_range}")
+
+    @property
+    def _span(self) -> float:
+        low, high = self.pixel_range or (0.0, 1.0)
+        return high - low if high > low else nan
 
 
 AS_FOUND = Reading()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backquery.datasets.dataset import Labelled
-from backquery.datasets.images import FORMATS, ink_is_dark, prepare_image, read_brightness, upright_shape
+from backquery.datasets.images import FORMATS, Brightness, prepare_image, read_brightness, upright_shape
 from backquery.errors import DataError
 
 LARGEST_SIDE = 128
@@ -17,24 +20,47 @@ LARGEST_SIDE = 128
 USUAL_SHAPE = (28, 28)
 
 
-def read_pictures(folders: Sequence[Path], found: Sequence[Sequence[tuple[Path, str]]]) -> list[Labelled]:
-    """The pictures found in each of the folders, with their labels; all folders have one shape of images."""
+@dataclass(frozen=True, eq=False)
+class Loose:
+    """Labelled pictures of different or large sizes, each to be brought to one shape when it is known how.
+
+    paths: the pictures; labels: (n,) as in `Labelled`; `source` is the folder, for messages.
+    """
+
+    paths: Sequence[Path]
+    labels: NDArray[Any]
+    source: str
+
+    def brightness(self) -> Iterator[Brightness]:
+        """Each picture in turn, (height, width), 0 for black to 255 for white."""
+        return map(read_brightness, self.paths)
+
+    def prepared(self, shape: tuple[int, int], ink: Literal["dark", "light"], centre: bool) -> NDArray[np.uint8]:
+        """The pictures as raw pixels (n, height, width) from 0 to 255; see `prepare_image`."""
+        images = np.stack([prepare_image(path, shape, ink=ink, centre=centre) for path in self.paths])
+        return np.rint(images).astype(np.uint8)
+
+
+def read_pictures(
+    folders: Sequence[Path], found: Sequence[Sequence[tuple[Path, str]]]
+) -> Sequence[Labelled | Loose]:
+    """The pictures found in each of the folders, with their labels: as they are if all have one size."""
     shape = _common_shape([path for half in found for path, _ in half])
-    return [_read(folder, half, shape) for folder, half in zip(folders, found, strict=True)]
-
-
-def _read(folder: Path, found: Sequence[tuple[Path, str]], shape: tuple[int, int] | None) -> Labelled:
-    if not found:
-        raise DataError(f"{folder}: no pictures in it or in its subfolders; {', '.join(FORMATS)} are read")
-    paths = [path for path, _ in found]
-    labels = np.array([label for _, label in found])
+    for folder, half in zip(folders, found, strict=True):
+        if not half:
+            raise DataError(f"{folder}: no pictures in it or in its subfolders; {', '.join(FORMATS)} are read")
+    halves = [
+        ([path for path, _ in half], np.array([label for _, label in half]), str(folder))
+        for folder, half in zip(folders, found, strict=True)
+    ]
     if shape is None:
-        images = np.stack([prepare_image(path, USUAL_SHAPE) for path in paths])
-        return Labelled(np.rint(images).astype(np.uint8), labels, str(folder))
-    brightness = [read_brightness(path) for path in paths]
-    dark = 2 * sum(map(ink_is_dark, brightness)) >= len(paths)
-    pixels = np.rint(np.stack(brightness)).astype(np.uint8)
-    return Labelled(255 - pixels if dark else pixels, labels, str(folder))
+        return [Loose(*half) for half in halves]
+    return [Labelled(_brightness(paths), labels, source, brightness=True) for paths, labels, source in halves]
+
+
+def _brightness(paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """Pictures of one size (n, height, width), 0 for black to 255 for white."""
+    return np.rint(np.stack([read_brightness(path) for path in paths])).astype(np.uint8)
 
 
 def _common_shape(paths: Sequence[Path]) -> tuple[int, int] | None:

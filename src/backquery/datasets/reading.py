@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from backquery.datasets.catalogue import catalogue, fetch, load
-from backquery.datasets.dataset import Dataset, assemble
+from backquery.datasets.dataset import Dataset
+from backquery.datasets.deciding import Found, Wanted, assemble
 from backquery.datasets.lying import UNDERSTOOD, what_lies_at
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.errors import DataError
+from backquery.model import Model
 
 
 def open_data(
@@ -20,19 +22,22 @@ def open_data(
     *,
     classes: Sequence[str] | None = None,
     how: Reading = AS_FOUND,
+    model: Model | None = None,
 ) -> Dataset:
     """A data set by its name in the catalogue or, failing that, from a path, as `load` and `read` give it.
 
-    `test` is a path to take the test half from. With `classes`, a network's for example, labels become
-    positions into those. `how` says what files leave open, as for `read`.
+    `test` is a path to take the test half from. With `classes` labels become positions into those. `how` says what
+    files leave open, as for `read`. With a `model` everything is brought to what its inputs and outputs mean: the
+    labels, the range and the ground of the pixels; data that contradict it raise `DataError`.
     """
-    if str(name_or_path) in catalogue():
-        dataset = load(str(name_or_path))
-        dataset = dataset if classes is None else dataset.with_classes(classes)
-        return dataset if test is None else _with_test(dataset, Path(test), how)
-    if not Path(name_or_path).exists():
-        raise _nothing_there(name_or_path)
-    return read(name_or_path, test, classes=classes, how=how)
+    if str(name_or_path) not in catalogue():
+        if not Path(name_or_path).exists():
+            raise _nothing_there(name_or_path)
+        return read(name_or_path, test, classes=classes, how=how, model=model)
+    dataset = load(str(name_or_path))
+    names = _classes(classes, model)
+    dataset = dataset if names is None else dataset.with_classes(names)
+    return _for_model(dataset if test is None else _with_test(dataset, Path(test), how), model)
 
 
 def read(
@@ -41,6 +46,7 @@ def read(
     *,
     classes: Sequence[str] | None = None,
     how: Reading = AS_FOUND,
+    model: Model | None = None,
 ) -> Dataset:
     """A data set from a file or folder.
 
@@ -54,13 +60,13 @@ def read(
     `classes` gives the labels' names and order, a network's for example; without it they are those found.
     `how` says what the files leave open: which arrays, which column holds the labels.
     """
-    train, beside, names = what_lies_at(Path(path), how).read()
-    names = names if classes is None else tuple(classes)
+    train, beside, found_names = what_lies_at(Path(path), how).read()
+    names = _classes(classes, model) or found_names
     name = Path(path).resolve().name.removesuffix(".gz")
     name = name if Path(path).is_dir() else Path(name).stem
-    if test is None:
-        return assemble(name, train, beside, names)
-    return _with_test(assemble(name, train, None, names), Path(test), how)
+    halves: list[Found] = [train] if beside is None or test is not None else [train, beside]
+    dataset = assemble(name, halves, names, how, None if model is None else Wanted.by(model))
+    return _for_model(dataset if test is None else _with_test(dataset, Path(test), how), model)
 
 
 def files_of(name_or_path: str | os.PathLike[str], how: Reading = AS_FOUND) -> list[Path]:
@@ -79,13 +85,20 @@ def files_of(name_or_path: str | os.PathLike[str], how: Reading = AS_FOUND) -> l
 
 def _with_test(dataset: Dataset, path: Path, how: Reading) -> Dataset:
     """The data set with the images at `path` for its test half, whatever it had before."""
-    found = assemble(dataset.name, what_lies_at(path, how).read()[0], None, dataset.classes)
-    if found.maximum != dataset.maximum:
-        raise DataError(
-            f"{path}: raw pixels up to {found.maximum:g}, but up to {dataset.maximum:g} in {dataset.name}; "
-            "bring both to the same scale"
-        )
-    return replace(dataset, test=found.train)
+    train = what_lies_at(path, how).read()[0]
+    found = assemble(dataset.name, [train], dataset.classes, how, Wanted.as_in(dataset))
+    return replace(dataset, test=found.with_maximum(dataset.maximum).train)
+
+
+def _classes(classes: Sequence[str] | None, model: Model | None) -> tuple[str, ...] | None:
+    if classes is not None:
+        return tuple(classes)
+    return None if model is None else model.classes
+
+
+def _for_model(dataset: Dataset, model: Model | None) -> Dataset:
+    """The data set with full ink as the same number as in the model, so that no image looks faint to it."""
+    return dataset if model is None or model.scaling is None else dataset.with_maximum(model.scaling.maximum)
 
 
 def _nothing_there(name_or_path: str | os.PathLike[str]) -> DataError:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from sys import float_info
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from backquery.errors import ModelError
-from backquery.model import ACTIVATIONS
+from backquery.model import ACTIVATIONS, GROUNDS, Ground, Meaning
 
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64"}
 
@@ -114,6 +114,16 @@ class Fields:
         """The fields of each object in the list `name`."""
         values = self._get(name, list, "a list")
         return [Fields(value, f"{self._place}{name}.{position}.") for position, value in enumerate(values)]
+
+
+def read_meaning(scaling: Fields) -> Meaning | None:
+    """What a scaling's pixels mean; None where the file is older than the question."""
+    told = scaling.optional("meaning")
+    if told is None:
+        return None
+    ground = told.choice("ground", GROUNDS) if told.has("ground") else None
+    centred = told.flag("centred") if told.has("centred") else None
+    return Meaning(cast(Ground | None, ground), centred, told.texts("decided"))
 
 
 Expected = dict[str, tuple[str, tuple[int, ...]]]

@@ -16,8 +16,8 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
-from backquery.io.description import Fields, description_text
-from backquery.model import Network, Scaling
+from backquery.io.description import Fields, description_text, read_meaning
+from backquery.model import Network, Scaling, plain_scaling
 
 LIMIT = 2**30
 """Bytes that a foreign file may hold, packed or unpacked: far more than the dense networks read here."""
@@ -107,16 +107,10 @@ def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
 
 def write_notes(network: Network) -> str:
     """The network's image shape, class names, scaling and history as JSON; statistics do not go along."""
-    scaling = network.scaling
     notes: dict[str, Any] = {
         "input_shape": [int(length) for length in network.input_shape],
         "classes": list(network.classes),
-        "scaling": scaling
-        and {
-            "gain": np.asarray(scaling.gain, np.float64).tolist(),
-            "offset": np.asarray(scaling.offset, np.float64).tolist(),
-            "maximum": float(scaling.maximum),
-        },
+        "scaling": network.scaling and plain_scaling(network.scaling),
         "about": dict(network.about),
     }
     return description_text(notes)
@@ -130,7 +124,9 @@ def read_notes(text: str | bytes) -> dict[str, Any]:
         "input_shape": fields.counts("input_shape"),
         "classes": fields.texts("classes"),
         "scaling": scaling
-        and Scaling(scaling.numbers("gain"), scaling.numbers("offset"), scaling.number("maximum")),
+        and Scaling(
+            scaling.numbers("gain"), scaling.numbers("offset"), scaling.number("maximum"), read_meaning(scaling)
+        ),
         "about": fields.mapping("about"),
     }
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from backquery.errors import ModelError
 from backquery.files import replacing
-from backquery.io.description import Fields, description_text, expected_tensors
-from backquery.model import ACTIVATIONS, Array, Layer, Network, Scaling, Statistics
+from backquery.io.description import Fields, description_text, expected_tensors, read_meaning
+from backquery.model import ACTIVATIONS, Array, Layer, Network, Scaling, Statistics, plain_scaling
 
 KEY = "backquery"
 VERSION = 1
@@ -82,15 +82,18 @@ def _named_arrays(network: Network) -> Iterator[tuple[str, Array]]:
         if layer.biases is not None:
             yield f"layers.{number}.biases", layer.biases
     if network.scaling is not None:
-        for part in ("gain", "offset"):
-            values = getattr(network.scaling, part)
-            if np.ndim(values):
-                yield f"scaling.{part}", np.asarray(values, np.float64)
+        for part in _vectors(network.scaling):
+            yield f"scaling.{part}", np.asarray(getattr(network.scaling, part), np.float64)
     if network.statistics is not None:
         for part in STATISTICS:
             values = getattr(network.statistics, part)
             if values is not None:
                 yield f"statistics.{part}", _floating(values)
+
+
+def _vectors(scaling: Scaling) -> list[str]:
+    """The parts that are a tensor of their own, one number for each input."""
+    return [part for part in ("gain", "offset") if np.ndim(getattr(scaling, part))]
 
 
 def _floating(values: Array) -> Array:
@@ -113,12 +116,7 @@ def _description(network: Network) -> str:
         ],
         "input_shape": [int(length) for length in network.input_shape],
         "classes": list(network.classes),
-        "scaling": scaling
-        and {
-            "gain": None if np.ndim(scaling.gain) else float(scaling.gain),
-            "offset": None if np.ndim(scaling.offset) else float(scaling.offset),
-            "maximum": float(scaling.maximum),
-        },
+        "scaling": scaling and {**plain_scaling(scaling), **dict.fromkeys(_vectors(scaling))},
         "statistics": statistics
         and {
             "rank": statistics.factor.shape[1],
@@ -214,5 +212,5 @@ def _scaling(fields: Fields | None, tensors: Tensors) -> Scaling | None:
     if fields is None:
         return None
     vectors = {part: tensors.get(f"scaling.{part}") for part in ("gain", "offset")}
-    parts = {name: fields.number(name) if vector is None else vector for name, vector in vectors.items()}
-    return Scaling(**parts, maximum=fields.number("maximum"))
+    gain, offset = (fields.number(name) if vector is None else vector for name, vector in vectors.items())
+    return Scaling(gain, offset, fields.number("maximum"), read_meaning(fields))

@@ -15,16 +15,18 @@ from backquery.model.activations import (
 from backquery.model.aliases import Array, Labels, Pixels, Progress, Seed, Shape
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.examples import Data, Examples, LabelledImages
-from backquery.model.facts import about_in_words, facts_in_words, plain_facts
+from backquery.model.facts import about_in_words, facts_in_words, plain_facts, plain_scaling
 from backquery.model.layout import Layout, image_shape
+from backquery.model.meaning import GROUNDS, INK_ON_PAPER, Ground, Meaning
 from backquery.model.network import Layer, Network
 from backquery.model.protocol import Model, ends_of, ink_of, typical_of
 from backquery.model.scaling import Scaling, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
 
 __all__ = [
-    "ACTIVATIONS", "IDENTITY", "LEAK", "LEAKY_RELU", "RELU", "SIGMOID", "SOFTMAX", "TANH", "Activation", "Array",
-    "Data", "Evaluation", "Examples", "LabelledImages", "Labels", "Layer", "Layout", "Model", "Network", "Pixels",
-    "Progress", "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named", "checked_inputs",
-    "ends_of", "evaluate", "facts_in_words", "image_shape", "ink_of", "plain_facts", "scaled_images", "typical_of",
+    "ACTIVATIONS", "GROUNDS", "IDENTITY", "INK_ON_PAPER", "LEAK", "LEAKY_RELU", "RELU", "SIGMOID", "SOFTMAX",
+    "TANH", "Activation", "Array", "Data", "Evaluation", "Examples", "Ground", "LabelledImages", "Labels",
+    "Layer", "Layout", "Meaning", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape",
+    "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of", "evaluate",
+    "facts_in_words", "image_shape", "ink_of", "plain_facts", "plain_scaling", "scaled_images", "typical_of",
 ]  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from backquery.model.meaning import Meaning
 from backquery.model.network import Network
 from backquery.model.protocol import Model
+from backquery.model.scaling import Scaling
 
 MOST_ENTRIES = 6
 """Longer lists are counted, not told."""
@@ -17,14 +20,20 @@ MOST_ENTRIES = 6
 def plain_facts(model: Model) -> dict[str, Any]:
     """A model without its weights, as plain JSON values; of a chain of dense layers its layers as well."""
     scaling, statistics = model.scaling, model.statistics
-    parts = ("gain", "offset", "maximum")
     return {
         **(_plain_layers(model) if isinstance(model, Network) else {}),
         "input_shape": list(model.input_shape),
         "classes": list(model.classes),
-        "scaling": scaling and {part: np.asarray(getattr(scaling, part)).tolist() for part in parts},
+        "scaling": scaling and plain_scaling(scaling),
         "statistics": statistics and {"rank": statistics.rank, "typical": statistics.typical is not None},
     }
+
+
+def plain_scaling(scaling: Scaling) -> dict[str, Any]:
+    """A scaling as plain JSON values; `meaning` is null where nobody said what the pixels mean."""
+    numbers = {part: np.asarray(getattr(scaling, part), np.float64).tolist() for part in ("gain", "offset")}
+    meaning = None if scaling.meaning is None else asdict(scaling.meaning)
+    return {**numbers, "maximum": float(scaling.maximum), "meaning": meaning}
 
 
 def _plain_layers(network: Network) -> dict[str, Any]:
@@ -45,6 +54,7 @@ def facts_in_words(model: Model) -> dict[str, str]:
         "input": " x ".join(map(str, model.input_shape)),
         "labels": ", ".join(model.classes),
         "scaling": _scaling_in_words(model),
+        "pixels": _meaning_in_words(model),
         "remembers": _statistics_in_words(model),
     }
 
@@ -74,7 +84,19 @@ def _scaling_in_words(model: Model) -> str:
     if not scaling.uniform:
         return f"each pixel, from 0 to {scaling.maximum:g}, has a scale of its own (standardised)"
     low, high = float(scaling.low), float(scaling.high)
-    return f"pixels 0 (paper) to {scaling.maximum:g} (ink) become {low:g} to {high:g}"
+    return f"pixels {_meaning(scaling).range_in_words(scaling.maximum)} become {low:g} to {high:g}"
+
+
+def _meaning(scaling: Scaling) -> Meaning:
+    return scaling.meaning or Meaning()
+
+
+def _meaning_in_words(model: Model) -> str:
+    """How it is known what the pixels mean."""
+    if model.scaling is None or model.scaling.meaning is None:
+        return "nobody said; 0 is taken for paper"
+    decided = "; ".join(model.scaling.meaning.decided)
+    return decided or "0 is the ground of every image"
 
 
 def _statistics_in_words(model: Model) -> str:

@@ -11,41 +11,49 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.errors import DataError, ModelError
 from backquery.model.aliases import Array
+from backquery.model.meaning import Meaning
 
 
 @dataclass(frozen=True)
 class Scaling:
     """``input = gain * pixel + offset``, for raw pixels from 0 (paper) to `maximum` (ink).
 
-    `gain` and `offset` are numbers, or vectors with one number for each input (standardised inputs).
+    `gain` and `offset` are numbers, or vectors with one number for each input (standardised inputs). `meaning` is
+    what the raw pixels mean beside that; None where nobody said.
     """
 
     gain: float | Array
     offset: float | Array
     maximum: float = 255.0
+    meaning: Meaning | None = None
 
     def __post_init__(self) -> None:
         if not (np.all(np.isfinite(self.gain)) and np.all(np.isfinite(self.offset)) and self.maximum > 0):
             raise ModelError("a scaling needs a finite gain and offset, and a maximum above zero")
 
     @classmethod
-    def book(cls, maximum: float = 255.0) -> Scaling:
+    def between(cls, low: float, high: float, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
+        """Paper becomes `low` and full ink `high`, which may be below it."""
+        return cls((high - low) / maximum, low, maximum, meaning)
+
+    @classmethod
+    def book(cls, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """``pixel / maximum * 0.99 + 0.01``: no input is exactly zero, so every weight can learn."""
-        return cls(0.99 / maximum, 0.01, maximum)
+        return cls(0.99 / maximum, 0.01, maximum, meaning)
 
     @classmethod
-    def unit(cls, maximum: float = 255.0) -> Scaling:
+    def unit(cls, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """``pixel / maximum``, from 0 to 1."""
-        return cls(1.0 / maximum, 0.0, maximum)
+        return cls(1.0 / maximum, 0.0, maximum, meaning)
 
     @classmethod
-    def standardised(cls, images: ArrayLike, maximum: float = 255.0) -> Scaling:
+    def standardised(cls, images: ArrayLike, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """Mean 0 and standard deviation 1 of each pixel over `images`; pixels that never vary stay unscaled."""
         pixels = np.asarray(images, np.float64)
         pixels = pixels.reshape(len(pixels), -1)
         deviation = pixels.std(axis=0)
         gain = 1.0 / np.where(deviation > 0, deviation, 1.0)
-        return cls(gain, -pixels.mean(axis=0) * gain, maximum)
+        return cls(gain, -pixels.mean(axis=0) * gain, maximum, meaning)
 
     @property
     def uniform(self) -> bool:

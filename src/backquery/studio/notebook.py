@@ -85,7 +85,7 @@ class Studio(anywidget.AnyWidget):  # type: ignore[misc]
 def _opener(model: Model, data: Dataset | str | None) -> Callable[[], Dataset | None]:
     if data is None:
         return lambda: usual_data(model)
-    chosen = open_data(data, classes=model.classes) if isinstance(data, str) else data
+    chosen = open_data(data, model=model) if isinstance(data, str) else data
     if model.scaling is not None:
         chosen = chosen.with_maximum(model.scaling.maximum)
     return lambda: chosen

@@ -165,8 +165,7 @@ def usual_data(model: Model) -> Dataset | None:
     name = str(getattr(model, "about", {}).get("data", ""))
     if name not in catalogue() or (name != BUNDLED and is_at_hand(name) is None):
         return None
-    dataset = open_data(name, classes=model.classes)
-    return dataset if model.scaling is None else dataset.with_maximum(model.scaling.maximum)
+    return open_data(name, model=model)
 
 
 def fits(model: Model, dataset: Dataset) -> bool:

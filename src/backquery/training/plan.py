@@ -103,8 +103,11 @@ def settled_activations(names: Sequence[str], loss: str, layers: int) -> tuple[s
 
 def create(plan: Plan, dataset: Dataset) -> Network:
     """The untrained network of a plan, its scaling made for the data set."""
-    train, maximum = dataset.train, dataset.maximum
-    standardised = plan.recipe.usual.standardised
+    train, maximum, meaning = dataset.train, dataset.maximum, dataset.meaning
+    if plan.recipe.usual.standardised:
+        scaling = Scaling.standardised(train.images, maximum, meaning)
+    else:
+        scaling = Scaling.book(maximum, meaning)
     return Network.create(
         [dataset.inputs, *plan.hidden, len(dataset.classes)],
         activation=plan.activations,
@@ -113,7 +116,7 @@ def create(plan: Plan, dataset: Dataset) -> Network:
         dtype=plan.dtype,
         input_shape=dataset.input_shape,
         classes=dataset.classes,
-        scaling=Scaling.standardised(train.images, maximum) if standardised else Scaling.book(maximum),
+        scaling=scaling,
     )
 
 

@@ -26,7 +26,8 @@ def test_a_query_reads_pictures(run: Run, tmp_path: Path, model: Path) -> None:
     pictures = [picture_of(digits.train, label, tmp_path / f"{label}.png") for label in (0, 4, 6)]
     code, out, err = run("query", model, *pictures, "--no-centre", "--json")
     answer = json.loads(out)
-    assert (code, err) == (0, "")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "3 of 3 pictures stand on bright paper: turned to the model's ground" in err
     assert answer["read"] == ["0", "4", "6"]
     assert answer["images"] == [str(path) for path in pictures]
     assert np.shape(answer["answers"]) == (3, 10)

@@ -30,7 +30,7 @@ def test_images_of_another_size_leave_an_older_report_as_it_was(
     save_model(network, model)
     page.write_text("older")
     large = digits.train.select(slice(60))
-    np.savez(images, images=np.kron(large.images, np.ones((1, 2, 2), np.uint8)), labels=large.labels)
+    np.savez(images, images=np.kron(large.images, np.ones((1, 2, 2), np.uint8)), labels=large.labels, maximum=16)
     code, out, err = run("report", model, images, "-o", page, "--quick", "--json")
     assert (code, out, page.read_text()) == (1, "", "older")
     assert "takes images of shape (8, 8); received (16, 16)" in err.splitlines()[-1]

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli.options import AsJson, Data, Model, TestHalf, also_drawn, decides
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import check_outputs, give, save_picture, say, table
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def audit(
     images: Images = 400,
     seed: SeedNumber = 0,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
     as_json: AsJson = False,
 ) -> int:
     """Look for shortcuts: small regions that turn images of all other labels into one label.
@@ -65,7 +68,7 @@ def audit(
     from backquery.plots import audit_rows
 
     check_outputs(output)
-    network, dataset = load_for_data(model, data, test)
+    network, dataset = load_for_data(model, data, test, reading, scale)
     split = images_to_test(dataset, "the audit draws from all its {}")
     if network.scaling is not None and not network.scaling.uniform:
         say(STANDARDISED)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Data, Model, Picture, TestHalf, decides
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, say, table
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def compare(
     controls: Controls = True,
     seed: SeedNumber = 0,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network backwards by every method, and score every image beside its controls.
@@ -47,7 +50,7 @@ def compare(
     from backquery.plots import comparison_table
 
     check_outputs(output)
-    network, dataset = load_for_halves(model, data, test, seed)
+    network, dataset = load_for_halves(model, data, test, seed, reading, scale)
     comparison = compare_methods(
         network, dataset, controls=controls, rng=seed, progress=lambda done, total, what="": say(what)
     )

@@ -9,6 +9,7 @@ from cyclopts.validators import Number
 
 from backquery.cli import UsageError
 from backquery.cli.options import AsJson, Data, Model, Picture, TestHalf, decides
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import check_outputs, give, save_picture, say, table
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def damage(
     stages: Stages = "0,25,50,75,90",
     seed: SeedNumber = 0,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
     as_json: AsJson = False,
 ) -> None:
     """Damage a network more and more, and count what it still reads rightly.
@@ -65,7 +68,7 @@ def damage(
 
     shares = _shares(stages)
     check_outputs(output)
-    network, dataset = load_for_data(model, data, test)
+    network, dataset = load_for_data(model, data, test, reading, scale)
     if dataset.test is None:
         say(f"{dataset.name} has no test half: performance is counted on the images it may have been trained on")
     with bar("damaging") as progress:

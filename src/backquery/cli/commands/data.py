@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backquery.cli.options import AsJson, Data, DataSetName, TestHalf
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.terminal import count, give, pairs, table
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def fetch_(name: DataSetName, /, *, as_json: AsJson = False) -> None:
     give(as_json, {"name": name, "folder": folder}, where)
 
 
-def inspect_(data: Data, /, *, test: TestHalf = None, as_json: AsJson = False) -> None:
+def inspect_(
+    data: Data, /, *, test: TestHalf = None, reading: ReadingOptions = AS_FOUND, as_json: AsJson = False
+) -> None:
     """Count and measure the images of a data set before a network is trained on it.
 
     With --json: name, classes, input_shape, maximum, shared (test images that are also in the train half),
@@ -48,7 +51,7 @@ def inspect_(data: Data, /, *, test: TestHalf = None, as_json: AsJson = False) -
     """
     from backquery.datasets import inspect, open_data
 
-    summary = inspect(open_data(data, test))
+    summary = inspect(open_data(data, test, how=reading.reading()))
     shared = f"{count(summary.shared, 'test image')} also among the training images: the test is too kind"
     counts = table(("<class", ">train", ">test"), [_counts(summary, name) for name in summary.classes])
     give(as_json, summary.as_json(), pairs(_about(summary)), "", counts, notes=[shared] if summary.shared else [])

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli.options import AsJson, Data, Labels, Model, Picture, TestHalf, arrays_of, decides
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, say, table
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def evidence(
     arrays: Arrays = None,
     seed: SeedNumber = 0,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which pixels support a label, speak against it or do not matter, and test it on other images.
@@ -83,7 +86,7 @@ def evidence(
     from backquery.plots import evidence_maps
 
     check_outputs(output, arrays)
-    network, dataset = load_for_halves(model, data, test, seed)
+    network, dataset = load_for_halves(model, data, test, seed, reading, scale)
     with bar("measuring") as progress:
         found = measure_evidence(
             network, dataset.train, label, between=between, held_out=dataset.test, rate=rate, smallest=smallest,

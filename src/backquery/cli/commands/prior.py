@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 from backquery.cli.options import AsJson, Data, Model, TestHalf, written
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import REVEALS, count, give, say
 
 ModelFile = Annotated[Path, written("The .safetensors file to write; it may be the same file.")]
 
 
 def prior(
-    model: Model, data: Data, /, *, output: ModelFile, test: TestHalf = None, as_json: AsJson = False
+    model: Model,
+    data: Data,
+    /,
+    *,
+    output: ModelFile,
+    test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fit the prior of a finished network to images like those it learned from, and keep it in the model file.
 
@@ -31,7 +40,7 @@ def prior(
     from backquery.io import check_model_path, save_model
 
     check_writable(check_model_path(output))
-    matching, dataset = load_for_data(model, data, test)
+    matching, dataset = load_for_data(model, data, test, reading, scale)
     network = need_network(matching, "a prior kept in a model file")
     statistics = fit_statistics(network, dataset.train)
     save_model(replace(network, statistics=statistics), output)

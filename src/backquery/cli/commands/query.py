@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Model
+from backquery.cli.options.reading import Scale
 from backquery.cli.terminal import Drawing, answer_table, give
 
 Pictures = Annotated[list[Path], Parameter(help="Pictures of any size, one character or thing on each.")]
@@ -15,12 +16,23 @@ Ink = Annotated[
     Literal["auto", "dark", "light"], Parameter(help="What was drawn, dark or light; auto looks at the border.")
 ]
 Centre = Annotated[
-    bool, Parameter(help="Scale and move the ink into the middle, as MNIST was made; otherwise only scale.")
+    bool | None,
+    Parameter(
+        help="Scale and move the ink into the middle, as MNIST was made; otherwise only scale. By default as the "
+        "model's own images were."
+    ),
 ]
 
 
 def query(
-    model: Model, images: Pictures, /, *, ink: Ink = "auto", centre: Centre = True, as_json: AsJson = False
+    model: Model,
+    images: Pictures,
+    /,
+    *,
+    ink: Ink = "auto",
+    centre: Centre = None,
+    scale: Scale = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask a network what it reads in pictures, and show its answers as bars.
 
@@ -31,7 +43,7 @@ def query(
     """
     from backquery.cli.source import load_for_images, prepared
 
-    network = load_for_images(model)
+    network = load_for_images(model, scale)
     answers = network.query(network.scale(prepared(network, images, ink, centre)))
     strongest = [network.classes[position] for position in answers.argmax(axis=1)]
     parts: list[Drawing | str] = []

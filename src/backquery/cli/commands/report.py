@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Data, Model, TestHalf, decides, written
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import give
 
 Page = Annotated[Path, written("The page: an .html file.")]
@@ -31,6 +32,8 @@ def report(
     timeline: TimelineFile = None,
     seed: SeedNumber = 0,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
     as_json: AsJson = False,
 ) -> None:
     """Write one page that says what a network is, what it sees, what it relies on, and what each picture is worth.
@@ -46,7 +49,7 @@ def report(
     from backquery.report import SECTIONS, check_report_path, write_report
 
     check_report_path(output)
-    network, dataset = load_for_data(model, data, test)
+    network, dataset = load_for_data(model, data, test, reading, scale)
     with bar() as progress:
         left_out = write_report(
             network, dataset, output, source=Path(model).name, quick=quick, timeline=timeline, rng=seed,

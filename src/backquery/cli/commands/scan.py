@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Labels, Model, Picture, arrays_of
 from backquery.cli.options.inversion import MethodOrUsual, Prior
+from backquery.cli.options.reading import Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, table
 
 Confidence = Annotated[
@@ -36,6 +37,7 @@ def scan(
     confidence: Confidence = None,
     near: Near = None,
     arrays: Arrays = None,
+    scale: Scale = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network backwards, and draw what it sees when it says each label.
@@ -49,12 +51,12 @@ def scan(
     and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
     and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null).
     """
-    from backquery.cli.source import load_for_images, open_model, prepared
+    from backquery.cli.source import load_for_images, prepared
     from backquery.inversion import back_query
     from backquery.plots import change_grid, scan_grid
 
     check_outputs(output, arrays)
-    network = open_model(model) if near is None else load_for_images(model)
+    network = load_for_images(model, scale)
     labels = list(label or network.classes)
     start = None if near is None else network.scale(prepared(network, [near]))
     result = back_query(network, labels, method=method, prior=prior, confidence=confidence, near=start)

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli.options import AsJson, Model
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import give, say
 from backquery.errors import MissingExtraError
 
@@ -49,6 +50,8 @@ def studio(
     port: Port = None,
     address: Address = LOOPBACK,
     browser: Browser = True,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
     as_json: AsJson = False,
 ) -> None:
     """Open a page that draws, asks a network, asks it backwards, looks inside, and watches one learn.
@@ -65,8 +68,8 @@ def studio(
     from backquery.cli.source import load_for_images
     from backquery.studio.opened import Opened
 
-    network = load_for_images(model)
-    opened = Opened(Path(model).name, network, _opener(network, data))
+    network = load_for_images(model, scale)
+    opened = Opened(Path(model).name, network, _opener(network, data, reading))
     listener = bind(address, port)
     if address != LOOPBACK:
         say(f"warning: whoever can reach {address} and sees the link can use the studio; nothing is encrypted")
@@ -83,13 +86,13 @@ def studio(
     serve(opened, listener, address, announce)
 
 
-def _opener(model: AnyModel, data: str | None) -> Callable[[], Dataset | None]:
+def _opener(model: AnyModel, data: str | None, how: ReadingOptions) -> Callable[[], Dataset | None]:
     """How to open the data in the background: what was named is opened at once, so that a mistake is told now."""
-    from backquery.cli.source import rescaled
     from backquery.datasets import open_data
     from backquery.studio.opened import usual_data
 
     if data is None:
         return lambda: usual_data(model)
-    chosen = rescaled(open_data(data, classes=model.classes), model)
+    chosen = open_data(data, how=how.reading(), model=model)
+    model.scale(chosen.train.images[:1])  # images of another size are refused now, not after long work
     return lambda: chosen

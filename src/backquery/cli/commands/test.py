@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backquery.cli.options import AsJson, Data, Model, TestHalf
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import Drawing, confusion_table, count, give
 
 if TYPE_CHECKING:
@@ -15,7 +16,16 @@ WIDEST_TABLE = 26
 """Above this number of labels the whole matrix would not fit any terminal."""
 
 
-def test(model: Model, data: Data, /, *, test: TestHalf = None, as_json: AsJson = False) -> None:
+def test(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
+    scale: Scale = None,
+    as_json: AsJson = False,
+) -> None:
     """Put the test images to a network, and say how many it reads rightly and which it confuses.
 
     The test half is used, or all images where the data has only one half. For example: `backquery test mnist
@@ -27,7 +37,7 @@ def test(model: Model, data: Data, /, *, test: TestHalf = None, as_json: AsJson 
     from backquery.cli.source import images_to_test, load_for_data
     from backquery.model import evaluate
 
-    network, dataset = load_for_data(model, data, test)
+    network, dataset = load_for_data(model, data, test, reading, scale)
     found = evaluate(network, images_to_test(dataset, "all its {} are put to the model"))
     worst = [
         {"truth": network.classes[truth], "read": network.classes[read], "images": images}

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from backquery.cli.options import AsJson, Data, TestHalf, arrays_of
 from backquery.cli.options.inversion import Method
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.options.training import USUAL, TrainingOptions
 from backquery.cli.terminal import check_outputs, give, save_picture, table
 
@@ -52,6 +53,7 @@ def timeline(
     at: Moments = None,
     options: TrainingOptions = USUAL,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
     arrays: Arrays = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,7 +79,7 @@ def timeline(
         check_writable(_check_path(path))
     check_outputs(None, arrays)
     plan = options.plan()
-    dataset, held_out = open_halves(data, test, plan)
+    dataset, held_out = open_halves(data, test, plan, reading)
     run = TrainingRun(
         create(plan, dataset), dataset.train, plan.recipe, epochs=plan.epochs, rng=plan.seed, kernel=plan.kernel
     )

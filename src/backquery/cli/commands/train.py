@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli.options import AsJson, Data, TestHalf, written
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.options.training import USUAL, TrainingOptions
 from backquery.cli.plan import open_halves, run
 from backquery.cli.terminal import REVEALS, count, give, say
@@ -59,6 +60,7 @@ def train(
     output: ModelFile,
     options: TrainingOptions = USUAL,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
     keep_prior: KeepPrior = None,
     rotate: Rotate = 0.0,
     shift: Shift = 0,
@@ -86,7 +88,7 @@ def train(
     checkpoint = None if checkpoint_every is None else Checkpoint(_unused(kept, resume), checkpoint_every)
     statistics = data in catalogue() if keep_prior is None else keep_prior
     plan = options.plan(_kept_seed(resume), statistics=statistics, rotate=rotate, shift=shift)
-    dataset, held_out = open_halves(data, test, plan)
+    dataset, held_out = open_halves(data, test, plan, reading)
     try:
         network, history = run(plan, dataset, checkpoint, resume)
     except KeyboardInterrupt:

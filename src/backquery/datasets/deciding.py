@@ -1,0 +1,320 @@
+"""What the pixels of a data set mean is decided here, once, over all its images, both halves together.
+
+Three things are decided, each from all the evidence there is: what was told, the type and the range of the
+numbers, the borders of the images. What follows with certainty is used; what is only likely is used and said in
+one line, with the option that overrules it; what contradicts itself, or the model, is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backquery.datasets.dataset import Dataset, Labelled
+from backquery.datasets.labels import class_names, label_positions
+from backquery.datasets.options import AS_FOUND, Reading
+from backquery.datasets.pictures import USUAL_SHAPE, Loose
+from backquery.datasets.split import Split
+from backquery.errors import DataError, assume
+from backquery.model import Ground, Layout, Meaning, Model, Scaling
+
+Found = Labelled | Loose
+"""What a reader brings: numbers, or pictures that have yet to be brought to one size."""
+
+CERTAIN, LIKELY = 0.95, 0.75
+"""Shares of the images that stand on the same ground, from which on it is the ground of all, and of nearly all."""
+
+CLEAR = 0.6
+"""The share of an image's border that must be of one shade for its ground to be clear."""
+
+SMALLEST = 5
+"""Rows and columns from which on an image has a border and something inside it."""
+
+MOST_LOOKED_AT = 10_000
+"""Images, evenly over the data, whose borders are looked at."""
+
+BLANK = 12 / 255
+"""Of the whole range: an image whose numbers vary by no more has nothing drawn on it."""
+
+OFF_CENTRE = 1 / 28
+"""Of a side: by so much more than half a pixel the centre of mass of a centred image may be off the middle."""
+
+USUAL_ENDS = (1, 3, 7, 15, 16, 31, 63, 100, 127, 255, 1023, 4095, 65535)
+"""Where people's whole numbers for full ink end: 1, 2, 3, 4 bits, scikit-learn's digits, 5 and 6 bits, per cent, 7
+and 8 bits, 10, 12 and 16 bits."""
+
+FAINT = 16
+"""Largest numbers up to this are no faint bytes."""
+
+
+class Wanted(NamedTuple):
+    """What a model's inputs are, as far as it says: the range, the ground, and rows and columns."""
+
+    maximum: float | None = None
+    ground: Ground | None = None
+    shape: tuple[int, int] | None = None
+
+    @classmethod
+    def by(cls, model: Model) -> Wanted:
+        """What a model wants."""
+        layout = Layout.of(model.input_shape)
+        shape = (layout.rows, layout.columns) if layout.channels == 1 else None
+        scaling = model.scaling or Scaling(1.0, 0.0)
+        meaning = scaling.meaning or Meaning()
+        return cls(None if model.scaling is None else scaling.maximum, meaning.ground, shape)
+
+    @classmethod
+    def as_in(cls, dataset: Dataset) -> Wanted:
+        """What more images for a data set have to be like."""
+        return cls(dataset.maximum, dataset.meaning.ground, dataset.input_shape)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided: the numbers for the two ends, whether they change places, and where images stand."""
+
+    low: float
+    high: float
+    turned: bool
+    transposed: bool
+    ground: Ground | None
+    said: tuple[str, ...]
+
+    @property
+    def maximum(self) -> float:
+        """The raw pixel for full ink, or for white."""
+        return self.high - self.low
+
+    def raw(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Numbers as they stood, as raw pixels (n, height, width) from 0 to `maximum`."""
+        if images.dtype.kind == "b":
+            images = images.view(np.uint8)
+        if self.transposed:
+            images = np.ascontiguousarray(images.transpose(0, 2, 1))
+        if not self.turned:
+            return images - self.low if self.low else images
+        high = images.dtype.type(self.high) if self.high == int(self.high) else self.high
+        return high - images
+
+
+def assemble(
+    name: str,
+    found: Sequence[Found],
+    classes: Sequence[str] | None = None,
+    how: Reading = AS_FOUND,
+    wanted: Wanted | None = None,
+) -> Dataset:
+    """A data set from one half or two that were read.
+
+    Without `classes` they are those of the train half (`class_names`).
+    """
+    names = class_names(found[0].labels, found[0].source) if classes is None else tuple(classes)
+    decision = decide(found, how, wanted)
+    halves = [
+        Split(pixels, label_positions(half.labels, names, half.source))
+        for half, pixels in zip(found, _pixels(found, decision, wanted), strict=True)
+    ]
+    meaning = Meaning(decision.ground, None, decision.said)
+    dataset = Dataset(name, halves[0], halves[1] if halves[1:] else None, names, decision.maximum, meaning)
+    return replace(dataset, meaning=replace(meaning, centred=_are_centred(dataset)))
+
+
+def decide(found: Sequence[Found], how: Reading = AS_FOUND, wanted: Wanted | None = None) -> Decision:
+    """What the numbers of all halves together mean; what is not certain is said (`assume`)."""
+    low, high, range_said = _range(found, how, wanted)
+    turned, ground, ground_said = _ground(found, low, high, how, wanted)
+    transposed, orientation_said = _orientation(found, how)
+    said = tuple(filter(None, (range_said, ground_said, orientation_said)))
+    return Decision(low, high, turned, transposed, ground, said)
+
+
+def _pixels(found: Sequence[Found], decision: Decision, wanted: Wanted | None) -> Iterator[NDArray[Any]]:
+    shape = USUAL_SHAPE if wanted is None or wanted.shape is None else wanted.shape
+    for half in found:
+        if isinstance(half, Loose):
+            yield half.prepared(shape, "dark" if decision.turned else "light", decision.ground != "none")
+        else:
+            yield decision.raw(half.images)
+
+
+def _range(found: Sequence[Found], how: Reading, wanted: Wanted | None) -> tuple[float, float, str]:
+    """The numbers for the two ends, and how they are known."""
+    numbers = [half for half in found if isinstance(half, Labelled) and half.images.size]
+    told = {half.maximum for half in numbers if half.maximum is not None}
+    if how.pixel_range is not None:
+        return *how.pixel_range, "the range was told"
+    if len(told) == 1:
+        return 0.0, told.pop(), "the file says its maximum"
+    if not numbers:
+        return 0.0, 255.0, "pictures run from 0 (black) to 255 (white)"
+    ends = [_ends(half) for half in numbers]
+    lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
+    source, kinds = numbers[0].source, "".join(half.images.dtype.kind for half in numbers)
+    low, high, doubt = _likely_range(lowest, highest, kinds, source)
+    _check_that_halves_agree(numbers, [high for _, high in ends])
+    full = 0.0 if wanted is None or wanted.maximum is None else wanted.maximum
+    if lowest >= 0 and full / 2 < highest <= full:
+        low, high, doubt = 0.0, full, False
+    said = f"the numbers run from {lowest:g} to {highest:g}: {low:g} to {high:g} is taken for the whole range"
+    if doubt:
+        assume(f"{source}: {said}; --range LOW,HIGH (in Python Reading(pixel_range=...)) says otherwise")
+    return low, high, said
+
+
+def _ends(half: Labelled) -> tuple[float, float]:
+    lowest, highest = float(half.images.min()), float(half.images.max())
+    if not lowest <= highest < np.inf or lowest == -np.inf:
+        raise DataError(f"{half.source}: pixels must be finite numbers; received {lowest:g} to {highest:g}")
+    return lowest, highest
+
+
+def _likely_range(lowest: float, highest: float, kinds: str, source: str) -> tuple[float, float, bool]:
+    """The ends of the scale of such numbers, of kinds as NumPy names them, and whether there is doubt."""
+    whole = "f" not in kinds
+    if lowest < 0:
+        if not whole and lowest >= -1 and highest <= 1:
+            return -1.0, 1.0, True
+        if whole and lowest >= -128 and highest <= 127:
+            return -128.0, 127.0, True
+        raise DataError(
+            f"{source}: pixels run from {lowest:g} to {highest:g}, as if they were standardised; give them as "
+            "they were drawn, or say what stands for paper and for full ink with --range LOW,HIGH "
+            "(in Python Reading(pixel_range=...))"
+        )
+    if set(kinds) == {"b"}:
+        return 0.0, 1.0, False
+    if not whole and highest <= 1 + 1e-6:
+        return 0.0, max(1.0, highest), False
+    if highest == 0 or 128 <= highest <= 255:
+        return 0.0, 255.0, False
+    if highest > USUAL_ENDS[-1]:
+        raise DataError(
+            f"{source}: pixels run up to {highest:g}; up to {USUAL_ENDS[-1]} is allowed, or say what stands for "
+            "paper and for full ink with --range LOW,HIGH (in Python Reading(pixel_range=...))"
+        )
+    if highest <= FAINT or highest > 255:
+        return 0.0, float(next(end for end in USUAL_ENDS if end >= highest)), True
+    return 0.0, float(highest if highest in USUAL_ENDS else 255), True
+
+
+def _check_that_halves_agree(numbers: Sequence[Labelled], highest: Sequence[float]) -> None:
+    if max(highest) > 8 * FAINT and 0 < min(highest) <= FAINT:
+        raise DataError(
+            f"{numbers[0].source}: the largest pixel of one half is {min(highest):g}, of the other "
+            f"{max(highest):g}; bring both halves to the same scale"
+        )
+
+
+def _ground(
+    found: Sequence[Found], low: float, high: float, how: Reading, wanted: Wanted | None
+) -> tuple[bool, Ground | None, str]:
+    """Whether the numbers are turned round, on what ground images stand, and how that is known."""
+    if how.ink != "auto":
+        return how.ink == "dark", "one", f"the ink was told to be {how.ink}"
+    if wanted is not None and wanted.ground == "none":
+        return False, "none", "pictures are taken as they are, as the model's own were"
+    votes = [grounds(images, BLANK * (high - low)) for half in found for images in _looked_at(half)]
+    votes_bright, votes_clear = (np.concatenate(each) for each in zip(*votes, strict=True))
+    clear = 2 * votes_clear.sum() >= len(votes_clear)
+    counted = votes_bright[votes_clear] if clear else votes_bright
+    bright, images = int(counted.sum()), len(counted)
+    share = bright / images if images else 0.0
+    firm = CERTAIN if wanted is None else LIKELY
+    if 1 - firm < share < firm or not (clear or _are_pictures(found)):
+        return _mixed(found[0].source, bright, images, wanted, bool(clear))
+    ground: Ground | None = "one" if wanted is None else wanted.ground
+    return share > 0.5, ground, _one_ground(found, bright, images, share)
+
+
+def _one_ground(found: Sequence[Found], bright: int, images: int, share: float) -> str:
+    """In words, and said where it is not certain: numbers, other than pictures, are seldom dark ink on white."""
+    turned = share > 0.5
+    said = (
+        f"{max(bright, images - bright):,} of {images:,} images stand on {'bright' if turned else 'dark'} ground"
+    )
+    said += ", which becomes 0, and their ink full" if turned else ""
+    if (turned and not _are_pictures(found)) or 1 - CERTAIN < share < CERTAIN:
+        other = "light keeps the numbers" if turned else "dark turns the numbers"
+        assume(f"{found[0].source}: {said}; --ink {other} (in Python Reading(ink=...))")
+    return said
+
+
+def _mixed(
+    source: str, bright: int, images: int, wanted: Wanted | None, clear: bool
+) -> tuple[bool, Ground | None, str]:
+    """Images on different grounds, or, where that is not clear, on none that could be told: nothing is turned."""
+    ground: Ground | None = "none" if wanted is None else wanted.ground
+    if not clear:
+        return False, ground, "the images stand on no one ground, and are taken as they are"
+    said = f"{bright:,} images stand on bright ground, {images - bright:,} on dark"
+    if ground == "one":
+        raise DataError(
+            f"{source}: {said}, but the model's own images all stood on one; say what was drawn with --ink dark "
+            "or --ink light (in Python Reading(ink=...)), or sort the pictures"
+        )
+    assume(
+        f"{source}: {said}: they are taken as they are, 0 for black; if all are ink on one paper, say --ink dark "
+        "or --ink light (in Python Reading(ink=...))"
+    )
+    return False, ground, f"{said}, and are taken as they are"
+
+
+def _are_pictures(found: Sequence[Found]) -> bool:
+    return any(isinstance(half, Loose) or half.brightness for half in found)
+
+
+def grounds(images: NDArray[Any], blank: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of images (n, height, width) that vary by more than `blank`: which stand on bright ground, which clearly.
+
+    An image's ground is what most of its border is nearer to, its darkest or its brightest pixel; it is clear
+    where most of the border lies within a quarter of the way.
+    """
+    numbers = images.astype(np.float32)
+    flat = numbers.reshape(len(numbers), -1)
+    darkest, brightest = flat.min(axis=1), flat.max(axis=1)
+    drawn = (brightest - darkest > blank) & (min(numbers.shape[1:]) >= SMALLEST)
+    edges = (numbers[:, 0], numbers[:, -1], numbers[:, 1:-1, 0], numbers[:, 1:-1, -1])
+    border, darkest = np.concatenate(edges, axis=1)[drawn], darkest[drawn, None]
+    height = (border - darkest) / (brightest[drawn, None] - darkest)
+    extreme = np.maximum(np.mean(height < 0.25, axis=1), np.mean(height > 0.75, axis=1))
+    return np.mean(height > 0.5, axis=1) >= 0.5, extreme >= CLEAR
+
+
+def _looked_at(half: Found) -> Iterator[NDArray[Any]]:
+    """The images of one half, or so many of them, evenly, that looking at them takes no time."""
+    if isinstance(half, Loose):
+        yield from (brightness[None] for brightness in half.brightness())
+    else:
+        yield half.images[:: max(1, -(-len(half.images) // MOST_LOOKED_AT))]
+
+
+def _orientation(found: Sequence[Found], how: Reading) -> tuple[bool, str]:
+    """Whether images are stored column by column, and how that is known."""
+    if how.transposed is not None:
+        return how.transposed, "the orientation was told"
+    if not any(isinstance(half, Labelled) and half.transposed for half in found):
+        return False, ""
+    said = "files of this kind hold each image column by column, and are turned upright"
+    assume(f"{found[0].source}: {said}; --no-transposed (in Python Reading(transposed=False)) says otherwise")
+    return True, said
+
+
+def _are_centred(dataset: Dataset) -> bool | None:
+    """Whether nearly every image's centre of mass lies in its middle; None where nothing is drawn."""
+    if dataset.meaning.ground != "one":
+        return False
+    step = -(-len(dataset.train) // MOST_LOOKED_AT)
+    ink = dataset.train.images[::step].astype(np.float32)
+    mass = ink.sum(axis=(1, 2))
+    ink, mass = ink[mass > 0], mass[mass > 0]
+    if not len(ink):
+        return None
+    off = np.zeros(len(ink))
+    for axis, side in ((1, ink.shape[2]), (2, ink.shape[1])):
+        place = ink.sum(axis=axis) @ np.arange(side) / mass
+        off = np.maximum(off, np.abs(place - side / 2) - 0.5)
+    return bool(np.mean(off <= OFF_CENTRE * min(ink.shape[1:])) >= CERTAIN)
