@@ -36,7 +36,7 @@ def test_everything_is_json(small: Dataset) -> None:
     assert content["classes"] == ["a", "b", "c"]
     assert content["train"]["counts"] == {"a": 4, "b": 3, "c": 3}
     assert content["test"]["images"] == 4
-    assert set(content) == {"name", "classes", "input_shape", "maximum", "train", "test", "shared"}
+    assert set(content) == {"name", "classes", "input_shape", "maximum", "meaning", "train", "test", "shared"}
 
 
 def test_mnist_is_four_fifths_blank(mnist: Dataset) -> None:

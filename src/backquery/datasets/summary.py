@@ -11,6 +11,7 @@ import numpy as np
 
 from backquery.datasets.dataset import Dataset
 from backquery.datasets.split import Split
+from backquery.model import Meaning
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Summary:
     classes: tuple[str, ...]
     input_shape: tuple[int, int]
     maximum: float
+    meaning: Meaning
     train: SplitSummary
     test: SplitSummary | None
     shared: int
@@ -52,6 +54,7 @@ def inspect(dataset: Dataset) -> Summary:
         dataset.classes,
         dataset.input_shape,
         dataset.maximum,
+        dataset.meaning,
         summaries["train"],
         summaries.get("test"),
         0 if dataset.test is None else _shared(dataset.train, dataset.test),

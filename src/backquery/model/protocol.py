@@ -74,6 +74,12 @@ def ends_of(model: Model) -> tuple[Array, Array]:
     return paper, ink
 
 
+def shades_of(model: Model, ink: Array) -> Array:
+    """Ink from 0 to 1 as it is to be drawn, 0 for white; the other way round where raw 0 is black."""
+    meaning = None if model.scaling is None else model.scaling.meaning
+    return 1 - ink if meaning is not None and meaning.ground == "none" else ink
+
+
 def ink_of(model: Model, images: ArrayLike) -> Array:
     """Images (..., inputs) in a model's input scale as ink from 0 (paper) to 1."""
     return (Scaling(1.0, 0.0, 1.0) if model.scaling is None else model.scaling).ink(images)

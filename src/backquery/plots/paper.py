@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from backquery.errors import OutputError
 from backquery.files import replacing
-from backquery.model import Array, Layout, ink_of
+from backquery.model import Array, Layout, ink_of, shades_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,8 +180,8 @@ def wrapped(lines: list[str]) -> list[str]:
 
 
 def as_picture(inputs: Array, model: Model) -> Array:
-    """One image as ink (rows, columns) from 0 to 1, on the model's own scale of inputs."""
-    return ink_of(model, inputs).reshape(Layout.of(model.input_shape).picture)
+    """One image as it is drawn (rows, columns), from 0 for white to 1, on the model's own scale of inputs."""
+    return shades_of(model, ink_of(model, inputs)).reshape(Layout.of(model.input_shape).picture)
 
 
 def name_width(classes: tuple[str, ...]) -> float:

@@ -46,8 +46,9 @@ def inspect_(
 ) -> None:
     """Count and measure the images of a data set before a network is trained on it.
 
-    With --json: name, classes, input_shape, maximum, shared (test images that are also in the train half),
-    and for each of train and test (or null) images, counts, lowest, highest, blank.
+    With --json: name, classes, input_shape, maximum, meaning (ground: one where 0 is the ground of all images,
+    none where 0 is black; centred; decided: how that is known), shared (test images that are also in the train
+    half), and for each of train and test (or null) images, counts, lowest, highest, blank.
     """
     from backquery.datasets import inspect, open_data
 
@@ -70,7 +71,8 @@ def _about(summary: Summary) -> list[tuple[str, str]]:
     height, width = summary.input_shape
     return [
         ("data set", summary.name),
-        ("images", f"{height} x {width} pixels, 0 (paper) to {summary.maximum:g} (ink)"),
+        ("images", f"{height} x {width} pixels, {summary.meaning.range_in_words(summary.maximum)}"),
+        *((" ", said) for said in summary.meaning.decided),
         ("train", _half(summary.train)),
         ("test", "none; a share of the others can be held out" if summary.test is None else _half(summary.test)),
     ]

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from backquery.cli import DONE, FAILED, UsageError
 from backquery.cli.options import AsJson, Data, TestHalf, also_drawn, written
+from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.options.training import ActivationNames, Biases, Dtype, LossName, RecipeName
 from backquery.cli.plan import parse_activations, parse_hidden, parse_names, parse_whole, shorten
 from backquery.cli.terminal import Drawing, check_outputs, count, give, save_picture, say, table
@@ -116,6 +117,7 @@ def train_all(
     output: Folder,
     options: GridOptions = USUAL,
     test: TestHalf = None,
+    reading: ReadingOptions = AS_FOUND,
     workers: Workers = None,
     scheduler: Scheduler = None,
     tls_ca_file: TlsCaFile = None,
@@ -144,7 +146,14 @@ def train_all(
     with bar(stays=True) as tell:
         try:
             standing = run_sweep(
-                grid, data, output, test=test, cluster=cluster, retry_failed=retry_failed, progress=tell
+                grid,
+                data,
+                output,
+                test=test,
+                how=reading.reading(),
+                cluster=cluster,
+                retry_failed=retry_failed,
+                progress=tell,
             )
         except KeyboardInterrupt:
             say("\nwhat has ended is kept; the same command goes on from there")

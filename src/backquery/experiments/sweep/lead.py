@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from backquery.datasets import Dataset
+from backquery.datasets.options import AS_FOUND, Reading
 from backquery.errors import BackqueryError, ClusterError, OutputError
 from backquery.experiments.sweep.cluster import Cluster, require_dask
 from backquery.experiments.sweep.grid import Grid, work
@@ -69,26 +70,27 @@ def run_sweep(
     folder: str | os.PathLike[str],
     *,
     test: str | os.PathLike[str] | None = None,
+    how: Reading = AS_FOUND,
     cluster: Cluster | None = None,
     retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> Standing:
     """Train every network of `grid` that `folder` does not hold yet, and say how it ended.
 
-    data, test: what `open_data` takes. Each run is noted in ``runs.sqlite`` as soon as it has ended, its network
-    in ``networks/``; a run that fails is noted with its error, and the others go on. Runs whose workers die are
-    done again. Calling again does what is missing, and nothing else: failed runs only with `retry_failed`. With
-    the same seeds the networks have the same bytes however often it was interrupted and by whom they were trained,
-    on machines alike. Workers are processes that import the main module anew: in a script, call this under
-    ``if __name__ == "__main__":``. `progress` is told (runs ended, runs asked for, the same in words with the time
-    left).
+    data, test, how: what `open_data` takes. Each run is noted in ``runs.sqlite`` as soon as it has ended, its
+    network in ``networks/``; a run that fails is noted with its error, and the others go on. Runs whose workers
+    die are done again. Calling again does what is missing, and nothing else: failed runs only with
+    `retry_failed`. With the same seeds the networks have the same bytes however often it was interrupted and by
+    whom they were trained, on machines alike. Workers are processes that import the main module anew: in a
+    script, call this under ``if __name__ == "__main__":``. `progress` is told (runs ended, runs asked for, the
+    same in words with the time left).
 
     Raises `DataError`, `TrainingError` or `ModelError` for what cannot be trained, `ClusterError` where no machine
     does the work, and `OutputError` where nothing can be written or another sweep is at work in `folder`; what was
     kept by then stays.
     """
     require_dask()
-    source = Source.of(data, test)
+    source = Source.of(data, test, how)
     plans = {Setting.of(plan, source.name, source.fingerprint): plan for plan in grid.plans()}
     _make(Path(folder) / NETWORKS)
     with Runs.opened(folder) as runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +13,8 @@ from pathlib import Path
 from backquery import __version__
 from backquery.datasets import Dataset, catalogue, fingerprint, is_at_hand, open_data
 from backquery.datasets.catalogue import SOURCES
-from backquery.errors import BackqueryError
+from backquery.datasets.options import AS_FOUND, Reading
+from backquery.errors import AssumptionWarning, BackqueryError
 from backquery.io.native import to_bytes
 from backquery.training import History
 from backquery.training.plan import Plan, carry_out
@@ -28,17 +30,24 @@ class Source:
     test: str | None
     name: str
     fingerprint: str
+    how: Reading = AS_FOUND
 
     @classmethod
-    def of(cls, data: str | os.PathLike[str], test: str | os.PathLike[str] | None = None) -> Source:
+    def of(
+        cls,
+        data: str | os.PathLike[str],
+        test: str | os.PathLike[str] | None = None,
+        how: Reading = AS_FOUND,
+    ) -> Source:
         """A data set's name, or a path, which becomes absolute."""
-        known = fingerprint(data, test)
+        known = fingerprint(data, test, how)
         place = str(data) if str(data) in catalogue() else str(Path(data).absolute())
-        return cls(place, None if test is None else str(Path(test).absolute()), Path(data).resolve().name, known)
+        other = None if test is None else str(Path(test).absolute())
+        return cls(place, other, Path(data).resolve().name, known, how)
 
     def open(self) -> Dataset:
         """The data themselves."""
-        return open_data(self.data, self.test)
+        return open_data(self.data, self.test, how=self.how)
 
 
 @dataclass(frozen=True)
@@ -87,12 +96,15 @@ def _here(source: Source) -> Dataset:
     if source.data in SOURCES and is_at_hand(source.data) is None:
         raise DataMissing(f"{source.data} is not at hand here")
     try:
-        found = fingerprint(source.data, source.test)
+        found = fingerprint(source.data, source.test, source.how)
     except (BackqueryError, OSError) as error:
         raise DataMissing(str(error)) from None
     if found != source.fingerprint:
         raise DataMissing(f"{source.data} holds other data here")
-    return source.open()
+    with warnings.catch_warnings():
+        # Whoever leads has said what is taken for granted.
+        warnings.simplefilter("ignore", AssumptionWarning)
+        return source.open()
 
 
 def versions() -> dict[str, str]:
