@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from backquery.model.activations import Activation
 from backquery.model.aliases import Array
+from backquery.model.meaning import Ground
 from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
 
@@ -74,10 +75,14 @@ def ends_of(model: Model) -> tuple[Array, Array]:
     return paper, ink
 
 
+def ground_of(model: Model) -> Ground | None:
+    """On what ground the model's images stand; None where nobody said, and 0 is taken for paper."""
+    return None if model.scaling is None or model.scaling.meaning is None else model.scaling.meaning.ground
+
+
 def shades_of(model: Model, ink: Array) -> Array:
     """Ink from 0 to 1 as it is to be drawn, 0 for white; the other way round where raw 0 is black."""
-    meaning = None if model.scaling is None else model.scaling.meaning
-    return 1 - ink if meaning is not None and meaning.ground == "none" else ink
+    return 1 - ink if ground_of(model) == "none" else ink
 
 
 def ink_of(model: Model, images: ArrayLike) -> Array:

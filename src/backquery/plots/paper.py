@@ -179,6 +179,14 @@ def wrapped(lines: list[str]) -> list[str]:
     return [part for line in lines for part in textwrap.wrap(line, 22, break_long_words=False)]
 
 
+SHADES_MEAN = {
+    "one": "black is ink, white is paper",
+    "none": "black is 0, white is full, as in the pictures",
+    None: "black is ink, white is paper",
+}
+"""What the shades of an image stand for, by the ground on which a model's images stand."""
+
+
 def as_picture(inputs: Array, model: Model) -> Array:
     """One image as it is drawn (rows, columns), from 0 for white to 1, on the model's own scale of inputs."""
     return shades_of(model, ink_of(model, inputs)).reshape(Layout.of(model.input_shape).picture)

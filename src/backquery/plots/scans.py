@@ -6,7 +6,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from backquery.inversion.result import OUT_OF_REACH, STALLED
-from backquery.plots.paper import as_picture, draw_ink, heading, scan_caption, tiles
+from backquery.model import ground_of
+from backquery.plots.paper import SHADES_MEAN, as_picture, draw_ink, heading, scan_caption, tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ def scan_grid(result: BackQuery, model: Model, *, title: str | None = None) -> F
     figure, axes = tiles(captions, columns, as_picture(result.images[0], model).shape)
     figure_title = title or (f"What the network sees: {int(result.read_as_asked.sum())} of {count} read as asked")
     asked = f"asked by {result.method} for {ASKED_FOR.get(result.question, result.question)}"
-    heading(figure, figure_title, f"{asked}; black is ink, white is paper")
+    heading(figure, figure_title, f"{asked}; {SHADES_MEAN[ground_of(model)]}")
     for position, ax in enumerate(axes):
         draw_ink(ax, as_picture(result.images[position], model), bool(result.read_as_asked[position]))
     return figure

@@ -10,7 +10,8 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
-from backquery.model import Model, Progress, facts_in_words
+from backquery.model import Model, Progress, facts_in_words, ground_of
+from backquery.plots.paper import SHADES_MEAN
 from backquery.report.markup import Html, lead
 from backquery.report.page import Section, page
 from backquery.report.pixels import evidence, shortcuts
@@ -115,6 +116,6 @@ def _lead(subject: Subject) -> Html:
     size, labels = facts_in_words(subject.model)["input"], len(subject.classes)
     return lead(
         f"A classifier of images of {size} into {labels} labels, tried on {subject.dataset.name}: how it was "
-        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Black is "
-        "ink, white is paper; orange supports, blue speaks against."
+        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Of the shades, "
+        f"{SHADES_MEAN[ground_of(subject.model)]}; orange supports, blue speaks against."
     )

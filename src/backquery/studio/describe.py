@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backquery.inversion import METHODS, usable_methods, usual_method
-from backquery.model import SOFTMAX, Model, Network, plain_facts
+from backquery.model import SOFTMAX, Model, Network, ground_of, plain_facts
 from backquery.studio.engine import MOST_NODES, MOST_PICTURE_PIXELS, MOST_SAMPLES
 from backquery.studio.learning import MOST_EPOCHS, MOST_HIDDEN
 from backquery.studio.opened import Opened, Subject
@@ -35,6 +35,7 @@ def describe(subject: Subject, opened: Opened) -> dict[str, Any]:
         "name": subject.name,
         **{name: told[name] for name in ("classes", "sizes", "activations") if name in told},
         "shape": list(subject.shape),
+        "black": ground_of(model) == "none",
         **(_layers(subject.whole) if isinstance(subject.whole, Network) else {}),
         "methods": _methods(subject.whole),
         "method": usual_method(model),

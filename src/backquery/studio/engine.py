@@ -27,7 +27,7 @@ from backquery.inversion import (
     usual_method,
 )
 from backquery.inversion import answers as asked_answers
-from backquery.model import Array, Model, Network, ink_of
+from backquery.model import Array, Model, Network, ground_of, ink_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -195,8 +195,10 @@ def samples(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer
 
 def image(subject: Subject, fields: Fields) -> Answer:
     """A picture file, prepared as the images that the network was trained on."""
+    as_it_is = ground_of(subject.model) == "none"
     shade = read.choice(fields, "shade", ("auto", "dark", "light"), "auto")
-    centre = read.flag(fields, "centre", True)
+    shade = "light" if as_it_is and shade == "auto" else shade
+    centre = read.flag(fields, "centre", True) and not as_it_is
     picture = checked_picture(read.content(fields, "file"))
     raw = prepare_image(picture, subject.shape, 255.0, ink=shade, centre=centre)  # type: ignore[arg-type]
     return Answer({}, {"pixels": as_pixels(raw / 255)})
@@ -228,8 +230,8 @@ def drawing(fields: Fields) -> NDArray[np.uint8]:
 
 
 def prepared(model: Model, shape: tuple[int, int], ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A drawing in the model's shape, centred as MNIST was."""
-    return as_pixels(prepare_image(ink, shape, 255.0, ink="light", centre=True) / 255)
+    """A drawing in the model's shape, centred as MNIST was; where its images have no one ground, as it stands."""
+    return as_pixels(prepare_image(ink, shape, 255.0, ink="light", centre=ground_of(model) != "none") / 255)
 
 
 def as_inputs(model: Model, pixels: NDArray[np.uint8]) -> Array:

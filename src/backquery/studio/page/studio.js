@@ -92,6 +92,8 @@ class Studio {
 
   #begin(model) {
     this.model = model;
+    this.root.classList.toggle("black", model.black);
+    this.#legends();
     this.#describe();
     this.notice("");
     for (const region of [this.ask, this.backwards, this.inside, this.learning]) region.begin(model);
@@ -193,8 +195,9 @@ class Studio {
 
   /** What ink looks like depends on the paper. */
   #legends() {
+    const lightIsFull = this.model?.black ? ".black" : this.dark ? ".dark" : "";
     for (const line of this.root.querySelectorAll("[data-shade]")) {
-      this.words.tell(line, line.dataset.shade + (this.dark ? ".dark" : ""));
+      this.words.tell(line, line.dataset.shade + lightIsFull);
     }
   }
 
