@@ -28,6 +28,7 @@ __all__ = [
     "TANH", "Activation", "Array", "Data", "Evaluation", "Examples", "Ground", "LabelledImages", "Labels",
     "Layer", "Layout", "Meaning", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape",
     "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of", "evaluate",
-    "facts_in_words", "ground_of", "image_shape", "ink_of", "plain_facts", "plain_scaling", "scaled_images", "shades_of",
+    "facts_in_words", "ground_of", "image_shape", "ink_of", "plain_facts", "plain_scaling", "scaled_images",
+    "shades_of",
     "typical_of",
 ]  # fmt: skip
