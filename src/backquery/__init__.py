@@ -12,7 +12,7 @@ from backquery.deprecation import renamed
 __version__ = "0.1.0"
 
 _HOMES = {
-    "model": ("Layer", "Model", "Network", "Scaling", "Statistics", "evaluate"),
+    "model": ("Layer", "Meaning", "Model", "Network", "Scaling", "Statistics", "evaluate"),
     "io": ("export_model", "load_model", "save_model"),
     "io.keras": ("network_from_keras", "network_to_keras"),
     "io.onnx": ("network_from_onnx", "network_to_onnx"),
@@ -28,7 +28,7 @@ _HOMES = {
     "experiments.timeline": ("watch_training",),
     "estimator": ("BackQueryClassifier",),
     "report": ("write_report",),
-    "errors": ("BackqueryError",),
+    "errors": ("AssumptionWarning", "BackqueryError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
