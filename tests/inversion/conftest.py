@@ -20,6 +20,7 @@ SMOOTH = {
 }
 KINKED = {
     "leaky relu": ([16, 48, 3], ["leaky-relu", "leaky-relu"], True),
+    "leaky relu of other slopes": ([16, 48, 24, 3], ["leaky-relu:0.3", "leaky-relu:1.5", "leaky-relu:0.3"], True),
     "relu, softmax": ([16, 64, 32, 4], "relu", True),
     "relu, identity": ([16, 48, 3], ["relu", "identity"], True),
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 
-HIDDEN = ("sigmoid", "tanh", "relu", "leaky-relu", "identity")
+HIDDEN = ("sigmoid", "tanh", "relu", "leaky-relu", "leaky-relu:0.3", "identity")
 
 
 @st.composite

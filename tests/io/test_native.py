@@ -67,7 +67,7 @@ def assert_same(one: Network, other: Network) -> None:
 networks = st.builds(
     Network.create,
     st.lists(st.integers(1, 7), min_size=2, max_size=5),
-    activation=st.sampled_from(["sigmoid", "tanh", "relu", "leaky-relu", "identity"]),
+    activation=st.sampled_from(["sigmoid", "tanh", "relu", "leaky-relu", "leaky-relu:0.2", "identity"]),
     biases=st.booleans(),
     rng=st.integers(0, 2**32),
     dtype=st.sampled_from(["float32", "float64"]),
@@ -155,7 +155,7 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
         ({"layers.0.inputs": 10**400}, "layers.0.weights should be F32"),
         ({"layers.1.biases": False}, "disagree about layers.1.biases"),
         ({"layers.1.biases": "yes"}, "needs true or false as layers.1.biases"),
-        ({"layers.1.activation": "maxout"}, "'maxout', which this version does not know"),
+        ({"layers.1.activation": "maxout"}, "unknown activation 'maxout'"),
         ({"layers.0.activation": "softmax"}, "softmax is for the output layer only"),
         ({"input_shape": [3, 3]}, "does not make 6 inputs"),
         ({"input_shape": [2, "3"]}, "needs a whole number as input_shape.1"),

@@ -103,6 +103,7 @@ CHAINS = {
     ),
     "turned over": lambda: ([node("Sub", "one x", "r"), node("MatMul", "r w")], {"one": np.float32(1), "w": W}),
     "leaky": lambda: ([node("MatMul", "x w", "s"), node("LeakyRelu", "s", alpha=0.01)], {"w": W}),
+    "leaky, steeper": lambda: ([node("MatMul", "x w", "s"), node("LeakyRelu", "s", alpha=0.2)], {"w": W}),
     "old dropout": lambda: (
         [
             node("MatMul", "x w", "s"),
@@ -160,7 +161,7 @@ def test_scores_without_softmax_are_logits_unless_told_otherwise() -> None:
     ("nodes", "said"),
     [
         (lambda: [node("MatMul", "x w", "s"), node("Elu", "s")], "stopped at the operator Elu"),
-        (lambda: [node("MatMul", "x w", "s"), node("LeakyRelu", "s", alpha=0.2)], "LeakyRelu: .*0.2; only"),
+        (lambda: [node("MatMul", "x w", "s"), node("LeakyRelu", "s", alpha=-0.2)], "LeakyRelu: .* slope of 0 or more"),
         (lambda: [node("MatMul", "x w", "s"), node("Add", "s s")], "Add: .*meet themselves"),
         (lambda: [node("MatMul", "x w", "s"), node("Tanh", "s", "t"), node("Add", "s t")], "Add: it joins"),
         (lambda: [node("MatMul", "x w", "s"), node("Softmax", "s", axis=0)], "Softmax: it runs along"),

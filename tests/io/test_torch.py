@@ -312,7 +312,7 @@ def test_without_pytorch_the_message_names_the_command(monkeypatch):
         from_torch(None, input_shape=(6, 8))
 
 
-HIDDEN = ["sigmoid", "tanh", "relu", "leaky-relu", "identity"]
+HIDDEN = ["sigmoid", "tanh", "relu", "leaky-relu", "leaky-relu:0.3", "identity"]
 
 
 @settings(max_examples=60)
@@ -373,7 +373,7 @@ def test_one_output_of_a_chain_becomes_two_labels(last):
     [
         (convolutional(), r"Conv2d\(.*\) \(0\) cannot be converted"),
         (dense(nn.Sequential(nn.GELU())), r"GELU\(.*\) \(2\.0\) cannot"),
-        (dense(nn.LeakyReLU(0.2)), "negative_slope=0.2"),
+        (dense(nn.LeakyReLU(-0.2)), "negative_slope=-0.2.*a slope of 0 or more"),
         (dense(nn.ReLU(), nn.Tanh()), r"Tanh\(\) \(3\) .* follows no weights"),
         (dense(nn.Softmax(dim=1), nn.Linear(7, 2)), "softmax is for the output layer only"),
         (nn.Sequential(nn.Flatten()), "no weights"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +13,18 @@ from hypothesis import strategies as st
 
 from backquery import Layer, Network, Scaling, Statistics
 from backquery.errors import DataError, ModelError
-from backquery.model.activations import ACTIVATIONS, SOFTMAX
+from backquery.model.activations import (
+    ACTIVATIONS,
+    LEAKY_RELU,
+    RELU,
+    SOFTMAX,
+    activation_named,
+    leaky_relu,
+    rounded_slope,
+)  # fmt: skip
 from tests.reference import training as twin
 
-NAMES = sorted(ACTIVATIONS)
+NAMES = [*sorted(ACTIVATIONS), "leaky-relu:0.2", "leaky-relu:1.5"]
 ELEMENTWISE = [name for name in NAMES if name != "softmax"]
 POINTS = np.array([[-3.0, -0.7, 0.2, 1.1, 4.0]])
 
@@ -25,21 +35,25 @@ def network(sizes=(6, 5, 4), activation="tanh", **settings):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_functions_match_their_formulas(name):
-    np.testing.assert_allclose(ACTIVATIONS[name].function(POINTS)[0], twin.activate(name, POINTS[0]), rtol=1e-12)
-    np.testing.assert_allclose(ACTIVATIONS[name].derivative(POINTS)[0], twin.slope(name, POINTS[0]), rtol=1e-9)
+    np.testing.assert_allclose(
+        activation_named(name).function(POINTS)[0], twin.activate(name, POINTS[0]), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        activation_named(name).derivative(POINTS)[0], twin.slope(name, POINTS[0]), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_derivatives_match_central_differences(name):
     """A step of 1e-6 balances rounding (1e-16 / h) against the curve (h^2)."""
-    f, h = ACTIVATIONS[name], 1e-6
+    f, h = activation_named(name), 1e-6
     slow = (f.function(POINTS + h) - f.function(POINTS - h)) / (2 * h)
     np.testing.assert_allclose(f.derivative(POINTS), slow, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if ACTIVATIONS[name].inverse is not None])
+@pytest.mark.parametrize("name", [name for name in NAMES if activation_named(name).inverse is not None])
 def test_inverses_undo_their_functions(name):
-    f = ACTIVATIONS[name]
+    f = activation_named(name)
     answers = f.function(POINTS)
     assert f.contains(answers)
     np.testing.assert_allclose(f.function(f.inverse(answers)), answers, rtol=1e-9)
@@ -49,10 +63,38 @@ def test_inverses_undo_their_functions(name):
         np.testing.assert_allclose(f.inverse(answers), POINTS - POINTS.mean(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.01, 0.2, 0.3, 1, 1.5])
+def test_a_leaky_relu_of_a_slope_is_always_the_same(slope):
+    activation = leaky_relu(slope)
+    for again in (leaky_relu(slope), activation_named(activation.name), copy.copy(activation),
+                  copy.deepcopy(activation), pickle.loads(pickle.dumps(activation))):  # fmt: skip
+        assert again is activation
+    assert activation.leak == slope
+    assert activation.function(np.array([-2.0, 2.0])).tolist() == [-2 * slope, 2.0]
+
+
+def test_the_usual_slopes_keep_their_names():
+    assert leaky_relu(0.01) is LEAKY_RELU and leaky_relu(0) is RELU and leaky_relu(-0.0) is RELU
+    assert leaky_relu(0.2).name == "leaky-relu:0.2"
+    assert rounded_slope(float(np.float32(0.01))) == 0.01 and rounded_slope(1 / 3) == 1 / 3
+
+
+@pytest.mark.parametrize("name", ["leaky-relu:-0.1", "leaky-relu:nan", "leaky-relu:inf"])
+def test_slopes_whose_output_does_not_tell_their_derivative_are_refused(name):
+    with pytest.raises(ModelError, match="needs a slope of 0 or more"):
+        activation_named(name)
+
+
+@pytest.mark.parametrize("name", ["leaky-relu:", "leaky-relu:steep", "relu:0.2", "leaky"])
+def test_unknown_names_are_answered_with_those_there_are(name):
+    with pytest.raises(ModelError, match=r"unknown activation .* such as leaky-relu:0.2"):
+        activation_named(name)
+
+
 def test_extreme_signals_stay_finite():
     extreme = np.array([[-1e4, 0.0, 1e4]])
     for name in NAMES:
-        assert np.all(np.isfinite(ACTIVATIONS[name].function(extreme))), name
+        assert np.all(np.isfinite(activation_named(name).function(extreme))), name
 
 
 def test_the_forward_pass_is_the_formula():
@@ -66,7 +108,8 @@ def test_the_forward_pass_is_the_formula():
 
 
 @pytest.mark.parametrize(
-    "activation", [["tanh", "sigmoid"], ["relu", "softmax"], ["leaky-relu", "tanh"], "identity"]
+    "activation",
+    [["tanh", "sigmoid"], ["relu", "softmax"], ["leaky-relu", "tanh"], ["leaky-relu:0.3", "tanh"], "identity"],
 )
 def test_log_odds_and_their_jacobian(activation):
     """Central differences in float64, step 1e-6; ReLU's kinks are not met by these inputs."""

@@ -6,7 +6,10 @@ import math
 
 import numpy as np
 
-LEAK = 0.01
+
+def leak(name):
+    """The slope below zero that a leaky ReLU's name says, 0.01 where it says none."""
+    return float(name.partition(":")[2] or 0.01)
 
 
 def activate(name, z):
@@ -16,8 +19,8 @@ def activate(name, z):
         return [math.tanh(v) for v in z]
     if name == "relu":
         return [v if v > 0 else 0.0 for v in z]
-    if name == "leaky-relu":
-        return [v if v > 0 else LEAK * v for v in z]
+    if name.startswith("leaky-relu"):
+        return [v if v > 0 else leak(name) * v for v in z]
     if name == "softmax":
         powers = [math.exp(v - max(z)) for v in z]
         return [power / sum(powers) for power in powers]
@@ -33,8 +36,8 @@ def slope(name, z):
         return [1 - v * v for v in h]
     if name == "relu":
         return [1.0 if v > 0 else 0.0 for v in z]
-    if name == "leaky-relu":
-        return [1.0 if v > 0 else LEAK for v in z]
+    if name.startswith("leaky-relu"):
+        return [1.0 if v > 0 else leak(name) for v in z]
     return [1.0 for _ in z]
 
 

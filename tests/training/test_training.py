@@ -25,6 +25,7 @@ NETWORKS = {
     "deep tanh": ([12, 9, 5, 3], "tanh", True),
     "relu, softmax": ([12, 33, 6, 3], "relu", True),
     "leaky relu, softmax": ([12, 6, 3], "leaky-relu", False),
+    "leaky relu of other slopes": ([12, 6, 5, 3], ["leaky-relu:0.3", "leaky-relu:1.5", "softmax"], True),
     "mixed": ([12, 40, 18, 5, 3], ["tanh", "leaky-relu", "sigmoid", "sigmoid"], True),
     "identity outputs": ([12, 8, 3], ["relu", "identity"], True),
     "relu outputs": ([12, 8, 3], ["sigmoid", "relu"], True),

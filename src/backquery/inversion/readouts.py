@@ -73,6 +73,7 @@ class ChainReadout:
             chain.first,
             self._base[row if len(self._base) > 1 else 0],
             chain.codes[: self._depth],
+            chain.leaks[: self._depth],
             chain.nodes[: self._depth],
             # The empty arrays are for networks without layers between, which leave nothing to join.
             np.concatenate([np.zeros(0), *(weights.ravel() for weights in chain.weights[later])]),
@@ -116,6 +117,7 @@ class Chain:
         self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
         self.first = self.weights[0] * deviation
         self.codes = np.array([layer.activation.code for layer in layers])
+        self.leaks = np.array([layer.activation.leak or 0.0 for layer in layers])
         self.nodes = np.array([layer.outputs for layer in layers])
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from backquery.errors import ModelError
-from backquery.model import ACTIVATIONS, GROUNDS, Ground, Meaning
+from backquery.model import GROUNDS, Ground, Meaning, activation_named
 
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64"}
 
@@ -80,6 +80,10 @@ class Fields:
         items, length = self._items(name)
         return tuple(items.count(str(position)) for position in range(length))
 
+    def text(self, name: str) -> str:
+        """A text."""
+        return str(self._get(name, str, "a text"))
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
         values = self._get(name, list, "a list of texts")
@@ -136,7 +140,7 @@ def expected_tensors(fields: Fields) -> Expected:
     expected: Expected = {}
     layers = fields.objects("layers")
     for number, layer in enumerate(layers):
-        layer.choice("activation", ACTIVATIONS)
+        activation_named(layer.text("activation"))
         outputs, inputs = layer.count("outputs"), layer.count("inputs")
         expected[f"layers.{number}.weights"] = (dtype, (outputs, inputs))
         if layer.flag("biases"):

@@ -30,7 +30,7 @@ from backquery.io.foreign import (
     write_notes,
 )
 from backquery.io.keras_config import NAMES, add_layer, dense_layers, described_input, path_of_layers
-from backquery.model import LEAK, LEAKY_RELU, Array, Layer, Network, Scaling, image_shape
+from backquery.model import Array, Layer, Network, Scaling, image_shape
 
 if TYPE_CHECKING:
     import h5py
@@ -50,7 +50,7 @@ def network_from_keras(
 ) -> Network:
     """A Sequential or functional dense chain of Keras 3 as a `Network` with the same answers.
 
-    Layers are Input, Flatten, Reshape, Dense, Activation, ReLU, LeakyReLU (slope 0.01), Softmax and Rescaling,
+    Layers are Input, Flatten, Reshape, Dense, Activation, ReLU, LeakyReLU, Softmax and Rescaling,
     which is folded into the weights; Dropout and its kin, which rest at query time, may stand between.
     Activations are sigmoid, tanh, relu, linear, and softmax for the answers. Any other layer raises
     `ModelError`, which names it. Inputs are what the Keras model takes, each image in a row.
@@ -190,15 +190,15 @@ def _config(network: Network) -> dict[str, Any]:
     if len(shape) > 1:
         layers.append(_entry("Flatten", "flatten", dtype))
     for number, layer in enumerate(network.layers, start=1):
-        leaky = layer.activation is LEAKY_RELU
-        activation = "linear" if leaky else NAMES[layer.activation.name]
+        leak = layer.activation.leak
+        activation = "linear" if leak else NAMES[layer.activation.name]
         dense = _entry(
             "Dense", f"layer_{number}", dtype,
             units=layer.outputs, activation=activation, use_bias=layer.biases is not None,
         )  # fmt: skip
         layers.append(dense | {"build_config": {"input_shape": [None, layer.inputs]}})
-        if leaky:
-            layers.append(_entry("LeakyReLU", f"leaky_{number}", dtype, negative_slope=LEAK))
+        if leak:
+            layers.append(_entry("LeakyReLU", f"leaky_{number}", dtype, negative_slope=leak))
     config = {"name": "network", "trainable": True, "dtype": dtype, "layers": layers}
     return {
         "module": "keras",

@@ -7,14 +7,14 @@ from typing import Any
 
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
-from backquery.model import ACTIVATIONS, IDENTITY, LEAK, LEAKY_RELU, RELU, SOFTMAX, Activation, Array, Shape
+from backquery.model import ACTIVATIONS, IDENTITY, SOFTMAX, Activation, Array, Shape, leaky_relu, rounded_slope
 
 Entry = dict[str, Any]
 
 NAMES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "relu", "identity": "linear", "softmax": "softmax"}
-"""What Keras calls the activations; its leaky_relu has another slope, unless a layer states it."""
+"""What Keras calls the activations that need no slope."""
 
-_BY_NAME = {theirs: ACTIVATIONS[ours] for ours, theirs in NAMES.items()}
+_BY_NAME = {theirs: ACTIVATIONS[ours] for ours, theirs in NAMES.items()} | {"leaky_relu": leaky_relu(0.2)}
 
 AT_REST = (
     "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity",
@@ -101,11 +101,7 @@ def _activation(told: Any) -> Activation:
     if isinstance(told, str) and told in _BY_NAME:
         return _BY_NAME[told]
     shown = told.get("config", told.get("class_name")) if isinstance(told, dict) else told
-    slope = "; Keras' leaky_relu has the slope 0.2, use LeakyReLU(negative_slope=0.01)"
-    raise ModelError(
-        f"its activation {shown!r} is not known here, only {', '.join(_BY_NAME)}"
-        + (slope if told == "leaky_relu" else "")
-    )
+    raise ModelError(f"its activation {shown!r} is not known here, only {', '.join(_BY_NAME)}")
 
 
 def _activation_of_layer(kind: str, settings: Entry) -> Activation:
@@ -119,11 +115,9 @@ def _activation_of_layer(kind: str, settings: Entry) -> Activation:
     slope = settings.get("negative_slope", settings.get("alpha", 0.3 if kind == "LeakyReLU" else 0.0))
     if settings.get("max_value") is not None or settings.get("threshold", 0.0):
         raise ModelError("its ReLU has a ceiling or a threshold, which is not known here")
-    if kind == "ReLU" and not slope:
-        return RELU
-    if slope != LEAK:
-        raise ModelError(f"its slope below zero is {slope}; only {LEAK} is known here")
-    return LEAKY_RELU
+    if not isinstance(slope, int | float):
+        raise ModelError(f"its slope below zero is no number, but {str(slope)[:40]!r}")
+    return leaky_relu(rounded_slope(slope))
 
 
 def _layers(config: Entry) -> list[Entry]:

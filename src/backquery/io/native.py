@@ -19,7 +19,7 @@ import numpy as np
 from backquery.errors import ModelError
 from backquery.files import replacing
 from backquery.io.description import Fields, description_text, expected_tensors, read_meaning
-from backquery.model import ACTIVATIONS, Array, Layer, Network, Scaling, Statistics, plain_scaling
+from backquery.model import Array, Layer, Network, Scaling, Statistics, activation_named, plain_scaling
 
 KEY = "backquery"
 VERSION = 1
@@ -193,7 +193,7 @@ def _network(fields: Fields, tensors: Tensors) -> Network:
         Layer(
             tensors[f"layers.{number}.weights"],
             tensors.get(f"layers.{number}.biases"),
-            ACTIVATIONS[layer.choice("activation", ACTIVATIONS)],
+            activation_named(layer.text("activation")),
         )
         for number, layer in enumerate(fields.objects("layers"))
     )

@@ -19,7 +19,7 @@ from backquery.io.chain import Chain
 from backquery.io.foreign import NOTES, check_size, read_bytes, read_notes, reading, settled, write_notes
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_steps import NAMES, add_step
-from backquery.model import LEAK, Layer, Network, Scaling, Shape, image_shape
+from backquery.model import Layer, Network, Scaling, Shape, image_shape
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 17, 8
 """Old enough for every runtime of the last years, young enough for softmax along one axis."""
 
-SETTINGS: dict[str, dict[str, Any]] = {"LeakyRelu": {"alpha": LEAK}, "Softmax": {"axis": -1}}
+SETTINGS: dict[str, dict[str, Any]] = {"Softmax": {"axis": -1}}
 
 
 def network_from_onnx(
@@ -41,7 +41,7 @@ def network_from_onnx(
 ) -> Network:
     """The dense chain in an ONNX file, or in the bytes of one, as a `Network` with the same answers.
 
-    Understood are Gemm, MatMul, Add, Sub, Mul, Div (by constants), Sigmoid, Tanh, Relu, LeakyRelu (0.01), Softmax,
+    Understood are Gemm, MatMul, Add, Sub, Mul, Div (by constants), Sigmoid, Tanh, Relu, LeakyRelu, Softmax,
     Flatten, Reshape, Transpose of weights, Identity, Cast, Dropout, and scikit-learn's Scaler, LinearClassifier,
     Normalizer. What only chooses or names the label after the scores (ArgMax, ZipMap) is passed over. Anything
     else raises `ModelError` naming the operator. Files of `save_onnx` bring class names and scaling along, those
@@ -133,10 +133,12 @@ def _layer(layer: Layer, signal: str, number: int, last: bool) -> tuple[list[Any
     named = {f"weights_{number}": layer.weights}
     if layer.biases is not None:
         named[f"biases_{number}"] = layer.biases
-    operator = NAMES.get(layer.activation)
+    leak = layer.activation.leak
+    operator = "LeakyRelu" if leak else NAMES.get(layer.activation)
+    settings = {"alpha": leak} if leak else SETTINGS.get(operator or "", {})
     given = "answers" if last else f"signals_{number}"
     sums = f"sums_{number}" if operator else given
     nodes = [helper.make_node("Gemm", [signal, *named], [sums], transB=1)]
     if operator:
-        nodes.append(helper.make_node(operator, [sums], [given], **SETTINGS.get(operator, {})))
+        nodes.append(helper.make_node(operator, [sums], [given], **settings))
     return nodes, [numpy_helper.from_array(np.asarray(v), name) for name, v in named.items()], given

@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.onnx_graph import COMPLEMENT, Graph, Step
-from backquery.model import LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Activation
+from backquery.model import RELU, SIGMOID, SOFTMAX, TANH, Activation, leaky_relu, rounded_slope
 
 Array = NDArray[Any]
 Add = Callable[[Chain, Graph, Step], None]
 
-NAMES = {SIGMOID: "Sigmoid", TANH: "Tanh", RELU: "Relu", LEAKY_RELU: "LeakyRelu", SOFTMAX: "Softmax"}
-"""What ONNX calls the activations."""
-
-KNOWN_SLOPE = 1e-6
-"""How far LeakyRelu's slope may be from 0.01, as a share: exporters round it to float32."""
+NAMES = {SIGMOID: "Sigmoid", TANH: "Tanh", RELU: "Relu", SOFTMAX: "Softmax"}
+"""What ONNX calls the activations that need no slope."""
 
 
 def add_step(chain: Chain, graph: Graph, step: Step) -> None:
@@ -77,10 +74,7 @@ def _quotient(number: Array, first: bool) -> tuple[Any, Any]:
 
 
 def _leaky(chain: Chain, graph: Graph, step: Step) -> None:
-    slope = step.setting("alpha", 0.01)
-    if abs(slope - LEAK) > KNOWN_SLOPE * LEAK:
-        raise ModelError(f"its slope below zero is {slope:g}; only {LEAK} is known here")
-    chain.activate(LEAKY_RELU)
+    chain.activate(leaky_relu(rounded_slope(step.setting("alpha", 0.01))))
 
 
 def _softmax(chain: Chain, graph: Graph, step: Step) -> None:

@@ -10,16 +10,14 @@ import numpy as np
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.torch import import_torch
-from backquery.model import IDENTITY, LEAK, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Activation, Array, Network
+from backquery.model import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation, Array, Network, leaky_relu
 
 if TYPE_CHECKING:
     import torch
 
 
-NAMES = {SIGMOID: "Sigmoid", TANH: "Tanh", RELU: "ReLU", LEAKY_RELU: "LeakyReLU", SOFTMAX: "Softmax"}
-"""What PyTorch calls the activations."""
-
-SETTINGS: dict[str, dict[str, Any]] = {"LeakyReLU": {"negative_slope": LEAK}, "Softmax": {"dim": -1}}
+NAMES = {SIGMOID: "Sigmoid", TANH: "Tanh", RELU: "ReLU", SOFTMAX: "Softmax"}
+"""What PyTorch calls the activations that need no slope."""
 
 _ADVICE = "use from_torch, which takes any module"
 
@@ -34,7 +32,7 @@ def network_from_torch(
     """A `Sequential` of `Linear` layers and known activations as a `Network`, with the same answers.
 
     `Flatten`, `Dropout`, `Identity` and `BatchNorm1d` (which is folded into the weights beside it) may stand
-    between, and a `Sequential` may hold others. Activations are Sigmoid, Tanh, ReLU, LeakyReLU (with its usual
+    between, and a `Sequential` may hold others. Activations are Sigmoid, Tanh, ReLU, LeakyReLU (of any
     slope), and for the answers Softmax or LogSoftmax. Where the last `Linear` has no activation, `outputs` says
     what it gives: ``"logits"``, so that the network's answers are their softmax, or ``"scores"``, the answers
     themselves. One output alone becomes two labels.
@@ -71,8 +69,7 @@ def network_to_torch(network: Network) -> torch.nn.Sequential:
                 linear.bias.copy_(torch.tensor(layer.biases))
         parts.append(linear)
         if layer.activation is not IDENTITY:
-            name = NAMES[layer.activation]
-            parts.append(getattr(torch.nn, name)(**SETTINGS.get(name, {})))
+            parts.append(_as_module(torch, layer.activation))
     return torch.nn.Sequential(*parts).eval()
 
 
@@ -106,11 +103,22 @@ def _array(tensor: torch.Tensor) -> Array:
     return numbers
 
 
+def _as_module(torch: Any, activation: Activation) -> torch.nn.Module:
+    """PyTorch's own for an activation other than the identity."""
+    if activation is SOFTMAX:
+        return torch.nn.Softmax(dim=-1)
+    if activation.leak:
+        return torch.nn.LeakyReLU(activation.leak)
+    return getattr(torch.nn, NAMES[activation])()
+
+
 def _activation(torch: Any, part: torch.nn.Module) -> Activation:
     nn = torch.nn
+    if type(part) is nn.LeakyReLU:
+        return leaky_relu(part.negative_slope)
     known = {getattr(nn, name): activation for activation, name in NAMES.items()} | {nn.LogSoftmax: SOFTMAX}
     activation = known.get(type(part))
     other_axis = activation is SOFTMAX and part.dim not in (1, -1, None)
-    if activation is None or other_axis or (activation is LEAKY_RELU and part.negative_slope != LEAK):
+    if activation is None or other_axis:
         raise ModelError("a Network has no such layer or activation")
     return activation

@@ -44,7 +44,6 @@ GROUP = 8
 
 BOOK, SQUARED, CROSS_ENTROPY = 0, 1, 2
 _SIGMOID, _TANH, _RELU, _LEAKY_RELU, _IDENTITY, _SOFTMAX = range(6)
-_LEAK = 0.01
 
 # Reordered sums are never wanted (they would differ between machines); fusing multiply and add is.
 _fast = njit(fastmath={"contract"}, nogil=True)
@@ -171,11 +170,10 @@ def _pack(panel, pixels, slots, order, begin, end, starts, places, values):
 
 
 @_fast
-def _activate(code, signals, begin, size, padded):
+def _activate(code, leak, signals, begin, size, padded):
     """Turn the pre-activations at signals[begin:begin + size] into outputs; the padding becomes zero."""
     lanes = LINE // signals.itemsize
     unit = signals.dtype.type(1)
-    leak = signals.dtype.type(_LEAK)
     if code == _SIGMOID:
         for k in range(begin, begin + padded, lanes):
             store(signals, k, logistic(exponential(scaled(-unit, load(signals, k, 1)))))
@@ -189,7 +187,7 @@ def _activate(code, signals, begin, size, padded):
             signals[k] = max(signals[k], signals.dtype.type(0))
     elif code == _LEAKY_RELU:
         for k in range(begin, begin + size):
-            signals[k] = max(signals[k], leak * signals[k])
+            signals[k] = signals[k] if signals[k] > 0 else leak * signals[k]
     elif code == _SOFTMAX:
         largest = signals[begin]
         for k in range(begin, begin + size):
@@ -208,11 +206,10 @@ def _activate(code, signals, begin, size, padded):
 
 
 @_fast
-def _times_slope(code, signals, errors, deltas, begin, size):
+def _times_slope(code, leak, signals, errors, deltas, begin, size):
     """Deltas = errors * f'(z), with f' read from the outputs."""
     unit = signals.dtype.type(1)
     zero = signals.dtype.type(0)
-    below = signals.dtype.type(_LEAK) if code == _LEAKY_RELU else zero
     h = signals[begin : begin + size]
     e = errors[begin : begin + size]
     d = deltas[begin : begin + size]
@@ -227,11 +224,11 @@ def _times_slope(code, signals, errors, deltas, begin, size):
             d[k] = e[k]
     else:
         for k in range(size):
-            d[k] = e[k] * (unit if h[k] > zero else below)
+            d[k] = e[k] * (unit if h[k] > zero else leak)
 
 
 @_fast
-def _output_deltas(code, loss, signals, target, errors, deltas, begin, size):
+def _output_deltas(code, leak, loss, signals, target, errors, deltas, begin, size):
     """Errors and deltas of the output layer for one image, and its loss."""
     lost = 0.0
     for k in range(size):
@@ -257,7 +254,7 @@ def _output_deltas(code, loss, signals, target, errors, deltas, begin, size):
         for k in range(begin, begin + size):
             deltas[k] = signals[k] * (errors[k] - mean)
     else:
-        _times_slope(code, signals, errors, deltas, begin, size)
+        _times_slope(code, leak, signals, errors, deltas, begin, size)
     return lost
 
 
@@ -296,6 +293,7 @@ def train_online(
     targets,
     sizes,
     codes,
+    leaks,
     biased,
     loss,
     rates,
@@ -309,7 +307,8 @@ def train_online(
 
     order: (n,) image numbers. starts, places, values: the ink s as compressed sparse rows.
     background: c. labels: (images,); targets: (labels, outputs) the answers to learn.
-    sizes: (layers + 1,) nodes; codes: (layers,) activations; biased: (layers,) whether there are biases.
+    sizes: (layers + 1,) nodes; codes, leaks: (layers,) activations and their slopes
+    below zero, in the dtype of the weights; biased: (layers,) whether there are biases.
     rates: (2,) the learning rate before the first and after the last of these images (linear between).
     first: V, (inputs x padded nodes) flat; shared: u; later: the other layers' weights (nodes x padded inputs)
     one after the other, flat; biases: all layers' biases, each padded.
@@ -388,7 +387,7 @@ def train_online(
                 healthy = add_scaled(healthy, unit, a)
                 store(signals, k, a)
             check = total_of(healthy)
-            _activate(codes[0], signals, 0, sizes[1], width)
+            _activate(codes[0], leaks[0], signals, 0, sizes[1], width)
 
             for n in range(1, layers):
                 for node in range(sizes[n + 1]):
@@ -396,7 +395,7 @@ def train_online(
                     row = rows[n] + node * padded[n - 1]
                     signals[place] = _combine(later, row, signals, offsets[n - 1], padded[n - 1], biases[place])
                     check += signals[place]
-                _activate(codes[n], signals, offsets[n], sizes[n + 1], padded[n])
+                _activate(codes[n], leaks[n], signals, offsets[n], sizes[n + 1], padded[n])
 
             if not np.isfinite(check):
                 return begin + i
@@ -407,8 +406,9 @@ def train_online(
                     best = k
             totals[1] += best == label
             totals[0] += _output_deltas(
-                codes[layers - 1], loss, signals, targets[label], errors, deltas, outputs, sizes[layers]
-            )
+                codes[layers - 1], leaks[layers - 1], loss,
+                signals, targets[label], errors, deltas, outputs, sizes[layers],
+            )  # fmt: skip
 
             for n in range(layers - 1, 0, -1):
                 below, above = offsets[n - 1], offsets[n]
@@ -420,7 +420,7 @@ def train_online(
                 if biased[n]:
                     for k in range(above, above + sizes[n + 1]):
                         biases[k] += rate * deltas[k]
-                _times_slope(codes[n - 1], signals, errors, deltas, below, sizes[n])
+                _times_slope(codes[n - 1], leaks[n - 1], signals, errors, deltas, below, sizes[n])
             for k in range(0, width, lanes):
                 step = scaled(rate, load(deltas, k, 1))
                 store(steps, i * width + k, step)

@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit
 
 _SIGMOID, _TANH, _RELU, _LEAKY_RELU = range(4)
-_LEAK = 0.01
 
 # Reordered sums are never wanted (they would differ between machines); fusing multiply and add is.
 _fast = njit(fastmath={"contract"}, nogil=True)
@@ -24,13 +23,15 @@ class Chain(NamedTuple):
     """What a question reads from a network, with h(0) the image: ``c = head h + offset`` after the hidden layers.
 
     first: (nodes, inputs), the first layer's weights; base: (nodes,), what it adds to them;
-    codes, sizes: (layers,), the hidden layers' activations and nodes; weights, biases: those of the hidden
-    layers after the first, one after the other; head: (k, nodes); offset: (k,).
+    codes, leaks, sizes: (layers,), the hidden layers' activations, their slopes below zero and their nodes;
+    weights, biases: those of the hidden layers after the first, one after the other; head: (k, nodes);
+    offset: (k,).
     """
 
     first: Any
     base: Any
     codes: Any
+    leaks: Any
     sizes: Any
     weights: Any
     biases: Any
@@ -195,7 +196,7 @@ def _look(chain, y, signals):
         size = chain.sizes[layer]
         h = signals[begin : begin + size]
         for node in range(size):
-            h[node] = _activation(chain.codes[layer], z[node])
+            h[node] = _activation(chain.codes[layer], chain.leaks[layer], z[node])
         begin += size
         if layer + 1 < layers:
             above = chain.sizes[layer + 1]
@@ -214,7 +215,7 @@ def _jacobian(chain, signals):
     for layer in range(len(chain.sizes) - 1, -1, -1):
         size = chain.sizes[layer]
         for node in range(size):
-            slope = _slope(chain.codes[layer], signals[end - size + node])
+            slope = _slope(chain.codes[layer], chain.leaks[layer], signals[end - size + node])
             for row in range(len(gradients)):
                 gradients[row, node] *= slope
         end -= size
@@ -227,7 +228,7 @@ def _jacobian(chain, signals):
 
 
 @_fast
-def _activation(code, z):
+def _activation(code, leak, z):
     if code == _SIGMOID:
         return 1.0 / (1.0 + np.exp(-z))
     if code == _TANH:
@@ -235,12 +236,12 @@ def _activation(code, z):
     if code == _RELU:
         return max(z, 0.0)
     if code == _LEAKY_RELU:
-        return z if z > 0 else _LEAK * z
+        return z if z > 0 else leak * z
     return z
 
 
 @_fast
-def _slope(code, h):
+def _slope(code, leak, h):
     if code == _SIGMOID:
         return h * (1 - h)
     if code == _TANH:
@@ -248,7 +249,7 @@ def _slope(code, h):
     if code == _RELU:
         return 1.0 if h > 0 else 0.0
     if code == _LEAKY_RELU:
-        return 1.0 if h > 0 else _LEAK
+        return 1.0 if h > 0 else leak
     return 1.0
 
 

@@ -11,6 +11,8 @@ from backquery.model.activations import (
     TANH,
     Activation,
     activation_named,
+    leaky_relu,
+    rounded_slope,
 )
 from backquery.model.aliases import Array, Labels, Pixels, Progress, Seed, Shape
 from backquery.model.evaluation import Evaluation, evaluate
@@ -28,7 +30,6 @@ __all__ = [
     "TANH", "Activation", "Array", "Data", "Evaluation", "Examples", "Ground", "LabelledImages", "Labels",
     "Layer", "Layout", "Meaning", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape",
     "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of", "evaluate",
-    "facts_in_words", "ground_of", "image_shape", "ink_of", "plain_facts", "plain_scaling", "scaled_images",
-    "shades_of",
-    "typical_of",
+    "facts_in_words", "ground_of", "image_shape", "ink_of", "leaky_relu", "plain_facts", "plain_scaling",
+    "rounded_slope", "scaled_images", "shades_of", "typical_of",
 ]  # fmt: skip

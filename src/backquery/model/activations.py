@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,10 @@ from backquery.errors import ModelError
 from backquery.model.aliases import Array
 
 LEAK = 0.01
-"""Slope of the leaky ReLU below zero (Maas et al. 2013)."""
+"""Slope of the leaky ReLU below zero (Maas et al. 2013), where none is said."""
+
+SLOPED = "leaky-relu:"
+"""What the name of a leaky ReLU with another slope begins with; the slope follows."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Activation:
 
     `low` and `high` bound the open interval of the outputs, which is also the domain of the inverse.
     `slope(h)` is the derivative at the pre-activation whose output is ``h``; for softmax it is the diagonal
-    of the Jacobian, whose whole is ``diag(h) - h h'``. `code` is the number that the kernels know it by.
+    of the Jacobian, whose whole is ``diag(h) - h h'``. `code` is the number that the kernels know it by; with it
+    goes `leak`, the slope below zero of the ReLUs, and None of all others.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Activation:
     inverse: Callable[[Array], Array] | None
     low: float = -inf
     high: float = inf
+    leak: float | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By name: a copy is the object itself, so that ``is SOFTMAX`` stays true of it.
@@ -81,14 +86,21 @@ def _centred_log(p: Array) -> Array:
 
 SIGMOID = Activation("sigmoid", 0, _sigmoid, lambda h: h * (1 - h), _logit, 0.0, 1.0)
 TANH = Activation("tanh", 1, np.tanh, lambda h: 1 - h * h, np.arctanh, -1.0, 1.0)
-RELU = Activation("relu", 2, lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), None, 0.0, inf)
-LEAKY_RELU = Activation(
-    "leaky-relu",
-    3,
-    lambda z: np.where(z > 0, z, LEAK * z),
-    lambda h: np.where(h > 0, 1, LEAK).astype(h.dtype),
-    lambda y: np.where(y > 0, y, y / LEAK),
-)
+RELU = Activation("relu", 2, lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), None, 0.0, inf, 0.0)
+
+
+def _sloped(name: str, leak: float) -> Activation:
+    return Activation(
+        name,
+        3,
+        lambda z: np.where(z > 0, z, leak * z),
+        lambda h: np.where(h > 0, 1, leak).astype(h.dtype),
+        lambda y: np.where(y > 0, y, y / leak),
+        leak=leak,
+    )
+
+
+LEAKY_RELU = _sloped("leaky-relu", LEAK)
 IDENTITY = Activation("identity", 4, lambda z: z, np.ones_like, lambda y: y)
 SOFTMAX = Activation("softmax", 5, _softmax, lambda h: h * (1 - h), _centred_log, 0.0, 1.0)
 
@@ -96,10 +108,36 @@ ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation for activation in (SIGMOID, TANH, RELU, LEAKY_RELU, IDENTITY, SOFTMAX)
 }
 
+_SLOPED: dict[float, Activation] = {0.0: RELU, LEAK: LEAKY_RELU}
+
+
+def leaky_relu(slope: float) -> Activation:
+    """The leaky ReLU that multiplies what is below zero by `slope`, of at least 0; always the same object.
+
+    A slope of 0 is `RELU`, and 0.01 is `LEAKY_RELU`. A negative one raises `ModelError`: its derivative could not
+    be read from the output.
+    """
+    if not (isfinite(slope) and slope >= 0):
+        raise ModelError(f"a leaky ReLU needs a slope of 0 or more; received {slope}")
+    slope = float(slope)
+    # In one step, so that two threads are given one object.
+    return _SLOPED.get(slope) or _SLOPED.setdefault(slope, _sloped(f"{SLOPED}{slope!r}", slope))
+
+
+def rounded_slope(slope: float) -> float:
+    """The shortest number that a file can have meant by `slope`, where it was rounded to float32."""
+    return float(str(np.float32(slope))) if float(np.float32(slope)) == slope else slope
+
 
 def activation_named(name: str) -> Activation:
-    """The activation of that name; `ModelError` lists the names there are."""
-    try:
+    """The activation of that name, such as ``"relu"`` or ``"leaky-relu:0.2"``; `ModelError` lists the names."""
+    if name in ACTIVATIONS:
         return ACTIVATIONS[name]
-    except KeyError:
-        raise ModelError(f"unknown activation {name!r}; choose one of {', '.join(ACTIVATIONS)}") from None
+    try:
+        slope = float(name.removeprefix(SLOPED)) if name.startswith(SLOPED) else None
+    except ValueError:
+        slope = None
+    if slope is None:
+        known = ", ".join(ACTIVATIONS)
+        raise ModelError(f"unknown activation {name!r}; choose one of {known}, or one such as {SLOPED}0.2")
+    return leaky_relu(slope)

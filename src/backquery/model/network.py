@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.errors import DataError, ModelError
-from backquery.model.activations import SOFTMAX, Activation, activation_named
+from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
 from backquery.model.scaling import Scaling, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
@@ -149,7 +149,7 @@ class Network:
         if len(sizes) < 2 or min(sizes) < 1:
             raise ModelError(f"sizes must be two or more positive numbers of nodes; received {list(sizes)}")
         names = [activation] * (len(sizes) - 1) if isinstance(activation, str) else list(activation)
-        if isinstance(activation, str) and activation in ("relu", "leaky-relu"):
+        if isinstance(activation, str) and activation_named(activation).leak is not None:
             names[-1] = "softmax"
         if isinstance(activation, str) and activation == "softmax":
             raise ModelError("softmax is for the output layer only: name one activation for each layer")
@@ -160,10 +160,11 @@ class Network:
         generator = np.random.default_rng(rng)
         layers = []
         for inputs, outputs, name in zip(sizes[:-1], sizes[1:], names, strict=True):
-            draw = INITS[init or _usual_init(name)]
+            layer_activation = activation_named(name)
+            draw = INITS[init or _usual_init(layer_activation)]
             weights = draw(outputs, inputs, generator).astype(dtype)
             zeros = np.zeros(outputs, dtype) if biases else None
-            layers.append(Layer(weights, zeros, activation_named(name)))
+            layers.append(Layer(weights, zeros, layer_activation))
         return cls(tuple(layers), **description)
 
     @property
@@ -314,5 +315,7 @@ def _he(outputs: int, inputs: int, rng: np.random.Generator) -> Array:
 INITS = {"book": _book, "glorot": _glorot, "he": _he}
 
 
-def _usual_init(activation: str) -> str:
-    return {"sigmoid": "book", "relu": "he", "leaky-relu": "he"}.get(activation, "glorot")
+def _usual_init(activation: Activation) -> str:
+    if activation.leak is not None:
+        return "he"
+    return "book" if activation is SIGMOID else "glorot"

@@ -56,6 +56,7 @@ class CompiledOnline:
         # Whole cache lines, so that every row begins at one.
         self.padded = -(-self.sizes[1:] // lanes) * lanes
         self.codes = np.array([layer.activation.code for layer in network.layers])
+        self.leaks = np.array([layer.activation.leak or 0.0 for layer in network.layers], network.dtype)
         self.biased = np.array([layer.biases is not None for layer in network.layers])
         self.totals = np.zeros(2)
         self._read_weights()
@@ -78,7 +79,7 @@ class CompiledOnline:
         """Steps for the images of `order`; the position where it diverged, or -1."""
         place: int = self.kernel.train_online(
             order, self.starts, self.places, self.values, self.background, self.labels, self.targets,
-            self.sizes, self.codes, self.biased, self.loss, np.array([rate, rate_after]),
+            self.sizes, self.codes, self.leaks, self.biased, self.loss, np.array([rate, rate_after]),
             self.first, self.shared, self.later, self.biases, self.totals,
         )  # fmt: skip
         self._fold()

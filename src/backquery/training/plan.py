@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from backquery import __version__
-from backquery.errors import TrainingError
-from backquery.model import ACTIVATIONS, Network, Scaling
+from backquery.errors import ModelError, TrainingError
+from backquery.model import SIGMOID, Network, Scaling, activation_named
 from backquery.training.history import History
 from backquery.training.loop import train
 from backquery.training.recipes import RECIPES, Recipe
@@ -89,12 +89,13 @@ def settled_activations(names: Sequence[str], loss: str, layers: int) -> tuple[s
     One name alone is for all layers, but the answers become softmax where the loss is cross-entropy and the name
     is not sigmoid, and where ReLU would leave them without bounds.
     """
-    unknown = [name for name in names if name not in ACTIVATIONS]
-    if unknown:
-        raise TrainingError(f"unknown activation {unknown[0]!r}; choose from {', '.join(ACTIVATIONS)}")
+    try:
+        activations = [activation_named(name) for name in names]
+    except ModelError as error:
+        raise TrainingError(str(error)) from None
     if len(names) == 1:
-        probabilities = loss == "cross-entropy" and names[0] != "sigmoid"
-        answers = "softmax" if probabilities or names[0] in ("relu", "leaky-relu") else names[0]
+        probabilities = loss == "cross-entropy" and activations[0] is not SIGMOID
+        answers = "softmax" if probabilities or activations[0].leak is not None else names[0]
         names = [names[0]] * (layers - 1) + [answers]
     if len(names) != layers:
         raise TrainingError(f"{layers} layers need one activation or {layers}; received {','.join(names)!r}")
