@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 Run = Callable[..., tuple[int, str, str]]
 
+
+# Keras' own choice is TensorFlow, which nothing here needs.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 # A machine that does other things too makes no test wrong.
 settings.register_profile("backquery")

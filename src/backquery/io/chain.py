@@ -7,18 +7,21 @@ says what cannot be one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import ModelError
 from backquery.model import IDENTITY, SIGMOID, SOFTMAX, Activation, Array, Layer, Network, Shape
 
 OUTPUTS = ("logits", "scores")
 """What the last weights of a chain give, where no activation follows them."""
+
+Order = NDArray[np.intp]
 
 
 class Chain:
@@ -34,6 +37,7 @@ class Chain:
         self._open: tuple[Array, Array | None] | None = None
         self._gain: Array | None = None
         self._offset: Array | None = None
+        self._order: Order | None = None
 
     def flatten(self) -> None:
         """Signals of any shape in one row."""
@@ -53,6 +57,23 @@ class Chain:
             raise ModelError(f"signals of shape {self.shape} cannot take the shape {shape}")
         self.shape = wanted
 
+    def transpose(self, axes: Sequence[int]) -> None:
+        """Signals with their axes in another order, counted from 0 without the batch: the weights move along."""
+        if self.shape is None or sorted(axes) != list(range(len(self.shape))):
+            raise ModelError(f"signals of shape {self.shape} have no axes {tuple(axes)} to put in order")
+        order = np.arange(prod(self.shape)).reshape(self.shape).transpose(axes).ravel()
+        self.shape = tuple(self.shape[axis] for axis in axes)
+        if self._open is not None:
+            self._open = _rows(*self._open, order)
+            return
+        if self._gain is not None and self._offset is not None:
+            self._gain, self._offset = (_picked(values, order) for values in (self._gain, self._offset))
+        if self._layers:
+            last = self._layers[-1]
+            self._layers[-1] = Layer(*_rows(last.weights, last.biases, order), last.activation)
+        else:
+            self._order = order if self._order is None else self._order[order]
+
     def dense(self, weights: Array, biases: Array | None) -> None:
         """``W x + b`` with W of shape (outputs, inputs) and b of shape (outputs,)."""
         self._close(IDENTITY)
@@ -62,6 +83,8 @@ class Chain:
         if self.shape is not None and self.shape != (inputs,):
             raise ModelError(f"its weights take {inputs} signals, but signals of shape {self.shape} come in")
         self._open = self._folded_before(weights, biases)
+        if self._order is not None:
+            self._open, self._order = (_columns(self._open[0], self._order), self._open[1]), None
         self.shape = (outputs,)
 
     def rescale(self, gain: ArrayLike, offset: ArrayLike) -> None:
@@ -155,6 +178,22 @@ class Chain:
 
 def _finite(values: Array | None) -> bool:
     return values is None or bool(np.all(np.isfinite(values)))
+
+
+def _picked(values: Array, order: Order) -> Array:
+    chosen: Array = values[order] if values.size > 1 else values
+    return chosen
+
+
+def _rows(weights: Array, biases: Array | None, order: Order) -> tuple[Array, Array | None]:
+    return weights[order], None if biases is None else biases[order]
+
+
+def _columns(weights: Array, order: Order) -> Array:
+    """The weights for signals x that do to them what `weights` did to ``x[order]``."""
+    turned = np.empty_like(weights)
+    turned[:, order] = weights
+    return turned
 
 
 def _folded_after(weights: Array, biases: Array | None, gains: Array, offsets: Array) -> tuple[Array, Array]:

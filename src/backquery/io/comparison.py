@@ -18,7 +18,7 @@ PROBES = 32
 
 STRENGTHS = (1.0, 0.3, 0.1, 0.01)
 
-TOLERANCES = {"float64": 1e-7, "float32": 1e-4}
+TOLERANCES = {"float64": 1e-7, "float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 """By how much answers may differ where the coarser of the two computes so."""
 
 
@@ -31,23 +31,32 @@ def probes(model: Model) -> Array:
 
 
 def compare(
-    network: Network, original: Callable[[Array], Array], what: str, *, raw: bool, precision: str = "float32"
+    network: Network,
+    original: Callable[[Array], Array],
+    what: str,
+    *,
+    raw: bool,
+    precision: str = "float32",
+    whole: bool = False,
 ) -> None:
     """Raise `ModelError` unless `network` and its `original` answer alike.
 
     original: inputs (n, inputs) float64 to what the framework itself gives, (n, outputs), or (n,) or (n, 1) for a
     single one. `raw` says that it ends in scores, or log-probabilities, where the network ends in softmax or
-    sigmoid. `what` names it in the message; `precision` is the coarsest dtype that it computes in.
+    sigmoid. `what` names it in the message; `precision` is the coarsest dtype that it computes in, and `whole`
+    says that it takes whole numbers only.
     """
     questions = probes(network).astype(network.dtype)
+    questions = np.rint(questions) if whole else questions
     expected = _answers(network, np.asarray(original(questions.astype(np.float64)), np.float64), raw)
     answers = network.query(questions)
     if expected.shape != answers.shape:
         raise ModelError(
             f"{what} gives {expected.shape[1:]} answers for an image, the network made of it {answers.shape[1:]}"
         )
-    coarsest = "float32" if "float32" in (precision, network.dtype.name) else "float64"
-    difference = float(np.abs(answers - expected).max())
+    coarsest = max(precision, network.dtype.name, key=TOLERANCES.__getitem__)
+    # Scores of any size are rounded by a share of their size.
+    difference = float((np.abs(answers - expected) / np.maximum(np.abs(expected), 1)).max())
     if not difference <= TOLERANCES[coarsest]:
         raise ModelError(
             f"{what} does not answer as the network made of it does: answers differ by up to {difference:.2g}, "

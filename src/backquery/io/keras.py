@@ -1,7 +1,7 @@
-"""Keras 3: dense chains from a live model or a ``.keras`` file, and back.
+"""Keras: dense chains from a live model or a ``.keras`` file, and back.
 
 A ``.keras`` file is a zip archive with ``config.json``, which names the layers, and ``model.weights.h5``, which
-holds their numbers. Both are read as plain data: Keras is not loaded for it, nothing that the file contains is
+holds their numbers. Both are read as plain data: Keras is not needed for it, nothing that the file contains is
 run, and a layer that is code (Lambda) or unknown is refused by its name. Files are written the same way.
 """
 
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile, ZipInfo
 
@@ -24,20 +28,26 @@ from backquery.io.foreign import (
     bounded_zip,
     member,
     parse_json,
+    read_bytes,
     read_notes,
     reading,
     settled,
     write_notes,
 )
-from backquery.io.keras_config import NAMES, add_layer, dense_layers, described_input, path_of_layers
-from backquery.model import Array, Layer, Network, Scaling, image_shape
+from backquery.io.h5 import member_at, numbers_in
+from backquery.io.keras_comparison import Reading, compare_file, compare_live
+from backquery.io.keras_config import SUBCLASSED, Step, described_input, steps_of
+from backquery.io.keras_layers import COUNT, LOG_SOFTMAX, NAMES, REARRANGING, Twin, add_step, arrays_of
+from backquery.model import IDENTITY, Array, Layer, Network, Scaling, image_shape
 
 if TYPE_CHECKING:
     import h5py
     import keras
 
 CONFIG, WEIGHTS, METADATA, CARRIED = "config.json", "model.weights.h5", "metadata.json", f"{NOTES}.json"
-Arrays = dict[str, list[Array]]
+
+CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+"""The folders of a model that hold its layers' folders; the second is that of Keras 2.12."""
 
 
 def network_from_keras(
@@ -48,33 +58,40 @@ def network_from_keras(
     classes: tuple[str, ...] = (),
     scaling: Scaling | None = None,
 ) -> Network:
-    """A Sequential or functional dense chain of Keras 3 as a `Network` with the same answers.
+    """A Sequential or functional dense chain of Keras as a `Network` with the same answers.
 
-    Layers are Input, Flatten, Reshape, Dense, Activation, ReLU, LeakyReLU, Softmax and Rescaling,
-    which is folded into the weights; Dropout and its kin, which rest at query time, may stand between.
-    Activations are sigmoid, tanh, relu, linear, and softmax for the answers. Any other layer raises
-    `ModelError`, which names it. Inputs are what the Keras model takes, each image in a row.
+    Layers are Input, Flatten, Permute, Reshape, Dense, Activation, ReLU and LeakyReLU (of any slope), Softmax, and
+    BatchNormalization, Normalization and Rescaling, which are folded into the weights; a model may hold others.
+    Dropout, noise and augmentation, which rest at query time, may stand between. Activations are sigmoid, tanh,
+    relu, leaky_relu, linear, and softmax or log_softmax for the answers. Any other layer raises `ModelError`,
+    which names it. Inputs are what the Keras model takes, each image in a row.
 
     Where the last Dense has no activation, `outputs` says what it gives: ``"logits"`` (their softmax are the
     answers) or ``"scores"`` (they are the answers). One output alone becomes two labels.
+
+    Before you get the network, the model has been asked the same, as it answers outside training; `ModelError`
+    says by how much they differ, if they do. The model stays as it was.
     """
-    config = parse_json(model.to_json(), "the model's configuration")
-    arrays = {name: model.get_layer(name).get_weights() for name, _ in dense_layers(config)}
+    config = _configuration(model)
     told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
-    return _network(config, arrays, told, outputs=outputs)
+    found = _read(config, partial(_live_arrays, model), told, outputs=outputs)
+    compare_live(found, model, config)
+    return found.network
 
 
 def load_keras(path: str | os.PathLike[str], *, outputs: str = "logits", **description: Any) -> Network:
-    """The network in a ``.keras`` file; see `network_from_keras`. Needs h5py, but not Keras.
+    """The network in a ``.keras`` file of Keras 3 or 2; see `network_from_keras`. Needs h5py, but not Keras.
 
     Files that `save_keras` wrote also bring their class names and scaling, and `description` (input_shape,
-    classes, scaling) has the last word. `ModelError` says what cannot be read.
+    classes, scaling) has the last word. `ModelError` says what cannot be read. Where Keras is installed, it is
+    asked the same when a file is first opened, by layers of its own that are given the file's numbers; where it is
+    not, an `AssumptionWarning` says so.
     """
-    with reading(path, "keras", "h5py"), bounded_zip(path) as archive:
-        config = parse_json(member(archive, CONFIG, TEXT_LIMIT), CONFIG)
-        arrays = _read_weights(member(archive, WEIGHTS), config)
-        notes = read_notes(member(archive, CARRIED, TEXT_LIMIT)) if CARRIED in archive.namelist() else {}
-        return _network(config, arrays, description, notes, "as written" if notes else outputs)
+    with reading(path, "keras", "h5py"):
+        content = read_bytes(path)
+        found = _read_archive(content, outputs, description)
+        compare_file(found, content, path)
+        return found.network
 
 
 def network_to_keras(network: Network) -> keras.Sequential:
@@ -105,83 +122,107 @@ def save_keras(network: Network, path: str | os.PathLike[str]) -> None:
             archive.writestr(ZipInfo(name), content)
 
 
-def _network(
+def _configuration(model: Any) -> dict[str, Any]:
+    try:
+        text = model.to_json()
+    except Exception:  # Keras raises of every kind over models that somebody wrote as a class.
+        raise ModelError(f"the model {type(model).__name__} {SUBCLASSED}") from None
+    return parse_json(text, "the model's configuration")
+
+
+def _live_arrays(model: Any, step: Step) -> list[Array]:
+    layer = model
+    for name in step.names:
+        layer = layer.get_layer(name)
+    return [
+        np.asarray(values) for name, values in zip_longest(arrays_of(step), layer.get_weights()) if name != COUNT
+    ]
+
+
+def _read_archive(content: bytes, outputs: str, description: dict[str, Any]) -> Reading:
+    with bounded_zip(BytesIO(content)) as archive:
+        config = parse_json(member(archive, CONFIG, TEXT_LIMIT), CONFIG)
+        weights = member(archive, WEIGHTS)
+        notes = read_notes(member(archive, CARRIED, TEXT_LIMIT)) if CARRIED in archive.namelist() else {}
+    with _opened(weights) as file:
+        arrays = partial(_file_arrays, file, len(weights))
+        return _read(config, arrays, description, notes, "as written" if notes else outputs)
+
+
+def _read(
     config: dict[str, Any],
-    arrays: Arrays,
+    arrays: Callable[[Step], list[Array]],
     told: dict[str, Any],
     notes: dict[str, Any] | None = None,
     outputs: str = "logits",
-) -> Network:
-    layers = path_of_layers(config)
-    shape = described_input(config, layers)
+) -> Reading:
+    steps, shape = steps_of(config), described_input(config)
     chain = Chain(shape)
-    for layer in layers:
-        add_layer(chain, layer, arrays)
+    with np.errstate(all="ignore"):
+        # Numbers that are not finite are refused at the end.
+        twins = [twin for step in steps for twin in add_step(chain, step, arrays)]
     found = {
-        "scaling": _scaling_of_rescaled(layers),
+        "scaling": _scaling_of_rescaled(twins),
         "input_shape": image_shape(shape),
         "about": {"source": "Keras"},
     }
-    return chain.finish(outputs, **settled(told, notes or found))
+    ends_in_scores = chain.answers_with is IDENTITY and outputs == "logits"
+    network = chain.finish(outputs, **settled(told, notes or found))
+    return Reading(network, shape, tuple(twins), ends_in_scores or _is_log(twins[-1]))
 
 
-def _scaling_of_rescaled(layers: list[dict[str, Any]]) -> Scaling | None:
+def _is_log(last: Twin) -> bool:
+    return last.settings.get("activation") == LOG_SOFTMAX
+
+
+def _scaling_of_rescaled(twins: list[Twin]) -> Scaling | None:
     """A model that begins by rescaling takes raw pixels; full ink is what the rescaling brings to 1."""
-    first = next((layer for layer in layers if layer["class_name"] not in ("InputLayer", "Flatten")), None)
-    if first is None or first["class_name"] != "Rescaling":
+    first = next((twin for twin in twins if twin.kind not in REARRANGING), None)
+    if first is None or first.kind != "Rescaling":
         return None
-    scale, offset = first["config"].get("scale"), first["config"].get("offset", 0.0)
-    if not isinstance(scale, float) or not isinstance(offset, float | int) or not 0 < scale <= 1 or offset >= 1:
+    scale, offset = (np.unique(first.settings[name]) for name in ("scale", "offset"))
+    if len(scale) != 1 or len(offset) != 1 or not 0 < scale[0] <= 1 or offset[0] >= 1:
         return None
-    return Scaling(1.0, 0.0, float(f"{(1 - offset) / scale:.6g}"))
+    return Scaling(1.0, 0.0, float(f"{(1 - offset[0]) / scale[0]:.6g}"))
 
 
-def _read_weights(content: bytes, config: dict[str, Any]) -> Arrays:
-    """The numbers of each Dense layer by its name, none of them larger than the file that holds them.
-
-    Folders are told by their place, as Keras does it. Attributes are not read: the HDF5 library can be made to
-    crash over them.
-    """
+@contextmanager
+def _opened(content: bytes) -> Iterator[h5py.File]:
     import h5py
 
     try:
         with h5py.File(BytesIO(content), "r") as file:
-            return {name: _variables(file, folder, len(content)) for name, folder in dense_layers(config)}
+            yield file
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{WEIGHTS} in it cannot be read: {error}") from None
 
 
-def _variables(file: h5py.File, folder: str, size: int) -> list[Array]:
-    place = f"layers/{folder}/vars"
-    # By number, because as text 10 comes before 2.
-    names = sorted(_inside(file, place), key=int)
-    return [_numbers(_inside(file, f"{place}/{name}"), f"{place}/{name}", size) for name in names]
+def _file_arrays(file: h5py.File, size: int, step: Step) -> list[Array]:
+    """A layer's numbers; folders are told by their place, as Keras does it."""
+    group, place = file, ""
+    for folder in step.folders:
+        containers = [(name, member_at(group, name)) for name in CONTAINERS]
+        container = next((name for name, held in containers if member_at(held, folder) is not None), CONTAINERS[0])
+        place = f"{place}{container}/{folder}/"
+        group = member_at(member_at(group, container), folder)
+    variables = member_at(group, "vars")
+    if variables is None:
+        raise ModelError(f"{WEIGHTS} in it has no {place}vars")
+    names = arrays_of(step)
+    if len(variables) != len(names):
+        raise ModelError(f"it has {len(variables)} arrays of numbers, which its settings do not announce")
+    return [
+        _variable(variables, number, f"{place}vars", size) for number, name in enumerate(names) if name != COUNT
+    ]
 
 
-def _inside(file: h5py.File, place: str) -> Any:
-    """What lies at `place`, reached by hard links only: others can lead out of the file."""
-    import h5py
-
-    found: Any = file
-    for name in place.split("/"):
-        if not isinstance(found, h5py.Group) or not isinstance(found.get(name, getlink=True), h5py.HardLink):
-            raise ModelError(f"{WEIGHTS} in it has no {place}")
-        found = found[name]
-    return found
-
-
-def _numbers(dataset: Any, place: str, size: int) -> Array:
-    import h5py
-
-    plain = isinstance(dataset, h5py.Dataset) and dataset.dtype in (np.float16, np.float32, np.float64)
-    # External and virtual datasets would read other files of this machine.
-    if not plain or dataset.external is not None or dataset.is_virtual:
-        raise ModelError(f"{place} does not hold plain numbers within the file")
-    if dataset.nbytes > size:
-        raise ModelError(f"{place} promises {dataset.nbytes:,} bytes, more than the file holds")
-    return np.asarray(dataset[()], np.float64 if dataset.dtype == np.float64 else np.float32)
+def _variable(variables: h5py.Group, number: int, place: str, size: int) -> Array:
+    dataset = member_at(variables, str(number))
+    if dataset is None:
+        raise ModelError(f"{WEIGHTS} in it has no {place}/{number}")
+    return numbers_in(dataset, f"{place}/{number}", size)
 
 
 def _config(network: Network) -> dict[str, Any]:
@@ -225,7 +266,8 @@ def _weights_file(network: Network) -> bytes:
         raise MissingExtraError("writing a .keras file", "h5py", "keras") from None
     content = BytesIO()
     with h5py.File(content, "w") as file:
-        for (_, folder), layer in zip(dense_layers(_config(network)), network.layers, strict=True):
+        for number, layer in enumerate(network.layers):
+            folder = f"dense_{number}" if number else "dense"
             for position, values in enumerate(_arrays(layer)):
                 file.create_dataset(f"layers/{folder}/vars/{position}", data=values)
     return content.getvalue()
