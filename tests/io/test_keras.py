@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from backquery.errors import ModelError
 from backquery.files import user_cache
-from backquery.io import foreign, keras_comparison
+from backquery.io import foreign, keras_comparison, load_model
 from backquery.io.chain import Chain
+from backquery.io.h5_attribute import text_attribute
 from backquery.io.keras import load_keras, network_from_keras, network_to_keras, save_keras
 from backquery.model.activations import SIGMOID
 from backquery.model.network import Network
@@ -60,10 +61,14 @@ def sequential(*layers: Any, shape: tuple[int, ...] = (4, 4)) -> Any:
     return keras.Sequential([keras.Input(shape), *layers])
 
 
-def both_ways(model: Any, folder: Path, **choice: Any) -> list[Network]:
-    """The network from the live model, and from its file."""
+def both_ways(model: Any, folder: Path, *, h5: bool = True, **choice: Any) -> list[Network]:
+    """The network from the live model, and from its files."""
     model.save(folder / "model.keras")
-    return [network_from_keras(model, **choice), load_keras(folder / "model.keras", **choice)]
+    if h5:
+        model.save(folder / "model.h5")
+    names = ("model.keras", "model.h5") if h5 else ("model.keras",)
+    files = [load_keras(folder / name, **choice) for name in names]
+    return [network_from_keras(model, **choice), *files]
 
 
 def chains() -> dict[str, Callable[[], Any]]:
@@ -219,7 +224,8 @@ def more_chains() -> dict[str, Callable[[], Any]]:
 @pytest.mark.parametrize("name", SEQUENTIAL)
 def test_sequential_chains(name: str, tmp_path: Path) -> None:
     model = {**chains(), **more_chains()}[name]()
-    for network in both_ways(model, tmp_path):
+    # Keras itself cannot write augmentation into an .h5 file.
+    for network in both_ways(model, tmp_path, h5=name != "augmented"):
         x = inputs_for(network)
         given = answers(model, x)
         expected = np.exp(given) if name == "log-probabilities" else given
@@ -407,6 +413,11 @@ class TestKeras2:
             "leaky-relu:0.1",
             "softmax",
         ]
+
+    @pytest.mark.reads("model", "a whole Keras model in one `.h5` or `.hdf5` file", "as a `.keras` file")
+    def test_an_h5_file_that_keras_2_wrote_answers_as_it_did(self) -> None:
+        network, asked = load_model(self.FOLDER / "model.h5"), np.load(self.FOLDER / "asked.npz")
+        np.testing.assert_allclose(network.query(asked["images"].reshape(5, -1)), asked["answers"], atol=1e-6)
 
     @pytest.mark.parametrize("container", ["layers", "_layer_checkpoint_dependencies"])
     @pytest.mark.parametrize("functional", [True, False])
@@ -634,6 +645,69 @@ def test_branches_are_refused(tmp_path: Path) -> None:
     twice = L.Dense(4, name="twice")
     with pytest.raises(ModelError, match="twice is used more than once"):
         network_from_keras(keras.Model(x, twice(twice(x))))
+
+
+class TestHostileH5:
+    """A whole model in one HDF5 file, damaged and made to mislead."""
+
+    @pytest.fixture
+    def good(self) -> bytes:
+        return (TestKeras2.FOLDER / "model.h5").read_bytes()
+
+    def test_a_file_cut_short_or_changed_anywhere_is_read_or_an_error_of_ours(
+        self, good: bytes, tmp_path: Path
+    ) -> None:
+        rng = np.random.default_rng(0)
+        for trial in range(300):
+            changed = bytearray(good[: rng.integers(len(good))] if trial % 3 == 0 else good)
+            for place in rng.integers(0, min(len(changed), 4000), 20 * (trial % 3)):
+                changed[place] = rng.integers(256)
+            try:
+                text = text_attribute(bytes(changed), "model_config", 2**20)
+            except ModelError:
+                continue
+            assert text is None or len(text) <= 2**20
+        (tmp_path / "short.h5").write_bytes(good[: len(good) // 2])
+        with pytest.raises(ModelError, match=r"short\.h5 is not a network that can be used"):
+            load_keras(tmp_path / "short.h5")
+
+    def test_the_attribute_is_what_the_library_reads(self, good: bytes) -> None:
+        import h5py
+
+        with h5py.File(BytesIO(good)) as file:
+            assert text_attribute(good, "model_config", 2**20) == file.attrs["model_config"].encode()
+        assert text_attribute(good, "nothing", 2**20) is None
+        with pytest.raises(ModelError, match="description asks for"):
+            text_attribute(good, "model_config", 10)
+
+    def test_weights_alone_and_other_files_are_told(self, tmp_path: Path) -> None:
+        import h5py
+
+        with h5py.File(tmp_path / "weights.h5", "w") as file:
+            file["dense/kernel"] = np.ones(3)
+        with h5py.File(tmp_path / "new.h5", "w", libver="latest") as file:
+            file.attrs["model_config"] = "{}"
+        (tmp_path / "none.h5").write_bytes(b"anything")
+        for name, said in (("weights", "weights alone"), ("new", "usual"), ("none", "broken or was cut short")):
+            with pytest.raises(ModelError, match=said):
+                load_keras(tmp_path / f"{name}.h5")
+
+    def test_links_that_lead_elsewhere_or_in_circles_are_not_followed(self, good: bytes, tmp_path: Path) -> None:
+        import h5py
+
+        path = tmp_path / "model.h5"
+        path.write_bytes(good)
+        with h5py.File(path, "r+") as file:
+            group = file["model_weights/dense_1"]
+            group["dense_1/again"] = group
+        with pytest.raises(ModelError, match="too deep in one another"):
+            load_keras(path)
+        path.write_bytes(good)
+        with h5py.File(path, "r+") as file:
+            del file["model_weights/kind/kind/kernel:0"]
+            file["model_weights/kind/kind/kernel:0"] = h5py.SoftLink("/model_weights/dense_1/dense_1/kernel:0")
+        with pytest.raises(ModelError, match=r"kind \(Dense\): the file has no arrays called kernel"):
+            load_keras(path)
 
 
 class TestHostileFiles:

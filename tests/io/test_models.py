@@ -61,8 +61,6 @@ def test_a_pickle_under_a_good_name_is_not_run_either(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("m.h5", r"Python code.*as \.keras.*network_from_keras"),
-        ("m.HDF5", r"Python code.*as \.keras.*network_from_keras"),
         ("m.npy", "bare arrays.*build Network"),
         ("m.pkl", r"it is a pickle.*skops\.io\.dump.*network_from_sklearn"),
         ("m.pt", "it is a pickle.*network_from_torch.*package.module:function"),

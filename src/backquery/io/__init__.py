@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backquery.errors import ModelError
 from backquery.io import native
-from backquery.io.formats import FORMATS, export_model, format_of
+from backquery.io.formats import FORMATS, READ_ONLY, export_model, format_of
 from backquery.io.models import bundled, bundled_path
 from backquery.io.text import load_text, save_text
 from backquery.model import Network
@@ -15,7 +15,7 @@ from backquery.model import Network
 __all__ = ["check_model_path", "export_model", "load_model", "load_text", "save_model", "save_text"]
 
 SUFFIX = ".safetensors"
-_SUFFIXES = ", ".join(suffix for suffix in FORMATS if suffix.startswith("."))
+_SUFFIXES = ", ".join(suffix for suffix in (*FORMATS, *READ_ONLY) if suffix.startswith("."))
 
 _REBUILD = (
     "in the program that made it, build Network((Layer(weights, biases, activation), ...)) from its arrays "
@@ -32,11 +32,6 @@ _REFUSED = {
         "the command line as package.module:function",
     ),
     **dict.fromkeys(
-        (".h5", ".hdf5"),
-        "such files can hold Python code, and what it means is known to Keras only; in the program that made "
-        "it, save the model as .keras, or convert it with network_from_keras and save_model",
-    ),
-    **dict.fromkeys(
         (".npy", ".npz", ".csv", ".txt", ".json"),
         f"bare arrays do not say how they make a network, and can hide pickles; {_REBUILD}",
     ),
@@ -46,9 +41,9 @@ _REFUSED = {
 def load_model(source: str | os.PathLike[str]) -> Network:
     """The network called `source`: a bundled model's name, a model file, or a folder of text files.
 
-    Files are .safetensors, .onnx, .keras and .skops; none of them can run anything. A bundled name comes first;
-    write ``./mnist`` for a folder of that name. Other kinds of files are refused by a `ModelError` that says why,
-    and what to do instead.
+    Files are .safetensors, .onnx, .keras, .h5 of Keras, and .skops; nothing in them is run. A bundled name comes
+    first; write ``./mnist`` for a folder of that name. Other kinds of files are refused by a `ModelError` that
+    says why, and what to do instead.
     """
     path = bundled_path(source) if isinstance(source, str) else None
     path = path or Path(source)

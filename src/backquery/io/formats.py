@@ -47,7 +47,10 @@ FORMATS = {
         Format(TEXT, "text:load_text", "text:save_text", (SHAPE, CLASSES, SCALING, STATISTICS, ABOUT)),
     )
 }
-"""Every kind, by its suffix."""
+"""Every kind that is written, by its suffix."""
+
+READ_ONLY = {suffix: Format(suffix, "keras:load_keras", "") for suffix in (".h5", ".hdf5")}
+"""Kinds that are read, and not written: other kinds keep more."""
 
 
 def format_of(path: str | os.PathLike[str]) -> Format | None:
@@ -55,13 +58,13 @@ def format_of(path: str | os.PathLike[str]) -> Format | None:
     path = Path(path)
     if path.is_dir() or (not path.suffix and not path.exists()):
         return FORMATS[TEXT]
-    return FORMATS.get(path.suffix.lower())
+    return (FORMATS | READ_ONLY).get(path.suffix.lower())
 
 
 def format_to_write(path: str | os.PathLike[str]) -> Format:
     """The kind that `path` asks for, or `ModelError` with all that can be written."""
     kind = format_of(path)
-    if kind is None:
+    if kind is None or kind.suffix in READ_ONLY:
         suffixes = ", ".join(suffix for suffix in FORMATS if suffix != TEXT)
         raise ModelError(
             f"no model can be written as {Path(path).name}: end its name in {suffixes}, "

@@ -21,6 +21,7 @@ import numpy as np
 
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
+from backquery.io import keras_h5
 from backquery.io.chain import Chain
 from backquery.io.foreign import (
     NOTES,
@@ -35,6 +36,7 @@ from backquery.io.foreign import (
     write_notes,
 )
 from backquery.io.h5 import member_at, numbers_in
+from backquery.io.h5_attribute import SIGNATURE
 from backquery.io.keras_comparison import Reading, compare_file, compare_live
 from backquery.io.keras_config import SUBCLASSED, Step, described_input, steps_of
 from backquery.io.keras_layers import COUNT, LOG_SOFTMAX, NAMES, REARRANGING, Twin, add_step, arrays_of
@@ -80,7 +82,9 @@ def network_from_keras(
 
 
 def load_keras(path: str | os.PathLike[str], *, outputs: str = "logits", **description: Any) -> Network:
-    """The network in a ``.keras`` file of Keras 3 or 2; see `network_from_keras`. Needs h5py, but not Keras.
+    """The network in a ``.keras`` file of Keras 3 or 2, or in a whole model's ``.h5``; see `network_from_keras`.
+
+    Needs h5py, but not Keras.
 
     Files that `save_keras` wrote also bring their class names and scaling, and `description` (input_shape,
     classes, scaling) has the last word. `ModelError` says what cannot be read. Where Keras is installed, it is
@@ -89,7 +93,8 @@ def load_keras(path: str | os.PathLike[str], *, outputs: str = "logits", **descr
     """
     with reading(path, "keras", "h5py"):
         content = read_bytes(path)
-        found = _read_archive(content, outputs, description)
+        read = _read_h5 if content.startswith(SIGNATURE) else _read_archive
+        found = read(content, outputs, description)
         compare_file(found, content, path)
         return found.network
 
@@ -149,6 +154,12 @@ def _read_archive(content: bytes, outputs: str, description: dict[str, Any]) -> 
         return _read(config, arrays, description, notes, "as written" if notes else outputs)
 
 
+def _read_h5(content: bytes, outputs: str, description: dict[str, Any]) -> Reading:
+    config = keras_h5.configuration(content)
+    with _opened(content) as file:
+        return _read(config, partial(keras_h5.arrays_in, file, len(content)), description, outputs=outputs)
+
+
 def _read(
     config: dict[str, Any],
     arrays: Callable[[Step], list[Array]],
@@ -196,7 +207,7 @@ def _opened(content: bytes) -> Iterator[h5py.File]:
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{WEIGHTS} in it cannot be read: {error}") from None
+        raise ModelError(f"its numbers cannot be read: {error}") from None
 
 
 def _file_arrays(file: h5py.File, size: int, step: Step) -> list[Array]:
