@@ -419,6 +419,14 @@ class TestKeras2:
         network, asked = load_model(self.FOLDER / "model.h5"), np.load(self.FOLDER / "asked.npz")
         np.testing.assert_allclose(network.query(asked["images"].reshape(5, -1)), asked["answers"], atol=1e-6)
 
+    def test_the_command_line_takes_it(self, run: Any, tmp_path: Path) -> None:
+        code, out, err = run("info", self.FOLDER / "model.h5")
+        assert code == 0 and "a Keras model" in out and "leaky-relu:0.2" in out, err
+        code, _, err = run("convert", self.FOLDER / "model.h5", tmp_path / "model.safetensors")
+        assert code == 0 and load_model(tmp_path / "model.safetensors").sizes == (48, 6, 5, 3), err
+        code, _, err = run("convert", "mnist", tmp_path / "mnist.h5")
+        assert code and "no model can be written as mnist.h5" in err
+
     @pytest.mark.parametrize("container", ["layers", "_layer_checkpoint_dependencies"])
     @pytest.mark.parametrize("functional", [True, False])
     def test_the_forms_of_every_release(self, container: str, functional: bool, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from backquery.cli.terminal import pairs, print_json, show
 KINDS = {
     ".safetensors": "a model file of backquery",
     ".onnx": "an ONNX model",
-    ".keras": "a Keras model",
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), "a Keras model"),
     ".skops": "a scikit-learn classifier, by skops",
     "a folder": "text files with thresholds",
 }

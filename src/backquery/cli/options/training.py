@@ -27,8 +27,9 @@ RecipeName = Annotated[
 ActivationNames = Annotated[
     str | None,
     Parameter(
-        help=f"One name, or one for each layer (relu,softmax), of {', '.join(ACTIVATIONS)}. By default sigmoid, "
-        "with recipes online and minibatch relu, and softmax for the answers."
+        help=f"One name, or one for each layer (relu,softmax), of {', '.join(ACTIVATIONS)}, or "
+        "leaky-relu:0.2 for another slope. By default sigmoid, with recipes online and minibatch relu, and "
+        "softmax for the answers."
     ),
 ]
 LossName = Annotated[
