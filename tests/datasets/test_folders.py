@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from backquery.datasets import Dataset, read
-from backquery.datasets.folders import label_in_name
+from backquery.datasets.picture_names import labels_in_names
 from backquery.errors import DataError
 
 
@@ -62,7 +62,7 @@ def test_a_single_picture_is_enough_where_the_classes_are_told(tmp_path: Path) -
     [("2828_my_own_3", "3"), ("img7", "7"), ("5", "5"), ("a-12", "12"), ("x_A", "A"), ("буква_Ж", "Ж")],
 )
 def test_labels_in_names(name: str, label: str) -> None:
-    assert label_in_name(Path(f"{name}.png")) == label
+    assert labels_in_names([Path(f"{name}.png")]) == [label]
 
 
 def test_a_name_without_label_is_refused(tmp_path: Path) -> None:
