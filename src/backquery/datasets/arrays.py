@@ -16,6 +16,7 @@ from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
 from backquery.datasets.labels import labels_from_array
 from backquery.datasets.names import Half, beside, pairs, said
 from backquery.datasets.options import Reading
+from backquery.datasets.table import makes_images
 from backquery.errors import DataError, assume
 
 ABOUT_THE_OTHERS = ("classes", "maximum", "class_names")
@@ -82,10 +83,10 @@ def images_from_array(array: NDArray[Any], count: int, where: str) -> NDArray[An
     """
     if array.dtype.kind not in "biuf":
         raise DataError(f"{where} holds {array.dtype}; pixels must be numbers")
-    if array.ndim > 1 and array.shape[-1] == count > max(array.shape[:-1]):
+    if _is_last_to_first(array.shape, count):
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
     grey = _without_channel(array, where)
-    if grey.ndim == 2 and isqrt(grey.shape[1]) ** 2 == grey.shape[1]:
+    if grey.ndim == 2 and makes_images(grey.shape[1]):
         side = isqrt(grey.shape[1])
         grey = grey.reshape(-1, side, side)
     if grey.ndim != 3:
@@ -96,6 +97,13 @@ def images_from_array(array: NDArray[Any], count: int, where: str) -> NDArray[An
     if len(grey) != count:
         raise DataError(f"{where} holds {len(grey)} images, but there are {count} labels; each image needs one")
     return grey
+
+
+def _is_last_to_first(shape: tuple[int, ...], count: int) -> bool:
+    """Whether the images are counted by the last side, and cannot be by the first."""
+    if len(shape) < 2 or shape[-1] != count or shape[0] == count:
+        return False
+    return count > max(shape[:-1]) or (len(shape) == 2 and makes_images(shape[0]) and not makes_images(count))
 
 
 def _without_channel(array: NDArray[Any], where: str) -> NDArray[Any]:

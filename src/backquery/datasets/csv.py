@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from backquery.datasets.cache import remembered
 from backquery.datasets.dataset import Labelled
+from backquery.datasets.labels import is_number
 from backquery.datasets.names import LABEL_COLUMNS
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.table import Table, as_images
-from backquery.datasets.text import MOST_TEXT, Layout, Part, is_number, layout_of, opened
+from backquery.datasets.text import MOST_TEXT, Layout, Part, layout_of, opened
 from backquery.errors import DataError
 
 Bytes = NDArray[np.uint8]

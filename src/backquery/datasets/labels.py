@@ -15,8 +15,8 @@ from backquery.model import Labels
 MOST_CLASSES = 1000
 """Of so many different labels at most, each is a class."""
 
-_WHOLE = re.compile(r"\s*[+-]?\d+(?:\.0*)?\s*", re.ASCII)
-_BROKEN = re.compile(r"\s*[+-]?(?:\d*\.?\d+(?:e[+-]?\d+)?|nan|inf)?\s*", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_MISSING = re.compile(r"\s*(?:[+-]?(?:nan|inf))?\s*", re.IGNORECASE)
 
 
 def class_names(labels: NDArray[Any], source: str = "the data") -> tuple[str, ...]:
@@ -54,11 +54,19 @@ def labels_from_text(texts: NDArray[np.str_], where: str) -> NDArray[Any]:
     Numbers that are not whole, and labels that are missing, raise `DataError`.
     """
     found, inverse = np.unique(texts, return_inverse=True)
-    if all(map(_WHOLE.fullmatch, found)):
-        return np.array([int(text.partition(".")[0]) for text in found], np.int64)[inverse]
-    if wrong := [str(text) for text in found if _BROKEN.fullmatch(text) and not _WHOLE.fullmatch(text)]:
+    names = [str(text).strip() for text in found]
+    numbers = [float(name.replace(",", ".")) if is_number(name) else None for name in names]
+    broken = (number is not None and not number.is_integer() for number in numbers)
+    if wrong := [name for name, broke in zip(names, broken, strict=True) if broke or _MISSING.fullmatch(name)]:
         raise DataError(f"{where}: {wrong[0]!r} is not a label; whole numbers and names are")
-    return np.char.strip(found)[inverse]
+    if None in numbers:
+        return np.array(names)[inverse]
+    return np.array([int(number or 0) for number in numbers], np.int64)[inverse]
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number, with a decimal point or comma."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def labels_from_array(array: NDArray[Any], where: str) -> NDArray[Any]:

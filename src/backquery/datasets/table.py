@@ -142,10 +142,10 @@ def _first_or_last(table: Table, rest: Sequence[int]) -> int:
     first, last = (_like_labels(table.values[:, column]) for column in (rest[0], rest[-1]))
     if first > last or last == 0:
         return rest[0]
-    taken, other = (rest[-1], rest[0]) if last > first else (rest[0], rest[-1])
+    taken, other = (rest[-1], rest[0]) if first < last == 2 else (rest[0], rest[-1])
     assume(
-        f"{table.source}: the labels were taken from column {taken + 1}, though column {other + 1} might hold "
-        f"them, too; --label-column {other + 1} says so"
+        f"{table.source}: the labels were taken from column {taken + 1}, by what stands in it; --label-column "
+        f"{other + 1} takes them from column {other + 1}"
     )
     return taken
 

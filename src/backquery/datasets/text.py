@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from backquery.datasets.dataset import MEMORY_LIMIT
+from backquery.datasets.labels import is_number
 from backquery.datasets.names import LABEL_COLUMNS
 from backquery.errors import DataError
 
@@ -33,7 +34,6 @@ SAMPLE = 20
 
 LONGEST_ROW = 1 << 24
 
-_NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _ATTRIBUTE = re.compile(r"""@attribute\s+(?P<name>'[^']*'|"[^"]*"|\S+)""", re.IGNORECASE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PLAIN_ENDS = (".csv", ".tsv", ".txt", ".data", ".dat", ".arff", ".tab")
@@ -72,11 +72,6 @@ class Layout(NamedTuple):
     def fields(self, line: str) -> list[str]:
         """The fields of one row."""
         return _fields(line, self.separator, self.quote)
-
-
-def is_number(field: str) -> bool:
-    """Whether a field is a finite number, with a decimal point or comma."""
-    return _NUMBER.fullmatch(field) is not None
 
 
 def texts_in(path: Path) -> list[Part]:
