@@ -86,10 +86,10 @@ def look_into(path: Path) -> Folder | None:
     if not root.pictures:
         return None
     folder = _halves_in(root)
-    if folder.train.classes:
+    if len(folder.train.classes) > 1:
         return folder
-    labels = list_beside(path, root.path, root.pictures)
-    return folder if labels is None else Folder(root, root, labels=labels)
+    labels = list_beside(path, folder.train.path, folder.train.pictures)
+    return folder if labels is None else Folder(root, folder.train, labels=labels)
 
 
 def files_in(folder: Folder, how: Reading = AS_FOUND) -> list[Path]:
@@ -101,7 +101,7 @@ def files_in(folder: Folder, how: Reading = AS_FOUND) -> list[Path]:
 def labelled_pictures(folder: Folder, how: Reading = AS_FOUND) -> list[list[LabelledPath]]:
     """Every picture of each half with its label."""
     if folder.labels is not None:
-        return [labels_in_list(folder.labels, folder.root.pictures, how)]
+        return [labels_in_list(folder.labels, folder.train.pictures, how)]
     if folder.train.classes:
         return [_by_subfolder(half) for half in folder.halves]
     labels = iter(labels_in_names([path for half in folder.halves for path in half.pictures]))

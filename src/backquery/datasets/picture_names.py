@@ -27,9 +27,10 @@ def labels_in_names(paths: Sequence[Path]) -> list[str]:
     last = [words[-1] for words in split]
     if len(split) == 1:
         return last
-    places = [place for place in _places(split) if len(set(_at(split, place))) > 1]
-    repeating = sorted(places, key=lambda place: (len(set(_at(split, place))), -place))
-    repeating = [place for place in repeating if 2 * len(set(_at(split, place))) <= len(split)]
+    repeating = sorted(
+        (place for place in _places(split) if 1 < len(set(_at(split, place))) <= len(split) / 2),
+        key=lambda place: (place != -1 or not _digits(last), len(set(_at(split, place))), -place),
+    )
     if not repeating:
         return _without_repeats(paths, last)
     labels = _at(split, repeating[0])
@@ -60,14 +61,15 @@ def _at(split: Sequence[Sequence[str]], place: int) -> list[str]:
     return [words[place] for words in split]
 
 
+def _digits(words: Sequence[str]) -> bool:
+    return all(word.isdecimal() and len(word) == 1 for word in words)
+
+
 def _counts(labels: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether the others count the pictures of each label, each number once."""
-    numbers = all(other.isdecimal() for other in others)
-    return (
-        numbers
-        and len(set(zip(labels, others, strict=True))) == len(labels)
-        and len(set(others)) > len(set(labels))
-    )
+    """Whether the others count the pictures of each label, each number once, and are no digits themselves."""
+    numbers = all(other.isdecimal() for other in others) and not _digits(others)
+    unique = len(set(zip(labels, others, strict=True))) == len(labels)
+    return numbers and unique and len(set(others)) > len(set(labels))
 
 
 def _without_repeats(paths: Sequence[Path], last: list[str]) -> list[str]:
