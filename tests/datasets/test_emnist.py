@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backquery.datasets import read
 from backquery.datasets.emnist import SPLITS, split_of
 from backquery.datasets.idx import write_idx
 from backquery.datasets.lying import what_lies_at
 from backquery.datasets.options import AS_FOUND
 from backquery.datasets.reading import files_of
-from backquery.errors import DataError
+from backquery.errors import AssumptionWarning, DataError
 
 RNG = np.random.default_rng(8)
 STORED = RNG.integers(0, 256, (94, 28, 28), np.uint8)
@@ -47,6 +48,16 @@ def test_every_split(tmp_path: Path, split: str, mapping: bool) -> None:
         assert classes == tuple(SPLITS[split].values())
         assert train.labels.tolist() == [SPLITS[split][int(number)] for number in numbers]
         assert {file.name for file in lying.files} == {file.name for file in tmp_path.iterdir()}
+
+
+def test_images_are_turned_upright(tmp_path: Path) -> None:
+    write_split(tmp_path, "letters")
+    with pytest.warns(AssumptionWarning, match="column by column, and are turned upright"):
+        dataset = read(tmp_path)
+    np.testing.assert_array_equal(dataset.train.images, STORED.transpose(0, 2, 1))
+    assert dataset.test is not None
+    np.testing.assert_array_equal(dataset.test.images, STORED[:30].transpose(0, 2, 1))
+    assert dataset.classes == tuple(string.ascii_uppercase)
 
 
 def test_the_characters_of_the_splits() -> None:

@@ -13,9 +13,12 @@ from PIL import Image
 from backquery.datasets import Reading, read
 from backquery.datasets.reading import files_of
 from backquery.errors import DataError, MissingExtraError
+from tests.needs import needs
 
-pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: make test EXTRAS=all brings it")
-pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: make test EXTRAS=all brings it")
+needs("pyarrow")
+
+import pyarrow as pa  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
 
 RNG = np.random.default_rng(9)
 LABELS = np.arange(8) % 3

@@ -162,9 +162,9 @@ def _by_numpy(part: Part, layout: Layout, label_column: str | int | None) -> Tab
 
 
 def _may_hold_words(layout: Layout, label_column: str | int | None) -> list[int]:
-    """The first two columns and the last, those that begin with words, and those whose names say label."""
+    """The first column and the last, those that begin with words, and those whose names say label."""
     asked = str(label_column).casefold()
-    columns = {0, 1, layout.columns - 1, *layout.wordy}
+    columns = {0, layout.columns - 1, *layout.wordy}
     columns |= {int(asked) - 1} if asked.isdecimal() else set()
     for column, name in enumerate(layout.names or ()):
         columns |= {column} if name.casefold() in (*LABEL_COLUMNS, asked) else set()

@@ -30,7 +30,7 @@ _TABLES = re.compile(r".*\.(?:csv|tsv|tab|arff)(?:\.(?:gz|bz2|xz))?", re.IGNOREC
 _LONG = 5
 """A table with fewer columns than this lists pictures, or is about something else."""
 
-Halves = tuple[Labelled, Labelled | None, tuple[str, ...] | None]
+Halves = tuple[Labelled | Loose, Labelled | Loose | None, tuple[str, ...] | None]
 
 
 class Lying(NamedTuple):

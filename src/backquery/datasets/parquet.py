@@ -15,7 +15,7 @@ from backquery.datasets.dataset import MEMORY_LIMIT, Labelled, as_halves
 from backquery.datasets.labels import labels_from_array, listed
 from backquery.datasets.names import LABEL_COLUMNS, said
 from backquery.datasets.options import AS_FOUND, Reading
-from backquery.datasets.pictures import read_pictures
+from backquery.datasets.pictures import Loose, read_pictures
 from backquery.datasets.table import Table, as_images
 from backquery.errors import DataError, MissingExtraError
 
@@ -47,7 +47,7 @@ def halves_beside(path: Path) -> list[list[Path]]:
 
 def read_parquet(
     halves: Sequence[Shards], how: Reading = AS_FOUND
-) -> tuple[Labelled, Labelled | None, tuple[str, ...] | None]:
+) -> tuple[Labelled | Loose, Labelled | Loose | None, tuple[str, ...] | None]:
     """Train half, test half or None, and the names of the classes if the file has them.
 
     Pictures are a column of files, as bytes or as Hugging Face's ``Image``, or of nested lists of pixels; labels
@@ -58,15 +58,14 @@ def read_parquet(
     sources = [str(shards[0]) for shards in halves]
     pictures = _picture_column(tables[0], sources[0], how)
     if pictures is None:
-        train, test = as_halves([_one_pixel_each(*half, how) for half in zip(tables, sources, strict=True)])
-        return train, test, None
+        plain = [_one_pixel_each(*half, how) for half in zip(tables, sources, strict=True)]
+        return *as_halves(plain), None
     label = _label_column(tables[0], pictures, sources[0], how)
     names = _features(tables[0]).get(label, {}).get("names")
     labels = [_labels(table, label, names, source) for table, source in zip(tables, sources, strict=True)]
     columns = [table.column(pictures) for table in tables]
     read = _read_files if _holds_files(tables[0], pictures) else _read_pixels
-    train, test = as_halves(read(columns, labels, sources))
-    return train, test, None if names is None else tuple(names)
+    return *as_halves(read(columns, labels, sources)), None if names is None else tuple(names)
 
 
 def _half_and_name(path: Path) -> tuple[str | None, tuple[str, ...]]:
@@ -170,7 +169,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _read_files(
     columns: Sequence[pa.ChunkedArray], labels: Sequence[NDArray[Any]], sources: Sequence[str]
-) -> list[Labelled]:
+) -> Sequence[Labelled | Loose]:
     found = [
         list(zip(_files(column, source), given, strict=True))
         for column, given, source in zip(columns, labels, sources, strict=True)
@@ -189,7 +188,7 @@ def _files(column: pa.ChunkedArray, source: str) -> list[bytes]:
 
 def _read_pixels(
     columns: Sequence[pa.ChunkedArray], labels: Sequence[NDArray[Any]], sources: Sequence[str]
-) -> list[Labelled]:
+) -> Sequence[Labelled | Loose]:
     return [
         Labelled(images_from_array(_pixels(column, source), len(given), source), given, source)
         for column, given, source in zip(columns, labels, sources, strict=True)

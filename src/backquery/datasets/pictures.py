@@ -24,7 +24,8 @@ USUAL_SHAPE = (28, 28)
 class Loose:
     """Labelled pictures of different or large sizes, each to be brought to one shape when it is known how.
 
-    paths: the pictures, or the bytes of their files; labels: (n,) as in `Labelled`; `source` is the folder, for messages.
+    paths: the pictures, or the bytes of their files; labels: (n,) as in `Labelled`; `source` is the folder, for
+    messages.
     """
 
     paths: Sequence[Path | bytes]
