@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backquery.datasets.labels import class_names, label_positions, labels_from_array, labels_from_text
+from backquery.datasets.labels import class_names, classes_of, label_positions, labels_from_array, labels_from_text
 from backquery.errors import AssumptionWarning, DataError
 
 
@@ -26,6 +26,11 @@ def test_class_names(labels: np.ndarray, names: tuple[str, ...]) -> None:
     assert class_names(labels) == names
     positions = label_positions(labels, names)
     assert [names[position] for position in positions] == [str(label) for label in labels]
+
+
+def test_a_number_that_only_the_test_half_has_is_a_class_and_a_name_is_not() -> None:
+    assert classes_of([np.array([0, 2]), np.array([1, 2])]) == ("0", "1", "2")
+    assert classes_of([np.array(["a", "c"]), np.array(["b"])]) == ("a", "c")
 
 
 def test_numbers_are_positions_where_no_class_is_a_number() -> None:

@@ -33,6 +33,15 @@ def class_names(labels: NDArray[Any], source: str = "the data") -> tuple[str, ..
     return tuple(sorted((str(name) for name in found), key=_by_value))
 
 
+def classes_of(halves: Sequence[NDArray[Any]], source: str = "the data") -> tuple[str, ...]:
+    """The classes of one half or two: those of the train half, and where all are numbers those of the other, too.
+
+    A small train half may lack a number that the other has; a name that only the other has is rather a mistake.
+    """
+    numbered = all(labels.dtype.kind in "iu" for labels in halves)
+    return class_names(np.concatenate([*halves]) if numbered else halves[0], source)
+
+
 def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = "the data") -> Labels:
     """The positions (n,) in `classes` of labels given by number or name; `DataError` for one not in there.
 
