@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backquery.datasets import Dataset, Split, split_off_test
-from backquery.datasets.labels import class_names, label_positions
 from backquery.errors import DataError
 
 
@@ -166,32 +165,3 @@ def test_with_classes_finds_labels_by_name(small: Dataset) -> None:
         assert [small.classes[label] for label in before.labels] == [moved.classes[k] for k in after.labels]
     with pytest.raises(DataError, match="labels without a class: c; the classes are a, b"):
         small.with_classes(("a", "b"))
-
-
-@pytest.mark.parametrize(
-    ("labels", "names"),
-    [
-        (np.array([7, 2, 1, 0, 4]), tuple("01234567")),
-        (np.array([1, 2, 3, 2]), ("1", "2", "3")),
-        (np.array([1, 3]), ("0", "1", "2", "3")),
-        (np.array([1, 1]), ("0", "1")),
-        (np.array(["10", "9", "b", "a"]), ("9", "10", "a", "b")),
-    ],
-)
-def test_class_names(labels: np.ndarray, names: tuple[str, ...]) -> None:
-    assert class_names(labels) == names
-    positions = label_positions(labels, names)
-    assert [names[position] for position in positions] == [str(label) for label in labels]
-
-
-def test_numbers_are_positions_where_no_class_is_a_number() -> None:
-    assert label_positions(np.array([2, 0]), ("shirt", "bag", "shoe")).tolist() == [2, 0]
-    with pytest.raises(DataError, match="labels without a class: 3; the classes are shirt, bag, shoe"):
-        label_positions(np.array([3]), ("shirt", "bag", "shoe"))
-
-
-def test_labels_far_out_are_refused() -> None:
-    with pytest.raises(DataError, match="labels from 0 to 1000000000; 0 to 999 is allowed"):
-        class_names(np.array([0, 10**9]))
-    with pytest.raises(DataError, match="there are no labels"):
-        class_names(np.zeros(0, int))

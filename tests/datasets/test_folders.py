@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backquery.datasets import Dataset, read
-from backquery.datasets.folders import label_in_name
-from backquery.errors import DataError
+from backquery.datasets import Dataset, Reading, read
+from backquery.datasets.picture_names import labels_in_names
+from backquery.datasets.reading import files_of
+from backquery.errors import AssumptionWarning, DataError
 
 
 def draw(path: Path, pixels: np.ndarray) -> np.ndarray:
@@ -27,6 +28,9 @@ def digit(seed: int, side: int = 6) -> np.ndarray:
     return pixels
 
 
+@pytest.mark.reads(
+    "data", "a folder of pictures with a subfolder for each class", "read; one folder may lie around it"
+)
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_subfolder_for_each_class(tmp_path: Path, dark: bool) -> None:
     drawn = [digit(k) for k in range(4)]
@@ -41,6 +45,11 @@ def test_a_subfolder_for_each_class(tmp_path: Path, dark: bool) -> None:
     assert dataset.name == tmp_path.name
 
 
+@pytest.mark.reads(
+    "data",
+    "labels in the pictures' names (`my_own_3.png`, `cat.12.png`, `0001_3.png`)",
+    "the part that repeats; numbers that only count are none",
+)
 def test_the_label_before_the_extension_as_in_the_book(tmp_path: Path) -> None:
     for label in (2, 3, 10):
         draw(tmp_path / f"2828_my_own_{label}.png", digit(label, 28))
@@ -62,7 +71,7 @@ def test_a_single_picture_is_enough_where_the_classes_are_told(tmp_path: Path) -
     [("2828_my_own_3", "3"), ("img7", "7"), ("5", "5"), ("a-12", "12"), ("x_A", "A"), ("буква_Ж", "Ж")],
 )
 def test_labels_in_names(name: str, label: str) -> None:
-    assert label_in_name(Path(f"{name}.png")) == label
+    assert labels_in_names([Path(f"{name}.png")]) == [label]
 
 
 def test_a_name_without_label_is_refused(tmp_path: Path) -> None:
@@ -71,7 +80,24 @@ def test_a_name_without_label_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("training", "testing")])
+@pytest.mark.reads(
+    "data",
+    "`train` and `test` in any spelling (`Train`, `training_set`; `val` where there is no `test`)",
+    "both halves",
+)
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "test"),
+        ("training", "testing"),
+        ("Train", "Test"),
+        ("training_set", "test_set"),
+        ("TRAIN", "validation"),
+        ("train", "val"),
+        ("Train Images", "Test Images"),
+        ("digits/digits/train", "digits/digits/test"),
+    ],
+)
 def test_halves_in_folders_of_their_own(tmp_path: Path, train: str, test: str) -> None:
     for half, seeds in ((train, (1, 2)), (test, (3, 4))):
         for label, seed in enumerate(seeds):
@@ -146,3 +172,68 @@ def test_real_digits_come_back_from_pictures(mnist: Dataset, tmp_path: Path) -> 
     order = dealt(some.labels)
     np.testing.assert_array_equal(dataset.train.images, some.images[order])
     np.testing.assert_array_equal(dataset.train.labels, some.labels[order])
+
+
+@pytest.mark.reads("data", "PNG, JPEG, BMP, WebP, TIFF, a GIF's first frame, deeper down, too", "read")
+def test_pictures_of_any_kind_and_depth(tmp_path: Path) -> None:
+    for number, name in enumerate(("a/x.png", "a/writer/x.tif", "b/x.TIFF", "b/one/two/x.bmp")):
+        draw(tmp_path / name, digit(number))
+    frames = [Image.fromarray(digit(number)) for number in (4, 5)]
+    frames[0].save(tmp_path / "a" / "y.gif", save_all=True, append_images=frames[1:])
+    dataset = read(tmp_path)
+    assert len(dataset.train) == 5
+    found = {image.tobytes() for image in dataset.train.images}
+    assert found == {digit(number).tobytes() for number in range(5)}
+    assert len(files_of(tmp_path)) == 5
+
+
+@pytest.mark.reads(
+    "data", "what is not read in a folder, and pictures in no class's folder", "counted in one line each"
+)
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    for number, name in enumerate(("train/a/1", "train/b/1", "train/loose", "test/a/1", "val/a/1", "val/b/2")):
+        draw(tmp_path / f"{name}.png", digit(number))
+    for name in (
+        "train/a/2.heic",
+        "train/b/3.HEIC",
+        "train/b/.hidden.heic",
+        "train/b/notes.txt",
+        "train/Thumbs.db",
+    ):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.warns(AssumptionWarning) as said:
+        dataset = read(tmp_path)
+    assert (len(dataset.train), dataset.test and len(dataset.test)) == (2, 1)
+    lines = [str(one.message).removeprefix(f"{tmp_path}: ").partition(",")[0] for one in said]
+    assert lines == [
+        "2 pictures in 'val' are left out",
+        "1 picture has no label and is left out; put each into the folder of its class",
+        "2 files are left out",
+    ]
+    assert len(files_of(tmp_path)) == 3
+
+
+def test_a_class_may_be_called_like_a_half(tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "plane", "car")):
+        draw(tmp_path / name / "1.png", digit(number))
+    assert read(tmp_path).classes == ("car", "plane", "train")
+
+
+@pytest.mark.reads("data", "pictures beside a CSV file of their names and labels (Kaggle)", "read by that list")
+@pytest.mark.parametrize("deep", ["", "images/", "train/"])
+@pytest.mark.parametrize("end", ["", ".png"])
+def test_a_list_of_labels_beside_the_pictures(tmp_path: Path, deep: str, end: str) -> None:
+    for number in range(4):
+        draw(tmp_path / f"{deep}{number:04}.png", digit(number))
+    text = "id,split,digit\n" + "".join(f"{number:04}{end},a,{'xy'[number % 2]}\n" for number in range(3))
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.warns(AssumptionWarning, match="1 picture has no label and is left out"):
+        dataset = read(tmp_path)
+    assert [dataset.classes[label] for label in dataset.train.labels] == ["x", "y", "x"]
+    np.testing.assert_array_equal(dataset.train.images, [digit(0), digit(1), digit(2)])
+    assert tmp_path / "labels.csv" in files_of(tmp_path) and len(files_of(tmp_path)) == 4
+    (tmp_path / "labels.csv").write_text(text.replace("digit", "what"))
+    with pytest.raises(DataError, match=r"which column holds the labels\? It has id, split, what"):
+        read(tmp_path)
+    with pytest.warns(AssumptionWarning, match="1 picture has no label"):
+        assert read(tmp_path, how=Reading(label_column="what")).classes == ("x", "y")

@@ -102,20 +102,27 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         idx.read_idx(tmp_path / "absent")
 
 
-def test_a_folder_under_mnists_names(tmp_path: Path) -> None:
-    for half, count in (("train", 2), ("t10k", 1)):
-        idx.write_idx(tmp_path / f"{half}-images-idx3-ubyte.gz", IMAGES[:count])
-        idx.write_idx(tmp_path / f"{half}-labels.idx1-ubyte", np.arange(count, dtype=np.uint8))
-    train, test = idx.read_folder(tmp_path)
-    np.testing.assert_array_equal(train.images, IMAGES)
-    assert train.labels.tolist() == [0, 1]
-    assert test is not None
-    assert len(test.images) == 1
+def write_set(folder: Path, *names: str) -> None:
+    for name in names:
+        idx.write_idx(folder / f"{name}-images-idx3-ubyte.gz", IMAGES)
+        idx.write_idx(folder / f"{name}-labels.idx1-ubyte", np.arange(len(IMAGES), dtype=np.uint8))
 
 
-def test_a_folder_without_training_files_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="train-images-idx3-ubyte and train-labels-idx1-ubyte are needed"):
-        idx.read_folder(tmp_path)
+def test_sets_of_files_by_their_names(tmp_path: Path) -> None:
+    write_set(tmp_path, "train", "t10k", "emnist-digits-train", "emnist-digits-test", "lone-test")
+    found = idx.sets_in(tmp_path)
+    assert {name: len(pairs) for name, pairs in found.items()} == {"": 2, "emnist-digits-": 2}
+    for pairs, half in zip(found.values(), ("t10k", "emnist-digits-test"), strict=True):
+        assert pairs[1] == (tmp_path / f"{half}-images-idx3-ubyte.gz", tmp_path / f"{half}-labels.idx1-ubyte")
+        assert idx.pairs_of(pairs[0][0]) == pairs
+        assert idx.pairs_of(pairs[1][0]) == pairs[1:]
+
+
+def test_images_without_their_labels_make_no_set(tmp_path: Path) -> None:
+    write_set(tmp_path, "train")
+    (tmp_path / "train-labels.idx1-ubyte").unlink()
+    assert idx.sets_in(tmp_path) == {}
+    assert idx.pairs_of(tmp_path / "train-images-idx3-ubyte.gz") is None
 
 
 @pytest.mark.parametrize(

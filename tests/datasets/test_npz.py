@@ -80,14 +80,20 @@ def test_the_maximum_is_guessed_for_fractions(tmp_path: Path, highest: float, ma
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pixels": IMAGES}, r"'images' and 'labels' or 'x_train' and 'y_train' are needed"),
-        ({"images": IMAGES}, r"of those names it has \['images'\]"),
+        (
+            {"photos": IMAGES},
+            r"which arrays are the images .* it has photos uint8 \(3, 2, 2\); choose with --images",
+        ),
+        ({"images": IMAGES}, r"it has images uint8 \(3, 2, 2\)"),
+        ({"images": IMAGES, "labels": LABELS[:2]}, "holds 3 images, but there are 2 labels"),
         ({"images": np.array([[{}]], object), "labels": LABELS}, "Python objects, which are never unpickled"),
-        ({"images": np.zeros((3, 2, 2, 3)), "labels": LABELS}, r"shape \(3, 2, 2, 3\); images are grey"),
+        (
+            {"images": np.zeros((3, 2, 2, 3)), "labels": LABELS},
+            r"in colour, shape \(3, 2, 2, 3\); images are grey so far",
+        ),
         ({"images": np.zeros((3, 5)), "labels": LABELS}, r"side \* side"),
         ({"images": np.full((3, 2, 2), "x"), "labels": LABELS}, "pixels must be numbers"),
         ({"images": np.zeros((3, 2, 2), complex), "labels": LABELS}, "pixels must be numbers"),
-        ({"images": IMAGES, "labels": np.eye(3)}, "one label for each image"),
         ({"images": IMAGES, "labels": LABELS + 0.5}, "one label for each image"),
         ({"images": IMAGES, "labels": np.full(3, np.nan)}, "one label for each image"),
         ({"images": IMAGES, "labels": LABELS, "maximum": np.zeros(2)}, "'maximum' must be one number"),

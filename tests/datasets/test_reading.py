@@ -133,7 +133,7 @@ def test_what_is_not_understood_is_told(tmp_path: Path, kind: str) -> None:
         path.write_bytes(b"\x7fELF\0\1\2\3")
     elif kind == "picture":
         Image.new("L", (28, 28)).save(path, "PNG")
-    message = "a single picture is no data set" if kind == "picture" else "a CSV file with the label first, IDX"
+    message = "a single picture is no data set" if kind == "picture" else "a CSV file with a label and its pixels"
     with pytest.raises(DataError, match=f"thing: .*{message}"):
         read(path)
 

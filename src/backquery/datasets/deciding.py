@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.dataset import Dataset, Labelled
-from backquery.datasets.labels import class_names, label_positions
+from backquery.datasets.labels import classes_of, label_positions
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.pictures import USUAL_SHAPE, Loose
 from backquery.datasets.split import Split
@@ -110,9 +110,9 @@ def assemble(
 ) -> Dataset:
     """A data set from one half or two that were read.
 
-    Without `classes` they are those of the train half (`class_names`).
+    Without `classes` they are those that are there (`classes_of`).
     """
-    names = class_names(found[0].labels, found[0].source) if classes is None else tuple(classes)
+    names = classes_of([half.labels for half in found], found[0].source) if classes is None else tuple(classes)
     decision = decide(found, how, wanted)
     halves = [
         Split(pixels, label_positions(half.labels, names, half.source))

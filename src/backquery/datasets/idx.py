@@ -7,6 +7,7 @@ description by LeCun, Cortes and Burges on MNIST's home page.
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.dataset import MEMORY_LIMIT, Labelled, as_halves
+from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
 from backquery.errors import DataError
 from backquery.files import replacing
 
@@ -27,6 +28,8 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 
 HALVES = {"train": "train", "test": "t10k"}
 """What MNIST calls the two halves in its files' names."""
+
+_IMAGES = re.compile(r"(?P<set>.*?)(?P<half>train|t10k|test)-images[-.]idx3-ubyte(?:\.gz)?")
 
 MOST_DIMENSIONS = 8
 BEST_COMPRESSION = 1032
@@ -78,11 +81,37 @@ def read_pair(images: Path, labels: Path) -> Labelled:
     return Labelled(pixels, numbers, str(images))
 
 
-def read_folder(folder: Path) -> tuple[Labelled, Labelled | None]:
-    """Both halves from a folder with files under MNIST's names; the test half may be missing."""
-    if find_pair(folder, HALVES["train"]) is None:
-        raise DataError(f"{folder}: train-images-idx3-ubyte and train-labels-idx1-ubyte are needed")
-    return as_halves([read_pair(*pair) for pair in find_pairs(folder)])
+def sets_in(folder: Path) -> dict[str, list[tuple[Path, Path]]]:
+    """The pairs of files, train half first, of each data set whose files lie in the folder under MNIST's names.
+
+    A set is known by what stands before ``train`` in its names: nothing for MNIST, ``emnist-letters-`` for one of
+    EMNIST's. Sets without a train half are left out.
+    """
+    named = [match for path in sorted(folder.iterdir()) if (match := _IMAGES.fullmatch(path.name))]
+    halves = {(match["set"], match["half"]) for match in named}
+    return {
+        name: pairs
+        for name in sorted({name for name, half in halves if half == "train"})
+        if (pairs := _halves(folder, name)) and find_pair(folder, f"{name}train")
+    }
+
+
+def pairs_of(images: Path) -> list[tuple[Path, Path]] | None:
+    """The pairs of the halves that a file of images belongs to, itself first; None without its labels.
+
+    Only a train half brings its test half with it.
+    """
+    match = _IMAGES.fullmatch(images.name)
+    pair = find_pair(images.parent, f"{match['set']}{match['half']}") if match else None
+    labels = labels_beside(images) if pair is None else pair[1]
+    if labels is None:
+        return None
+    train = match is not None and match["half"] == "train"
+    return [(images, labels), *(_halves(images.parent, match["set"])[1:] if match and train else [])]
+
+
+def _halves(folder: Path, name: str) -> list[tuple[Path, Path]]:
+    return find_pairs(folder, (f"{name}train", f"{name}t10k", f"{name}test"))[:2]
 
 
 def find_pairs(folder: Path, prefixes: Iterable[str] = tuple(HALVES.values())) -> list[tuple[Path, Path]]:

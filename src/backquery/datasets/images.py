@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 Ink = Literal["auto", "dark", "light"]
 Brightness = NDArray[np.float32]
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".gif": "GIF"}
+FORMATS = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".gif": "GIF",
+    ".tif": "TIFF", ".tiff": "TIFF",
+}  # fmt: skip
 """The pictures that are read, by the end of their names; the decoders of other formats are not tried."""
 
 MOST_PIXELS = 50_000_000

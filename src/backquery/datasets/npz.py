@@ -1,127 +1,140 @@
-"""NumPy archives: ``images`` and ``labels``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` as in Keras."""
+"""NumPy's files: archives (``.npz``), whatever names their arrays have, and single arrays beside one another."""
 
 from __future__ import annotations
 
 import zipfile
-from math import isqrt, prod
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
+from backquery.datasets.arrays import Stored, choose, read_chosen, same_set
+from backquery.datasets.dataset import Labelled
+from backquery.datasets.options import AS_FOUND, Reading
 from backquery.errors import DataError
 
-NAMES = {
-    "train": (("images", "labels"), ("x_train", "y_train")),
-    "test": (("test_images", "test_labels"), ("x_test", "y_test")),
-}
-"""The pairs of arrays that are understood for each half."""
+NPY = b"\x93NUMPY"
+"""What a file with a single array begins with."""
 
-UNDERSTOOD = (*(name for pairs in NAMES.values() for pair in pairs for name in pair), "classes", "maximum")
-"""Arrays under other names are left alone."""
+Singles = Mapping[str, tuple[Path, Stored]]
+"""Single arrays by the names of their files."""
 
 
-def read_npz(path: Path) -> tuple[Labelled, Labelled | None, tuple[str, ...] | None]:
+def read_npz(path: Path, how: Reading = AS_FOUND) -> tuple[Labelled, Labelled | None, tuple[str, ...] | None]:
     """Train half, test half or None, and the names of the classes if the archive has them.
 
-    Images are (n, height, width), (n, height, width, 1) or (n, side * side), of any number type; labels are
-    (n,) or (n, 1), whole numbers or names. The raw maximum is the number ``maximum`` if there is one, else 1
-    for fractions up to 1 and 255 for the rest. Archives with pickled objects, of more than 4 GiB, or without
-    these names raise `DataError`.
+    Arrays are found by their names: MedMNIST's, Keras', ``X`` and ``y``, ``data`` and ``target`` and the like (as
+    `names` knows them), or those that `how` names. Images are as `images_from_array` takes them, labels as
+    `labels_from_array`. ``maximum``, one number, is the raw pixel for full ink. Archives with pickled objects, of
+    more than 4 GiB, or with none of these names raise `DataError`, which lists what is there.
     """
-    arrays = _load(path)
-    halves = {half: _half(path, arrays, pairs) for half, pairs in NAMES.items()}
-    if halves["train"] is None:
-        wanted = " or ".join(f"{images!r} and {labels!r}" for images, labels in NAMES["train"])
-        raise DataError(f"{path}: the arrays {wanted} are needed; of those names it has {sorted(arrays)}")
-    maximum = _maximum(path, arrays)
-    train, test = (
-        None if half is None else Labelled(half[0], half[1], str(path), maximum) for half in halves.values()
-    )
-    assert train is not None
-    names = tuple(str(name) for name in arrays["classes"].reshape(-1)) if "classes" in arrays else None
-    return train, test, names
+    stored = stored_in(path)
+    chosen = choose(stored, str(path), how)
+    train, test = read_chosen(stored, chosen, str(path), maximum=_maximum(path, stored))
+    names = stored["classes"].read() if "classes" in stored and "classes" not in chosen.names else None
+    return train, test, None if names is None else tuple(str(name) for name in names.reshape(-1))
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def stored_in(path: Path) -> dict[str, Stored]:
+    """The arrays of an archive by name, or the one array of a ``.npy`` file by the file's name."""
     try:
+        with path.open("rb") as stream:
+            if stream.read(len(NPY)) == NPY:
+                return {path.stem: _single(path)}
         with zipfile.ZipFile(path) as archive:
-            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-            known = {name: members[name] for name in UNDERSTOOD if name in members}
-            if sum(member.file_size for member in known.values()) > MEMORY_LIMIT:
-                raise DataError(f"{path}: more than {MEMORY_LIMIT} bytes when unpacked; split the archive")
-            return {name: _member(archive, member, path) for name, member in known.items()}
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            return {member.filename.removesuffix(".npy"): _member(archive, member, path) for member in members}
     except DataError:
         raise
     except Exception as error:  # broken archives raise whatever their bytes lead the readers to
-        raise DataError(f"{path}: cannot be read as .npz ({error}); write it again with numpy.savez") from error
+        raise _broken(path, error) from error
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> NDArray[Any]:
-    """One array, once its header is known to match its size, so that no lie about it takes memory."""
+def single_arrays(path: Path) -> Singles:
+    """The file's only array and those of the files beside it, by the names of the files, if they make one set.
+
+    KMNIST has ``kmnist-train-imgs.npz`` and ``kmnist-train-labels.npz`` with one array each; others have
+    ``X.npy`` and ``y.npy``. Empty where the file holds several arrays.
+    """
+    if len(stored_in(path)) != 1:
+        return {}
+    found: dict[str, tuple[Path, Stored]] = {}
+    for other in sorted(path.parent.iterdir()):
+        if other.suffix == path.suffix and other.is_file() and same_set(other.stem, path.stem):
+            arrays = list(stored_in(other).values())
+            if len(arrays) == 1:
+                found[other.stem] = (other, arrays[0])
+    return found
+
+
+def files_of(singles: Singles, source: Path, how: Reading) -> list[Path]:
+    """The files among these that are read: images and labels of one half or two."""
+    chosen = choose({name: array for name, (_, array) in singles.items()}, str(source), how)
+    return [singles[name][0] for name in chosen.names]
+
+
+def read_singles(singles: Singles, source: Path, how: Reading) -> tuple[Labelled, Labelled | None]:
+    """The train half, and the test half or None, from single arrays."""
+    stored = {name: array for name, (_, array) in singles.items()}
+    return read_chosen(stored, choose(stored, str(source), how), str(source))
+
+
+def _single(path: Path) -> Stored:
+    with path.open("rb") as stream:
+        shape, dtype = _header(stream, path.stat().st_size, str(path))
+
+    def read() -> NDArray[Any]:
+        with path.open("rb") as stream:
+            return _array(stream, dtype, path, str(path))
+
+    return Stored(shape, str(dtype), read)
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Stored:
     where = f"{path}, array {member.filename.removesuffix('.npy')!r}"
     with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read_header(stream)
-        if dtype.hasobject:
-            raise DataError(f"{where}: holds Python objects, which are never unpickled; save numbers or text")
-        expected = prod(shape) * dtype.itemsize
-        present = member.file_size - stream.tell()
-        if expected != present:
-            raise DataError(
-                f"{where}: its header announces {expected} bytes, but it has {present}; "
-                "write the archive again with numpy.savez"
-            )
-    with archive.open(member) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        shape, dtype = _header(stream, member.file_size, where)
+
+    def read() -> NDArray[Any]:
+        with zipfile.ZipFile(path) as again, again.open(member) as stream:
+            return _array(stream, dtype, path, where)
+
+    return Stored(shape, str(dtype), read)
 
 
-def _half(
-    path: Path, arrays: dict[str, NDArray[Any]], pairs: tuple[tuple[str, str], ...]
-) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    for images, labels in pairs:
-        if images in arrays and labels in arrays:
-            return _images(path, images, arrays[images]), _labels(path, labels, arrays[labels])
-    return None
-
-
-def _images(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{path}: {name!r} holds {array.dtype}; pixels must be numbers")
-    if array.ndim == 4 and array.shape[3] == 1:
-        return array[..., 0]
-    if array.ndim == 2 and isqrt(array.shape[1]) ** 2 == array.shape[1]:
-        side = isqrt(array.shape[1])
-        return array.reshape(-1, side, side)
-    if array.ndim != 3:
+def _header(stream: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type, once they are known to match the size, so that no lie about it takes memory."""
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(stream)
+    expected, present = prod(shape) * dtype.itemsize, size - stream.tell()
+    if expected != present and not dtype.hasobject:
         raise DataError(
-            f"{path}: {name!r} has the shape {array.shape}; images are grey, (n, height, width), "
-            "or (n, side * side) for squares"
+            f"{where}: its header announces {expected} bytes, but it has {present}; write it again with NumPy"
         )
-    return array
+    return shape, dtype
 
 
-def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
-    labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    if labels.ndim == 1 and labels.dtype.kind in "iuU":
-        return labels
-    if labels.ndim == 1 and labels.dtype.kind == "f" and (labels == np.trunc(labels)).all():
-        return labels.astype(np.int64)
-    raise DataError(
-        f"{path}: {name!r} must be one label for each image, a whole number or a name; "
-        f"received {array.dtype} of the shape {array.shape}"
-    )
+def _array(stream: IO[bytes], dtype: np.dtype[Any], path: Path, where: str) -> NDArray[Any]:
+    if dtype.hasobject:
+        raise DataError(f"{where}: holds Python objects, which are never unpickled; save numbers or text")
+    try:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except Exception as error:  # as above
+        raise _broken(path, error) from error
 
 
-def _maximum(path: Path, arrays: dict[str, NDArray[Any]]) -> float | None:
-    if "maximum" not in arrays:
+def _broken(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: cannot be read as {path.suffix or '.npz'} ({error}); write it again with NumPy")
+
+
+def _maximum(path: Path, stored: Mapping[str, Stored]) -> float | None:
+    if "maximum" not in stored:
         return None
-    given = arrays["maximum"]
+    given = stored["maximum"].read()
     if given.size != 1 or given.dtype.kind not in "iuf":
         raise DataError(f"{path}: 'maximum' must be one number; received the shape {given.shape}")
     return float(given.reshape(()))

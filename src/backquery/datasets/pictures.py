@@ -24,10 +24,11 @@ USUAL_SHAPE = (28, 28)
 class Loose:
     """Labelled pictures of different or large sizes, each to be brought to one shape when it is known how.
 
-    paths: the pictures; labels: (n,) as in `Labelled`; `source` is the folder, for messages.
+    paths: the pictures, or the bytes of their files; labels: (n,) as in `Labelled`; `source` is the folder, for
+    messages.
     """
 
-    paths: Sequence[Path]
+    paths: Sequence[Path | bytes]
     labels: NDArray[Any]
     source: str
 
@@ -42,7 +43,7 @@ class Loose:
 
 
 def read_pictures(
-    folders: Sequence[Path], found: Sequence[Sequence[tuple[Path, str]]]
+    folders: Sequence[Path], found: Sequence[Sequence[tuple[Path | bytes, str]]]
 ) -> Sequence[Labelled | Loose]:
     """The pictures found in each of the folders, with their labels: as they are if all have one size."""
     shape = _common_shape([path for half in found for path, _ in half])
@@ -58,12 +59,12 @@ def read_pictures(
     return [Labelled(_brightness(paths), labels, source, brightness=True) for paths, labels, source in halves]
 
 
-def _brightness(paths: Sequence[Path]) -> NDArray[np.uint8]:
+def _brightness(paths: Sequence[Path | bytes]) -> NDArray[np.uint8]:
     """Pictures of one size (n, height, width), 0 for black to 255 for white."""
     return np.rint(np.stack([read_brightness(path) for path in paths])).astype(np.uint8)
 
 
-def _common_shape(paths: Sequence[Path]) -> tuple[int, int] | None:
+def _common_shape(paths: Sequence[Path | bytes]) -> tuple[int, int] | None:
     """The height and width that all pictures have, or None if they differ or are large."""
     shapes = set()
     for path in paths:

@@ -50,11 +50,13 @@ def read(
 ) -> Dataset:
     """A data set from a file or folder.
 
-    - CSV: a label and its pixels on each line. With ``train`` in its name, the file whose name has ``test``
-      instead is taken for the test half, if it is there.
-    - IDX, gzipped or not: a file of images whose labels lie beside it, or a folder of files under MNIST's names.
-    - ``.npz``: ``images`` and ``labels``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``.
-    - A folder of pictures: a subfolder for each class, or the label before each name's extension.
+    - A table: CSV however it is separated and packed, ARFF, or Parquet; a label and its pixels in each row.
+    - IDX, gzipped or not: a file of images whose labels lie beside it, or a folder of MNIST's or EMNIST's.
+    - Arrays: ``.npz``, ``.npy`` files beside one another, ``.mat``; found by their names.
+    - A folder of pictures: a subfolder for each class, labels in the names, or a list of labels beside them.
+
+    Where names say so, the half to test on is found, too: ``test`` for ``train`` in a folder's, a file's or an
+    array's name.
 
     `test` is a second such path, whose images become the test half; its labels must be among the first's.
     `classes` gives the labels' names and order, a network's for example; without it they are those found.
