@@ -26,8 +26,8 @@ from backquery.model.statistics import Statistics
 
 __all__ = [
     "ACTIVATIONS", "GROUNDS", "IDENTITY", "INK_ON_PAPER", "LEAK", "LEAKY_RELU", "RELU", "SIGMOID", "SOFTMAX",
-    "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation", "Examples", "Ground", "LabelledImages", "Labels",
-    "Layer", "Layout", "Meaning", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape",
+    "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation", "Examples", "Ground", "LabelledImages",
+    "Labels", "Layer", "Layout", "Meaning", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape",
     "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of", "evaluate",
     "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read", "name_read",
     "plain_facts", "plain_scaling", "scaled_images", "shades_of", "typical_of",
