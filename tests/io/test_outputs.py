@@ -31,6 +31,8 @@ def test_logits_are_certain_and_the_rest_is_told() -> None:
         assert settled("sigmoids", SIGMOIDS[:, :1]) == "probabilities"
     with pytest.warns(AssumptionWarning, match="add up to 1: taken for probabilities .* outputs='probabilities'"):
         assert settled(None, PROBABILITIES) == "probabilities"
+    with pytest.warns(AssumptionWarning, match="to 0.9.*: taken for probabilities of the second of two labels"):
+        assert settled(None, SIGMOIDS[:, :1]) == "probabilities"
     with pytest.warns(AssumptionWarning, match="taken for independent answers .* outputs='sigmoids'"):
         assert settled(None, SIGMOIDS) == "sigmoids"
 

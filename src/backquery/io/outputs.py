@@ -54,12 +54,18 @@ def settled(said: Outputs | None, seen: Array) -> Outputs:
     found = kind_of(seen)
     if said is None:
         if found != "logits":
-            assume(f"{_facts(seen)}: taken for {WORDS[found]}; outputs={found!r} confirms it")
+            assume(f"{_facts(seen)}: taken for {_words(found, seen)}; outputs={found!r} confirms it")
     elif ("probabilities" if said == "sigmoids" and seen.shape[1] == 1 else said) != found:
         raise ModelError(
-            f"outputs={said!r} cannot be: {_facts(seen)}, as {WORDS[found]} do; say outputs={found!r}, or omit it"
+            f"outputs={said!r} cannot be: {_facts(seen)}, as {_words(found, seen)} do; say outputs={found!r}, or "
+            "omit it"
         )
     return found
+
+
+def _words(found: Outputs, seen: Array) -> str:
+    single = seen.shape[1] == 1 and found == "probabilities"
+    return "probabilities of the second of two labels" if single else WORDS[found]
 
 
 def _facts(seen: Array) -> str:
