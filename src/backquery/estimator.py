@@ -14,10 +14,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from backquery import inversion
-from backquery.errors import DataError
+from backquery.errors import DataError, ModelError
 from backquery.inversion import BackQuery, Targets, fit_statistics
 from backquery.io.chain import Chain
-from backquery.model import SIGMOID, SOFTMAX, Array, Network, Scaling
+from backquery.model import SIGMOID, SOFTMAX, UNREAD, Array, Network, Scaling, labels_read
 from backquery.training import Recipe, train
 from backquery.training.plan import settled_recipe
 
@@ -116,7 +116,12 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The label of each row of X (n, features)."""
         answers = self.predict_proba(X)
-        labels: NDArray[Any] = self.classes_[answers.argmax(axis=1)]
+        read = labels_read(answers)
+        if np.any(read == UNREAD):
+            raise ModelError(
+                f"the answers to {np.sum(read == UNREAD)} of {len(read)} rows are not finite: look for an overflow"
+            )
+        labels: NDArray[Any] = self.classes_[read]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> Array:

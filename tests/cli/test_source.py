@@ -25,6 +25,12 @@ def convolutional(state):
 
 def number():
     return 3
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(10))
+
+def features():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten())
 """
 
 
@@ -75,7 +81,10 @@ def test_a_function_with_a_parameter_is_given_the_state_dict(folder, capsys):
         ("users_models:dense@weights.pt", "nothing is ever unpickled"),
         ("users_models:dense@users.safetensors", "damaged or no safetensors file"),
         ("users_models:number@dense.safetensors", "must return a PyTorch module"),
-        ("users_models:dense@convolutional.safetensors", "users_models:dense failed"),
+        (
+            "users_models:dense@convolutional.safetensors",
+            "the state dict belongs to another module: it lacks 2.weight, 2.bias, and it has 3.bias, 3.weight",
+        ),
     ],
 )
 def test_what_cannot_be_loaded_is_one_line(folder, capsys, source, said):
@@ -84,3 +93,11 @@ def test_what_cannot_be_loaded_is_one_line(folder, capsys, source, said):
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert said in error[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "said"), [("lazy", "LazyLinear (0) has no weights yet"), ("features", "no chain of dense layers")]
+)
+def test_a_module_that_is_no_chain_is_told_for_what_it_is(folder, capsys, function, said):
+    assert main(["info", f"users_models:{function}"]) == 1
+    assert said in capsys.readouterr().err

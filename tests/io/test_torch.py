@@ -245,7 +245,7 @@ with torch.no_grad():
         (Handmade(), {}, "cannot be differentiated with torch.func"),
         (dense(), {"outputs": "probabilities"}, "outputs='logits'"),
         (dense(nn.Sigmoid()), {"outputs": "probabilities"}, "add up to 1"),
-        (dense(), {"outputs": "odds"}, "'logits' or 'probabilities'"),
+        (dense(), {"outputs": "odds"}, "'logits', 'probabilities', 'sigmoids'"),
         (dense(), {"dtype": "float16"}, "'float64' or 'float32'"),
         (dense(), {"classes": ("a", "b")}, "7 outputs need as many class names; received 2"),
         (dense(), {"classes": tuple("aabcdef")}, "must differ"),
@@ -315,7 +315,7 @@ def test_without_pytorch_the_message_names_the_command(monkeypatch):
 HIDDEN = ["sigmoid", "tanh", "relu", "leaky-relu", "leaky-relu:0.3", "identity"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     outputs=st.integers(2, 6),
@@ -383,6 +383,76 @@ def test_one_output_of_a_chain_becomes_two_labels(last):
 def test_what_is_no_dense_chain_is_named(module, message):
     with pytest.raises(ModelError, match=message):
         network_from_torch(module)
+
+
+def settled_norms(module):
+    """The module after batch norm has seen some data, in evaluation mode."""
+    with torch.no_grad():
+        module.train()(torch.rand(90, 48) * 2)
+    return module.eval()
+
+
+CHAINS = {
+    "nested": lambda: nn.Sequential(nn.Sequential(nn.Sequential(nn.Linear(48, 9)), nn.Tanh()), nn.Linear(9, 4)),
+    "log-softmax": lambda: nn.Sequential(nn.Linear(48, 9), nn.ReLU(), nn.Linear(9, 4), nn.LogSoftmax(dim=-1)),
+    "softmax": lambda: nn.Sequential(nn.Linear(48, 4), nn.Softmax(dim=1), nn.Identity()),
+    "norms before": lambda: nn.Sequential(nn.BatchNorm1d(48), nn.Linear(48, 9), nn.BatchNorm1d(9), nn.ReLU(),
+                                          nn.Linear(9, 4)),
+    "norms after": lambda: nn.Sequential(nn.Linear(48, 9), nn.ReLU(), nn.BatchNorm1d(9), nn.Linear(9, 4),
+                                         nn.BatchNorm1d(4, affine=False)),
+    "reshaped": lambda: nn.Sequential(nn.Unflatten(1, (6, 8)), nn.Flatten(1), nn.Linear(48, 9), nn.Sigmoid(),
+                                      nn.Unflatten(1, (3, 3)), nn.Flatten(), nn.Linear(9, 4)),
+    "dropouts": lambda: nn.Sequential(nn.Dropout(0.3), nn.Linear(48, 9), nn.Dropout1d(0.3), nn.ReLU(),
+                                      nn.AlphaDropout(0.3), nn.Linear(9, 4), nn.FeatureAlphaDropout(0.3)),
+    "one output in a row": lambda: nn.Sequential(nn.Linear(48, 9), nn.ReLU(), nn.Linear(9, 1), nn.Flatten(0)),
+}  # fmt: skip
+
+CHAIN_ROWS = {
+    "nested": ("nested `Sequential` of dense layers (PyTorch)", "a `Network`"),
+    "log-softmax": ("`LogSoftmax` at the end (PyTorch)", "softmax answers"),
+    "norms before": ("`BatchNorm1d` before or after activations (PyTorch)", "folded into the weights"),
+    "reshaped": ("`Flatten`, `Unflatten`, `Identity`, every kind of dropout (PyTorch)", "passed over"),
+}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.reads("model", *CHAIN_ROWS[kind]) if kind in CHAIN_ROWS else ())
+        for kind in CHAINS
+    ],
+)
+def test_chains_as_people_write_them_become_networks(kind):
+    torch.manual_seed(1)
+    module = settled_norms(CHAINS[kind]())
+    network = network_from_torch(module, input_shape=(6, 8))
+    with torch.no_grad():
+        said = module(torch.tensor(images(), dtype=torch.float32)).double().numpy()
+    if said.ndim == 1:
+        said = np.stack([-said / 2, said / 2], axis=1)
+    expected = said if kind == "softmax" else SOFTMAX.function(said)
+    np.testing.assert_allclose(network.query(images()), expected, atol=1e-5)
+
+
+def test_parts_that_only_look_like_a_chain_are_refused():
+    rows = nn.Sequential(nn.Unflatten(1, (6, 8)), nn.Linear(8, 3))
+    with pytest.raises(ModelError, match="use from_torch"):
+        network_from_torch(rows)
+
+    class Masked(nn.Linear):
+        def forward(self, x):
+            return super().forward(x * (x > 0.5))
+
+    with pytest.raises(ModelError, match=r"code of its own in Masked \(1\); use from_torch"):
+        network_from_torch(nn.Sequential(nn.Flatten(), Masked(48, 3)))
+
+
+def test_images_reach_a_chain_that_wants_their_shape():
+    module = nn.Sequential(nn.Flatten(1, 2), nn.Linear(48, 3))
+    scores = own_answers(module, images(), (6, 8))
+    np.testing.assert_allclose(
+        network_from_torch(module, input_shape=(6, 8)).query(images()), SOFTMAX.function(scores), atol=1e-6
+    )
 
 
 @pytest.fixture(scope="module")

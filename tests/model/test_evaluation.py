@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from backquery import Network, evaluate
+from backquery.errors import AssumptionWarning
+from backquery.model.reading import UNREAD
 
 
 def test_confusion_counts_truth_by_row_and_reading_by_column():
@@ -29,3 +34,19 @@ def test_without_mistakes_there_is_no_worst_confusion():
     evaluation = evaluate(network, (inputs, network.query(inputs).argmax(axis=1)))
     assert evaluation.performance == 1.0
     assert evaluation.worst_confusions() == []
+
+
+def test_answers_that_are_not_finite_are_wrong_and_no_label():
+    network = Network.create([4, 3], activation=["identity"], rng=0, dtype="float32")
+    huge = replace(
+        network.layers[0], weights=np.array([[3e38] * 4, [-3e38, 3e38, 3e38, 3e38], [0] * 4], np.float32)
+    )
+    network = replace(network, layers=(huge,))
+    inputs = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1e-38]], np.float32)
+    said = pytest.warns(AssumptionWarning, match="1 of 3 images count as wrong: .* not finite")
+    with said, np.errstate(over="ignore", invalid="ignore"):
+        found = evaluate(network, (inputs, np.zeros(3, int)))
+    assert found.read.tolist() == [UNREAD, 0, 0]
+    assert (found.unread, found.images, found.performance) == (1, 3, 2 / 3)
+    assert found.confusion.sum() == 2
+    assert found.as_json()["unread"] == 1

@@ -11,7 +11,7 @@ from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Trials
 from backquery.errors import DataError, ModelError
 from backquery.intervals import share_interval
-from backquery.model import Array, Data, Examples, Model, Progress, Seed
+from backquery.model import Array, Data, Examples, Model, Progress, Seed, labels_read
 
 IMAGES = 400
 """Images of each half, by default: a share is then known to five points or better."""
@@ -137,7 +137,7 @@ def _finding(
         before=before,
         after=after,
         truth=int(trial.labels[shown]),
-        read=int(np.argmax(np.asarray(trial.model.query(after[None]))[0])),
+        read=int(labels_read(np.asarray(trial.model.query(after[None])))[0]),
     )
 
 

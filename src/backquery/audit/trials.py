@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.audit.regions import Region, Sheet
-from backquery.model import Array, Labels, Model, Network
+from backquery.model import Array, Labels, Model, Network, labels_read
 
 CHUNK_NUMBERS = 2**24
 """Numbers of a Jacobian that are held at once."""
@@ -33,7 +33,7 @@ class Trials:
     @classmethod
     def of(cls, model: Model, inputs: Array, labels: Labels) -> Trials:
         """Ask the model once about the images as they are."""
-        read = np.asarray(model.query(inputs)).argmax(axis=1)
+        read = labels_read(np.asarray(model.query(inputs)))
         sums = model.layers[0].combine(inputs) if isinstance(model, Network) else None
         return cls(model, Sheet.of(model), inputs, labels, read, sums)
 
@@ -48,7 +48,7 @@ class Trials:
             # Sums are linear in the inputs: adding the change spares the whole first layer for every region tried.
             change = (content - self.inputs[np.ix_(rows, region.inputs)]).astype(self.sums.dtype)
             sums = self.sums[rows] + change @ self.model.layers[0].weights[:, region.inputs].T
-            return np.asarray(_answers(self.model, sums).argmax(axis=1) == label)
+            return np.asarray(labels_read(_answers(self.model, sums)) == label)
         # Picking rows copies them, so that the content is not pasted on the trial's own images.
         images = self.inputs[rows]
         images[:, region.inputs] = content
@@ -82,7 +82,7 @@ class Trials:
         return np.asarray(totals / np.reshape(counts, (-1, 1, 1)))
 
     def _read_as(self, label: int, images: Array) -> NDArray[np.bool_]:
-        return np.asarray(self.model.query(images).argmax(axis=1) == label)
+        return np.asarray(labels_read(self.model.query(images)) == label)
 
 
 def _answers(network: Network, sums: Array) -> Array:

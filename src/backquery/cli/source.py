@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, scaling_called
 from backquery.cli.terminal import count, say
-from backquery.errors import BackqueryError, MissingExtraError, ModelError, assume
+from backquery.errors import BackqueryError, ModelError, assume
 from backquery.io import load_model
 from backquery.model import Layout, Meaning, Model, Network, Scaling, image_shape
 
@@ -51,8 +51,10 @@ def open_model(source: str) -> Model:
     called = FUNCTION.fullmatch(source)
     if called is None or Path(source).exists():
         return load_model(source)
+    from backquery.io.state_dict import read_state_dict
+
     weights = called["weights"]
-    state = None if weights is None else _state_dict(weights)
+    state = None if weights is None else read_state_dict(weights)
     return as_model(_call(called["module"], called["function"], state), source)
 
 
@@ -232,7 +234,9 @@ def _converted(value: Any, source: str) -> Network:
 
 def _from_torch(module: Any, source: str) -> Network:
     from backquery.io.torch_chain import network_from_torch
+    from backquery.io.torch_module import eager, import_torch
 
+    module = eager(import_torch(), module)
     try:
         return network_from_torch(module)
     except ModelError as error:
@@ -242,28 +246,10 @@ def _from_torch(module: Any, source: str) -> Network:
         ) from None
 
 
-def _state_dict(path: str) -> dict[str, Any]:
-    """The tensors of a PyTorch state dict in a safetensors file, which cannot run anything."""
-    try:
-        from safetensors.torch import load_file
-    except ImportError:
-        raise MissingExtraError("a state dict", "PyTorch", "torch") from None
-    if Path(path).suffix != ".safetensors":
-        raise ModelError(
-            f"{path} is no .safetensors file, and nothing is ever unpickled; write it with "
-            "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')"
-        )
-    try:
-        state: dict[str, Any] = load_file(path)
-    except FileNotFoundError:
-        raise ModelError(f"there is no file {path}") from None
-    except Exception as error:  # the library has a type of its own for every kind of damage
-        raise ModelError(f"{path} is damaged or no safetensors file: {error}") from error
-    return state
-
-
 def _call(module: str, function: str, state: dict[str, Any] | None = None) -> Any:
     """What the user's function returns; what goes wrong in their code is said with its place."""
+    from backquery.io.state_dict import load_into
+
     with _current_folder_first(), _own_code(f"{module}:{function}"):
         home = import_module(module)
         made = getattr(home, function, None)
@@ -279,7 +265,7 @@ def _call(module: str, function: str, state: dict[str, Any] | None = None) -> An
                 f"{module}:{function} must return a PyTorch module to load the state dict into, or take the state "
                 f"dict as its argument; it returned {type(model).__name__}"
             )
-        model.load_state_dict(state)
+        load_into(model, state)
         return model
 
 

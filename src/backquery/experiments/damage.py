@@ -21,7 +21,7 @@ from backquery.errors import ExperimentError, ModelError
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
-from backquery.model import Array, Examples, Model, Network, Progress, Seed
+from backquery.model import Array, Examples, Model, Network, Progress, Seed, labels_read
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""
@@ -242,7 +242,7 @@ class Trial:
 
     def read(self, network: Network) -> Reads:
         """The labels (n,) that a network reads."""
-        return np.asarray(network.log_odds(self.inputs).argmax(axis=1), np.int64)
+        return labels_read(network.log_odds(self.inputs))
 
     def score(self, reads: Reads) -> tuple[Counts, Counts]:
         """Of labels read (k, n), how many are right: (k, labels) of the images, (k,) of the scans."""
@@ -294,7 +294,7 @@ def _reads_without_nodes(trial: Trial, layer: int, order: NDArray[np.intp], coun
         z = sums
         for before, after in pairwise(upper):
             z = after.weights @ before.activation.function(z) + after.shifts[:, None]
-        reads[place] = z.argmax(axis=0)
+        reads[place] = labels_read(z.T)
     return reads
 
 
@@ -336,7 +336,7 @@ def _stage(trial: Trial, training: Array, gone: NDArray[np.intp]) -> Stage:
     right, _ = trial.score(trial.read(network)[None])
     scans = back_query(network, range(network.outputs))
     performance = float(right.sum() / (len(trial.labels) - trial.scans))
-    return Stage(len(gone), performance, scans, trial.network.log_odds(scans.images).argmax(axis=1))
+    return Stage(len(gone), performance, scans, labels_read(trial.network.log_odds(scans.images)))
 
 
 def _all_weights(network: Network) -> Array:

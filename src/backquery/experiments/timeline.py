@@ -20,7 +20,7 @@ from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
-from backquery.model import Array, Network, Progress, evaluate, ink_of
+from backquery.model import Array, Network, Progress, evaluate, ink_of, name_read
 from backquery.training import TrainingRun
 
 COUNT = 30
@@ -81,7 +81,7 @@ class Timeline:
                     "epochs": frame.epochs,
                     "performance": frame.performance,
                     "read_as_asked": int(frame.read_as_asked.sum()),
-                    "read": [self.classes[label] for label in frame.read],
+                    "read": [name_read(self.classes, label) for label in frame.read],
                     "answers": frame.answers.tolist(),
                 }
                 for frame in self.frames

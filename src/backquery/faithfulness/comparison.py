@@ -25,7 +25,20 @@ from backquery.inversion import (
     fit_statistics,
     typical,
 )
-from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, Network, Progress, Seed, ink_of, typical_of
+from backquery.model import (
+    SIGMOID,
+    SOFTMAX,
+    Array,
+    Labels,
+    Model,
+    Network,
+    Progress,
+    Seed,
+    ink_of,
+    labels_read,
+    name_read,
+    typical_of,
+)
 
 Kind = Literal["method", "images", "network"]
 
@@ -78,11 +91,11 @@ class Row:
             "kind": self.kind,
             "asked": [classes[k] for k in self.asked],
             "expected": [classes[k] for k in self.expected],
-            "read": [classes[k] for k in self.read],
+            "read": [name_read(classes, k) for k in self.read],
             "read_as_asked": self.read_as_asked,
             "worst_log_odds_error": self.worst_error,
             "outcomes": outcome,
-            "judges": {name: [classes[k] for k in labels] for name, labels in self.judges.items()},
+            "judges": {name: [name_read(classes, k) for k in labels] for name, labels in self.judges.items()},
             "agreement": {name: self.agreement(name) for name in self.judges},
             "typicality": [round(float(v), 4) for v in self.typicality],
             "distance_to_nearest": [round(float(v), 4) for v in self.distance],
@@ -252,7 +265,7 @@ class _Scorer:
 
     def of_images(self, name: str, inputs: Array, labels: Labels) -> Row:
         """The row of images that nobody asked a network for."""
-        read = np.asarray(self._model.query(inputs).argmax(axis=1), np.int64)
+        read = labels_read(self._model.query(inputs))
         return Row(name, "images", asked=labels, expected=labels, read=read, **self._scores(inputs))
 
     def _scores(self, inputs: Array) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import RealImages
 from backquery.files import replacing, user_cache
-from backquery.model import Array, Labels, Model, Network, Progress, Scaling, evaluate
+from backquery.model import Array, Labels, Model, Network, Progress, Scaling, evaluate, labels_read
 from backquery.training import Online, train
 
 NEIGHBOURS = 5
@@ -68,7 +68,7 @@ def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
 
     def ask(ink: Array) -> Labels:
         inputs = model.scale((ink * scaling.maximum).reshape(len(ink), *model.input_shape))
-        return np.asarray(model.query(inputs).argmax(axis=1), np.int64)
+        return labels_read(model.query(inputs))
 
     return Judge(name, ask, None if test is None else evaluate(model, test).performance)
 

@@ -51,11 +51,12 @@ def fit_statistics(model: Model, data: Data, *, rank: int = RANK, noise: float =
         log_odds.append(np.asarray(model.log_odds(inputs), np.float64))
         moments.add(np.asarray(inputs, np.float64))
     variances, directions = moments.directions(rank)
+    given = np.concatenate(log_odds)
     return Statistics(
         mean=moments.mean,
         factor=(directions * np.sqrt(variances)).astype(np.float32),
         diagonal=noise * _span(model, moments) ** 2,
-        typical=typical_log_odds(np.concatenate(log_odds)),
+        typical=typical_log_odds(given[np.isfinite(given).all(axis=1)]),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Labels, Model
+from backquery.model import UNREAD, Array, Labels, Model, labels_read
 
 CONVERGED = "converged"
 STALLED = "stalled"
@@ -27,7 +27,8 @@ class BackQuery:
     images: (n, inputs) in input scale.
     targets, log_odds: (n, outputs), the answers asked for and their log-odds, or None where the question
     did not ask for all answers.
-    answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads.
+    answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads, `UNREAD` (-1)
+    where answers are not finite.
     labels: (n,), the labels asked for, -1 where a question names no single one.
     read_as_asked: (n,), whether the label read is the one asked for; where none was, whether it is one of those
     asked for most, or, where no labels were, whether the question was met.
@@ -67,8 +68,9 @@ class BackQuery:
 
     @property
     def surely(self) -> Array:
-        """How surely the model reads each image as what it reads: that label's answer, (n,)."""
-        return np.take_along_axis(self.answers, self.read[:, None], axis=1)[:, 0]
+        """How surely the model reads each image as what it reads: its answer (n,), NaN where it reads none."""
+        strongest = np.take_along_axis(self.answers, self.read[:, None], axis=1)[:, 0]
+        return np.where(self.read == UNREAD, np.nan, strongest)
 
     def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
         """What was asked, and each scan, as plain values; labels by their names."""
@@ -79,14 +81,17 @@ class BackQuery:
         label, read = int(self.labels[position]), int(self.read[position])
         return {
             "label": classes[label] if label >= 0 else None,
-            "read": classes[read],
-            "answer": float(self.surely[position]),
+            "read": None if read == UNREAD else classes[read],
+            "answer": None if read == UNREAD else float(self.surely[position]),
             **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps"),
         }
 
     def plain(self, position: int, *names: str) -> dict[str, Any]:
-        """What these fields say of one image, as plain values."""
-        return {name: np.asarray(getattr(self, name))[position].item() for name in names}
+        """What these fields say of one image, as plain values; None for numbers that are not finite."""
+        values = {name: np.asarray(getattr(self, name))[position].item() for name in names}
+        return {
+            name: None if value in (np.inf, -np.inf) or value != value else value for name, value in values.items()
+        }
 
 
 def round_trip(
@@ -109,13 +114,13 @@ def round_trip(
     met: (n,), whether such questions were met.
     """
     answers = np.asarray(model.query(images), np.float64)
-    read = answers.argmax(axis=1)
+    read = labels_read(answers)
     if asked.answers is not None and asked.log_odds is not None:
         error = np.abs(answers - asked.answers).max(axis=1)
         log_odds_error = np.abs(model.log_odds(images) - asked.log_odds).max(axis=1)
         of_the_read = np.take_along_axis(asked.answers, read[:, None], axis=1)[:, 0]
         # Labels asked for alike may differ by rounding; reading either is right.
-        met = of_the_read >= asked.answers.max(axis=1) - 1e-9
+        met = (read != UNREAD) & (of_the_read >= asked.answers.max(axis=1) - 1e-9)
     else:
         values = asked.of_log_odds(model.log_odds(images)) if found is None else found
         error = log_odds_error = np.abs(values - asked.values).max(axis=1)

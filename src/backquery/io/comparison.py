@@ -19,7 +19,10 @@ PROBES = 32
 STRENGTHS = (1.0, 0.3, 0.1, 0.01)
 
 TOLERANCES = {"float64": 1e-7, "float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
-"""By how much answers may differ where the coarser of the two computes so."""
+"""By how much answers may differ where the coarser of the two computes so, the finest first."""
+
+EASY, HARD = 10.0, 1000.0
+"""Up to the first log-odds rounding stays below the tolerance; from there to the second both grow with them."""
 
 
 def probes(model: Model) -> Array:
@@ -54,13 +57,26 @@ def compare(
         raise ModelError(
             f"{what} gives {expected.shape[1:]} answers for an image, the network made of it {answers.shape[1:]}"
         )
-    coarsest = max(precision, network.dtype.name, key=TOLERANCES.__getitem__)
+    agree(answers, expected, what, allowed(network.log_odds(questions), precision, network.dtype.name))
+
+
+def allowed(log_odds: Array, *precisions: str) -> float:
+    """By how much answers of these log-odds may differ between models that compute in these dtypes."""
+    coarsest = max(precisions, key=list(TOLERANCES).index)
+    largest = np.abs(log_odds[np.isfinite(log_odds)]).max(initial=EASY)
+    return TOLERANCES[coarsest] * min(float(largest), HARD) / EASY
+
+
+def agree(answers: Array, expected: Array, what: str, most: float) -> None:
+    """Raise `ModelError` unless answers differ by at most `most`; neither may be finite where the other is not."""
+    neither = ~np.isfinite(answers).all(axis=1) & ~np.isfinite(expected).all(axis=1)
     # Scores of any size are rounded by a share of their size.
-    difference = float((np.abs(answers - expected) / np.maximum(np.abs(expected), 1)).max())
-    if not difference <= TOLERANCES[coarsest]:
+    differences = np.abs(answers - expected) / np.maximum(np.abs(expected), 1)
+    difference = float(differences[~neither].max(initial=0.0))
+    if not difference <= most:
         raise ModelError(
             f"{what} does not answer as the network made of it does: answers differ by up to {difference:.2g}, "
-            f"and {TOLERANCES[coarsest]:g} is allowed"
+            f"and {most:.2g} is allowed"
         )
 
 

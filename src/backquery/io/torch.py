@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,32 +12,47 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.errors import MissingExtraError, ModelError
-from backquery.model import SOFTMAX, Activation, Array, Scaling, Statistics, checked_inputs, ends_of, scaled_images
+from backquery.errors import ModelError, assume
+from backquery.io.comparison import agree, allowed, probes
+from backquery.io.outputs import NAMES, Outputs, far_probes, settled
+from backquery.io.torch_module import (
+    asked,
+    at_rest,
+    copied,
+    device_of,
+    eager,
+    first_line,
+    import_torch,
+    own_dtype,
+    peculiarities,
+    precision,
+    the_scores,
+)
+from backquery.model import (
+    SIGMOID,
+    SOFTMAX,
+    Activation,
+    Array,
+    Scaling,
+    Statistics,
+    checked_inputs,
+    ends_of,
+    finite_answer,
+    scaled_images,
+)
 
 if TYPE_CHECKING:
     import torch
 
-Outputs = Literal["logits", "probabilities"]
-
 FORWARD, BACKWARD = 256, 32
 """Images that are run at once, alone and with their Jacobian, so that memory stays small."""
-
-
-def import_torch(purpose: str = "A PyTorch model") -> Any:
-    """The package, or a `MissingExtraError` that says what needs it and how to install it."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(purpose, "PyTorch", "torch") from None
-    return torch
 
 
 def from_torch(
     module: torch.nn.Module,
     *,
     input_shape: Sequence[int],
-    outputs: Outputs = "logits",
+    outputs: Outputs | None = None,
     module_shape: Sequence[int] | None = None,
     scaling: Scaling | None = None,
     classes: Sequence[str] = (),
@@ -47,38 +61,44 @@ def from_torch(
 ) -> TorchModel:
     """A PyTorch classifier as a `Model`: it can be queried, evaluated and asked backwards.
 
-    A copy is taken, in evaluation mode and without gradients, on the device where `module` lies; `module` itself
-    is neither changed nor run, and what it learns later is not seen. The copy is in float64, because log-odds are
-    asked for more finely than float32 can promise; `dtype` is for a module that insists on float32, and for
-    reading many images three times faster.
+    A copy is taken, in evaluation mode and without gradients, on the device where `module` lies; what `module`
+    learns later is not seen. The copy is in float64, because log-odds are asked for more finely than float32 can
+    promise; `dtype` is for a module that insists on float32, and for reading many images three times faster.
+    Before it is returned, its answers to some forty trial images are compared with those of `module` itself, in
+    evaluation mode; whatever that leaves in the module (modes, buffers, attributes) and PyTorch's random numbers
+    are put back as they were. DataParallel and torch.compile are taken off.
 
     input_shape: the shape of one image, such as (28, 28). module_shape: the shape that `module` takes one image
     in, by default (1, height, width) for images of two axes, and `input_shape` for all others.
-    outputs: ``"logits"`` for scores whose softmax is the answer (log-probabilities are such scores too), or
-    ``"probabilities"``. A single output is taken as that of the second of two labels: a logit or its sigmoid.
+    outputs: ``"logits"`` for scores whose softmax is the answer (log-probabilities are such scores too),
+    ``"probabilities"``, or ``"sigmoids"`` for answers that each lie between 0 and 1 and do not add up to 1. By
+    default trial images tell, and an `AssumptionWarning` says what other than logits was found; what is said here
+    is checked. A single output is taken as that of the second of two labels: a logit or its sigmoid.
     scaling: how raw pixels become inputs. classes: the labels' names. statistics: what the model is to remember of
     its training images; as with a `Network`, ``replace(model, statistics=fit_statistics(model, data))`` adds them.
 
-    `ModelError` tells what of the module's answers cannot be used, after a trial with two images.
+    `ModelError` tells what of the module's answers cannot be used, or that its copy answers otherwise.
     """
     torch = import_torch()
-    if not isinstance(module, torch.nn.Module):
-        raise ModelError(f"from_torch takes a torch.nn.Module; received {type(module).__name__}")
-    if outputs not in ("logits", "probabilities"):
-        raise ModelError(f"outputs are 'logits' or 'probabilities'; received {outputs!r}")
+    original = eager(torch, module)
+    if outputs not in (None, *NAMES):
+        raise ModelError(f"outputs are {', '.join(map(repr, NAMES))}; received {outputs!r}")
     if dtype not in ("float64", "float32"):
         raise ModelError(f"the dtype is 'float64' or 'float32'; received {dtype!r}")
     shape = tuple(input_shape)
     inner = tuple(module_shape or ((1, *shape) if len(shape) == 2 else shape))
     if not shape or min(shape) < 1 or prod(shape) != prod(inner):
         raise ModelError(f"images of shape {shape} cannot be given to the module as {inner}: pixels must agree")
-    model = TorchModel(_copy(torch, module, dtype), shape, inner, (), outputs, scaling, None, dtype)
-    count = _outputs_in_trial(model)
-    names = tuple(classes) or tuple(str(position) for position in range(count))
-    if len(names) != count:
-        raise ModelError(f"{count} outputs need as many class names; received {len(names)}")
-    model = replace(model, classes=names, statistics=statistics)
-    _check_slopes(model)
+    with at_rest(torch, original):
+        model = TorchModel(copied(torch, original, dtype), shape, inner, (), "logits", scaling, None, dtype)
+        count = _outputs_in_trial(model)
+        names = tuple(classes) or tuple(str(position) for position in range(count))
+        if len(names) != count:
+            raise ModelError(f"{count} outputs need as many class names; received {len(names)}")
+        given = settled(outputs, _seen(model))
+        model = _before_its_last(torch, replace(model, classes=names, statistics=statistics, given=given))
+        _check_slopes(model)
+        _compare(torch, model, original)
     return model
 
 
@@ -87,7 +107,8 @@ class TorchModel:
     """A PyTorch module as a `Model`, made by `from_torch`; like a `Network` it never changes.
 
     module: a copy of the user's, in evaluation mode, without gradients; module_shape: one image as it takes it;
-    given: whether its outputs are ``"logits"`` or ``"probabilities"``. Answers are softmax over `classes`.
+    given: what the user's module's outputs are, which decides whether answers are a softmax over `classes` or
+    sigmoids, each for itself; bare: whether the copy gives their log-odds, being without its last layer.
     """
 
     module: torch.nn.Module
@@ -98,6 +119,7 @@ class TorchModel:
     scaling: Scaling | None = None
     statistics: Statistics | None = None
     dtype: str = "float64"
+    bare: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
@@ -120,25 +142,28 @@ class TorchModel:
 
     @property
     def output_activation(self) -> Activation:
-        """Softmax: answers are probabilities of the labels."""
-        return SOFTMAX
+        """Softmax, where answers are probabilities of the labels, or sigmoid, where each stands for itself."""
+        return SIGMOID if self.given == "sigmoids" else SOFTMAX
 
     def scale(self, images: ArrayLike) -> Array:
         """Raw images (n, ...) to inputs (n, inputs) by the model's scaling."""
         return scaled_images(images, self.scaling, self.input_shape, self.dtype)
 
     def query(self, x: ArrayLike) -> Array:
-        """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale."""
-        answers = SOFTMAX.function(self.log_odds(x))
+        """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale.
+
+        `ModelError` for a single one whose answers are not finite.
+        """
+        answers = self.output_activation.function(self.log_odds(x))
         single = np.ndim(x) == 1 or np.shape(x) == self.input_shape
-        return answers[0] if single else answers
+        return finite_answer(answers[0]) if single else answers
 
     def query_images(self, images: ArrayLike) -> Array:
         """The answers (n, outputs) to raw images (n, ...), 0 for paper and the scaling's maximum for ink."""
         return self.query(self.scale(images))
 
     def log_odds(self, x: ArrayLike) -> Array:
-        """The log-odds (n, outputs), with mean zero, of inputs (n, inputs)."""
+        """The log-odds (n, outputs) of inputs (n, inputs), with mean zero where answers are a softmax."""
         torch = import_torch()
         with _clean(torch), torch.no_grad():
             parts = [_numpy(self._scores(part)) for part in self._tensors(x, FORWARD)]
@@ -168,77 +193,129 @@ class TorchModel:
     def _tensors(self, x: ArrayLike, size: int) -> Iterator[torch.Tensor]:
         torch = import_torch()
         rows = checked_inputs(x, self.input_shape, self.dtype)
-        device = _device(torch, self.module)
+        device = device_of(torch, self.module)
         for begin in range(0, len(rows), size):
             yield torch.tensor(rows[begin : begin + size], device=device)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Centred log-odds (n, outputs) of inputs (n, inputs)."""
-        torch = import_torch()
-        scores = self._answers_of_module(inputs)
-        if self.given == "probabilities":
-            if scores.shape[1] == 1:
-                scores = torch.cat([1 - scores, scores], dim=1)
-            # A probability may have underflowed to 0, whose logarithm nothing could centre.
-            scores = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
-        elif scores.shape[1] == 1:
-            scores = torch.cat([-scores / 2, scores / 2], dim=1)
-        return scores - scores.mean(dim=1, keepdim=True)
+        """Log-odds (n, outputs) of inputs (n, inputs)."""
+        return self._log_odds_of(self._answers_of_module(inputs), self.bare)
+
+    def _log_odds_of(self, scores: torch.Tensor, bare: bool) -> torch.Tensor:
+        """Log-odds (n, outputs) of what a module gives, as outputs or `bare` of its last layer."""
+        if self.given != "logits" and not bare:
+            scores = self._logarithms(scores)
+        if scores.shape[1] == 1:
+            scores = import_torch().cat([-scores / 2, scores / 2], dim=1)
+        return scores if self.given == "sigmoids" else scores - scores.mean(dim=1, keepdim=True)
+
+    def _logarithms(self, scores: torch.Tensor) -> torch.Tensor:
+        """Outputs between 0 and 1 as log-odds, or as logarithms where they are shares of 1."""
+        numbers = import_torch().finfo(scores.dtype)
+        # A probability may have underflowed to 0, whose logarithm nothing could centre.
+        logarithms = scores.clamp_min(numbers.tiny).log()
+        if self.given == "probabilities" and scores.shape[1] > 1:
+            return logarithms
+        return logarithms - (1 - scores).clamp_min(numbers.eps / 2).log()
 
     def _answers_of_module(self, inputs: torch.Tensor) -> torch.Tensor:
         """What the module says, (n, outputs), where it drops an axis of length one as well."""
         # A clone, because a first module that works in place must not overwrite what is differentiated.
         images = inputs.reshape(-1, *self.module_shape).clone()
-        answers: torch.Tensor = self.module(images).to(inputs.dtype)
+        answers = the_scores(import_torch(), self.module(images)).to(inputs.dtype)
         return answers.reshape(len(inputs), -1) if answers.ndim == 1 else answers
-
-
-def _copy(torch: Any, module: torch.nn.Module, dtype: str) -> torch.nn.Module:
-    try:
-        with _clean(torch):
-            copy: torch.nn.Module = deepcopy(module)
-    except Exception as error:
-        raise ModelError(
-            f"the module cannot be copied ({error}); give a module whose tensors are all parameters or buffers"
-        ) from error
-    copy.zero_grad(set_to_none=True)
-    return copy.to(getattr(torch, dtype)).eval().requires_grad_(False)
 
 
 def _outputs_in_trial(model: TorchModel) -> int:
     """How many labels the module answers about, after everything that can be checked has been."""
-    probes = _probes(model)
-    together = _said(model, probes)
+    noise = _noise(model)
+    together = _said(model, noise)
     finite = bool(np.all(np.isfinite(together)))
-    if together.ndim != 2 or len(together) != len(probes) or not finite:
+    if together.ndim != 2 or len(together) != len(noise) or not finite:
         raise ModelError(
-            f"the module must give finite scores of shape (n, outputs) for n images; for {len(probes)} it gave "
+            f"the module must give finite scores of shape (n, outputs) for n images; for {len(noise)} it gave "
             f"{together.shape}" + ("" if finite else ", not all finite")
         )
-    alone = np.concatenate([_said(model, probe[None]) for probe in probes])
+    alone = np.concatenate([_said(model, image[None]) for image in noise])
     if alone.shape != together.shape or np.abs(alone - together).max() > 1e-4 * (np.abs(together).max() + 1):
         raise ModelError(
             "the module does not answer about each image alone: two runs, of two images together and one by one, "
             "disagree. Look for noise or dropout that ignores eval(), or batch norm without running statistics"
         )
-    if model.given == "probabilities":
-        _check_probabilities(together)
     return max(int(together.shape[1]), 2)
 
 
-def _probes(model: TorchModel) -> Array:
+def _noise(model: TorchModel) -> Array:
     """Two images of noise between paper and ink."""
     low, high = ends_of(model)
     drawn: Array = np.random.default_rng(0).uniform(0, 1, (2, model.inputs))
     return drawn * (high - low) + low
 
 
+def _seen(model: TorchModel) -> Array:
+    """Finite outputs (n, k) for trial images and, where all of them lie within 0 and 1, for others far outside."""
+    seen: Array = np.concatenate([_said(model, _noise(model)), _said(model, probes(model))])
+    finite = np.asarray(np.isfinite(seen).all(axis=1))
+    if not finite.all():
+        assume(
+            f"the module's answers to {np.sum(~finite)} of {len(finite)} trial images, blank paper among them or "
+            "faint noise, are not finite: such images are left unread, and count as wrong"
+        )
+    seen = seen[finite]
+    if seen.min() >= 0 and seen.max() <= 1:
+        try:
+            far = _said(model, far_probes(model))
+        except ModelError:  # a module may refuse what is no image
+            return seen
+        return np.concatenate([seen, far[np.isfinite(far).all(axis=1)]])
+    return seen
+
+
+def _before_its_last(torch: Any, model: TorchModel) -> TorchModel:
+    """The model without a last Softmax or Sigmoid, so that log-odds stay exact however sure the answers are."""
+    kind = "Softmax" if model.given == "probabilities" and _said(model, _noise(model)).shape[1] > 1 else "Sigmoid"
+    rest = None if model.given == "logits" else _without_last(torch, model.module, getattr(torch.nn, kind))
+    if rest is None:
+        return model
+    shorter = replace(model, module=rest, bare=True)
+    questions = _noise(model)
+    same = np.allclose(shorter.query(questions), model.query(questions), rtol=0, atol=1e-6)
+    return shorter if same else model
+
+
+def _without_last(torch: Any, module: torch.nn.Module, kind: type[Any]) -> torch.nn.Module | None:
+    """A Sequential that ends in a layer of this kind, without it; None where that is not certain."""
+    if type(module) is not torch.nn.Sequential or not len(module) or module._forward_hooks:
+        return None
+    before: list[Any] = list(module)
+    last: torch.nn.Module = before.pop()
+    if type(last) is kind and not last._forward_hooks and not last._forward_pre_hooks:
+        return torch.nn.Sequential(*before).eval()
+    rest = _without_last(torch, last, kind)
+    return None if rest is None else torch.nn.Sequential(*before, rest).eval()
+
+
+def _compare(torch: Any, model: TorchModel, original: torch.nn.Module) -> None:
+    """Refuse a copy that does not answer as the user's own module does."""
+    questions = probes(model)
+    own = own_dtype(torch, original)
+    scores = torch.tensor(asked(torch, original, questions, model.module_shape))
+    expected = model.output_activation.function(_numpy(model._log_odds_of(scores, bare=False)))
+    log_odds = model.log_odds(questions)
+    answers = model.output_activation.function(log_odds)
+    try:
+        agree(answers, expected, "the module", allowed(log_odds, precision(own), model.dtype))
+    except ModelError as error:
+        advice = ". Try dtype='float32'" if model.dtype == "float64" else ""
+        raise ModelError(f"{error}{peculiarities(torch, original)}{advice}") from None
+
+
 def _check_slopes(model: TorchModel) -> None:
     """Refuse a module that cannot be differentiated, or hides what its answers come from."""
     try:
-        values, slopes = model.log_odds_and_jacobian(_probes(model))
+        values, slopes = model.log_odds_and_jacobian(_noise(model))
     except Exception as error:
-        raise ModelError(f"the module cannot be differentiated with torch.func: {error}") from error
+        raise ModelError(f"the module cannot be differentiated with torch.func: {first_line(error)}") from error
     differ = np.abs(values[0] - values[1]).max() > 1e-9
     if not np.all(np.isfinite(slopes)) or (differ and not slopes.any()):
         raise ModelError(
@@ -253,22 +330,15 @@ def _said(model: TorchModel, inputs: Array) -> Array:
         with _clean(torch), torch.no_grad():
             (part,) = model._tensors(inputs, len(inputs))
             answers = model._answers_of_module(part)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(
             f"the module does not run on images of shape {(len(inputs), *model.module_shape)} in {model.dtype}: "
-            f"{error}. Give module_shape=, such as ({model.inputs},) or (1, height, width), or dtype='float32'"
+            f"{first_line(error)}. Give module_shape=, such as ({model.inputs},) or (1, height, width), or "
+            "dtype='float32', or a module that takes any number of images at once"
         ) from error
     return _numpy(answers)
-
-
-def _check_probabilities(answers: Array) -> None:
-    sums = answers.sum(axis=1) if answers.shape[1] > 1 else np.ones(1)
-    if answers.min() < 0 or answers.max() > 1 or np.abs(sums - 1).max() > 1e-3:
-        raise ModelError(
-            "the module's outputs are no probabilities of one label among several, which lie between 0 and 1 "
-            f"and add up to 1; received outputs that run from {answers.min():.4g} to {answers.max():.4g} and add "
-            f"up to {sums[0]:.4g}. Say outputs='logits' for scores, and leave out a last sigmoid"
-        )
 
 
 @contextmanager
@@ -276,12 +346,6 @@ def _clean(torch: Any) -> Iterator[None]:
     """Leave PyTorch's inference mode, in which nothing can be differentiated; it is back afterwards."""
     with torch.inference_mode(False):
         yield
-
-
-def _device(torch: Any, module: torch.nn.Module) -> torch.device:
-    for tensor in (*module.parameters(), *module.buffers()):
-        return tensor.device
-    return torch.device("cpu")
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

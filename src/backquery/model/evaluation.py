@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.errors import assume
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
+from backquery.model.reading import UNREAD, labels_read
 
 CHUNK = 8192
 """Images a question, so that memory stays small."""
@@ -17,15 +19,23 @@ CHUNK = 8192
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """confusion: (labels, labels) counts, rows the truth, columns what was read; read: (n,) the labels read."""
+    """confusion: (labels, labels) counts, rows the truth, columns what was read; read: (n,) the labels read.
+
+    An image whose answers are not finite is read as nothing: `UNREAD` in `read`, in no column, and not right.
+    """
 
     confusion: NDArray[np.int64]
     read: NDArray[np.int64]
 
     @property
     def images(self) -> int:
-        """How many images were read."""
+        """How many images the model was asked about."""
         return len(self.read)
+
+    @property
+    def unread(self) -> int:
+        """To how many images the answers are not finite."""
+        return int(np.sum(self.read == UNREAD))
 
     @property
     def performance(self) -> float:
@@ -41,20 +51,26 @@ class Evaluation:
         return [(int(truth), int(read), int(wrong[truth, read])) for truth, read in pairs if wrong[truth, read]]
 
     def as_json(self) -> dict[str, Any]:
-        """Performance, number of images and confusion as plain values."""
+        """Performance, numbers of images and of those unread, and confusion as plain values."""
         return {
             "performance": self.performance,
             "images": self.images,
+            "unread": self.unread,
             "confusion": self.confusion.tolist(),
         }
 
 
 def evaluate(model: Model, data: Data) -> Evaluation:
-    """Query `model` about raw images with labels, or about (inputs, labels), and compare."""
+    """Query `model` about raw images with labels, or about (inputs, labels), and compare.
+
+    Images that it gives answers to which are not finite count as wrong, and their number is said in a warning.
+    """
     examples = Examples.of(model, data)
-    read = np.concatenate(
-        [model.query(part.inputs()).argmax(axis=1) for part in examples.parts(CHUNK)], dtype=np.int64
-    )
+    read = np.concatenate([labels_read(model.query(part.inputs())) for part in examples.parts(CHUNK)])
     confusion = np.zeros((model.outputs, model.outputs), np.int64)
-    np.add.at(confusion, (examples.labels, read), 1)
-    return Evaluation(confusion, read)
+    known = read != UNREAD
+    np.add.at(confusion, (examples.labels[known], read[known]), 1)
+    found = Evaluation(confusion, read)
+    if found.unread:
+        assume(f"{found.unread:,} of {found.images:,} images count as wrong: the answers to them are not finite")
+    return found

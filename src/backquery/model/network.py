@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from backquery.errors import DataError, ModelError
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
+from backquery.model.reading import finite_answer
 from backquery.model.scaling import Scaling, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
 
@@ -244,10 +245,13 @@ class Network:
         return signals
 
     def query(self, x: ArrayLike) -> Array:
-        """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale."""
+        """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale.
+
+        `ModelError` for a single one whose answers are not finite.
+        """
         answers = self.signals(x)[-1]
         single = np.ndim(x) == 1 or np.shape(x) == self.input_shape
-        return answers[0] if single else answers
+        return finite_answer(answers[0]) if single else answers
 
     def query_images(self, images: ArrayLike) -> Array:
         """The answers (n, outputs) to raw images (n, ...), 0 for paper and the scaling's maximum for ink."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from backquery.model import finite_answer
 from backquery.plots.paper import (
     HAIRLINE,
     HEADING,
@@ -74,7 +75,7 @@ def learning_curves(history: History) -> Figure:
 
 def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | None = None) -> Figure:
     """The answers (outputs,) to one image as bars, one for each label; the strongest is in full ink."""
-    values = np.asarray(answers, np.float64).ravel()
+    values = finite_answer(np.asarray(answers, np.float64).ravel())
     left, bars = MARGIN + 0.1 + name_width(classes), 0.26 * len(classes)
     figure = new_figure(left + 3.0 + 2 * MARGIN, 0.5 + bars + MARGIN / 2)
     ax = panel(figure, left, 0.5, 3.0, bars)

@@ -6,7 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from backquery.inversion.result import OUT_OF_REACH, STALLED
-from backquery.model import ground_of
+from backquery.model import ground_of, name_read
 from backquery.plots.paper import SHADES_MEAN, as_picture, draw_ink, heading, scan_caption, tiles
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
     label, read = int(result.labels[position]), int(result.read[position])
     asked = model.classes[label] if label >= 0 else "a mixture"
     surely, outcome = result.answers[position][read], result.outcome[position]
-    caption = scan_caption(asked, model.classes[read], surely, bool(result.read_as_asked[position]))
+    caption = scan_caption(asked, name_read(model.classes, read), surely, bool(result.read_as_asked[position]))
     return [*caption, outcome] if outcome in (STALLED, OUT_OF_REACH) else caption
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backquery.files import replacing
-from backquery.model import Layout
+from backquery.model import Layout, name_read
 from backquery.plots.paper import (
     HEADING,
     MARGIN,
@@ -112,7 +112,7 @@ def _pixels(figure: Figure) -> Image:
 
 def _captions(timeline: Timeline, frame: Frame) -> list[list[str]]:
     """Under each scan the same as under all scans: asked, read and how surely, the outcome."""
-    read = [timeline.classes[label] for label in frame.read]
+    read = [name_read(timeline.classes, label) for label in frame.read]
     return [*map(scan_caption, timeline.classes, read, frame.answers, frame.read_as_asked)]
 
 

@@ -18,7 +18,7 @@ from backquery.evidence import (
     measure_evidence,
 )
 from backquery.evidence.measure import IMAGES
-from backquery.model import ink_of
+from backquery.model import ink_of, name_read
 from backquery.plots import evidence_colours, strongest_effect
 from backquery.plots.evidence import INDIFFERENT, drawn, reach_of, sign_of
 from backquery.plots.paper import AGAINST, SUPPORTS
@@ -191,7 +191,7 @@ def _finding_row(subject: Subject, one: Finding) -> list[str]:
 
 def _example(subject: Subject, one: Finding) -> Html:
     """An image that bears the region, which is framed."""
-    truth, read = subject.classes[one.truth], subject.classes[one.read]
+    truth, read = subject.classes[one.truth], name_read(subject.classes, one.read)
     picture = subject.picture(ink_of(subject.model, one.after[None])[0])
     alt = f"An image of {truth} with the region for {subject.classes[one.label]}; the network reads {read}"
     rows, columns = picture.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backquery.model import about_in_words, facts_in_words
+from backquery.model import about_in_words, facts_in_words, name_read
 from backquery.plots import learning_curves
 from backquery.report.markup import Html, facts, items, joined, lead, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, plotted, tile, tiles
@@ -95,7 +95,7 @@ def _mistakes(subject: Subject) -> list[Html]:
     found = []
     for place in surest:
         position = wrong[place]
-        truth, taken = subject.classes[test.labels[position]], subject.classes[read[position]]
+        truth, taken = subject.classes[test.labels[position]], name_read(subject.classes, read[position])
         ink = subject.picture(test.images[position].ravel() / subject.dataset.maximum)
         image = pixels(ink, f"A test image of {truth}, which the network reads as {taken}")
         found.append(tile(image, f"{truth} read as {taken}, {answers[place]:.2f}"))

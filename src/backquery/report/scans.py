@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backquery.faithfulness import Comparison, RealImages, Row, compare_methods, neighbour_judge
+from backquery.model import name_read
 from backquery.report.markup import Html, items, joined, lead, reading, table, tag
 from backquery.report.pictures import scan_tile, tiles
 from backquery.report.subject import Step, Subject
@@ -83,7 +84,7 @@ def _tiles(subject: Subject, found: Comparison, row: Row, kind: str) -> Html:
     """The images of a row under its name."""
     scanned = []
     for ink, asked, read in zip(row.ink, row.asked, row.read, strict=True):
-        name, taken = found.classes[asked], found.classes[read]
+        name, taken = found.classes[asked], name_read(found.classes, read)
         alt = f"{row.name}, asked for {name}; the network reads {taken}"
         scanned.append(scan_tile(subject.picture(ink), alt, f"{name}: reads {taken}", bool(asked == read)))
     return joined([tag("h3", f"{kind}{row.name}"), tiles(scanned)])

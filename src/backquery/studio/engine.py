@@ -27,7 +27,7 @@ from backquery.inversion import (
     usual_method,
 )
 from backquery.inversion import answers as asked_answers
-from backquery.model import Array, Model, Network, ground_of, ink_of
+from backquery.model import Array, Model, Network, finite_answer, ground_of, ink_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -63,7 +63,7 @@ def query(subject: Subject, fields: Fields) -> Answer:
     else:
         given = read.pixels(fields, model)
     inputs = as_inputs(model, given)
-    answers, signals = model.query(inputs)[0], {}
+    answers, signals = finite_answer(model.query(inputs)[0]), {}
     if isinstance(model, Network):
         layers = model.signals(inputs)[1:-1]
         signals = {f"signals{k}": share_of_range(model, k, values[0]) for k, values in enumerate(layers, start=1)}

@@ -41,10 +41,16 @@ def query(
     With --json: classes, images (the paths), answers (for each image one number for each class) and read (for
     each image the class with the strongest answer).
     """
+    import numpy as np
+
     from backquery.cli.source import load_for_images, prepared
+    from backquery.errors import ModelError
 
     network = load_for_images(model, scale)
     answers = network.query(network.scale(prepared(network, images, ink, centre)))
+    for path, answer in zip(images, answers, strict=True):
+        if not np.all(np.isfinite(answer)):
+            raise ModelError(f"the model's answers to {path} are not finite, so that nothing can be read in it")
     strongest = [network.classes[position] for position in answers.argmax(axis=1)]
     parts: list[Drawing | str] = []
     for path, answer, read in zip(images, answers.tolist(), strongest, strict=True):

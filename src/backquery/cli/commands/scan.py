@@ -78,10 +78,20 @@ def scan(
 def _table(scans: list[dict[str, Any]], as_asked: list[bool]) -> Drawing:
     """Each scan in a row; those that are not read as asked are bold."""
     rows = [
-        (one["label"], one["read"] + mark, f"{one['answer']:.3f}", f"{one['error']:.2g}", one["outcome"])
+        (
+            one["label"],
+            (one["read"] or "unread") + mark,
+            _told(one["answer"], ".3f"),
+            _told(one["error"], ".2g"),
+            one["outcome"],
+        )
         for one, mark in zip(scans, ("" if good else " ✗" for good in as_asked), strict=True)
     ]
     return table(("<asked", "<reads", ">surely", "<error", "<outcome"), rows, bold=[not good for good in as_asked])
+
+
+def _told(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)
 
 
 def _advice(scans: list[dict[str, Any]]) -> dict[str, list[str]]:

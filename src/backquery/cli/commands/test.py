@@ -31,8 +31,9 @@ def test(
     The test half is used, or all images where the data has only one half. For example: `backquery test mnist
     my_digits/`
 
-    With --json: performance (share of right answers), images, confusion (rows are the truth, columns what was
-    read), classes, and worst_confusions, a list of truth, read, images.
+    With --json: performance (share of right answers), images, unread (how many got answers that are not finite,
+    and count as wrong), confusion (rows are the truth, columns what was read), classes, and worst_confusions, a
+    list of truth, read, images.
     """
     from backquery.cli.source import images_to_test, load_for_data
     from backquery.model import evaluate
@@ -51,7 +52,8 @@ def test(
 
 def _told(found: Evaluation, classes: tuple[str, ...], wide: bool) -> Iterator[str | Drawing]:
     right = round(found.performance * found.images)
-    yield from (f"{found.performance:.2%} right: {right:,} of {count(found.images, 'image')}", "")
+    unread = f", {found.unread:,} unread" if found.unread else ""
+    yield from (f"{found.performance:.2%} right: {right:,} of {count(found.images, 'image')}{unread}", "")
     if not wide:
         yield from (confusion_table(found.confusion.tolist(), classes), "")
     worst = found.worst_confusions()
