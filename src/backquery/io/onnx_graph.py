@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.errors import ModelError
+from backquery.errors import ModelError, assume
 from backquery.io.onnx_constants import computed, constant, numbers
 from backquery.model import Shape
 
@@ -114,12 +114,7 @@ class Graph:
 
     def needed(self) -> tuple[list[Any], list[Any]]:
         """The operators and the tensors that the scores need, each in the model's order."""
-        names, waiting = set(), [self.output]
-        while waiting:
-            name = waiting.pop()
-            if name not in names:
-                names.add(name)
-                waiting += self._makers[name].input if name in self._makers else ()
+        names = self._ancestry(self.output)
         operators = [node for node in self._nodes if names.intersection(node.output)]
         return operators, [tensor for name, tensor in self._tensors.items() if name in names]
 
@@ -167,8 +162,13 @@ class Graph:
             scores = self._once([value.name for value in outputs if _may_be_scores(value)])
             if not scores and len(outputs) == 1:
                 return self._behind(outputs[0].name, CHOOSING)[0]
+        listed = ", ".join(map(_described, outputs))
+        last = [name for name in scores if set(scores) <= self._ancestry(name)]
+        if len(scores) > 1 and len(last) == 1:
+            assume(f"its outputs are {listed}; {last[0]} was taken, which is made of the others; output=... says "
+                   "otherwise")  # fmt: skip
+            scores = last
         if len(scores) != 1:
-            listed = ", ".join(map(_described, outputs))
             raise ModelError(f"its outputs are {listed}; say which one holds the scores with output=...")
         return self._behind(scores[0], LABELLING)[0]
 
@@ -180,6 +180,17 @@ class Graph:
             if root not in furthest or steps > furthest[root][0]:
                 furthest[root] = (steps, name)
         return [name for _, name in furthest.values()]
+
+    def _ancestry(self, name: str) -> set[str]:
+        """Every name that this one is made of, itself among them."""
+        names: set[str] = set()
+        waiting = [name]
+        while waiting:
+            name = waiting.pop()
+            if name not in names:
+                names.add(name)
+                waiting += self._makers[name].input if name in self._makers else ()
+        return names
 
     def _behind(self, name: str, operators: tuple[str, ...]) -> tuple[str, int]:
         """Where the signals come from that only these operators made `name` of, and how many there are."""

@@ -20,8 +20,8 @@ WHITES = (1.0, 15.0, 16.0, 255.0, 65535.0)
 LIKELY = (1.0, 16.0, 255.0, 65535.0)
 """Of these, the ones that pixels are likely to go up to where nothing else tells."""
 
-NEAR = 1e-4
-"""How far a number may be from such a one, as a share: exporters round to float32, and people to 0.0039."""
+NEAR, ROUGHLY = 1e-4, 6e-3
+"""How far a number may be from such a one, as a share: exporters round to float32, and people further."""
 
 Affine = tuple[ArrayLike, ArrayLike]
 
@@ -54,13 +54,19 @@ def _full_ink(gain: ArrayLike, offset: ArrayLike) -> float | None:
     if scale is None or shift is None or scale <= 0 or scale == 1.0:
         return None
     if shift == 0:
-        white = float(round(1 / scale))
-        return _bytes(white) if white > 1 and abs(1 / scale - white) <= NEAR * white else None
+        return _ink_divided_by(1 / scale)
     for ink in ((1 - shift) / scale, -2 * shift / scale):
         near = [white for white in (*WHITES, 256.0) if abs(ink - white) <= NEAR * white]
         if near:
             return _bytes(near[0])
     return None
+
+
+def _ink_divided_by(divisor: float) -> float | None:
+    """What a division alone brings to 1; people write 0.0039 for a 255th."""
+    near = [white for white in WHITES[1:] if abs(divisor - white) <= ROUGHLY * white]
+    white = near[0] if near else float(round(divisor))
+    return _bytes(white) if near or (white > 1 and abs(divisor - white) <= NEAR * white) else None
 
 
 def _bytes(white: float) -> float:
@@ -71,7 +77,7 @@ def _bytes(white: float) -> float:
 def _standardised(gain: ArrayLike, offset: ArrayLike) -> float | None:
     """The least full ink that numbers of these means and deviations, or minima and ranges, can have."""
     gains, offsets = np.broadcast_arrays(np.asarray(gain, np.float64), np.asarray(offset, np.float64))
-    if not np.all(gains > 0) or np.all(gains == 1) or np.all(offsets == 0):
+    if not np.all(gains > 0) or np.all(gains == 1) or (_only(gain) and np.all(offsets == 0)):
         return None
     means, deviations = -offsets / gains, 1 / gains
     if means.min() < 0:
