@@ -45,10 +45,11 @@ def test_steps_that_bring_ink_to_one_are_certain(steps: list[Any], expected: flo
     assert ink(steps) == expected
 
 
-def test_bytes_go_to_255_unless_a_step_says_otherwise() -> None:
-    assert ink([], "uint8") == 255
-    assert ink([(1 / 78.6, -33.3 / 78.6)], "uint8") == 255
+def test_bytes_go_as_far_as_a_step_says() -> None:
+    assert ink([(1 / 255, 0)], "uint8") == 255
     assert ink([(1 / 16, 0)], "uint8") == 16
+    with pytest.warns(AssumptionWarning, match="0 to 255, as it takes whole numbers"):
+        assert ink([(1 / 78.6, -33.3 / 78.6)], "uint8") == 255
     assert ink([], "bool") == 1
 
 
@@ -64,6 +65,8 @@ def test_means_and_deviations_are_likely_and_said(mean: float, deviation: float,
 def test_whole_numbers_are_likely_bytes_and_said() -> None:
     with pytest.warns(AssumptionWarning, match="0 to 255, as it takes whole numbers"):
         assert ink([], "int64") == 255
+    with pytest.warns(AssumptionWarning, match="0 to 255, as it takes whole numbers"):
+        assert ink([], "uint8") == 255
     assert ink([(1 / 65535, 0)], "int32") == 65535
 
 

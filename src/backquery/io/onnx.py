@@ -55,9 +55,9 @@ def network_from_onnx(
     lie in another file are read from the model's own folder only. Before you get the network, it has answered as
     onnxruntime does; where that is not installed, a warning says so.
 
-    Files of `save_onnx` bring class names and scaling along, those of scikit-learn class names. A model that takes
-    bytes, or begins by dividing by 255 or the like, takes raw pixels, and its `scaling` says so. What is told here
-    has the last word. Inputs are those of the model, each image in a row.
+    Files of `save_onnx` bring class names and scaling along, those of scikit-learn class names. A model that
+    begins by dividing by 255 or the like takes raw pixels, and its `scaling` says so; a warning where that is
+    likely, not certain. What is told here has the last word. Inputs are those of the model, each image in a row.
 
     Where the last weights have no activation, `outputs` says what they give: ``"logits"`` (their softmax are the
     answers) or ``"scores"`` (they are the answers); logits by default, unless they prove to be probabilities. One

@@ -31,12 +31,12 @@ def raw_scaling(steps: Sequence[Affine], dtype: DTypeLike = np.float32) -> Scali
 
     steps: what is done to the inputs, as ``gain * x + offset``, after the first, the first two, ... steps, with
     numbers, or arrays of one number for each input. A step that brings full ink to 1, or the middle to 0, is
-    certain, and so are bytes; a mean and a deviation are not, and one line says what they were taken for.
+    certain; a mean and a deviation are not, nor are whole numbers alone, and one line says what was taken.
     """
     whole, found = np.dtype(dtype), [_full_ink(*step) for step in steps]
     certain = next((white for white in found if white), None)
-    if certain is not None or whole in (np.uint8, np.bool_):
-        return Scaling(1.0, 0.0, certain or (1.0 if whole == np.bool_ else 255.0))
+    if certain is not None or whole == np.bool_:
+        return Scaling(1.0, 0.0, certain or 1.0)
     likely = _standardised(*steps[-1]) if steps else None
     if likely is None and whole.kind in "iu":
         likely = 255.0
