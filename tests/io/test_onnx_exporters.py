@@ -158,7 +158,7 @@ class TestPyTorch:
         network = load_model(tmp_path / "m.onnx")
         np.testing.assert_allclose(network.query(pixels().reshape(4, -1))[:, 1], expected, atol=TOLERANCE)
 
-    @pytest.mark.reads("model", "ONNX that divides by 255 first (or multiplies by 0.0039), of bytes or of fractions",
+    @pytest.mark.reads("model", "ONNX that divides by 255 first (or multiplies by 0.0039), bytes or fractions",
                        "takes pixels from 0 to 255 as they are; its scaling says so")  # fmt: skip
     def test_bytes(self, dynamo: bool, tmp_path: Path) -> None:
         import torch

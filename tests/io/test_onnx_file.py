@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backquery.errors import AssumptionWarning, ModelError
+from backquery.errors import AssumptionWarning, BackqueryError, ModelError
 from backquery.io import load_model
 from backquery.io.onnx import network_from_onnx, network_to_onnx, save_onnx
 from backquery.io.onnx_graph import Graph
@@ -133,6 +135,22 @@ def test_only_the_path_to_the_scores_is_run() -> None:
     nodes = [node("MatMul", "x w"), node("ConstantOfShape", "huge", "zeros"), node("ReduceSum", "zeros", "sum")]
     network = network_from_onnx(model_of(nodes, {"w": W, "huge": np.array([10**7, 10**7])}))
     assert network.sizes == (4, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bytes_changed_anywhere_are_an_error_of_ours_or_a_network(
+    seed: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = network_to_onnx(Network.create([4, 3, 2], biases=True, rng=1)).SerializeToString()
+    rng = np.random.default_rng(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AssumptionWarning)
+        for _ in range(150):
+            changed = bytearray(content)
+            changed[rng.integers(len(content))] = rng.integers(256)
+            with contextlib.suppress(BackqueryError):
+                assert network_from_onnx(bytes(changed)).inputs >= 1
+    assert capfd.readouterr() == ("", "")
 
 
 class TestComparison:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backquery.errors import MissingExtraError
+from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Chain
 from backquery.io.comparison import probes
@@ -66,7 +66,10 @@ def network_from_onnx(
     told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
     what = "the ONNX model" if isinstance(source, bytes) else os.fspath(source)
     with reading(what, "onnx", "onnx"):
-        return _network(Graph(read_model(source), output), told, outputs, what)
+        try:
+            return _network(Graph(read_model(source), output), told, outputs, what)
+        except (IndexError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"its parts do not fit together: {type(error).__name__}: {error}") from None
 
 
 def network_to_onnx(network: Network) -> onnx.ModelProto:

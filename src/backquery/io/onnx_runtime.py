@@ -12,6 +12,8 @@ from backquery.io.comparison import compare, not_compared
 from backquery.io.onnx_graph import Graph
 from backquery.model import Array, Network, Shape, image_shape
 
+PROVIDERS = ["CPUExecutionProvider"]
+
 FATAL = 4
 """The lowest of onnxruntime's voices: what fails is raised as an exception, and told once."""
 
@@ -51,7 +53,7 @@ def _original(network: Network, graph: Graph) -> Callable[[Array], Array]:
         asked = _as_inputs(questions, graph).reshape(-1, *shape)
         try:
             content = _path_alone(graph).SerializeToString()
-            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(content, options, providers=PROVIDERS, enable_fallback=0)
             return _asked(session, graph, asked)
         except Exception as error:  # its exceptions have no base of their own
             raise _RuntimeRefusalError(str(error).splitlines()[0][:200]) from None

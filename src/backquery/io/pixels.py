@@ -17,6 +17,9 @@ from backquery.model import Array, Scaling
 WHITES = (1.0, 15.0, 16.0, 255.0, 65535.0)
 """What full ink is in the files that people have."""
 
+TINY = 1e-9
+"""No pixel is divided by more than its inverse."""
+
 LIKELY = (1.0, 16.0, 255.0, 65535.0)
 """Of these, the ones that pixels are likely to go up to where nothing else tells."""
 
@@ -43,15 +46,17 @@ def raw_scaling(steps: Sequence[Affine], dtype: DTypeLike = np.float32) -> Scali
     if likely is None:
         return None
     why = "it takes whole numbers" if whole.kind in "iu" else "it begins by standardising"
-    assume(f"the model's pixels were taken to go from 0 to {likely:g}, as {why}; scaling=Scaling(1, 0, ...) says "
-           "otherwise")  # fmt: skip
+    assume(
+        f"the model's pixels were taken to go from 0 to {likely:g}, as {why}; scaling=Scaling(...), or --scale, "
+        "says otherwise"
+    )
     return Scaling(1.0, 0.0, likely)
 
 
 def _full_ink(gain: ArrayLike, offset: ArrayLike) -> float | None:
     """The pixel that is brought to 1, or whose half is brought to 0, where all are treated alike."""
     scale, shift = _only(gain), _only(offset)
-    if scale is None or shift is None or scale <= 0 or scale == 1.0:
+    if scale is None or shift is None or not np.isfinite(scale) or scale <= TINY or scale == 1.0:
         return None
     if shift == 0:
         return _ink_divided_by(1 / scale)
