@@ -38,6 +38,7 @@ class Chain:
         self._gain: Array | None = None
         self._offset: Array | None = None
         self._order: Order | None = None
+        self._came_in = 0
 
     def flatten(self) -> None:
         """Signals of any shape in one row."""
@@ -61,18 +62,8 @@ class Chain:
         """Signals with their axes in another order, counted from 0 without the batch: the weights move along."""
         if self.shape is None or sorted(axes) != list(range(len(self.shape))):
             raise ModelError(f"signals of shape {self.shape} have no axes {tuple(axes)} to put in order")
-        order = np.arange(prod(self.shape)).reshape(self.shape).transpose(axes).ravel()
-        self.shape = tuple(self.shape[axis] for axis in axes)
-        if self._open is not None:
-            self._open = _rows(*self._open, order)
-            return
-        if self._gain is not None and self._offset is not None:
-            self._gain, self._offset = (_picked(values, order) for values in (self._gain, self._offset))
-        if self._layers:
-            last = self._layers[-1]
-            self._layers[-1] = Layer(*_rows(last.weights, last.biases, order), last.activation)
-        else:
-            self._order = order if self._order is None else self._order[order]
+        places = np.arange(prod(self.shape)).reshape(self.shape).transpose(axes)
+        self.pick(places.ravel(), places.shape)
 
     def dense(self, weights: Array, biases: Array | None) -> None:
         """``W x + b`` with W of shape (outputs, inputs) and b of shape (outputs,)."""
@@ -80,12 +71,31 @@ class Chain:
         if weights.ndim != 2:
             raise ModelError(f"weights must be a matrix; these have the shape {weights.shape}")
         outputs, inputs = weights.shape
-        if self.shape is not None and self.shape != (inputs,):
+        if self.shape is not None and (self.shape[-1], prod(self.shape)) != (inputs, inputs):
             raise ModelError(f"its weights take {inputs} signals, but signals of shape {self.shape} come in")
         self._open = self._folded_before(weights, biases)
-        if self._order is not None:
-            self._open, self._order = (_columns(self._open[0], self._order), self._open[1]), None
-        self.shape = (outputs,)
+        self.shape = (*(self.shape or ())[:-1], outputs)
+
+    def pick(self, order: Order, shape: Shape) -> None:
+        """The signals at the places `order` (as many as `shape` holds) of the row before, now in this shape.
+
+        A transposition is such a choice, and so is one signal out of several.
+        """
+        if self._open is not None:
+            self._open = _rows(*self._open, order)
+        elif self._layers:
+            last = self._layers[-1]
+            if last.activation is SOFTMAX and sorted(order) != list(range(last.outputs)):
+                raise ModelError("it leaves out some of the answers that softmax gives together")
+            self._layers[-1] = Layer(*_rows(last.weights, last.biases, order), last.activation)
+        else:
+            self._order = (np.arange(prod(self.shape or ())) if self._order is None else self._order)[order]
+            self._came_in = self._came_in or prod(self.shape or ())
+        if self._gain is not None and self._offset is not None:
+            self._gain, self._offset = (
+                part if part.ndim == 0 else part[order] for part in (self._gain, self._offset)
+            )
+        self.shape = shape
 
     def rescale(self, gain: ArrayLike, offset: ArrayLike) -> None:
         """``gain * x + offset``, with numbers or arrays of the signals' shape."""
@@ -120,6 +130,19 @@ class Chain:
         self.shape = (2,)
 
     @property
+    def rescaled(self) -> tuple[Array, Array] | None:
+        """What the first steps, before any weights, do to the inputs: ``gain * x + offset``; None for nothing."""
+        at_the_start = not self._layers and self._open is None and self._gain is not None
+        return (self._gain, self._offset) if at_the_start else None  # type: ignore[return-value]
+
+    def as_it_is(self) -> Network:
+        """The network so far, without an activation after weights that have none yet."""
+        if not self._layers and self._open is None:
+            raise ModelError("there are no weights in it")
+        last = [] if self._open is None else [Layer(*self._open, IDENTITY)]
+        return Network(_of_one_dtype([*self._layers, *last]))
+
+    @property
     def answers_with(self) -> Activation:
         """The activation after the last weights so far."""
         return self._layers[-1].activation if self._layers and self._open is None else IDENTITY
@@ -144,9 +167,7 @@ class Chain:
             self.add_complement()
         if not all(_finite(layer.weights) and _finite(layer.biases) for layer in self._layers):
             raise ModelError("it holds numbers that are not finite")
-        dtype = np.result_type(*(layer.weights.dtype for layer in self._layers))
-        layers = tuple(replace(layer, weights=layer.weights.astype(dtype)) for layer in self._layers)
-        return Network(layers, **description)
+        return Network(_of_one_dtype(self._layers), **description)
 
     def _close(self, activation: Activation) -> None:
         if self._open is not None:
@@ -166,14 +187,28 @@ class Chain:
             raise ModelError(f"numbers of shape {array.shape} do not fit signals of shape {self.shape}") from None
 
     def _folded_before(self, weights: Array, biases: Array | None) -> tuple[Array, Array | None]:
-        """W (g x + o) + b = (W g) x + (W o + b)."""
+        """W (g x + o) + b = (W g) x + (W o + b), where x may be a choice of the signals."""
         if self._gain is None or self._offset is None:
-            return weights, biases
+            return self._as_they_came(weights), biases
         wide = weights.astype(np.float64)
         shift = wide @ np.broadcast_to(self._offset, wide.shape[1:])
         gains, self._gain, self._offset = self._gain, None, None
         shift = shift if biases is None else shift + biases
-        return (wide * gains).astype(weights.dtype), shift.astype(weights.dtype)
+        return self._as_they_came((wide * gains).astype(weights.dtype)), shift.astype(weights.dtype)
+
+    def _as_they_came(self, weights: Array) -> Array:
+        """Weights for rearranged signals as weights for the signals in the order in which they came."""
+        if self._order is None:
+            return weights
+        places, self._order = self._order, None
+        turned = np.zeros((len(weights), self._came_in), weights.dtype)
+        np.add.at(turned.T, places, weights.T)
+        return turned
+
+
+def _of_one_dtype(layers: list[Layer]) -> tuple[Layer, ...]:
+    dtype = np.result_type(*(layer.weights.dtype for layer in layers))
+    return tuple(replace(layer, weights=layer.weights.astype(dtype)) for layer in layers)
 
 
 def _finite(values: Array | None) -> bool:
@@ -187,13 +222,6 @@ def _picked(values: Array, order: Order) -> Array:
 
 def _rows(weights: Array, biases: Array | None, order: Order) -> tuple[Array, Array | None]:
     return weights[order], None if biases is None else biases[order]
-
-
-def _columns(weights: Array, order: Order) -> Array:
-    """The weights for signals x that do to them what `weights` did to ``x[order]``."""
-    turned = np.empty_like(weights)
-    turned[:, order] = weights
-    return turned
 
 
 def _folded_after(weights: Array, biases: Array | None, gains: Array, offsets: Array) -> tuple[Array, Array]:

@@ -40,6 +40,7 @@ from backquery.io.h5_attribute import SIGNATURE
 from backquery.io.keras_comparison import Reading, compare_file, compare_live
 from backquery.io.keras_config import SUBCLASSED, Step, described_input, steps_of
 from backquery.io.keras_layers import COUNT, LOG_SOFTMAX, NAMES, REARRANGING, Twin, add_step, arrays_of
+from backquery.io.pixels import raw_scaling
 from backquery.model import IDENTITY, Array, Layer, Network, Scaling, image_shape
 
 if TYPE_CHECKING:
@@ -187,14 +188,11 @@ def _is_log(last: Twin) -> bool:
 
 
 def _scaling_of_rescaled(twins: list[Twin]) -> Scaling | None:
-    """A model that begins by rescaling takes raw pixels; full ink is what the rescaling brings to 1."""
+    """A model that begins by rescaling tells what pixels it takes."""
     first = next((twin for twin in twins if twin.kind not in REARRANGING), None)
     if first is None or first.kind != "Rescaling":
         return None
-    scale, offset = (np.unique(first.settings[name]) for name in ("scale", "offset"))
-    if len(scale) != 1 or len(offset) != 1 or not 0 < scale[0] <= 1 or offset[0] >= 1:
-        return None
-    return Scaling(1.0, 0.0, float(f"{(1 - offset[0]) / scale[0]:.6g}"))
+    return raw_scaling([(first.settings["scale"], first.settings["offset"])])
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """ONNX: dense chains to `Network` and back.
 
-A file is read as plain data and never run. Weights must lie in the file itself: a reference to another file is
-refused. The path is followed from the answers back to the inputs, and the first operator that a dense chain
-cannot hold is named.
+A file is read as plain data. The path is followed from the answers back to the inputs, and the first operator that
+a dense chain cannot hold is named. What was read is compared with what onnxruntime makes of the same path.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,14 @@ import numpy as np
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Chain
-from backquery.io.foreign import NOTES, check_size, read_bytes, read_notes, reading, settled, write_notes
+from backquery.io.comparison import probes
+from backquery.io.foreign import NOTES, check_size, read_notes, reading, settled, write_notes
+from backquery.io.onnx_file import read_model
 from backquery.io.onnx_graph import Graph
-from backquery.io.onnx_steps import NAMES, add_step
-from backquery.model import Layer, Network, Scaling, Shape, image_shape
+from backquery.io.onnx_runtime import compare_with_runtime
+from backquery.io.onnx_steps import NAMES, TELLING, add_step
+from backquery.io.pixels import raw_scaling
+from backquery.model import IDENTITY, Array, Layer, Network, Scaling, Shape, image_shape
 
 if TYPE_CHECKING:
     import onnx
@@ -27,13 +31,16 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 17, 8
 """Old enough for every runtime of the last years, young enough for softmax along one axis."""
 
+SURE = 1e-3
+"""How far from 1 answers may add up that are probabilities."""
+
 SETTINGS: dict[str, dict[str, Any]] = {"Softmax": {"axis": -1}}
 
 
 def network_from_onnx(
     source: str | os.PathLike[str] | bytes,
     *,
-    outputs: str = "logits",
+    outputs: str | None = None,
     output: str | None = None,
     input_shape: Shape = (),
     classes: tuple[str, ...] = (),
@@ -41,22 +48,28 @@ def network_from_onnx(
 ) -> Network:
     """The dense chain in an ONNX file, or in the bytes of one, as a `Network` with the same answers.
 
-    Understood are Gemm, MatMul, Add, Sub, Mul, Div (by constants), Sigmoid, Tanh, Relu, LeakyRelu, Softmax,
-    Flatten, Reshape, Transpose of weights, Identity, Cast, Dropout, and scikit-learn's Scaler, LinearClassifier,
-    Normalizer. What only chooses or names the label after the scores (ArgMax, ZipMap) is passed over. Anything
-    else raises `ModelError` naming the operator. Files of `save_onnx` bring class names and scaling along, those
-    of scikit-learn class names; what is told here has the last word.
+    Understood are Gemm, MatMul, Add, Sub, Mul, Div (by constants), BatchNormalization, Sigmoid, Tanh, Relu,
+    LeakyRelu, Softmax, LogSoftmax, Flatten, Reshape, Squeeze, Transpose and choices of signals, Identity, Cast,
+    Dropout, and scikit-learn's Scaler, LinearClassifier, Normalizer. What only chooses or names the label after
+    the scores (ArgMax, ZipMap) is passed over. Anything else raises `ModelError` naming the operator. Numbers that
+    lie in another file are read from the model's own folder only. Before you get the network, it has answered as
+    onnxruntime does; where that is not installed, a warning says so.
+
+    Files of `save_onnx` bring class names and scaling along, those of scikit-learn class names. A model that
+    begins by dividing by 255 or the like takes raw pixels, and its `scaling` says so; a warning where that is
+    likely, not certain. What is told here has the last word. Inputs are those of the model, each image in a row.
 
     Where the last weights have no activation, `outputs` says what they give: ``"logits"`` (their softmax are the
-    answers) or ``"scores"`` (they are the answers). One answer alone becomes two labels. `output` names the
-    graph's output that holds the scores, where it has several.
+    answers) or ``"scores"`` (they are the answers); logits by default, unless they prove to be probabilities. One
+    answer alone becomes two labels. `output` names the graph's output that holds the scores, where it has several.
     """
     told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
-    with reading("the ONNX model" if isinstance(source, bytes) else source, "onnx", "onnx"):
-        content = source if isinstance(source, bytes) else read_bytes(source)
-        check_size(len(content), "it")
-        graph = Graph(_parse(content), output)
-        return _network(graph, told, outputs)
+    what = "the ONNX model" if isinstance(source, bytes) else os.fspath(source)
+    with reading(what, "onnx", "onnx"):
+        try:
+            return _network(Graph(read_model(source), output), told, outputs, what)
+        except (IndexError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"its parts do not fit together: {type(error).__name__}: {error}") from None
 
 
 def network_to_onnx(network: Network) -> onnx.ModelProto:
@@ -97,33 +110,46 @@ def save_onnx(network: Network, path: str | os.PathLike[str]) -> None:
         stream.write(model.SerializeToString())
 
 
-def _parse(content: bytes) -> onnx.ModelProto:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    # Not onnx.load, which would also open the files of external data that it names.
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(content)
-    except DecodeError:
-        raise ModelError("it is no ONNX model, or was cut short") from None
-    if not model.graph.node:
-        raise ModelError("it is no ONNX model: there are no operators in it")
-    return model
-
-
-def _network(graph: Graph, told: dict[str, Any], outputs: str) -> Network:
+def _network(graph: Graph, told: dict[str, Any], outputs: str | None, what: str) -> Network:
     text = graph.metadata.get(NOTES)
     notes = {} if text is None else read_notes(text)
     chain = Chain(graph.input_shape)
-    for step in graph.path():
-        add_step(chain, graph, step)
+    rescaled = _follow(chain, graph)
     found: dict[str, Any] = {
         "classes": graph.class_names(),
         "input_shape": image_shape(graph.input_shape) if graph.input_shape else (),
         "about": {"source": f"ONNX, {graph.producer}" if graph.producer else "ONNX"},
     }
-    return chain.finish("as written" if notes else outputs, **settled(told, notes or found))
+    description = settled(told, notes or found)
+    if not notes and "scaling" not in description:
+        description |= settled({"scaling": raw_scaling(rescaled, graph.dtype)})
+    bare = chain.answers_with is IDENTITY
+    ends = "as written" if notes else outputs or _outputs_of(chain, description)
+    network = chain.finish(ends, **description)
+    raw = graph.ends_in_logarithms if not bare else ends == "logits"
+    compare_with_runtime(network, graph, what, raw=raw)
+    return network
+
+
+def _follow(chain: Chain, graph: Graph) -> list[tuple[Array, Array]]:
+    """Hand every step to the chain; returns what the first, the first two, ... of those before any weights do."""
+    rescaled: list[tuple[Array, Array]] = []
+    for step in graph.path():
+        graph.learn_shape(step.signal, chain.shape)
+        add_step(chain, graph, step)
+        if chain.rescaled is not None and step.operator in TELLING:
+            rescaled.append(chain.rescaled)
+    return rescaled
+
+
+def _outputs_of(chain: Chain, description: dict[str, Any]) -> str:
+    """Scores are logits, unless all of them are probabilities already."""
+    if chain.answers_with is not IDENTITY:
+        return "logits"
+    network = chain.as_it_is()
+    answers = network.query(probes(replace(network, scaling=description.get("scaling"))))
+    sums = answers.sum(axis=1)
+    return "scores" if network.outputs > 1 and answers.min() >= 0 and np.abs(sums - 1).max() < SURE else "logits"
 
 
 def _layer(layer: Layer, signal: str, number: int, last: bool) -> tuple[list[Any], list[Any], str]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.errors import ModelError
+from backquery.errors import ModelError, assume
+from backquery.io.onnx_constants import computed, constant, numbers
 from backquery.model import Shape
-
-FEW = 64
-"""Numbers in a shape that is computed within the graph; no image has so many axes."""
 
 LABELLING = ("ZipMap", "Identity")
 """What may stand between the scores and an output, and changes none of them."""
+
+CHOOSING = ("ArgMax", "Cast", "Squeeze", "Reshape", "Identity")
+"""What may stand between the scores and the number of the label, where a model gives nothing else."""
+
+ANSWERING = ("Softmax", "LogSoftmax", "Sigmoid", "Exp", "Cast", *LABELLING)
+"""What makes answers of scores: a model that gives both gives the same twice."""
 
 COMPLEMENT = "Concat(1 - p, p)"
 
@@ -44,6 +48,7 @@ class Graph:
 
     def __init__(self, model: Any, output: str | None = None) -> None:
         graph = model.graph
+        self.model = model
         self.metadata = {entry.key: entry.value for entry in model.metadata_props}
         self.producer = str(model.producer_name)
         self.opset = max(
@@ -53,21 +58,52 @@ class Graph:
         self._tensors = {tensor.name: tensor for tensor in graph.initializer}
         self._makers = {name: node for node in graph.node for name in node.output if name}
         self._constants: dict[str, NDArray[Any]] = {}
+        self._shapes: dict[str, Shape] = {}
         # Before IR version 4 the initialisers had to be listed among the inputs as well.
-        self._input = self._only_input([value for value in graph.input if value.name not in self._tensors])
-        self._output = self._scores(graph.output, output)
+        self.input = self._only_input([value for value in graph.input if value.name not in self._tensors])
+        self.output = self._scores(graph.output, output)
+        if self.input_shape is not None:
+            self._shapes[self.input.name] = self.input_shape
 
     @cached_property
     def input_shape(self) -> Shape | None:
         """The shape of one example, or None where the model leaves it open."""
-        lengths = [int(axis.dim_value) for axis in self._input.type.tensor_type.shape.dim]
+        lengths = [int(axis.dim_value) for axis in self.input.type.tensor_type.shape.dim]
         return tuple(lengths[1:]) if len(lengths) > 1 and all(length > 0 for length in lengths[1:]) else None
+
+    @cached_property
+    def batch(self) -> int | None:
+        """How many examples it takes at once, where only that many."""
+        axes = self.input.type.tensor_type.shape.dim
+        return int(axes[0].dim_value) or None if axes else None
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the inputs."""
+        from onnx import helper
+
+        kind = self.input.type.tensor_type.elem_type
+        try:
+            dtype: np.dtype[Any] = np.dtype(helper.tensor_dtype_to_np_dtype(kind))
+        except (KeyError, TypeError, ValueError):
+            raise ModelError(f"its inputs are of the unknown type {kind}") from None
+        if dtype.kind not in "fiub":
+            raise ModelError(f"its inputs are of the type {dtype}, not numbers")
+        return dtype
+
+    @property
+    def ends_in_logarithms(self) -> bool:
+        """Whether the scores are the logarithms of the answers."""
+        name = self.output
+        while self.maker(name) in ("Identity", "Cast", "Squeeze", "Reshape"):
+            name = self._makers[name].input[0]
+        return self.maker(name) == "LogSoftmax"
 
     def path(self) -> list[Step]:
         """The operators from the inputs to the scores, in the order in which signals pass them."""
         steps: list[Step] = []
-        name = self._output
-        while name != self._input.name:
+        name = self.output
+        while name != self.input.name:
             if len(steps) > len(self._nodes):
                 raise ModelError("its operators form a circle")
             if name not in self._makers:
@@ -75,6 +111,12 @@ class Graph:
             steps.append(self._step(self._makers[name]))
             name = steps[-1].signal
         return steps[::-1]
+
+    def needed(self) -> tuple[list[Any], list[Any]]:
+        """The operators and the tensors that the scores need, each in the model's order."""
+        names = self._ancestry(self.output)
+        operators = [node for node in self._nodes if names.intersection(node.output)]
+        return operators, [tensor for name, tensor in self._tensors.items() if name in names]
 
     def is_constant(self, name: str) -> bool:
         """Whether `name` is a number or a shape that does not depend on the inputs' values."""
@@ -86,6 +128,15 @@ class Graph:
             self._constants[name] = self._evaluate(name)
         return self._constants[name]
 
+    def learn_shape(self, name: str, shape: Shape | None) -> None:
+        """Signals of this name have been found to be of this shape; what asks for it later may be told."""
+        if shape is not None:
+            self._shapes[name] = shape
+
+    def maker(self, name: str) -> str:
+        """The operator that makes the signals of this name; nothing for the inputs."""
+        return str(self._makers[name].op_type) if name in self._makers else ""
+
     def class_names(self) -> tuple[str, ...]:
         """The labels' names, where an operator after the scores knows them."""
         for node in self._nodes:
@@ -95,7 +146,7 @@ class Graph:
                     return tuple(map(_text, names))
         for node in self._nodes:
             if node.op_type == "ArrayFeatureExtractor" and node.input[0] in self._tensors:
-                return tuple(map(_text, _numbers(self._tensors[node.input[0]], labels=True).ravel()))
+                return tuple(map(_text, numbers(self._tensors[node.input[0]], labels=True).ravel()))
         return ()
 
     def _only_input(self, inputs: list[Any]) -> Any:
@@ -105,28 +156,50 @@ class Graph:
         return inputs[0]
 
     def _scores(self, outputs: Any, wanted: str | None) -> str:
-        from onnx import TensorProto
-
-        numbers = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
-        scores = [
-            value.name
-            for value in outputs
-            if not value.type.HasField("tensor_type") or value.type.tensor_type.elem_type in numbers
-        ]
         if wanted is not None:
             scores = [value.name for value in outputs if value.name == wanted]
+        else:
+            scores = self._once([value.name for value in outputs if _may_be_scores(value)])
+            if not scores and len(outputs) == 1:
+                return self._behind(outputs[0].name, CHOOSING)[0]
+        listed = ", ".join(map(_described, outputs))
+        last = [name for name in scores if set(scores) <= self._ancestry(name)]
+        if len(scores) > 1 and len(last) == 1:
+            assume(f"its outputs are {listed}; {last[0]} was taken, which is made of the others; output=... says "
+                   "otherwise")  # fmt: skip
+            scores = last
         if len(scores) != 1:
-            names = ", ".join(value.name for value in outputs)
-            raise ModelError(f"its outputs are {names}; say which one holds the scores with output=...")
-        return self._behind_labels(scores[0])
+            raise ModelError(f"its outputs are {listed}; say which one holds the scores with output=...")
+        return self._behind(scores[0], LABELLING)[0]
 
-    def _behind_labels(self, name: str) -> str:
-        for _ in self._nodes:
+    def _once(self, names: list[str]) -> list[str]:
+        """Of scores and the answers made of them, the answers alone."""
+        furthest: dict[str, tuple[int, str]] = {}
+        for name in names:
+            root, steps = self._behind(name, ANSWERING)
+            if root not in furthest or steps > furthest[root][0]:
+                furthest[root] = (steps, name)
+        return [name for _, name in furthest.values()]
+
+    def _ancestry(self, name: str) -> set[str]:
+        """Every name that this one is made of, itself among them."""
+        names: set[str] = set()
+        waiting = [name]
+        while waiting:
+            name = waiting.pop()
+            if name not in names:
+                names.add(name)
+                waiting += self._makers[name].input if name in self._makers else ()
+        return names
+
+    def _behind(self, name: str, operators: tuple[str, ...]) -> tuple[str, int]:
+        """Where the signals come from that only these operators made `name` of, and how many there are."""
+        for steps in range(len(self._nodes)):
             node = self._makers.get(name)
-            if node is None or node.op_type not in LABELLING:
-                break
+            if node is None or node.op_type not in operators:
+                return name, steps
             name = node.input[0]
-        return name
+        return name, len(self._nodes)
 
     def _step(self, node: Any) -> Step:
         signals = [name for name in dict.fromkeys(node.input) if name and not self.is_constant(name)]
@@ -154,7 +227,7 @@ class Graph:
     @cached_property
     def _from_inputs(self) -> set[str]:
         """Every name that depends on the inputs' values; operators are listed after those they build on."""
-        names = {self._input.name}
+        names = {self.input.name}
         for node in self._nodes:
             if node.op_type != "Shape" and any(name in names for name in node.input):
                 names.update(node.output)
@@ -162,69 +235,41 @@ class Graph:
 
     def _evaluate(self, name: str) -> NDArray[Any]:
         if name in self._tensors:
-            return _numbers(self._tensors[name])
+            return numbers(self._tensors[name])
         if name not in self._makers:
             raise ModelError(f"nothing in it makes {name!r}")
-        return self._compute(self._makers[name])
-
-    def _compute(self, node: Any) -> NDArray[Any]:
-        """A constant that the graph computes: weights turned round, or the parts of a shape."""
-        kind = node.op_type
-        if kind == "Constant":
-            return _constant(node)
-        if kind == "Shape":
+        node = self._makers[name]
+        if node.op_type == "Constant":
+            return constant(partial(_setting, node))
+        if node.op_type == "Shape":
             return self._shape_of(node)
         given = [self.constant(name) for name in node.input if name]
-        if kind in ("Identity", "Cast"):
-            return given[0]
-        if kind == "Transpose":
-            return np.transpose(given[0], _setting(node, "perm"))
-        if kind in ("Gather", "Concat", "Unsqueeze", "Squeeze") and sum(part.size for part in given) <= FEW:
-            return _part_of_shape(kind, given)
-        raise ModelError(f"it stopped at the operator {kind}, which computes a constant in an unknown way")
+        return computed(node.op_type, given, partial(_setting, node))
 
     def _shape_of(self, node: Any) -> NDArray[Any]:
-        """The shape of the inputs, with 0 for the batch: what Reshape takes for "as it is"."""
-        if node.input[0] != self._input.name or self.input_shape is None:
+        """The shape of signals, with 0 for the batch: what Reshape takes for "as it is"."""
+        if node.input[0] not in self._shapes:
             raise ModelError("it stopped at the operator Shape, which asks for a shape that is not known")
-        return np.array([0, *self.input_shape])
+        whole = np.array([0, *self._shapes[node.input[0]]])
+        return whole[_setting(node, "start", 0) : _setting(node, "end")]
 
 
-def _part_of_shape(kind: str, given: list[NDArray[Any]]) -> NDArray[Any]:
-    if kind == "Concat":
-        return np.concatenate([np.atleast_1d(part) for part in given])
-    if kind == "Gather":
-        return np.asarray(np.take(given[0], given[1]))
-    return np.atleast_1d(given[0]) if kind == "Unsqueeze" else np.squeeze(given[0])
+def _may_be_scores(value: Any) -> bool:
+    """Whether an output may be (n, k) or (n,) fractions, or is too loosely described to tell."""
+    from onnx import TensorProto
+
+    if not value.type.HasField("tensor_type"):
+        return True
+    tensor = value.type.tensor_type
+    axes = len(tensor.shape.dim) if tensor.HasField("shape") else 2
+    return tensor.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16) and axes in (1, 2)
 
 
-def _constant(node: Any) -> NDArray[Any]:
-    for name in ("value_float", "value_int", "value_floats", "value_ints"):
-        value = _setting(node, name)
-        if value is not None:
-            return np.asarray(value)
-    tensor = _setting(node, "value")
-    if tensor is None:
-        raise ModelError("it stopped at the operator Constant, which holds no plain numbers")
-    return _numbers(tensor)
-
-
-def _numbers(tensor: Any, labels: bool = False) -> NDArray[Any]:
-    """The numbers that a tensor holds itself; those in another file are refused."""
-    from onnx import TensorProto, numpy_helper
-
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        raise ModelError(
-            f"the numbers of {tensor.name} lie in another file, which is not opened; write everything into one "
-            "file (in PyTorch: torch.onnx.export(..., external_data=False))"
-        )
-    kinds = ("FLOAT", "DOUBLE", "FLOAT16", "INT64", "INT32") + (("STRING",) if labels else ())
-    if tensor.data_type not in [getattr(TensorProto, kind) for kind in kinds]:
-        raise ModelError(f"{tensor.name} holds no plain numbers")
-    try:
-        return np.asarray(numpy_helper.to_array(tensor))
-    except (ValueError, TypeError, OverflowError):
-        raise ModelError(f"{tensor.name} does not hold as many numbers as its shape says") from None
+def _described(value: Any) -> str:
+    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+        return str(value.name)
+    axes = [str(axis.dim_value or axis.dim_param or "?") for axis in value.type.tensor_type.shape.dim]
+    return f"{value.name} ({', '.join(axes)})"
 
 
 def _setting(node: Any, name: str, usual: Any = None) -> Any:
