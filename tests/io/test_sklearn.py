@@ -304,6 +304,16 @@ def test_a_classifier_that_answers_otherwise_is_refused():
         from_sklearn(fitted(make_pipeline(Clipping(), mlp())))
 
 
+def test_what_rounds_coarsely_is_compared_so():
+    x, y = classifiers.examples()
+    pipeline = quietly(make_pipeline(PCA(3), mlp()), x.astype(np.float32), y)
+    network = from_sklearn(pipeline)
+    np.testing.assert_allclose(network.query(x), pipeline.predict_proba(x), rtol=0, atol=1e-5)
+    # One pixel never varies, and whitening divides it by nothing.
+    whitened = quietly(make_pipeline(PCA(whiten=True), mlp()), x, y)
+    np.testing.assert_allclose(from_sklearn(whitened).query(x), whitened.predict_proba(x), rtol=0, atol=1e-4)
+
+
 def test_what_was_changed_after_fitting_is_no_network():
     pipeline = fitted(make_pipeline(StandardScaler(), PCA(2), mlp()))
     pipeline[0].mean_ = pipeline[0].mean_ * np.nan

@@ -154,13 +154,24 @@ def _compare(network: Network, estimator: Any, shown: Scaling | None) -> None:
             warnings.filterwarnings("ignore", "X does not have valid feature names")
             return np.asarray(estimator.predict_proba(_with_names(x, estimator)))
 
-    # scikit-learn computes in float64, whatever its weights.
+    # Asked in float64, as scikit-learn is.
     layers = [replace(layer, weights=layer.weights.astype(np.float64)) for layer in network.layers]
     wide = replace(network, layers=tuple(layers))
     pixels = [scaling for scaling in (network.scaling, shown) if scaling is not None]
     anything = [*(Scaling(1.0, 0.0, full) for full in PIXELS_UP_TO), BEYOND_PIXELS]
+    name, precision = type(estimator).__name__, "float32" if _rounds(estimator) else "float64"
     for scaling in pixels or anything:
-        compare(replace(wide, scaling=scaling), original, type(estimator).__name__, raw=False, precision="float64")
+        compare(replace(wide, scaling=scaling), original, name, raw=False, precision=precision)
+
+
+def _rounds(value: Any) -> bool:
+    """Whether some of its numbers are float32, or divided by variances that may be next to nothing."""
+    if isinstance(value, np.ndarray):
+        return bool(value.dtype == np.float32)
+    if isinstance(value, list | tuple):
+        return any(map(_rounds, value))
+    known = hasattr(value, "get_params") and not isinstance(value, type)
+    return known and (bool(getattr(value, "whiten", False)) or any(map(_rounds, vars(value).values())))
 
 
 def _with_names(x: Array, estimator: Any) -> Any:
