@@ -165,13 +165,12 @@ def _compare(network: Network, estimator: Any, shown: Scaling | None) -> None:
 
 
 def _rounds(value: Any) -> bool:
-    """Whether some of its numbers are float32, or divided by variances that may be next to nothing."""
+    """Whether some of its numbers are float32."""
     if isinstance(value, np.ndarray):
         return bool(value.dtype == np.float32)
     if isinstance(value, list | tuple):
         return any(map(_rounds, value))
-    known = hasattr(value, "get_params") and not isinstance(value, type)
-    return known and (bool(getattr(value, "whiten", False)) or any(map(_rounds, vars(value).values())))
+    return hasattr(value, "get_params") and any(map(_rounds, vars(value).values()))
 
 
 def _with_names(x: Array, estimator: Any) -> Any:

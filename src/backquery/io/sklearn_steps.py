@@ -51,6 +51,10 @@ NOT_LINEAR = {
 """Why well-known transformers are no matrix."""
 
 
+ROUNDING = 1e-4
+"""How much of the largest component rounding may be, in the smallest that is whitened."""
+
+
 def is_kind(value: Any, *names: str) -> bool:
     """Whether `value` is of one of scikit-learn's classes, and not of a subclass, which may do anything."""
     return type(value).__module__.startswith("sklearn.") and type(value).__name__ in map(_short, names)
@@ -150,8 +154,14 @@ def _check_unclipped(scaler: Any) -> None:
 def _principal(pca: Any, weights: Array) -> Folded:
     components = pca.components_
     if pca.whiten:
-        least = np.finfo(pca.explained_variance_.dtype).eps
-        components = components / np.maximum(np.sqrt(pca.explained_variance_), least)[:, None]
+        precision = np.finfo(pca.explained_variance_.dtype).eps
+        deviations = np.maximum(np.sqrt(pca.explained_variance_), precision)
+        if precision * deviations.max() > ROUNDING * deviations.min():
+            raise ModelError(
+                f"{type(pca).__name__}(whiten=True) divides by variances next to nothing, so that its answers "
+                "hang on rounding; fit it with fewer n_components"
+            )
+        components = components / deviations[:, None]
     return _projected(weights, components, pca.mean_)
 
 
