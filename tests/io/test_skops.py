@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backquery import datasets
 from backquery.errors import ModelError
-from backquery.io import foreign
+from backquery.io import foreign, skops
 from backquery.io.skops import load_skops, save_skops
 from backquery.model.network import Network
+from tests.io import classifiers
 from tests.io.chains import inputs_for
 
 pytestmark = pytest.mark.needs("skops")
@@ -65,9 +67,88 @@ def test_pipelines_answer_as_they_did(scaler: str, linear: bool, tmp_path: Path)
 
     classifier = LogisticRegression() if linear else perceptron(early_stopping=True)
     estimator, x = fitted(make_pipeline(getattr(preprocessing, scaler)(), classifier))
-    network = load_skops(dumped(estimator, tmp_path / "m.skops"), input_shape=(1, 9))
+    network = load_skops(dumped(estimator, tmp_path / "m.skops"), input_shape=(1, 9), scaling=None)
     np.testing.assert_allclose(network.query(x), estimator.predict_proba(x), atol=1e-6)
     assert network.input_shape == (1, 9)
+
+
+@pytest.mark.parametrize("estimator", [pytest.param(*case.values, id=case.id) for case in classifiers.many()])
+def test_what_people_put_together_answers_as_it_did(estimator: Any, tmp_path: Path) -> None:
+    from sklearn.base import clone
+
+    original = classifiers.fitted(clone(estimator))
+    x, _ = classifiers.examples()
+    network = load_skops(dumped(original, tmp_path / "m.skops"), scaling=None)
+    np.testing.assert_allclose(network.query(x), original.predict_proba(x), rtol=0, atol=1e-9)
+    assert network.classes == ("0", "1", "2")
+
+
+@pytest.mark.reads(
+    "model", "a `.skops` file of any of these", "the same, with nothing built but types on a fixed list"
+)
+def test_the_first_step_shows_what_pixels_are(tmp_path: Path) -> None:
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+
+    digits = datasets.load("digits").train.select(slice(300))
+    images = digits.images.reshape(-1, 64)
+    original = classifiers.quietly(make_pipeline(PCA(20), classifiers.mlp()), images, digits.labels)
+    network = load_skops(dumped(original, tmp_path / "m.skops"))
+    assert network.scaling is not None and network.scaling.maximum == 16
+    assert network.input_shape == (8, 8)
+    np.testing.assert_allclose(network.query_images(digits.images), original.predict_proba(images), atol=1e-9)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "float32", "bool", "<U3"])
+def test_labels_of_any_kind(dtype: str, several: bool, tmp_path: Path) -> None:
+    x, y = classifiers.examples(2)
+    labels = np.stack([y, 1 - y], axis=1) if several else y
+    for original in (
+        [classifiers.mlp()] if several else [classifiers.mlp(), classifiers.CLASSIFIERS["logistic-cv"]]
+    ):
+        classifiers.quietly(original, x, labels.astype("u1" if several else dtype))
+        network = load_skops(dumped(original, tmp_path / "m.skops"))
+        np.testing.assert_allclose(network.query(x), original.predict_proba(x), rtol=0, atol=1e-9)
+
+
+def test_a_file_asks_for_no_processes_and_no_functions(tmp_path: Path) -> None:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.feature_selection import SelectKBest, f_classif
+    from sklearn.pipeline import make_pipeline
+
+    selecting = ColumnTransformer([("best", SelectKBest(f_classif, k=2), [0, 1, 2])])
+    original = classifiers.fitted(make_pipeline(selecting, classifiers.mlp()))
+    original[0].n_jobs = 10_000
+    built = skops._build(dumped(original, tmp_path / "m.skops").read_bytes())
+    assert built[0].n_jobs is None
+    assert built[0].named_transformers_["best"].score_func is None
+
+
+def test_a_search_that_was_not_refit_is_told(tmp_path: Path) -> None:
+    from sklearn.model_selection import GridSearchCV
+
+    search = GridSearchCV(classifiers.mlp(), {"alpha": [1.0]}, cv=2, refit=False)
+    with pytest.raises(ModelError, match=r"GridSearchCV cannot be converted: .* search with refit=True"):
+        load_skops(dumped(classifiers.fitted(search), tmp_path / "m.skops"))
+
+
+def test_columns_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    scaled = classifiers.columns((StandardScaler(), [0, 1]))
+    path = dumped(classifiers.fitted(make_pipeline(scaled, classifiers.mlp())), tmp_path / "good.skops")
+
+    def change(members: dict[str, bytes]) -> None:
+        schema = json.loads(members["schema.json"])
+        steps = schema["content"]["content"]["steps"]["content"]
+        transformer = steps[0]["content"][1]["content"]["content"]
+        transformer["n_features_in_"]["content"] = str(10**12)
+        members["schema.json"] = json.dumps(schema).encode()
+
+    with pytest.raises(ModelError, match="its first layer asks for 40,000,000,000,000 bytes"):
+        load_skops(rewritten(path, change))
 
 
 @settings(max_examples=20)
@@ -96,13 +177,17 @@ def test_networks_go_there_and_back(
 def test_other_types_are_refused_before_anything_is_built(tmp_path: Path) -> None:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
+    from sklearn.svm import LinearSVC
     from sklearn.tree import DecisionTreeClassifier
 
     tree, _ = fitted(DecisionTreeClassifier())
-    with pytest.raises(ModelError, match=r"it is made of .*DecisionTreeClassifier.* only MLPClassifier"):
+    with pytest.raises(ModelError, match=r"it is made of .*DecisionTreeClassifier.* trees ask of .*MLPClassifier"):
         load_skops(dumped(tree, tmp_path / "tree.skops"))
+    machine, _ = fitted(LinearSVC())
+    with pytest.raises(ModelError, match=r"LinearSVC: it decides, but does not say how sure it is"):
+        load_skops(dumped(machine, tmp_path / "machine.skops"))
     pipeline, _ = fitted(make_pipeline(FunctionTransformer(np.arctan), perceptron()))
-    with pytest.raises(ModelError, match=r"it is made of .*FunctionTransformer"):
+    with pytest.raises(ModelError, match=r"it is made of numpy\.arctan"):
         load_skops(dumped(pipeline, tmp_path / "pipeline.skops"))
 
 

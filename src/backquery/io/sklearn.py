@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.errors import ModelError
+from backquery.errors import ModelError, assume
 from backquery.io.chain import Chain
-from backquery.model import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation, Array, Network, Scaling
+from backquery.io.comparison import compare
+from backquery.io.sklearn_layers import ACTIVATION_NAMES, UNDERSTOOD, fitted, layers_of
+from backquery.io.sklearn_steps import evidence, folded, steps_of
+from backquery.model import RELU, SIGMOID, SOFTMAX, Array, Network, Scaling
 
-ACTIVATION_NAMES = {"identity": IDENTITY, "logistic": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
-"""scikit-learn's names."""
-
-UNDERSTOOD = (
-    "a fitted MLPClassifier or LogisticRegression, or a Pipeline that ends in one after StandardScaler, "
-    "MinMaxScaler or MaxAbsScaler"
-)
-
-PROBES = 16
 PIXELS_UP_TO = (1.0, 16.0, 255.0)
 """Full ink, as people have it: shares, scikit-learn's 8 x 8 digits, bytes."""
+
+BEYOND_PIXELS = Scaling(6.0, -3.0, 1.0)
+"""Where nothing is known of a classifier's inputs, it is asked about standardised ones as well."""
 
 
 def network_from_sklearn(
@@ -35,31 +35,33 @@ def network_from_sklearn(
 ) -> Network:
     """A fitted classifier of scikit-learn as a `Network` whose answers are its `predict_proba`.
 
-    Understood are `MLPClassifier` of any depth and activation, `LogisticRegression`, and a `Pipeline` that ends in
-    one of them after `StandardScaler`, `MinMaxScaler` or `MaxAbsScaler`, which are folded into the first layer.
-    The single output of a binary classifier becomes two. The network's inputs are the columns that the
-    estimator itself was given: where these are pixels from 0 to 16, ``scaling=Scaling(1, 0, 16)`` says so. Where
-    a scaler comes first and nothing is said, that is assumed: pixels from 0 to 1, 16 or 255, the least of them
-    that the scaler can have been fitted to.
+    Understood are `MLPClassifier` of any depth and activation, `LogisticRegression`, `LogisticRegressionCV`,
+    `SGDClassifier` of log loss and two labels, `LinearDiscriminantAnalysis`, `MultinomialNB` and `ComplementNB`;
+    a `Pipeline` that ends in one of them after linear steps (scalers, `PCA` and other projections, feature
+    selection, `ColumnTransformer` and `FeatureUnion` of such), which are folded into the first layer; and the
+    `best_estimator_` of a search. The single output of a binary classifier becomes two. The network's inputs are
+    the columns that the estimator itself was given: where these are pixels from 0 to 16,
+    ``scaling=Scaling(1, 0, 16)`` says so. Where nothing is said, and a first step shows what it was fitted to,
+    that is assumed: pixels from 0 to 1, 16 or 255, the least of them that it can have been; an
+    `AssumptionWarning` says so where that is not certain.
 
     `classes` are by default the estimator's own; `input_shape`, and as `description` scaling, statistics and
     about, go to the network. Before it is returned, the network's answers are compared with `predict_proba`;
     `ModelError` says what cannot be converted.
     """
-    *transformers, classifier = _steps(estimator)
-    chain = Chain((int(_fitted(estimator).n_features_in_),))
-    for transformer in transformers:
-        chain.rescale(*_rescaling(transformer))
-    for weights, biases, activation in _layers(classifier):
-        # What is folded into float32 weights would be rounded again.
-        dtype = np.float64 if transformers else weights.dtype
-        chain.dense(weights.T.astype(dtype), biases.astype(dtype))
-        chain.activate(activation)
-    if transformers:
-        description.setdefault("scaling", _pixels_as_they_are(transformers[0]))
-    names = tuple(classes) or tuple(str(name) for name in classifier.classes_)
+    steps = steps_of(estimator)
+    if not steps:
+        raise ModelError(f"{type(estimator).__name__} cannot be converted: give {UNDERSTOOD}")
+    *transformers, classifier = steps
+    with np.errstate(all="ignore"):
+        chain = _chain(transformers, classifier)
+    shown = _pixels_as_they_are(transformers)
+    if "scaling" not in description and shown is not None:
+        _say_what_is_assumed(transformers, shown)
+        description["scaling"] = shown
+    names = tuple(classes) or tuple(_class_names(classifier.classes_))
     network = chain.finish("logits", input_shape=tuple(input_shape), classes=names, **description)
-    _compare(network, estimator)
+    _compare(network, estimator, shown)
     return network
 
 
@@ -98,92 +100,85 @@ def network_to_sklearn(network: Network, *, classes: Sequence[Any] | None = None
     return result
 
 
-def _steps(estimator: Any) -> list[Any]:
-    """The transformers and, last, the classifier of a pipeline, pipelines within it included."""
-    from sklearn.pipeline import Pipeline
-
-    if not isinstance(estimator, Pipeline):
-        return [estimator]
-    steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-    return [part for step in steps for part in _steps(step)] or [estimator]
-
-
-def _fitted(estimator: Any) -> Any:
-    if not hasattr(estimator, "n_features_in_"):
-        raise ModelError(f"{type(estimator).__name__} cannot be converted: give {UNDERSTOOD}")
-    return estimator
-
-
-def _rescaling(transformer: Any) -> tuple[Any, Any]:
-    """Gain and offset: the transformer makes ``gain * x + offset`` of x."""
-    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
-
-    _fitted(transformer)
-    # Not isinstance: a subclass may transform in another way.
-    if type(transformer) is StandardScaler:
-        gain = 1.0 if transformer.scale_ is None else 1.0 / transformer.scale_
-        return gain, (0.0 if transformer.mean_ is None or not transformer.with_mean else -transformer.mean_ * gain)
-    if type(transformer) is MinMaxScaler and not transformer.clip:
-        return transformer.scale_, transformer.min_
-    if type(transformer) is MaxAbsScaler and not getattr(transformer, "clip", False):
-        return 1.0 / transformer.scale_, 0.0
-    raise ModelError(f"{transformer!r} cannot be folded into a layer: give {UNDERSTOOD}")
+def _chain(transformers: list[Any], classifier: Any) -> Chain:
+    """The classifier's layers, with the transformers before it folded into the first."""
+    chain = Chain()
+    first, *others = layers_of(classifier)
+    if transformers:
+        # In float64: what is folded into float32 weights would be rounded again.
+        first = first._replace(weights=first.weights.astype(np.float64))
+    for transformer in reversed(transformers):
+        weights, shift = folded(fitted(transformer), first.weights)
+        first = first._replace(weights=weights, biases=first.biases + shift)
+    for step in (first, *others):
+        chain.dense(step.weights, step.biases)
+        chain.activate(step.activation)
+    return chain
 
 
-def _pixels_as_they_are(transformer: Any) -> Scaling | None:
-    """The scaling of raw pixels that `transformer` was fitted to; None where they were no pixels."""
-    lowest, highest = _seen(transformer)
-    if lowest < 0:
+def _pixels_as_they_are(transformers: list[Any]) -> Scaling | None:
+    """The scaling of the raw pixels that the first steps were fitted to; None where they show none."""
+    known = list(evidence(transformers))
+    if not known or any(lowest < 0 for lowest, _ in known):
         return None
-    return next((Scaling(1.0, 0.0, full) for full in PIXELS_UP_TO if highest <= full * (1 + 1e-6)), None)
+    # Numbers of float32 may be a little off.
+    fulls = [full for full in PIXELS_UP_TO if max(highest for _, highest in known) <= full * (1 + 1e-3)]
+    return Scaling(1.0, 0.0, fulls[0]) if fulls else None
 
 
-def _seen(transformer: Any) -> tuple[float, float]:
-    """Bounds on the lowest and the highest number that a scaler was fitted to."""
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler
-
-    if type(transformer) is MinMaxScaler:
-        return np.min(transformer.data_min_), np.max(transformer.data_max_)
-    if type(transformer) is StandardScaler and transformer.mean_ is not None:
-        mean = transformer.mean_
-        variance = np.zeros_like(mean) if transformer.var_ is None else transformer.var_
-        # Numbers from 0 to M of this mean have at most the variance mean * (M - mean).
-        return np.min(mean), np.max(mean + np.divide(variance, mean, out=np.zeros_like(mean), where=mean > 0))
-    return 0.0, np.max(getattr(transformer, "max_abs_", np.inf))
-
-
-def _layers(classifier: Any) -> Iterator[tuple[Array, Array, Activation]]:
-    """Weights (inputs, outputs), biases (outputs,) and activation of each layer.
-
-    The activation of a linear classifier's answers is left open, so that it follows from their number.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neural_network import MLPClassifier
-
-    if isinstance(_fitted(classifier), LogisticRegression):
-        yield classifier.coef_.T, np.broadcast_to(classifier.intercept_, len(classifier.coef_)), IDENTITY
-        return
-    if not isinstance(classifier, MLPClassifier):
-        raise ModelError(f"{type(classifier).__name__} cannot be converted: give {UNDERSTOOD}")
-    last = len(classifier.coefs_) - 1
-    for position, (weights, biases) in enumerate(zip(classifier.coefs_, classifier.intercepts_, strict=True)):
-        name = classifier.activation if position < last else classifier.out_activation_
-        yield weights, biases, ACTIVATION_NAMES[name]
-
-
-def _compare(network: Network, estimator: Any) -> None:
-    """Raise `ModelError` unless both answer a few questions alike."""
-    probes = np.random.default_rng(0).normal(size=(PROBES, network.inputs)).astype(network.dtype)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")
-        expected = estimator.predict_proba(probes)
-    answers = network.query(probes)
-    tolerance = 1e-9 if network.dtype == np.float64 else 1e-4
-    if np.shape(expected) != answers.shape or not np.allclose(answers, expected, rtol=0, atol=tolerance):
-        raise ModelError(
-            f"{type(estimator).__name__} does not answer as a chain of dense layers with its weights would: its "
-            "predict_proba may be calibrated, overridden, or put together from one classifier for each label"
+def _say_what_is_assumed(transformers: list[Any], taken: Scaling) -> None:
+    """Numbers known to reach a small part of the scale only may be others; so may those from -1 to 1."""
+    lowest, highest = zip(*evidence(transformers), strict=True)
+    signed = taken.maximum == 1 and np.all(np.isnan(lowest))
+    if signed or max(highest) < taken.maximum / 2:
+        assume(
+            f"{type(transformers[0]).__name__} shows only that its pixels reached {max(highest):.3g} or more; "
+            f"they are taken to go from 0 to {taken.maximum:g}; scaling=, or --scale, says otherwise"
         )
+
+
+def _class_names(labels: Any) -> Iterator[str]:
+    """Labels as people would write them: 3 and not 3.0, words without quotes."""
+    for label in np.asarray(labels).tolist():
+        if isinstance(label, bytes):
+            yield label.decode("utf-8", "backslashreplace")
+        else:
+            yield str(int(label) if isinstance(label, float) and label.is_integer() else label)
+
+
+def _compare(network: Network, estimator: Any, shown: Scaling | None) -> None:
+    """Ask both about the pixels that the network is for and those that its first step shows, else about any."""
+
+    def original(x: Array) -> Array:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            return np.asarray(estimator.predict_proba(_with_names(x, estimator)))
+
+    # Asked in float64, as scikit-learn is.
+    layers = [replace(layer, weights=layer.weights.astype(np.float64)) for layer in network.layers]
+    wide = replace(network, layers=tuple(layers))
+    pixels = [scaling for scaling in (network.scaling, shown) if scaling is not None]
+    anything = [*(Scaling(1.0, 0.0, full) for full in PIXELS_UP_TO), BEYOND_PIXELS]
+    name, precision = type(estimator).__name__, "float32" if _rounds(estimator) else "float64"
+    for scaling in pixels or anything:
+        compare(replace(wide, scaling=scaling), original, name, raw=False, precision=precision)
+
+
+def _rounds(value: Any) -> bool:
+    """Whether some of its numbers are float32."""
+    if isinstance(value, np.ndarray):
+        return bool(value.dtype == np.float32)
+    if isinstance(value, list | tuple):
+        return any(map(_rounds, value))
+    return hasattr(value, "get_params") and any(map(_rounds, vars(value).values()))
+
+
+def _with_names(x: Array, estimator: Any) -> Any:
+    """`x` as a table with the columns that the estimator was fitted to, where these had names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or find_spec("pandas") is None:
+        return x
+    return import_module("pandas").DataFrame(x, columns=names)
 
 
 def _names_for_sklearn(network: Network) -> tuple[str, str]:
