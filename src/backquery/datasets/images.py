@@ -21,13 +21,21 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.photographs import Brightness, Page, border_of, ink_is_darker, may_be_photograph, read_page
+from backquery.datasets.photographs import (
+    Brightness,
+    Page,
+    border_of,
+    ink_is_darker,
+    may_be_photograph,
+    read_page,
+    within,
+)
 from backquery.errors import DataError, assume
 
 if TYPE_CHECKING:
@@ -100,6 +108,11 @@ class Preparation:
     """Whether what was drawn is darker than the paper, and was turned."""
     uneven: bool
     """Whether it was cleaned as a photograph in uneven light."""
+
+    def within(self, side: int) -> Preparation:
+        """The same with pictures of at most `side` pixels, to be looked at; the raw pixels stay as they are."""
+        given, paper, ink = (within(each, side) for each in (self.given, self.paper, self.ink))
+        return replace(self, given=given, paper=paper, ink=ink)
 
 
 def prepare_steps(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.datasets.photographs import within
 from backquery.model import Array
 from backquery.plots.paper import (
     HEADING,
@@ -85,11 +84,11 @@ def strongest_of(answers: Array) -> list[int]:
 
 
 def _draw_steps(figure: Figure, top: float, one: Preparation, model: Model) -> None:
-    inputs = as_picture(model.scale(one.pixels[None])[0], model)
+    small, inputs = one.within(FINEST), as_picture(model.scale(one.pixels[None])[0], model)
     shown: tuple[tuple[Array, dict[str, Any]], ...] = (
-        (within(one.given, FINEST), LIGHT),
-        (within(one.paper, FINEST), LIGHT),
-        (within(one.ink, FINEST) / 255, {**SHADES, "interpolation": "antialiased"}),
+        (small.given, LIGHT),
+        (small.paper, LIGHT),
+        (small.ink / 255, {**SHADES, "interpolation": "antialiased"}),
         (inputs, SHADES),
     )
     for column, (values, look) in enumerate(shown):
