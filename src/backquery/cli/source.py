@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backquery.datasets import Dataset, Split
+    from backquery.datasets.images import Light, Preparation
     from backquery.datasets.options import Ink
 
 FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)(?:@(?P<weights>.+))?")
@@ -149,7 +150,13 @@ def _say_what_is_assumed(source: str, dataset: Dataset) -> None:
     )
 
 
-def prepared(network: Model, images: list[Path], ink: Ink = "auto", centre: bool | None = None) -> NDArray[Any]:
+def prepared(
+    network: Model,
+    images: list[Path],
+    ink: Ink = "auto",
+    centre: bool | None = None,
+    light: Light = "auto",
+) -> NDArray[Any]:
     """Pictures (n, height, width) as raw pixels on the network's scale, with the meaning that its own images have.
 
     They are turned to the network's ground where its images had one, and centred where those were, unless told
@@ -157,7 +164,14 @@ def prepared(network: Model, images: list[Path], ink: Ink = "auto", centre: bool
     """
     import numpy as np
 
-    from backquery.datasets import prepare_image
+    return np.stack([one.pixels for one in prepared_steps(network, images, ink, centre, light)])
+
+
+def prepared_steps(
+    network: Model, images: list[Path], ink: Ink, centre: bool | None, light: Light
+) -> list[Preparation]:
+    """What becomes of each picture on its way to the network's scale, step by step; see `prepared`."""
+    from backquery.datasets.images import prepare_steps
 
     layout = Layout.of(network.input_shape)
     if not layout.known or layout.channels > 1:
@@ -165,27 +179,21 @@ def prepared(network: Model, images: list[Path], ink: Ink = "auto", centre: bool
     assert network.scaling is not None
     shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
     meaning = network.scaling.meaning or Meaning()
-    inks = [ink] * len(images) if ink != "auto" else _inks(images, meaning)
-    centred = _centred(images, shape, meaning) if centre is None else centre
-    return np.stack(
-        [
-            prepare_image(path, shape, maximum, ink=one, centre=centred)
-            for path, one in zip(images, inks, strict=True)
-        ]
-    )
-
-
-def _inks(images: list[Path], meaning: Meaning) -> list[Ink]:
-    """What was drawn on each picture; where the model's own images had no one ground, nothing is turned."""
-    from backquery.datasets.images import ink_is_dark, read_brightness
-
     if meaning.ground == "none":
-        return ["light"] * len(images)
-    dark = [ink_is_dark(read_brightness(path)) for path in images]
-    if any(dark):
-        which = "the picture stands" if len(dark) == 1 else f"{sum(dark)} of {len(dark)} pictures stand"
+        # The model's own images had no one ground: nothing is turned, and no paper is looked for.
+        ink, light = ("light" if ink == "auto" else ink), ("even" if light == "auto" else light)
+    centred = _centred(images, shape, meaning) if centre is None else centre
+    steps = [prepare_steps(path, shape, maximum, ink=ink, light=light, centre=centred) for path in images]
+    if ink == "auto":
+        _say_what_was_turned(steps)
+    return steps
+
+
+def _say_what_was_turned(steps: list[Preparation]) -> None:
+    turned = sum(one.dark_ink and not one.uneven for one in steps)
+    if turned:
+        which = "the picture stands" if len(steps) == 1 else f"{turned} of {len(steps)} pictures stand"
         assume(f"{which} on bright paper: turned to the model's ground, which is 0; --ink light says otherwise")
-    return ["dark" if one else "light" for one in dark]
 
 
 def _centred(images: list[Path], shape: tuple[int, int], meaning: Meaning) -> bool:

@@ -4,13 +4,14 @@ from backquery.datasets.augmentation import augment, rotate, shift
 from backquery.datasets.catalogue import catalogue, fetch, is_at_hand, load
 from backquery.datasets.dataset import Dataset
 from backquery.datasets.fingerprint import fingerprint
-from backquery.datasets.images import prepare_image
+from backquery.datasets.images import Preparation, prepare_image, prepare_steps
 from backquery.datasets.options import Reading
 from backquery.datasets.reading import open_data, read
 from backquery.datasets.split import Split, split_off_test
 from backquery.datasets.summary import Summary, inspect
 
 __all__ = [
-    "Dataset", "Reading", "Split", "Summary", "augment", "catalogue", "fetch", "fingerprint", "inspect",
-    "is_at_hand", "load", "open_data", "prepare_image", "read", "rotate", "shift", "split_off_test",
+    "Dataset", "Preparation", "Reading", "Split", "Summary", "augment", "catalogue", "fetch", "fingerprint",
+    "inspect", "is_at_hand", "load", "open_data", "prepare_image", "prepare_steps", "read", "rotate", "shift",
+    "split_off_test",
 ]  # fmt: skip

@@ -5,7 +5,8 @@ The steps, in order:
 1. The picture is turned upright as its EXIF data say, only its first frame is used, transparency shows white
    paper, and colour becomes grey (ITU-R 601 luma, as in Pillow).
 2. Ink: where the border is bright, ink is what is dark, otherwise what is bright (`ink` settles it).
-3. `centre`, as MNIST was made: the paper's own shade is taken away, the box around the ink is scaled without
+3. A photograph in uneven light is cleaned by the steps of `backquery.datasets.photographs` (`light` settles it).
+4. `centre`, as MNIST was made: the paper's own shade is taken away, the box around the ink is scaled without
    distortion until it just fits 20/28 of the shape, the strongest ink becomes full ink, and the whole is
    moved until its centre of mass lies in the middle (on pixel 14, 14 of 28 x 28). Without `centre` the
    picture is padded with paper to the shape's proportions and scaled.
@@ -18,14 +19,24 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.errors import DataError
+from backquery.datasets.photographs import (
+    Brightness,
+    Page,
+    border_of,
+    ink_is_darker,
+    may_be_photograph,
+    read_page,
+    within,
+)
+from backquery.errors import DataError, assume
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,13 +44,16 @@ if TYPE_CHECKING:
     Picture = str | os.PathLike[str] | bytes | IO[bytes] | NDArray[Any] | Image
 
 Ink = Literal["auto", "dark", "light"]
-Brightness = NDArray[np.float32]
+Light = Literal["auto", "even", "uneven"]
 
 FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".gif": "GIF",
     ".tif": "TIFF", ".tiff": "TIFF",
 }  # fmt: skip
 """The pictures that are read, by the end of their names; the decoders of other formats are not tried."""
+
+PHONES = (".heic", ".heif")
+"""What phones write photographs in, and Pillow does not read."""
 
 MOST_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded."""
@@ -62,6 +76,7 @@ def prepare_image(
     maximum: float = 255.0,
     *,
     ink: Ink = "auto",
+    light: Light = "auto",
     centre: bool = True,
     box_share: float = BOX_SHARE,
 ) -> NDArray[np.float64]:
@@ -69,24 +84,96 @@ def prepare_image(
 
     `picture` is a path, the bytes of a file, an open binary file, a Pillow image, or an array (height, width)
     or (height, width, 3 or 4) of brightness from 0 (black) to 255 (white). `ink` is ``"dark"`` or ``"light"``
-    for what was drawn, or ``"auto"``; with ``centre=False`` the picture is only scaled. What cannot be
-    decoded or has more than 50 million pixels raises `DataError`.
+    for what was drawn, or ``"auto"``; `light` is ``"uneven"`` for a photograph with shadows, which are then
+    taken away, ``"even"`` for any other picture, or ``"auto"``, which warns where it takes a picture for such a
+    photograph; with ``centre=False`` the picture is only scaled. What cannot be decoded or has more than 50
+    million pixels raises `DataError`.
     """
-    if ink not in ("auto", "dark", "light"):
-        raise DataError(f"ink must be 'auto', 'dark' or 'light'; received {ink!r}")
+    return prepare_steps(picture, shape, maximum, ink=ink, light=light, centre=centre, box_share=box_share).pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What became of a picture, step by step."""
+
+    given: Brightness
+    """The picture upright and in grey (height, width), 0 for black to 255 for white."""
+    paper: Brightness
+    """What the paper alone shows at each place, 0 to 255: one shade, but for a photograph in uneven light."""
+    ink: Brightness
+    """The ink that was found, 0 to 255, in the shape of `paper`; of a large photograph that is smaller."""
+    pixels: NDArray[np.float64]
+    """Raw pixels in the shape asked for, 0 for paper to the maximum for ink."""
+    dark_ink: bool
+    """Whether what was drawn is darker than the paper, and was turned."""
+    uneven: bool
+    """Whether it was cleaned as a photograph in uneven light."""
+
+    def within(self, side: int) -> Preparation:
+        """The same with pictures of at most `side` pixels, to be looked at; the raw pixels stay as they are."""
+        given, paper, ink = (within(each, side) for each in (self.given, self.paper, self.ink))
+        return replace(self, given=given, paper=paper, ink=ink)
+
+
+def prepare_steps(
+    picture: Picture,
+    shape: tuple[int, int] = (28, 28),
+    maximum: float = 255.0,
+    *,
+    ink: Ink = "auto",
+    light: Light = "auto",
+    centre: bool = True,
+    box_share: float = BOX_SHARE,
+) -> Preparation:
+    """All that `prepare_image` does, from the picture as given to the raw pixels; the arguments are the same."""
+    _check_choices(ink, light)
     if len(shape) != 2 or min(shape) < 1 or not 0 < box_share <= 1 or not maximum > 0:
         raise DataError(
             "a shape of height and width, a maximum above 0 and a box share in (0, 1] are needed; "
             f"received {shape}, {maximum} and {box_share}"
         )
     brightness = read_brightness(picture)
-    drawn = ink_is_dark(brightness) if ink == "auto" else ink == "dark"
-    if centre:
-        pixels = _centred(_without_paper(brightness, drawn), shape, box_share)
-    else:
-        pixels = _fitted(255 - brightness if drawn else brightness, shape)
+    page = _photographed(picture, brightness, ink, light)
+    dark = _darkness(ink, brightness, ink_is_dark) if page is None else page.dark_ink
+    paper, drawing = _as_it_is(brightness, dark, centre) if page is None else (page.light, page.ink)
+    pixels = _centred(drawing, shape, box_share) if centre else _fitted(drawing, shape)
     # Rounding must not take the strongest ink beyond the scale, where it would be refused.
-    return np.minimum(pixels.astype(np.float64) * (maximum / 255), maximum)
+    raw = np.minimum(pixels.astype(np.float64) * (maximum / 255), maximum)
+    return Preparation(brightness, paper, drawing, raw, dark, page is not None)
+
+
+def _check_choices(ink: Ink, light: Light) -> None:
+    if ink not in get_args(Ink):
+        raise DataError(f"ink must be 'auto', 'dark' or 'light'; received {ink!r}")
+    if light not in get_args(Light):
+        raise DataError(f"light must be 'auto', 'even' or 'uneven'; received {light!r}")
+
+
+def _photographed(picture: Picture, brightness: Brightness, ink: Ink, light: Light) -> Page | None:
+    """What a photograph in uneven light holds; None for any other picture."""
+    if light == "even" or (light == "auto" and not may_be_photograph(brightness)):
+        return None
+    page = read_page(brightness, _darkness(ink, brightness, ink_is_darker))
+    if light == "auto":
+        if not page.in_uneven_light:
+            return None
+        assume(
+            f"{_name(picture)}: taken for a photograph of {'dark' if page.dark_ink else 'light'} ink in uneven "
+            "light, whose shadows are taken away; if it is none, say so by --light even (light='even')"
+        )
+    return page
+
+
+def _darkness(ink: Ink, brightness: Brightness, found: Callable[[Brightness], bool]) -> bool:
+    """Whether dark ink was drawn: as is said, or else as is found."""
+    return found(brightness) if ink == "auto" else ink == "dark"
+
+
+def _as_it_is(brightness: Brightness, dark: bool, centre: bool) -> tuple[Brightness, Brightness]:
+    """The paper and the ink of any other picture; without `centre` paper is white (or black) and all else ink."""
+    if centre:
+        return np.full_like(brightness, _paper(brightness)), _without_paper(brightness, dark)
+    return np.full_like(brightness, 255 if dark else 0), 255 - brightness if dark else brightness
 
 
 def read_brightness(picture: Picture) -> Brightness:
@@ -120,9 +207,14 @@ def _opened(picture: Picture) -> Iterator[Image]:
         yield image
     except DataError:
         raise
+    except FileNotFoundError as error:
+        raise DataError(f"{_name(picture)}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{_name(picture)} is a folder; name the pictures in it") from error
     except Exception as error:  # broken pictures raise whatever their bytes lead the decoders to
         formats = ", ".join(dict.fromkeys(FORMATS.values()))
-        raise DataError(f"{_name(picture)}: cannot be read as {formats} ({error})") from error
+        hint = "; save it as JPEG first" if _name(picture).lower().endswith(PHONES) else ""
+        raise DataError(f"{_name(picture)}: cannot be read as {formats} ({error}){hint}") from error
     finally:
         if image is not None and image is not picture:
             image.close()
@@ -169,8 +261,7 @@ def _brightness(image: Image) -> Brightness:
 
 
 def _paper(brightness: Brightness) -> float:
-    border = (brightness[0], brightness[-1], brightness[:, 0], brightness[:, -1])
-    return float(np.median(np.concatenate(border)))
+    return float(np.median(border_of(brightness)))
 
 
 def _without_paper(brightness: Brightness, dark_ink: bool) -> Brightness:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.dataset import Labelled
-from backquery.datasets.images import FORMATS, Brightness, prepare_image, read_brightness, upright_shape
+from backquery.datasets.images import FORMATS, prepare_image, read_brightness, upright_shape
+from backquery.datasets.photographs import Brightness
 from backquery.errors import DataError
 
 LARGEST_SIDE = 128
@@ -38,7 +39,9 @@ class Loose:
 
     def prepared(self, shape: tuple[int, int], ink: Literal["dark", "light"], centre: bool) -> NDArray[np.uint8]:
         """The pictures as raw pixels (n, height, width) from 0 to 255; see `prepare_image`."""
-        images = np.stack([prepare_image(path, shape, ink=ink, centre=centre) for path in self.paths])
+        images = np.stack(
+            [prepare_image(path, shape, ink=ink, light="even", centre=centre) for path in self.paths]
+        )
         return np.rint(images).astype(np.uint8)
 
 

@@ -11,6 +11,7 @@ from backquery.plots.evidence import evidence_colours, evidence_maps, strongest_
 from backquery.plots.lessons import lesson_figure
 from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, save_figure
 from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
+from backquery.plots.pictures import query_steps
 from backquery.plots.scans import change_grid, scan_captions, scan_grid
 from backquery.plots.sweep import sweep_curves
 from backquery.plots.timeline import (
@@ -24,6 +25,7 @@ from backquery.plots.timeline import (
 __all__ = [
     "ANIMATIONS", "FORMATS", "NOT_READ", "READ", "answer_bars", "audit_rows", "change_grid",
     "check_animation_path", "check_picture_path", "comparison_table", "confusion_matrix", "damage_curves",
-    "evidence_colours", "evidence_maps", "film_strip", "learning_curves", "lesson_figure", "save_animation",
-    "save_figure", "scan_captions", "scan_grid", "strongest_effect", "sweep_curves", "timeline_frame",
+    "evidence_colours", "evidence_maps", "film_strip", "learning_curves", "lesson_figure", "query_steps",
+    "save_animation", "save_figure", "scan_captions", "scan_grid", "strongest_effect", "sweep_curves",
+    "timeline_frame",
 ]  # fmt: skip

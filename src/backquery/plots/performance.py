@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.model import finite_answer
+from backquery.model import Array, finite_answer
 from backquery.plots.paper import (
     HAIRLINE,
     HEADING,
@@ -79,21 +80,32 @@ def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | No
     left, bars = MARGIN + 0.1 + name_width(classes), 0.26 * len(classes)
     figure = new_figure(left + 3.0 + 2 * MARGIN, 0.5 + bars + MARGIN / 2)
     ax = panel(figure, left, 0.5, 3.0, bars)
+    draw_bars(ax, values, classes)
     strongest = int(values.argmax())
-    shades = [INK if k == strongest else HAIRLINE for k in range(len(classes))]
-    ax.barh(range(len(classes)), values, color=shades, height=0.7)
+    heading(figure, title or f"Read as {classes[strongest]}, {values[strongest]:.2f}", "")
+    return figure
+
+
+def draw_bars(ax: Axes, values: Array, names: Sequence[str], size: float = 9) -> None:
+    """Answers as bars with their names and numbers, in words of that size; the strongest is in full ink."""
+    strongest = int(values.argmax())
+    shades = [INK if k == strongest else HAIRLINE for k in range(len(names))]
+    ax.barh(range(len(names)), values, color=shades, height=0.7)
     ax.set_xlim(min(0.0, float(values.min())), max(1.0, float(values.max())))
-    ax.set_ylim(len(classes) - 0.5, -0.5)
-    ax.set_yticks(range(len(classes)), classes, **words(9))
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_yticks(range(len(names)), names, **words(size))
     for k, value in enumerate(values):
         ax.annotate(
-            f"{value:.2f}", (max(value, 0.0), k), (4, 0), textcoords="offset points", va="center", **words(8)
+            f"{value:.2f}",
+            (max(value, 0.0), k),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            **words(size - 1),
         )
     ax.set_frame_on(False)
     ax.tick_params(length=0, bottom=False, labelbottom=False)
     ax.axvline(0.0, color=PENCIL, linewidth=0.8)
-    heading(figure, title or f"Read as {classes[strongest]}, {values[strongest]:.2f}", "")
-    return figure
 
 
 def _label_cells(ax: Axes, confusion: NDArray[np.int64], most: float) -> None:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+from measurements.photographing import Camera, even, linear, photograph, radial
 
 from backquery.datasets import Split, load
 from tests.conftest import Run
@@ -39,3 +41,88 @@ def test_a_query_reads_pictures(run: Run, tmp_path: Path, model: Path) -> None:
     assert "read as 4" in out
     bars = {line.split()[0]: line.count("█") for line in out.splitlines()[1:] if line}
     assert max(bars, key=lambda label: bars[label]) == "4"
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two digits photographed in uneven light, and one in even light."""
+    digits, folder, paths = load("digits").train, tmp_path_factory.mktemp("photographs"), []
+    for seed, (name, light) in enumerate({"slope": linear, "round": radial, "even": even}.items()):
+        camera = Camera(light, side=(300, 360), ink=(0.3, 0.4))
+        ink = np.kron(digits.images[seed] * 15, np.ones((3, 3))).astype(np.uint8)
+        paths.append(folder / f"{name}.jpg")
+        paths[-1].write_bytes(photograph(ink, camera, np.random.default_rng(seed)))
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_a_query_shows_how_photographs_become_inputs(
+    run: Run, tmp_path: Path, photographs: list[Path], kind: str
+) -> None:
+    steps = tmp_path / f"steps.{kind}"
+    code, out, err = run("query", "mnist", *photographs, "--show", steps, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["uneven"] == [True, True, False]
+    assert answer["show"] == str(steps)
+    said = err.splitlines()
+    assert said.pop().startswith("1 of 3 pictures stand on bright paper: turned to the model's ground")
+    assert len(said) == 2
+    for line, path in zip(said, photographs, strict=False):
+        assert line.startswith(f"{path}: taken for a photograph of dark ink in uneven light")
+        assert "--light even" in line
+    assert steps.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml", b"%PDF-")
+    assert steps.stat().st_size > 10_000
+
+
+def test_what_light_there_was_can_be_told(run: Run, photographs: list[Path]) -> None:
+    auto, told, as_it_is = (
+        (json.loads(out), err)
+        for _, out, err in (
+            run("query", "mnist", photographs[0], "--json", *options)
+            for options in ([], ["--light", "uneven"], ["--light", "even"])
+        )
+    )
+    assert told == (auto[0], "")
+    assert as_it_is[0]["uneven"] == [False]
+    assert "uneven" not in as_it_is[1]
+    assert as_it_is[0]["answers"] != told[0]["answers"]
+
+
+@pytest.mark.reads(
+    "data",
+    "`query` with several pictures, one of them broken, missing, a folder or a phone's HEIC",
+    "one error, which names it; nothing is drawn",
+)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("broken.jpg", "broken.jpg: cannot be read as PNG"),
+        ("missing.jpg", "missing.jpg: there is no such file"),
+        ("folder", "folder is a folder; name the pictures in it"),
+        ("phone.HEIC", "; save it as JPEG first"),
+    ],
+)
+def test_one_broken_picture_among_several_is_named(
+    run: Run, tmp_path: Path, photographs: list[Path], name: str, message: str
+) -> None:
+    if name == "folder":
+        (tmp_path / name).mkdir()
+    elif name != "missing.jpg":
+        (tmp_path / name).write_bytes(photographs[1].read_bytes()[:300])
+    steps = tmp_path / "steps.png"
+    code, out, err = run(
+        "query", "mnist", photographs[2], tmp_path / name, photographs[2], "--show", steps, "--json"
+    )
+    assert code != 0
+    assert out == ""
+    (line,) = err.splitlines()
+    assert name in line
+    assert message in line
+    assert not steps.exists()
+
+
+def test_what_could_not_be_drawn_is_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("query", "mnist", tmp_path / "missing.png", "--show", tmp_path / "steps.gif")
+    assert code != 0
+    assert "pictures are written as .png, .svg, .pdf" in err

@@ -9,11 +9,17 @@ from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Model
 from backquery.cli.options.reading import Scale
-from backquery.cli.terminal import Drawing, answer_table, give
+from backquery.cli.terminal import Drawing, answer_table, check_outputs, give, save_picture
 
 Pictures = Annotated[list[Path], Parameter(help="Pictures of any size, one character or thing on each.")]
 Ink = Annotated[
     Literal["auto", "dark", "light"], Parameter(help="What was drawn, dark or light; auto looks at the border.")
+]
+Light = Annotated[
+    Literal["auto", "even", "uneven"],
+    Parameter(
+        help="uneven takes the shadows of a photographed page away; auto does so where it sees such a page."
+    ),
 ]
 Centre = Annotated[
     bool | None,
@@ -24,39 +30,62 @@ Centre = Annotated[
 ]
 
 
+Show = Annotated[
+    Path | None,
+    Parameter(help="Also draw how each picture becomes the network's input: .png, .svg or .pdf."),
+]
+
+
 def query(
     model: Model,
     images: Pictures,
     /,
     *,
     ink: Ink = "auto",
+    light: Light = "auto",
     centre: Centre = None,
     scale: Scale = None,
+    show: Show = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network what it reads in pictures, and show its answers as bars.
 
-    For example: `backquery query mnist my-three.png`
+    For example: `backquery query mnist my-three.png`, or `backquery query mnist photo.jpg --show steps.png`
 
-    With --json: classes, images (the paths), answers (for each image one number for each class) and read (for
-    each image the class with the strongest answer).
+    With --json: classes, images (the paths), uneven (for each image whether it was cleaned as a photograph in
+    uneven light), answers (for each image one number for each class), read (for each image the class with the
+    strongest answer) and show.
     """
     import numpy as np
 
-    from backquery.cli.source import load_for_images, prepared
+    from backquery.cli.source import load_for_images, prepared_steps
     from backquery.errors import ModelError
 
+    check_outputs(show)
     network = load_for_images(model, scale)
-    answers = network.query(network.scale(prepared(network, images, ink, centre)))
+    steps = prepared_steps(network, images, ink, centre, light)
+    answers = network.query(network.scale(np.stack([one.pixels for one in steps])))
     for path, answer in zip(images, answers, strict=True):
         if not np.all(np.isfinite(answer)):
             raise ModelError(f"the model's answers to {path} are not finite, so that nothing can be read in it")
+    if show is not None:
+        from backquery.plots import query_steps
+
+        save_picture(query_steps(steps, [path.name for path in images], answers, network), show)
     strongest = [network.classes[position] for position in answers.argmax(axis=1)]
     parts: list[Drawing | str] = []
     for path, answer, read in zip(images, answers.tolist(), strongest, strict=True):
         parts += [f"{path}: read as {read}", answer_table(answer, network.classes), ""]
     give(
         as_json,
-        {"classes": network.classes, "images": images, "answers": answers.tolist(), "read": strongest},
+        {
+            "classes": network.classes,
+            "images": images,
+            "uneven": [one.uneven for one in steps],
+            "answers": answers.tolist(),
+            "read": strongest,
+            "show": show,
+        },
         *parts,
+        wrote=[show],
     )
