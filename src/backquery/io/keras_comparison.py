@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from backquery import __version__
 from backquery.errors import ModelError, assume
 from backquery.files import user_cache
 from backquery.io.comparison import compare, not_compared, probes
@@ -144,7 +143,12 @@ def _marker(reading: Reading, content: bytes, installed: str) -> Path | None:
     """The file that says that this file was compared as it is read now, or None where nothing is remembered."""
     cache = user_cache()
     asked = hashlib.sha256(content)
-    for part in (__version__, installed, str(reading.scores), reading.network.query(probes(reading.network))):
+    for part in (
+        version("backquery"),
+        installed,
+        str(reading.scores),
+        reading.network.query(probes(reading.network)),
+    ):
         asked.update(part.encode() if isinstance(part, str) else np.ascontiguousarray(part).tobytes())
     return cache and cache / "compared" / asked.hexdigest()
 
