@@ -8,8 +8,8 @@ import backquery
 
 TESTS, SOURCE = Path(__file__).parent, Path(backquery.__file__).parent
 ELSEWHERE = {Path("reference"), Path("measurements"), Path("io/keras2")}
-"""What mirrors no package: slow twins, written from the formulas alone, what only `measurements/` needs, and files of
-a program that cannot be installed beside the others, with what made them."""
+"""What mirrors no package: slow twins, written from the formulas alone, what only `measurements/` needs, and files
+of a program that cannot be installed beside the others, with what made them."""
 
 
 def folders(root: Path, marker: str) -> set[Path]:
