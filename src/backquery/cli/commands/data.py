@@ -72,9 +72,9 @@ def _about(summary: Summary) -> list[tuple[str, str]]:
     return [
         ("data set", summary.name),
         ("images", f"{height} x {width} pixels, {summary.meaning.range_in_words(summary.maximum)}"),
-        *((" ", said) for said in summary.meaning.decided),
         ("train", _half(summary.train)),
         ("test", "none; a share of the others can be held out" if summary.test is None else _half(summary.test)),
+        *((("meaning", " ")[bool(place)], said) for place, said in enumerate(summary.meaning.decided)),
     ]
 
 
