@@ -291,3 +291,111 @@ def test_grounds_by_hand() -> None:
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match=r"ink must be|a pixel range is"):
         Reading(**wrong)  # type: ignore[arg-type]
+
+
+def halves(path: Path, train: np.ndarray, test: np.ndarray, labels: np.ndarray) -> Path:
+    np.savez(path, x_train=train, y_train=labels, x_test=test, y_test=labels[: len(test)])
+    return path
+
+
+@pytest.mark.reads("data", "one half on bright ground, the other on dark", "said; with a model, an error")
+def test_a_small_half_on_the_other_ground_is_no_exception(
+    tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = bytes_of_digits
+    path = halves(tmp_path / "data.npz", images, 255 - images[:2], labels)
+    with pytest.warns(AssumptionWarning, match="2 images stand on bright ground, 60 on dark"):
+        assert read(path).meaning.ground == "none"
+    model = Network.create([400, 10], rng=0, input_shape=(20, 20), scaling=Scaling.book(meaning=Meaning("one")))
+    with pytest.raises(DataError, match=r"all stood on one; .* name a half of its own with --test"):
+        open_data(path, model=model)
+
+
+def test_a_few_images_on_the_other_ground_are_spoken_of(
+    tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = bytes_of_digits
+    images = np.concatenate([images, 255 - images[:2]])
+    with pytest.warns(AssumptionWarning, match="60 of 62 images stand on dark ground"):
+        read(as_npz(tmp_path / "data", images, np.append(labels, labels[:2])))
+
+
+@pytest.mark.reads("data", "bytes that a program stored as signed ones (255 as -1)", "read as bytes, and said")
+def test_bytes_that_were_stored_as_signed_are_bytes(
+    tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = bytes_of_digits
+    for given in (images.view(np.int8), images.view(np.int8).astype(int)):
+        with pytest.warns(AssumptionWarning, match="bytes above 127 that were stored as signed"):
+            dataset = read(as_npz(tmp_path / "data", given, labels))
+        np.testing.assert_array_equal(dataset.train.images, images)
+
+
+@pytest.mark.parametrize(
+    ("scaled", "said"),
+    [
+        (lambda x: x / 255 - 0.5, "-0.5 to 0.5"),
+        (lambda x: (x > 127) * 2 - 1, "-1 to 1"),
+        (lambda x: (x > 127) + 1, "1 to 2"),
+        (lambda x: x / 127.5, "0 to 2"),
+    ],
+)
+def test_scales_of_other_ends_are_found(
+    tmp_path: Path,
+    bytes_of_digits: tuple[np.ndarray, np.ndarray],
+    scaled: Callable[[np.ndarray], np.ndarray],
+    said: str,
+) -> None:
+    images, labels = bytes_of_digits
+    numbers = scaled(images)
+    with pytest.warns(AssumptionWarning, match=f": {said} is taken for the whole range"):
+        dataset = read(as_npz(tmp_path / "data", numbers, labels))
+    shares = (numbers - numbers.min()) / (numbers.max() - numbers.min())
+    np.testing.assert_allclose(dataset.train.images / dataset.maximum, shares, atol=1e-9)
+
+
+def test_pixels_less_their_mean_are_no_scale(
+    tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = bytes_of_digits
+    with pytest.raises(DataError, match="as if they were standardised"):
+        read(as_npz(tmp_path / "data", images / 255 - 0.1307, labels))
+
+
+def test_a_much_fainter_half_is_said(tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = bytes_of_digits
+    with pytest.warns(AssumptionWarning, match="of one half is 63, of the other 255"):
+        read(halves(tmp_path / "data.npz", images, images // 4, labels))
+
+
+def test_numbers_beyond_a_paper_that_was_told_are_paper(
+    tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = bytes_of_digits
+    path = as_npz(tmp_path / "data", 255 - images, labels)
+    dataset = read(path, how=Reading(pixel_range=(0, 240), ink="dark"))
+    np.testing.assert_array_equal(dataset.train.images, np.maximum(images.astype(int) - 15, 0))
+
+
+def test_a_grey_ground_is_said_where_a_model_knows_paper(
+    tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = bytes_of_digits
+    grey = np.maximum(images, 40)
+    model = Network.create([400, 10], rng=0, input_shape=(20, 20), scaling=Scaling.book(meaning=Meaning("one")))
+    with pytest.warns(AssumptionWarning, match="ground is at 40 of 0 to 255.* --range 40,255"):
+        open_data(as_npz(tmp_path / "data", grey, labels), model=model)
+
+
+def test_blank_images_are_said(tmp_path: Path) -> None:
+    with pytest.warns(AssumptionWarning, match="every image is blank"):
+        read(as_npz(tmp_path / "data", np.zeros((8, 9, 9), np.uint8), np.arange(8)))
+
+
+@pytest.mark.reads("data", "pictures with a frame drawn around them", "the ground is what lies within; said")
+def test_a_frame_is_no_ground(tmp_path: Path, bytes_of_digits: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = bytes_of_digits
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=255)
+    with pytest.warns(AssumptionWarning, match="a frame, 1 pixel wide, is drawn around the images"):
+        dataset = read(as_npz(tmp_path / "data", framed, labels))
+    np.testing.assert_array_equal(dataset.train.images, framed)

@@ -184,6 +184,8 @@ def prepared_steps(
         ink, light = ("light" if ink == "auto" else ink), ("even" if light == "auto" else light)
     centred = _centred(images, shape, meaning) if centre is None else centre
     steps = [prepare_steps(path, shape, maximum, ink=ink, light=light, centre=centred) for path in images]
+    if framed := [str(path) for path, one in zip(images, steps, strict=True) if one.framed]:
+        assume(f"{', '.join(framed)}: a frame around the picture was cut off, as the ground is what lies within")
     if ink == "auto":
         _say_what_was_turned(steps)
     return steps

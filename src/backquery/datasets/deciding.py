@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.dataset import Dataset, Labelled
+from backquery.datasets.frames import border, frame_width, within_frame
 from backquery.datasets.labels import classes_of, label_positions
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.pictures import USUAL_SHAPE, Loose
+from backquery.datasets.ranges import range_of, unsigned
 from backquery.datasets.split import Split
 from backquery.errors import DataError, assume
 from backquery.model import Ground, Layout, Meaning, Model, Scaling
@@ -27,6 +29,12 @@ Found = Labelled | Loose
 
 CERTAIN, LIKELY = 0.95, 0.75
 """Shares of the images that stand on the same ground, from which on it is the ground of all, and of nearly all."""
+
+EXCEPTIONS = 0.01
+"""Share of the images that stand on the other ground, from which on they are spoken of."""
+
+GREY = 0.1
+"""Of the whole range: so far from its end the ground may be without a word."""
 
 CLEAR = 0.6
 """The share of an image's border that must be of one shade for its ground to be clear."""
@@ -42,13 +50,6 @@ BLANK = 12 / 255
 
 OFF_CENTRE = 1 / 28
 """Of a side: by so much more than half a pixel the centre of mass of a centred image may be off the middle."""
-
-USUAL_ENDS = (1, 3, 7, 15, 16, 31, 63, 100, 127, 255, 1023, 4095, 65535)
-"""Where people's whole numbers for full ink end: 1, 2, 3, 4 bits, scikit-learn's digits, 5 and 6 bits, per cent, 7
-and 8 bits, 10, 12 and 16 bits."""
-
-FAINT = 16
-"""Largest numbers up to this are no faint bytes."""
 
 
 class Wanted(NamedTuple):
@@ -90,15 +91,19 @@ class Decision:
         return self.high - self.low
 
     def raw(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Numbers as they stood, as raw pixels (n, height, width) from 0 to `maximum`."""
+        """Numbers as they stood, as raw pixels (n, height, width) from 0 to `maximum`; beyond paper is paper."""
         if images.dtype.kind == "b":
             images = images.view(np.uint8)
         if self.transposed:
             images = np.ascontiguousarray(images.transpose(0, 2, 1))
         if not self.turned:
-            return images - self.low if self.low else images
-        high = images.dtype.type(self.high) if self.high == int(self.high) else self.high
-        return high - images
+            return np.maximum(images, self.low) - self.low if self.low else images
+        if images.dtype == np.uint8 and self.high == 255:
+            return np.uint8(255) - images
+        # In wider numbers, as bytes would wrap round.
+        wide = images.astype(np.float32 if images.dtype.itemsize < 4 else np.float64)
+        turned: NDArray[Any] = self.high - np.minimum(wide, self.high)
+        return turned
 
 
 def assemble(
@@ -113,6 +118,7 @@ def assemble(
     Without `classes` they are those that are there (`classes_of`).
     """
     names = classes_of([half.labels for half in found], found[0].source) if classes is None else tuple(classes)
+    found = unsigned(found, how)
     decision = decide(found, how, wanted)
     halves = [
         Split(pixels, label_positions(half.labels, names, half.source))
@@ -125,7 +131,8 @@ def assemble(
 
 def decide(found: Sequence[Found], how: Reading = AS_FOUND, wanted: Wanted | None = None) -> Decision:
     """What the numbers of all halves together mean; what is not certain is said (`assume`)."""
-    low, high, range_said = _range(found, how, wanted)
+    numbers = [half for half in found if isinstance(half, Labelled) and half.images.size]
+    low, high, range_said = range_of(numbers, how, None if wanted is None else wanted.maximum)
     turned, ground, ground_said = _ground(found, low, high, how, wanted)
     transposed, orientation_said = _orientation(found, how)
     said = tuple(filter(None, (range_said, ground_said, orientation_said)))
@@ -141,74 +148,6 @@ def _pixels(found: Sequence[Found], decision: Decision, wanted: Wanted | None) -
             yield decision.raw(half.images)
 
 
-def _range(found: Sequence[Found], how: Reading, wanted: Wanted | None) -> tuple[float, float, str]:
-    """The numbers for the two ends, and how they are known."""
-    numbers = [half for half in found if isinstance(half, Labelled) and half.images.size]
-    told = {half.maximum for half in numbers if half.maximum is not None}
-    if how.pixel_range is not None:
-        return *how.pixel_range, "the range was told"
-    if len(told) == 1:
-        return 0.0, told.pop(), "the file says its maximum"
-    if not numbers:
-        return 0.0, 255.0, "pictures run from 0 (black) to 255 (white)"
-    ends = [_ends(half) for half in numbers]
-    lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
-    source, kinds = numbers[0].source, "".join(half.images.dtype.kind for half in numbers)
-    low, high, doubt = _likely_range(lowest, highest, kinds, source)
-    _check_that_halves_agree(numbers, [high for _, high in ends])
-    full = 0.0 if wanted is None or wanted.maximum is None else wanted.maximum
-    if lowest >= 0 and full / 2 < highest <= full:
-        low, high, doubt = 0.0, full, False
-    said = f"the numbers run from {lowest:g} to {highest:g}: {low:g} to {high:g} is taken for the whole range"
-    if doubt:
-        assume(f"{source}: {said}; --range LOW,HIGH (in Python Reading(pixel_range=...)) says otherwise")
-    return low, high, said
-
-
-def _ends(half: Labelled) -> tuple[float, float]:
-    lowest, highest = float(half.images.min()), float(half.images.max())
-    if not lowest <= highest < np.inf or lowest == -np.inf:
-        raise DataError(f"{half.source}: pixels must be finite numbers; received {lowest:g} to {highest:g}")
-    return lowest, highest
-
-
-def _likely_range(lowest: float, highest: float, kinds: str, source: str) -> tuple[float, float, bool]:
-    """The ends of the scale of such numbers, of kinds as NumPy names them, and whether there is doubt."""
-    whole = "f" not in kinds
-    if lowest < 0:
-        if not whole and lowest >= -1 and highest <= 1:
-            return -1.0, 1.0, True
-        if whole and lowest >= -128 and highest <= 127:
-            return -128.0, 127.0, True
-        raise DataError(
-            f"{source}: pixels run from {lowest:g} to {highest:g}, as if they were standardised; give them as "
-            "they were drawn, or say what stands for paper and for full ink with --range LOW,HIGH "
-            "(in Python Reading(pixel_range=...))"
-        )
-    if set(kinds) == {"b"}:
-        return 0.0, 1.0, False
-    if not whole and highest <= 1 + 1e-6:
-        return 0.0, max(1.0, highest), False
-    if highest == 0 or 128 <= highest <= 255:
-        return 0.0, 255.0, False
-    if highest > USUAL_ENDS[-1]:
-        raise DataError(
-            f"{source}: pixels run up to {highest:g}; up to {USUAL_ENDS[-1]} is allowed, or say what stands for "
-            "paper and for full ink with --range LOW,HIGH (in Python Reading(pixel_range=...))"
-        )
-    if highest <= FAINT or highest > 255:
-        return 0.0, float(next(end for end in USUAL_ENDS if end >= highest)), True
-    return 0.0, float(highest if highest in USUAL_ENDS else 255), True
-
-
-def _check_that_halves_agree(numbers: Sequence[Labelled], highest: Sequence[float]) -> None:
-    if max(highest) > 8 * FAINT and 0 < min(highest) <= FAINT:
-        raise DataError(
-            f"{numbers[0].source}: the largest pixel of one half is {min(highest):g}, of the other "
-            f"{max(highest):g}; bring both halves to the same scale"
-        )
-
-
 def _ground(
     found: Sequence[Found], low: float, high: float, how: Reading, wanted: Wanted | None
 ) -> tuple[bool, Ground | None, str]:
@@ -217,17 +156,50 @@ def _ground(
         return how.ink == "dark", "one", f"the ink was told to be {how.ink}"
     if wanted is not None and wanted.ground == "none":
         return False, "none", "pictures are taken as they are, as the model's own were"
-    votes = [grounds(images, BLANK * (high - low)) for half in found for images in _looked_at(half)]
+    votes = [_votes(half, BLANK * (high - low)) for half in found]
     votes_bright, votes_clear = (np.concatenate(each) for each in zip(*votes, strict=True))
     clear = 2 * votes_clear.sum() >= len(votes_clear)
     counted = votes_bright[votes_clear] if clear else votes_bright
     bright, images = int(counted.sum()), len(counted)
     share = bright / images if images else 0.0
     firm = CERTAIN if wanted is None else LIKELY
-    if 1 - firm < share < firm or not (clear or _are_pictures(found)):
+    agreed = not clear or _agree([half_bright[half_clear] for half_bright, half_clear in votes])
+    if 1 - firm < share < firm or not agreed or not (clear or _are_pictures(found)):
         return _mixed(found[0].source, bright, images, wanted, bool(clear))
     ground: Ground | None = "one" if wanted is None else wanted.ground
+    if not images:
+        _say_blank(found)
+    elif wanted is not None:
+        _say_grey(found, low, high, share > 0.5)
     return share > 0.5, ground, _one_ground(found, bright, images, share)
+
+
+def _votes(half: Found, blank: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What `grounds` says of the images of one half."""
+    nothing = np.zeros(0, np.bool_)
+    votes = [(nothing, nothing)]
+    widths = []
+    for images in _looked_at(half):
+        widths.append(frame_width(images))
+        votes.append(grounds(within_frame(images, widths[-1]), blank))
+    if widths and np.mean(np.array(widths) > 0) >= LIKELY:
+        _say_framed(half, max(widths))
+    bright, clear = zip(*votes, strict=True)
+    return np.concatenate(bright), np.concatenate(clear)
+
+
+def _say_framed(half: Found, width: int) -> None:
+    becomes = "cut off" if isinstance(half, Loose) else "left in the images as ink; cut it off if it is none"
+    assume(
+        f"{half.source}: a frame, {width} {'pixel' if width == 1 else 'pixels'} wide, is drawn around the images: "
+        f"it is {becomes}, and the ground is what lies within; --ink says otherwise"
+    )
+
+
+def _agree(halves: Sequence[NDArray[np.bool_]]) -> bool:
+    """Whether nearly all images of every half stand on the same ground."""
+    shares = [float(bright.mean()) for bright in halves if len(bright)]
+    return all(share <= 1 - LIKELY for share in shares) or all(share >= LIKELY for share in shares)
 
 
 def _one_ground(found: Sequence[Found], bright: int, images: int, share: float) -> str:
@@ -237,7 +209,7 @@ def _one_ground(found: Sequence[Found], bright: int, images: int, share: float) 
         f"{max(bright, images - bright):,} of {images:,} images stand on {'bright' if turned else 'dark'} ground"
     )
     said += ", which becomes 0, and their ink full" if turned else ""
-    if (turned and not _are_pictures(found)) or 1 - CERTAIN < share < CERTAIN:
+    if (turned and not _are_pictures(found)) or EXCEPTIONS <= share <= 1 - EXCEPTIONS:
         other = "light keeps the numbers" if turned else "dark turns the numbers"
         assume(f"{found[0].source}: {said}; --ink {other} (in Python Reading(ink=...))")
     return said
@@ -254,13 +226,35 @@ def _mixed(
     if ground == "one":
         raise DataError(
             f"{source}: {said}, but the model's own images all stood on one; say what was drawn with --ink dark "
-            "or --ink light (in Python Reading(ink=...)), or sort the pictures"
+            "or --ink light (in Python Reading(ink=...)), sort the pictures, or name a half of its own with --test"
         )
     assume(
         f"{source}: {said}: they are taken as they are, 0 for black; if all are ink on one paper, say --ink dark "
         "or --ink light (in Python Reading(ink=...))"
     )
     return False, ground, f"{said}, and are taken as they are"
+
+
+def _say_blank(found: Sequence[Found]) -> None:
+    """One line where nothing is drawn on any image, though they are large enough to tell."""
+    numbers = [half.images for half in found if isinstance(half, Labelled)]
+    if numbers and min(numbers[0].shape[1:]) >= SMALLEST:
+        assume(f"{found[0].source}: every image is blank: all its numbers are nearly the same")
+
+
+def _say_grey(found: Sequence[Found], low: float, high: float, turned: bool) -> None:
+    """One line where the ground, which a model knows at the end of the scale, lies far from there."""
+    looked = [images for half in found if isinstance(half, Labelled) for images in _looked_at(half)]
+    borders = [border(within_frame(images, frame_width(images))).ravel() for images in looked]
+    if not borders:
+        return
+    ground = float(np.median(np.concatenate(borders)))
+    if abs(ground - (high if turned else low)) > GREY * (high - low):
+        told = f"{low:g},{ground:g}" if turned else f"{ground:g},{high:g}"
+        assume(
+            f"{found[0].source}: the ground is at {ground:g} of {low:g} to {high:g}, and is taken for faint ink; "
+            f"--range {told} (in Python Reading(pixel_range=({told}))) takes it for paper"
+        )
 
 
 def _are_pictures(found: Sequence[Found]) -> bool:
@@ -277,9 +271,8 @@ def grounds(images: NDArray[Any], blank: float) -> tuple[NDArray[np.bool_], NDAr
     flat = numbers.reshape(len(numbers), -1)
     darkest, brightest = flat.min(axis=1), flat.max(axis=1)
     drawn = (brightest - darkest > blank) & (min(numbers.shape[1:]) >= SMALLEST)
-    edges = (numbers[:, 0], numbers[:, -1], numbers[:, 1:-1, 0], numbers[:, 1:-1, -1])
-    border, darkest = np.concatenate(edges, axis=1)[drawn], darkest[drawn, None]
-    height = (border - darkest) / (brightest[drawn, None] - darkest)
+    edges, darkest = border(numbers)[drawn], darkest[drawn, None]
+    height = (edges - darkest) / (brightest[drawn, None] - darkest)
     extreme = np.maximum(np.mean(height < 0.25, axis=1), np.mean(height > 0.75, axis=1))
     return np.mean(height > 0.5, axis=1) >= 0.5, extreme >= CLEAR
 
@@ -288,7 +281,7 @@ def _looked_at(half: Found) -> Iterator[NDArray[Any]]:
     """The images of one half, or so many of them, evenly, that looking at them takes no time."""
     if isinstance(half, Loose):
         yield from (brightness[None] for brightness in half.brightness())
-    else:
+    elif len(half.images):
         yield half.images[:: max(1, -(-len(half.images) // MOST_LOOKED_AT))]
 
 

@@ -4,7 +4,8 @@ The steps, in order:
 
 1. The picture is turned upright as its EXIF data say, only its first frame is used, transparency shows white
    paper, and colour becomes grey (ITU-R 601 luma, as in Pillow).
-2. Ink: where the border is bright, ink is what is dark, otherwise what is bright (`ink` settles it).
+2. A frame around it, of one shade and next to another, is cut off.
+   Ink: where the border is bright, ink is what is dark, otherwise what is bright (`ink` settles it).
 3. A photograph in uneven light is cleaned by the steps of `backquery.datasets.photographs` (`light` settles it).
 4. `centre`, as MNIST was made: the paper's own shade is taken away, the box around the ink is scaled without
    distortion until it just fits 20/28 of the shape, the strongest ink becomes full ink, and the whole is
@@ -27,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.datasets.frames import frame_width, within_frame
 from backquery.datasets.photographs import (
     Brightness,
     Page,
@@ -108,6 +110,8 @@ class Preparation:
     """Whether what was drawn is darker than the paper, and was turned."""
     uneven: bool
     """Whether it was cleaned as a photograph in uneven light."""
+    framed: bool = False
+    """Whether a frame around it was cut off."""
 
     def within(self, side: int) -> Preparation:
         """The same with pictures of at most `side` pixels, to be looked at; the raw pixels stay as they are."""
@@ -132,14 +136,15 @@ def prepare_steps(
             "a shape of height and width, a maximum above 0 and a box share in (0, 1] are needed; "
             f"received {shape}, {maximum} and {box_share}"
         )
-    brightness = read_brightness(picture)
+    given = read_brightness(picture)
+    brightness = within_frame(given[None], frame_width(given[None]))[0]
     page = _photographed(picture, brightness, ink, light)
     dark = _darkness(ink, brightness, ink_is_dark) if page is None else page.dark_ink
     paper, drawing = _as_it_is(brightness, dark, centre) if page is None else (page.light, page.ink)
     pixels = _centred(drawing, shape, box_share) if centre else _fitted(drawing, shape)
     # Rounding must not take the strongest ink beyond the scale, where it would be refused.
     raw = np.minimum(pixels.astype(np.float64) * (maximum / 255), maximum)
-    return Preparation(brightness, paper, drawing, raw, dark, page is not None)
+    return Preparation(given, paper, drawing, raw, dark, page is not None, brightness.shape != given.shape)
 
 
 def _check_choices(ink: Ink, light: Light) -> None:
