@@ -163,3 +163,22 @@ def test_mnist_as_csv_gives_mnist(mnist, tmp_path: Path) -> None:
     found = csv.read_csv(written(tmp_path, as_text(rows)))
     np.testing.assert_array_equal(found.images, mnist.test.images[:500])
     np.testing.assert_array_equal(found.labels, mnist.test.labels[:500])
+
+
+@pytest.mark.reads("data", "CSV of true and false for pixels (`True`, `FALSE`)", "0 and 1")
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_truth_values_and_lines_of_old_macs(tmp_path: Path, end: str) -> None:
+    path = written(tmp_path, f"5,True,False,FALSE,true{end}7,False,True,True,True{end}")
+    found = csv.read_csv(path)
+    assert found.labels.tolist() == [5, 7]
+    assert found.images.reshape(2, -1).tolist() == [[1, 0, 0, 1], [0, 1, 1, 1]]
+
+
+def test_labels_that_are_truth_values_stay_words(tmp_path: Path) -> None:
+    found = csv.read_csv(written(tmp_path, "True,4,8,2,6\nFalse,9,8,7,6\n"))
+    assert found.labels.tolist() == ["True", "False"]
+
+
+def test_text_without_any_separator_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no table of rows and columns"):
+        csv.read_csv(written(tmp_path, "0" * 200_000))

@@ -237,3 +237,31 @@ def test_a_list_of_labels_beside_the_pictures(tmp_path: Path, deep: str, end: st
         read(tmp_path)
     with pytest.warns(AssumptionWarning, match="1 picture has no label"):
         assert read(tmp_path, how=Reading(label_column="what")).classes == ("x", "y")
+
+
+def test_numbers_that_count_each_half_are_no_labels(tmp_path: Path) -> None:
+    for half in ("train", "test"):
+        for number in range(12):
+            draw(tmp_path / half / f"{number:04d}.png", digit(number))
+    with pytest.raises(DataError, match="no label before the extension"):
+        read(tmp_path)
+
+
+@pytest.mark.reads("data", "halves within each class (`cat/train`, `cat/test`)", "both halves")
+def test_each_class_may_hold_the_halves(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for half, count in (("train", 3), ("test", 2), ("val", 1)):
+            for number in range(count):
+                draw(tmp_path / name / half / f"{number}.png", digit(number))
+    with pytest.warns(AssumptionWarning, match="2 pictures in .* are left out"):
+        dataset = read(tmp_path)
+    assert dataset.test is not None
+    assert (dataset.classes, len(dataset.train), len(dataset.test)) == (("cat", "dog"), 6, 4)
+
+
+@pytest.mark.reads("data", "a folder that holds a test half alone", "read for what there is")
+def test_a_test_half_alone_is_read(tmp_path: Path) -> None:
+    for name in ("3", "5"):
+        draw(tmp_path / "test" / name / "a.png", digit(int(name)))
+    dataset = read(tmp_path)
+    assert (dataset.classes, len(dataset.train), dataset.test) == (("3", "5"), 2, None)

@@ -94,3 +94,8 @@ def test_rows_of_shares_are_taken_for_their_highest_and_said() -> None:
 def test_arrays_that_are_no_labels(array: np.ndarray) -> None:
     with pytest.raises(DataError, match="x must be one label for each image"):
         labels_from_array(array, "x")
+
+
+def test_numbers_that_may_count_from_one_are_said() -> None:
+    with pytest.warns(AssumptionWarning, match="numbers from 1, .* counted from 0"):
+        assert label_positions(np.array([1, 2]), ("a", "b", "c")).tolist() == [1, 2]

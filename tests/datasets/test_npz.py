@@ -142,3 +142,21 @@ def test_a_header_that_lies_is_refused(tmp_path: Path) -> None:
         archive.writestr("images.npy", member.getvalue() + bytes(8))
     with pytest.raises(DataError, match="'images': its header announces 16000000000 bytes, but it has 8"):
         read_npz(path)
+
+
+def test_classes_may_be_called_class_names(tmp_path: Path) -> None:
+    names = np.array(["ant", "bee"])
+    dataset = read(
+        saved(
+            tmp_path,
+            images=np.eye(4, dtype=np.uint8)[None].repeat(4, 0) * 255,
+            labels=[0, 1, 0, 1],
+            class_names=names,
+        )
+    )
+    assert dataset.classes == ("ant", "bee")
+
+
+def test_an_archive_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        read(saved(tmp_path, images=np.zeros((0, 9, 9), np.uint8), labels=np.zeros(0, int)))

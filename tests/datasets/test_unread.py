@@ -86,3 +86,18 @@ def test_a_spreadsheet_is_named(tmp_path: Path) -> None:
         archive.writestr("xl/workbook.xml", "")
     with pytest.raises(DataError, match="this is a spreadsheet; save it as CSV"):
         read(tmp_path / "a.xlsx")
+
+
+@pytest.mark.reads("data", "a web page or a Git LFS pointer in place of the file", "refused for what it is")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!DOCTYPE html>\n<html>a,b</html>", "is a web page"),
+        ("version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ],
+)
+def test_what_a_failed_download_leaves(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read(path)

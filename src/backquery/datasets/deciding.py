@@ -237,7 +237,7 @@ def _mixed(
 
 def _say_blank(found: Sequence[Found]) -> None:
     """One line where nothing is drawn on any image, though they are large enough to tell."""
-    numbers = [half.images for half in found if isinstance(half, Labelled)]
+    numbers = [half.images for half in found if isinstance(half, Labelled) and half.images.size]
     if numbers and min(numbers[0].shape[1:]) >= SMALLEST:
         assume(f"{found[0].source}: every image is blank: all its numbers are nearly the same")
 

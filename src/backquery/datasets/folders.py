@@ -104,7 +104,8 @@ def labelled_pictures(folder: Folder, how: Reading = AS_FOUND) -> list[list[Labe
         return [labels_in_list(folder.labels, folder.train.pictures, how)]
     if folder.train.classes:
         return [_by_subfolder(half) for half in folder.halves]
-    labels = iter(labels_in_names([path for half in folder.halves for path in half.pictures]))
+    paths = [path for half in folder.halves for path in half.pictures]
+    labels = iter(labels_in_names(paths, len(folder.train.pictures)))
     return [[(path, next(labels)) for path in half.pictures] for half in folder.halves]
 
 
@@ -141,10 +142,36 @@ def _halves_in(root: Tree) -> Folder:
             others.append(child)
         else:
             halves[half] = child
+    if not halves and (inner := _halves_in_classes(root)):
+        return inner
+    if not others and halves and "train" not in halves and all(half.classes for half in halves.values()):
+        return _without_train(root, halves)
     if "train" not in halves or (len(halves) == 1 and others):
         return Folder(root, root)
     train, test = halves.pop("train"), halves.pop("test", None) or halves.pop("validation", None)
     return Folder(root, train, test, (*others, *halves.values()))
+
+
+def _without_train(root: Tree, halves: dict[Half, Tree]) -> Folder:
+    """A test half, or one to validate on, without a train half: it is read for what there is."""
+    first, *others = (halves[half] for half in ("test", "validation") if half in halves)
+    return Folder(root, first, unused=tuple(others))
+
+
+def _halves_in_classes(root: Tree) -> Folder | None:
+    """The halves where each class has its own, as ``cat/train`` and ``cat/test``; None for any other folder."""
+    halves: dict[Half, list[Tree]] = {"train": [], "test": [], "validation": []}
+    for child in root.classes:
+        inner = {half_of_folder(part.path.name): part for part in child.classes}
+        if None in inner or "train" not in inner or len(inner) < max(2, len(child.classes)):
+            return None
+        for half, part in inner.items():
+            if half is not None:
+                halves[half].append(Tree(child.path, (), (part,)))
+    if not halves["train"]:
+        return None
+    train, *others = (Tree(root.path, (), tuple(parts)) for parts in halves.values() if parts)
+    return Folder(root, train, others[0], tuple(others[1:]))
 
 
 def _is_picture(path: Path) -> bool:

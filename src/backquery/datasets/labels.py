@@ -54,6 +54,11 @@ def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = 
     unknown = [str(name) for name in found if str(name) not in places]
     if unknown:
         raise DataError(f"{source}: labels without a class: {listed(unknown)}; the classes are {listed(classes)}")
+    if numbered and 0 not in found and 0 < len(found) < len(classes):
+        assume(
+            f"{source}: its labels are numbers from {found[0]}, and are taken for the classes {listed(classes)} "
+            "counted from 0; write their names instead if they count from 1"
+        )
     return np.array([places[str(name)] for name in found], np.int64)[inverse]
 
 

@@ -34,7 +34,8 @@ def read_npz(path: Path, how: Reading = AS_FOUND) -> tuple[Labelled, Labelled | 
     stored = stored_in(path)
     chosen = choose(stored, str(path), how)
     train, test = read_chosen(stored, chosen, str(path), maximum=_maximum(path, stored))
-    names = stored["classes"].read() if "classes" in stored and "classes" not in chosen.names else None
+    told = next((name for name in ("classes", "class_names") if name in stored and name not in chosen.names), None)
+    names = None if told is None else stored[told].read()
     return train, test, None if names is None else tuple(str(name) for name in names.reshape(-1))
 
 

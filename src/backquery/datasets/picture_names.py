@@ -18,17 +18,20 @@ HIGHEST_BY_ITSELF = 99
 """A number that stands at the end of one name only may be a label up to this; larger ones count pictures."""
 
 
-def labels_in_names(paths: Sequence[Path]) -> list[str]:
+def labels_in_names(paths: Sequence[Path], train: int | None = None) -> list[str]:
     """The label of each picture, from one place in all of their names; `DataError` if none can be it.
 
-    Where more than one place might be it, the likeliest is taken and said in one line of warning.
+    Where more than one place might be it, the likeliest is taken and said in one line of warning. Of the paths the
+    first `train` are those of the train half: a number that repeats only because each half counts from the start
+    is none.
     """
     split = [_words(path) for path in paths]
+    own = split[:train]
     last = [words[-1] for words in split]
     if len(split) == 1:
         return last
     repeating = sorted(
-        (place for place in _places(split) if 1 < len(set(_at(split, place))) <= len(split) / 2),
+        (place for place in _places(split) if 1 < len(set(_at(own, place))) <= len(own) / 2),
         key=lambda place: (place != -1 or not _digits(last), len(set(_at(split, place))), -place),
     )
     if not repeating:

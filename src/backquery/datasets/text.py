@@ -34,6 +34,11 @@ SAMPLE = 20
 
 LONGEST_ROW = 1 << 24
 
+PEEKED = 1 << 16
+"""Bytes at the start of a text that tell how its lines end, and whether its values are words for yes and no."""
+
+_TRUTH = re.compile(rb"\b(?:true|false)\b", re.IGNORECASE)
+
 _ATTRIBUTE = re.compile(r"""@attribute\s+(?P<name>'[^']*'|"[^"]*"|\S+)""", re.IGNORECASE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PLAIN_ENDS = (".csv", ".tsv", ".txt", ".data", ".dat", ".arff", ".tab")
@@ -100,6 +105,8 @@ def layout_of(part: Part) -> Layout:
         lines = (line.decode("utf-8", "replace") for line in iter(lambda: stream.readline(LONGEST_ROW), b""))
         try:
             return _layout(lines)
+        except csv.Error as error:
+            raise DataError(f"{part}: is no table of rows and columns ({error})") from None
         except StopIteration:
             raise DataError(f"{part}: no rows of values; each line must hold a label and its pixels") from None
 
@@ -227,6 +234,19 @@ def _in_utf8(stream: IO[bytes]) -> IO[bytes]:
     stream.seek(0)
     if start.startswith(_UTF16):
         return io.BytesIO(stream.read(MOST_TEXT).decode("utf-16", "replace").encode())
-    if start.startswith(codecs.BOM_UTF8):
-        stream.seek(len(codecs.BOM_UTF8))
+    begin = len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0
+    stream.seek(begin)
+    sample = stream.read(PEEKED)
+    stream.seek(begin)
+    if b"\r" in sample and b"\n" not in sample:
+        stream = io.BytesIO(stream.read(MOST_TEXT).replace(b"\r", b"\n"))
+    if _are_truth_values(sample):
+        return io.BytesIO(_TRUTH.sub(lambda word: b"01"[word[0][0] in b"tT" :][:1], stream.read(MOST_TEXT)))
     return stream
+
+
+def _are_truth_values(sample: bytes) -> bool:
+    """Whether most fields of the last whole row are the words true and false, as Python and R write them."""
+    rows = sample.splitlines()
+    row = rows[-2] if len(rows) > 2 and len(sample) == PEEKED else rows[-1] if rows else b""
+    return 2 * len(_TRUTH.findall(row)) > max(2, len(re.findall(rb"[^\s,;|]+", row)))

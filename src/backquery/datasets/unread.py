@@ -18,6 +18,9 @@ _BEGINNINGS = {
     b"\x28\xb5\x2f\xfd": "is packed with Zstandard; unpack it first",
     b"7z\xbc\xaf\x27\x1c": "is a 7-Zip archive; unpack it, and name the folder",
     b"Rar!": "is a RAR archive; unpack it, and name the folder",
+    b"version https://git-lfs": "only says where the file lies (Git LFS); fetch the file itself with git lfs pull",
+    b"<!DOCTYPE": "is a web page, not the data it speaks of; fetch the file itself",
+    b"<html": "is a web page, not the data it speaks of; fetch the file itself",
     b"RDX": "is R's own format; save the table with write.csv",
 }
 _PICKLE = (
