@@ -57,7 +57,7 @@ def test_every_sentence_is_used_and_every_one_used_is_there() -> None:
     known, text = set(words("en")), code()
     named = set(re.findall(r'"([a-z][a-z.-]*)"', text)) | set(re.findall(r'data-words(?:-\w+)?="([\w.-]+)"', text))
     unused = {key for key in known if key not in named and not key.startswith(OPEN_ENDED)}
-    assert unused - {key for key in known if key.endswith(".dark")} == set()
+    assert unused - {key for key in known if key.endswith((".dark", ".black"))} == set()
     in_html = re.findall(r'data-(?:words|shade)(?:-\w+)?="([\w.-]+)"', (PAGE / "index.html").read_text())
     told = re.findall(r'(?<!#)\b(?:tell|label|notice)\((?:[^"`;\n]*, )?"([a-z][\w-]*(?:\.[\w-]+)*)"', text)
     assert set(in_html) | set(told) - {"wordsText"} <= known
