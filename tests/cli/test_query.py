@@ -40,3 +40,15 @@ def test_a_grey_picture_fits_wherever_the_one_channel_stands(picture, shape):
 def test_colours_and_rows_of_numbers_are_no_grey_picture(picture, shape):
     with pytest.raises(ModelError, match="which no picture can become"):
         prepared(network(shape), [picture])
+
+
+@pytest.mark.reads(
+    "data", "`query` with a picture in a frame, or with a scanner's black edge", "cut off, and said"
+)
+def test_a_frame_is_cut_off_and_said(picture, tmp_path):
+    framed = np.pad(np.array(Image.open(picture)), 2, constant_values=0)
+    Image.fromarray(framed).save(tmp_path / "framed.png")
+    with pytest.warns(AssumptionWarning) as said:
+        pixels = prepared(network((12, 9)), [tmp_path / "framed.png"])
+    assert "a frame around the picture was cut off" in str(said[0].message)
+    np.testing.assert_array_equal(pixels, prepared(network((12, 9)), [picture], ink="dark"))

@@ -137,9 +137,11 @@ def prepare_steps(
             f"received {shape}, {maximum} and {box_share}"
         )
     given = read_brightness(picture)
-    brightness = within_frame(given[None], frame_width(given[None]))[0]
+    inner = within_frame(given[None], frame_width(given[None]))[0]
+    # A picture that is taken pixel by pixel keeps its frame, as the model's own images would.
+    brightness = inner if centre or given.shape != shape else given
     page = _photographed(picture, brightness, ink, light)
-    dark = _darkness(ink, brightness, ink_is_dark) if page is None else page.dark_ink
+    dark = _darkness(ink, inner, ink_is_dark) if page is None else page.dark_ink
     paper, drawing = _as_it_is(brightness, dark, centre) if page is None else (page.light, page.ink)
     pixels = _centred(drawing, shape, box_share) if centre else _fitted(drawing, shape)
     # Rounding must not take the strongest ink beyond the scale, where it would be refused.
