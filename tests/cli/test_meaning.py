@@ -124,6 +124,34 @@ def test_the_scale_of_a_model_is_found_or_told(
         assert ("for ink is taken, under which it reads" in said) == (not told)
 
 
+@pytest.mark.parametrize(
+    ("turned", "option"),
+    [(lambda images: images.transpose(0, 2, 1), "--transposed"), (lambda images: 16 - images, "--ink")],
+)
+@pytest.mark.reads(
+    "data",
+    "images that a model reads far better with rows and columns, or dark and bright, exchanged",
+    "one line says so, with the option",
+)
+def test_images_that_lie_on_their_side_are_noticed_by_a_model_that_knows_them(
+    run: Run,
+    learned: Network,
+    digits: Dataset,
+    tmp_path: Path,
+    turned: Callable[[np.ndarray], np.ndarray],
+    option: str,
+) -> None:
+    assert digits.test is not None
+    model, data = saved(learned, tmp_path / "net.safetensors"), tmp_path / "turned.npz"
+    np.savez(data, images=turned(digits.test.images), labels=digits.test.labels, maximum=16)
+    _, out, said = run("test", model, data, "--ink", "light", "--json")
+    assert json.loads(out)["performance"] < 0.5
+    assert "are read rightly as they are, but 9" in said and option in said
+    told = ("--transposed",) if option == "--transposed" else ("--ink", "dark")
+    _, out, said = run("test", model, data, *told, "--json")
+    assert json.loads(out)["performance"] > 0.9 and "as they are" not in said
+
+
 def test_pictures_that_a_model_never_centred_are_only_scaled_and_that_is_said(
     run: Run, learned: Network, digits: Dataset, tmp_path: Path
 ) -> None:

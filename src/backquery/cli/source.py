@@ -34,6 +34,9 @@ FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\
 TRIALS = 1000
 """Images, about so many, on which scalings are tried."""
 
+DOUBTFUL = 0.5
+"""The share of images read rightly up to which it is asked whether they are turned."""
+
 OTHER_ENDS = ((-1.0, 1.0), (-0.4242, 2.8215), (1.0, 0.0), (255.0, 0.0))
 """What else models are given for paper and for ink: from -1 to 1; MNIST's pixels less their mean 0.1307, by their
 deviation 0.3081; and white paper, in shares and in bytes."""
@@ -102,6 +105,7 @@ def load_for_data(
     elif model.scaling.meaning is None:
         _say_what_is_assumed(source, dataset)
     model.scale(dataset.train.images[:1])  # images of another size are refused now, not after long work
+    _say_if_turned(model, dataset)
     return model, dataset
 
 
@@ -128,8 +132,7 @@ def _likeliest_scaling(model: Model, source: str, dataset: Dataset) -> Scaling:
     """Of the usual scalings the one under which the model reads most of the images rightly."""
     from backquery.model import evaluate
 
-    maximum, images = dataset.maximum, dataset.to_test_on
-    some = images.select(slice(None, None, max(1, len(images) // TRIALS)))
+    maximum, some = dataset.maximum, _some(dataset.to_test_on, TRIALS)
     usual = {"book": Scaling.book(maximum), "unit": Scaling.unit(maximum), "raw": Scaling(1.0, 0.0, maximum)}
     usual |= {f"{low:g},{high:g}": Scaling.between(low, high, maximum) for low, high in OTHER_ENDS}
     right = {name: evaluate(with_scaling(model, source, one), some).performance for name, one in usual.items()}
@@ -141,6 +144,36 @@ def _likeliest_scaling(model: Model, source: str, dataset: Dataset) -> Scaling:
         f"{count(len(some), 'image')} rightly (as in the book {right['book']:.0%}); --scale says otherwise"
     )
     return scaling
+
+
+def _say_if_turned(model: Model, dataset: Dataset) -> None:
+    """Whether the model would read far more of the images if they were turned in a way that files do not tell."""
+    import numpy as np
+
+    from backquery.datasets import Split
+    from backquery.model import evaluate
+
+    some = _some(dataset.to_test_on, TRIALS // 2)
+    right = evaluate(model, some).performance
+    if right > DOUBTFUL:
+        return
+    turned: dict[str, NDArray[Any]] = {
+        "dark and bright change places: --ink": dataset.maximum - some.images.astype(np.float64)
+    }
+    if dataset.input_shape[0] == dataset.input_shape[1]:
+        turned["rows and columns change places: --transposed"] = some.images.transpose(0, 2, 1)
+    otherwise = {how: evaluate(model, Split(images, some.labels)).performance for how, images in turned.items()}
+    how, best = max(otherwise.items(), key=lambda pair: pair[1])
+    if best > DOUBTFUL and best > 2 * right:
+        assume(
+            f"{dataset.name}: {right:.0%} of {count(len(some), 'image')} are read rightly as they are, but "
+            f"{best:.0%} if {how} says otherwise"
+        )
+
+
+def _some(images: Split, most: int) -> Split:
+    """So many of the images, evenly; all where there are fewer."""
+    return images.select(slice(None, None, max(1, len(images) // most)))
 
 
 def _say_what_is_assumed(source: str, dataset: Dataset) -> None:
