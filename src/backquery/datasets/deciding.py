@@ -205,9 +205,9 @@ def _agree(halves: Sequence[NDArray[np.bool_]]) -> bool:
 def _one_ground(found: Sequence[Found], bright: int, images: int, share: float) -> str:
     """In words, and said where it is not certain: numbers, other than pictures, are seldom dark ink on white."""
     turned = share > 0.5
-    said = (
-        f"{max(bright, images - bright):,} of {images:,} images stand on {'bright' if turned else 'dark'} ground"
-    )
+    which = "images" if images == sum(len(half.labels) for half in found) else "images looked at"
+    ground = "bright" if turned else "dark"
+    said = f"{max(bright, images - bright):,} of {images:,} {which} stand on {ground} ground"
     said += ", which becomes 0, and their ink full" if turned else ""
     if (turned and not _are_pictures(found)) or EXCEPTIONS <= share <= 1 - EXCEPTIONS:
         other = "light keeps the numbers" if turned else "dark turns the numbers"
