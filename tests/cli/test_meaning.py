@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -110,7 +111,7 @@ def scaled(low: float, high: float) -> Make:
 @pytest.mark.reads(
     "model",
     "a model that does not say how pixels become its inputs, asked about data",
-    "the usual scale under which it reads most images rightly; said (`--scale`)",
+    "of the usual scales the one under which its answers fit the labels best; said (`--scale`)",
 )
 def test_the_scale_of_a_model_is_found_or_told(
     run: Run, learned: Network, digits: Dataset, tmp_path: Path, low: float, high: float
@@ -121,7 +122,26 @@ def test_the_scale_of_a_model_is_found_or_told(
         code, out, said = run("test", bare, "digits", *told, "--json")
         assert code == 0
         assert json.loads(out)["performance"] == pytest.approx(performance["performance"], abs=0.01)
-        assert ("for ink is taken, under which it reads" in said) == (not told)
+        assert ("for ink is taken, which fits the labels best" in said) == (not told)
+
+
+@pytest.mark.parametrize("full", [1.0, 16.0], ids=str)
+@pytest.mark.needs("skops")
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+def test_a_scale_at_which_a_model_reads_as_well_but_too_surely_is_not_taken(
+    run: Run, digits: Dataset, tmp_path: Path, full: float
+) -> None:
+    import skops.io
+    from sklearn.neural_network import MLPClassifier
+
+    inputs = digits.train.images.reshape(-1, 64) / 16 * full
+    estimator = MLPClassifier((40,), solver="lbfgs", alpha=1, max_iter=150, random_state=0).fit(
+        inputs, digits.train.labels
+    )
+    skops.io.dump(estimator, tmp_path / "mlp.skops")
+    _, _, said = run("test", tmp_path / "mlp.skops", "digits")
+    taken = re.search(r"to ([\d.]+) for ink is taken", said)
+    assert taken is not None and float(taken[1]) == full
 
 
 @pytest.mark.parametrize(

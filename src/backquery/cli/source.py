@@ -5,6 +5,7 @@ MODEL is a file, a folder, a bundled name, or a function of the user's own.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ TRIALS = 1000
 
 DOUBTFUL = 0.5
 """The share of images read rightly up to which it is asked whether they are turned."""
+
+LEAST_SHARE = 1e-12
+"""What a share of the answers is at least, where its logarithm is taken."""
 
 OTHER_ENDS = ((-1.0, 1.0), (-0.4242, 2.8215), (1.0, 0.0), (255.0, 0.0))
 """What else models are given for paper and for ink: from -1 to 1; MNIST's pixels less their mean 0.1307, by their
@@ -129,21 +133,38 @@ def images_to_test(dataset: Dataset, without: str) -> Split:
 
 
 def _likeliest_scaling(model: Model, source: str, dataset: Dataset) -> Scaling:
-    """Of the usual scalings the one under which the model reads most of the images rightly."""
-    from backquery.model import evaluate
+    """Of the usual scalings the one whose answers fit the labels best, among those that read as many rightly.
 
+    By how many are read alone it could not be told: networks of ReLU read as well at many times their scale, only
+    far too surely.
+    """
     maximum, some = dataset.maximum, _some(dataset.to_test_on, TRIALS)
     usual = {"book": Scaling.book(maximum), "unit": Scaling.unit(maximum), "raw": Scaling(1.0, 0.0, maximum)}
     usual |= {f"{low:g},{high:g}": Scaling.between(low, high, maximum) for low, high in OTHER_ENDS}
-    right = {name: evaluate(with_scaling(model, source, one), some).performance for name, one in usual.items()}
-    best = max(right, key=right.__getitem__)
-    scaling = usual[best]
+    right, fit = {}, {}
+    for name, scaling in usual.items():
+        right[name], fit[name] = _right_and_fitting(with_scaling(model, source, scaling), some)
+    most = max(right.values())
+    within = 2 * math.sqrt(most * (1 - most) / len(some))
+    best = max((name for name in usual if right[name] >= most - within), key=fit.__getitem__)
+    low, high = float(usual[best].low), float(usual[best].high)
     assume(
-        f"{source} does not say how pixels become inputs: {float(scaling.low):g} for paper to "
-        f"{float(scaling.high):g} for ink is taken, under which it reads {right[best]:.0%} of "
-        f"{count(len(some), 'image')} rightly (as in the book {right['book']:.0%}); --scale says otherwise"
+        f"{source} does not say how pixels become inputs: {low:g} for paper to {high:g} for ink is taken, which "
+        f"fits the labels best ({right[best]:.0%} of {count(len(some), 'image')} read rightly; as in the book "
+        f"{right['book']:.0%}); --scale says otherwise"
     )
-    return scaling
+    return usual[best]
+
+
+def _right_and_fitting(model: Model, images: Split) -> tuple[float, float]:
+    """The share of images read rightly, and the mean logarithm of the right labels' shares of the answers."""
+    import numpy as np
+
+    from backquery.model import evaluate
+
+    answers = np.nan_to_num(model.query(model.scale(images.images))).clip(LEAST_SHARE, 1 / LEAST_SHARE)
+    shares = answers[np.arange(len(answers)), images.labels] / answers.sum(axis=1)
+    return evaluate(model, images).performance, float(np.mean(np.log(shares)))
 
 
 def _say_if_turned(model: Model, dataset: Dataset) -> None:
