@@ -24,6 +24,7 @@ from backquery.io import load_model
 from backquery.model import Layout, Meaning, Model, Network, Scaling, image_shape
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from backquery.datasets import Dataset, Split
@@ -133,38 +134,46 @@ def images_to_test(dataset: Dataset, without: str) -> Split:
 
 
 def _likeliest_scaling(model: Model, source: str, dataset: Dataset) -> Scaling:
-    """Of the usual scalings the one whose answers fit the labels best, among those that read as many rightly.
+    """Of the usual scalings under which the model reads most images rightly, the one whose answers fit best.
 
     By how many are read alone it could not be told: networks of ReLU read as well at many times their scale, only
     far too surely.
     """
-    maximum, some = dataset.maximum, _some(dataset.to_test_on, TRIALS)
-    usual = {"book": Scaling.book(maximum), "unit": Scaling.unit(maximum), "raw": Scaling(1.0, 0.0, maximum)}
-    usual |= {f"{low:g},{high:g}": Scaling.between(low, high, maximum) for low, high in OTHER_ENDS}
-    right, fit = {}, {}
-    for name, scaling in usual.items():
-        right[name], fit[name] = _right_and_fitting(with_scaling(model, source, scaling), some)
-    most = max(right.values())
-    within = 2 * math.sqrt(most * (1 - most) / len(some))
-    best = max((name for name in usual if right[name] >= most - within), key=fit.__getitem__)
-    low, high = float(usual[best].low), float(usual[best].high)
-    assume(
-        f"{source} does not say how pixels become inputs: {low:g} for paper to {high:g} for ink is taken, which "
-        f"fits the labels best ({right[best]:.0%} of {count(len(some), 'image')} read rightly; as in the book "
-        f"{right['book']:.0%}); --scale says otherwise"
-    )
-    return usual[best]
-
-
-def _right_and_fitting(model: Model, images: Split) -> tuple[float, float]:
-    """The share of images read rightly, and the mean logarithm of the right labels' shares of the answers."""
     import numpy as np
 
-    from backquery.model import evaluate
+    maximum, some = dataset.maximum, _some(dataset.to_test_on, TRIALS)
+    usual = {"book": Scaling.book(maximum), "unit": Scaling.unit(maximum), "raw": Scaling(1.0, 0.0, maximum)}
+    others = {f"{low:g},{high:g}": Scaling.between(low, high, maximum) for low, high in OTHER_ENDS}
+    every = usual | others
+    tried = {name: _right_and_fitting(with_scaling(model, source, each), some) for name, each in every.items()}
+    most = max((right for right, _ in tried.values()), key=np.sum)
+    as_many = [name for name, (right, _) in tried.items() if not _clearly_fewer(right, most)]
+    best = max([name for name in as_many if name in usual] or as_many, key=lambda name: tried[name][1])
+    scaling, share = every[best], {name: np.mean(right) for name, (right, _) in tried.items()}
+    assume(
+        f"{source} does not say how pixels become inputs: {float(scaling.low):g} for paper to "
+        f"{float(scaling.high):g} for ink is taken, which fits the labels best ({share[best]:.0%} of "
+        f"{count(len(some), 'image')} read rightly; as in the book {share['book']:.0%}); --scale says otherwise"
+    )
+    return scaling
 
-    answers = np.nan_to_num(model.query(model.scale(images.images))).clip(LEAST_SHARE, 1 / LEAST_SHARE)
-    shares = answers[np.arange(len(answers)), images.labels] / answers.sum(axis=1)
-    return evaluate(model, images).performance, float(np.mean(np.log(shares)))
+
+def _right_and_fitting(model: Model, images: Split) -> tuple[NDArray[np.bool_], float]:
+    """Which images are read rightly, and the mean logarithm of the right labels' shares of the answers."""
+    import numpy as np
+
+    from backquery.model.reading import labels_read
+
+    answers = model.query(model.scale(images.images))
+    parts = np.nan_to_num(answers).clip(LEAST_SHARE, 1 / LEAST_SHARE)
+    shares = parts[np.arange(len(parts)), images.labels] / parts.sum(axis=1)
+    return labels_read(answers) == images.labels, float(np.mean(np.log(shares)))
+
+
+def _clearly_fewer(right: NDArray[np.bool_], most: NDArray[np.bool_]) -> bool:
+    """Whether fewer of the same images are right than chance explains, by those that only one has right."""
+    only_most, only_this = int((most & ~right).sum()), int((right & ~most).sum())
+    return only_most - only_this > 2 * math.sqrt(only_most + only_this)
 
 
 def _say_if_turned(model: Model, dataset: Dataset) -> None:
