@@ -57,7 +57,7 @@ def open_halves(data: str, test: Path | None, plan: Plan, how: ReadingOptions = 
     if plan.recipe.one_by_one and not plan.recipe.shuffle and _label_by_label(dataset.train.labels):
         say(
             f"the images come label by label, and recipe {plan.recipe_name} learns them in that order: it will "
-            "forget all labels but the last ones; shuffle the file, or use --recipe online"
+            "forget all labels but the last ones; --recipe online shuffles them"
         )
     return dataset, found.test is None
 

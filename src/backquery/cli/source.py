@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, scaling_called
 from backquery.cli.terminal import count, say
-from backquery.errors import BackqueryError, ModelError, assume
+from backquery.errors import AssumptionWarning, BackqueryError, ModelError, assume
 from backquery.io import load_model
 from backquery.model import Layout, Meaning, Model, Network, Scaling, image_shape
 
@@ -246,7 +247,10 @@ def prepared_steps(
         # The model's own images had no one ground: nothing is turned, and no paper is looked for.
         ink, light = ("light" if ink == "auto" else ink), ("even" if light == "auto" else light)
     centred = _centred(images, shape, meaning) if centre is None else centre
-    steps = [prepare_steps(path, shape, maximum, ink=ink, light=light, centre=centred) for path in images]
+    with _photographs_said_together(images):
+        steps = [prepare_steps(path, shape, maximum, ink=ink, light=light, centre=centred) for path in images]
+    if light == "auto" and len(images) > 1:
+        _say_what_was_cleaned(steps)
     if framed := [str(path) for path, one in zip(images, steps, strict=True) if one.framed]:
         assume(f"{', '.join(framed)}: a frame around the picture was cut off, as the ground is what lies within")
     if ink == "auto":
@@ -254,10 +258,33 @@ def prepared_steps(
     return steps
 
 
+@contextmanager
+def _photographs_said_together(images: list[Path]) -> Iterator[None]:
+    """Of several pictures, what is said of each photograph is left to `_say_what_was_cleaned`."""
+    with warnings.catch_warnings():
+        if len(images) > 1:
+            warnings.filterwarnings("ignore", ".*: taken for a photograph", AssumptionWarning)
+        yield
+
+
+def _say_what_was_cleaned(steps: list[Preparation]) -> None:
+    cleaned = sum(one.uneven for one in steps)
+    if cleaned:
+        which = f"{cleaned} of {len(steps)} pictures {'is' if cleaned == 1 else 'are'}"
+        assume(
+            f"{which} taken for photographed ink in uneven light, and the shadows are taken away; --light even "
+            "says otherwise"
+        )
+
+
 def _say_what_was_turned(steps: list[Preparation]) -> None:
     turned = sum(one.dark_ink and not one.uneven for one in steps)
     if turned:
-        which = "the picture stands" if len(steps) == 1 else f"{turned} of {len(steps)} pictures stand"
+        which = (
+            "the picture stands"
+            if len(steps) == 1
+            else f"{turned} of {len(steps)} pictures {'stands' if turned == 1 else 'stand'}"
+        )
         assume(f"{which} on bright paper: turned to the model's ground, which is 0; --ink light says otherwise")
 
 

@@ -65,12 +65,15 @@ def test_a_query_shows_how_photographs_become_inputs(
     answer = json.loads(out)
     assert answer["uneven"] == [True, True, False]
     assert answer["show"] == str(steps)
-    said = err.splitlines()
-    assert said.pop().startswith("1 of 3 pictures stand on bright paper: turned to the model's ground")
-    assert len(said) == 2
-    for line, path in zip(said, photographs, strict=False):
-        assert line.startswith(f"{path}: taken for a photograph of dark ink in uneven light")
-        assert "--light even" in line
+    assert err.splitlines() == [
+        "2 of 3 pictures are taken for photographed ink in uneven light, and the shadows are taken away; "
+        "--light even says otherwise",
+        "1 of 3 pictures stands on bright paper: turned to the model's ground, which is 0; --ink light says "
+        "otherwise",
+    ]
+    _, _, alone = run("query", "mnist", photographs[0], "--json")
+    assert alone.startswith(f"{photographs[0]}: taken for a photograph of dark ink in uneven light")
+    assert alone.count("\n") == 1
     assert steps.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml", b"%PDF-")
     assert steps.stat().st_size > 10_000
 
