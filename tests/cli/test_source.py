@@ -53,10 +53,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_weights_are_loaded_into_the_module_that_the_function_returns(folder, capsys):
-    import torch
     from safetensors.torch import load_file
 
     assert main(["convert", "users_models:dense@dense.safetensors", "converted.safetensors"]) == 0
+    import torch
+
     from backquery import load_model
 
     network = load_model("converted.safetensors")
@@ -93,6 +94,27 @@ def test_what_cannot_be_loaded_is_one_line(folder, capsys, source, said):
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert said in error[0]
+
+
+def test_a_module_that_is_not_there_is_told_without_python_own_words(folder, capsys):
+    assert main(["info", "user_models:dense"]) == 1
+    assert "there is no user_models.py in the current folder" in capsys.readouterr().err
+
+
+def test_a_module_of_ones_own_with_its_state_dict_is_told_how_to_be_asked(folder, capsys):
+    (folder / "own.py").write_text(
+        "import torch\n\n\nclass Own(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.a, self.b = torch.nn.Linear(64, 8), torch.nn.Linear(8, 10)\n\n"
+        "    def forward(self, x):\n        return self.b(torch.relu(self.a(x.view(-1, 64))))\n"
+    )
+    from safetensors.torch import save_file
+    from torch import nn
+
+    save_file(nn.ModuleDict({"a": nn.Linear(64, 8), "b": nn.Linear(8, 10)}).state_dict(), "own.safetensors")
+    assert main(["info", "own:Own@own.safetensors"]) == 1
+    said = capsys.readouterr().err
+    assert "Own (the module) cannot be converted" in said and "in_features" not in said
+    assert "let it take the state dict, load it into the module and return backquery.from_torch" in said
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def load_for_images(source: str, scale: str | None = None) -> Model:
     if model.scaling is None:
         assume(
             f"{source} does not say how pixels become inputs: the book's pixel / 255 * 0.99 + 0.01 is taken; "
-            "--scale says otherwise"
+            "--scale unit, raw or LOW,HIGH says otherwise"
         )
         return with_scaling(model, source, Scaling.book())
     return model
@@ -340,8 +340,9 @@ def _from_torch(module: Any, source: str) -> Network:
     try:
         return network_from_torch(module)
     except ModelError as error:
+        told = "take the state dict, load it into the module and return" if "@" in source else "return"
         raise ModelError(
-            f"{source} returned a module that is no chain of dense layers ({error}); let it return "
+            f"{source} returned a module that is no chain of dense layers ({error}); let it {told} "
             "backquery.from_torch(module, input_shape=(28, 28)), with the shape of your images"
         ) from None
 
@@ -387,6 +388,10 @@ def _own_code(name: str) -> Iterator[None]:
     except BackqueryError:
         raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name.split(":")[0]:
+            raise ModelError(
+                f"there is no {error.name}.py in the current folder, and no package {error.name} is installed"
+            ) from None
         place = extract_tb(error.__traceback__)[-1]
         what = "tried to end the program" if isinstance(error, SystemExit) else "failed"
         raise ModelError(

@@ -23,13 +23,14 @@ _REBUILD = (
 )
 _RUNS_CODE = "it is a pickle, and opening a pickle can run any program hidden in it"
 _FROM_SKLEARN = "in the program that made it, write it with skops.io.dump, or convert it with network_from_sklearn"
-_FROM_TORCH = "in the program that made it, convert it with network_from_torch"
 _REFUSED = {
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), f"{_RUNS_CODE}; {_FROM_SKLEARN} and save_model"),
     **dict.fromkeys(
         (".pt", ".pth", ".ckpt"),
-        f"{_RUNS_CODE}; {_FROM_TORCH} and save_model, or write a function that returns the module and give it on "
-        "the command line as package.module:function",
+        f"{_RUNS_CODE}; in the program that made it, write "
+        "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors') and give, on the command line, "
+        "module:function@weights.safetensors with a function of yours that returns the module; or convert it with "
+        "network_from_torch and save_model",
     ),
     **dict.fromkeys(
         (".npy", ".npz", ".csv", ".txt", ".json"),

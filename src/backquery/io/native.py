@@ -155,8 +155,9 @@ def _read_description(header: dict[str, Any]) -> Fields:
     text = metadata.get(KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise ModelError(
-            "it was not written by backquery, and bare tensors do not say how they belong together; build "
-            "Network((Layer(weights, biases, activation), ...)) from them in Python and save that"
+            "it was not written by backquery, and bare tensors do not say how they belong together; give "
+            "module:function@FILE on the command line, with a function of yours that returns their PyTorch "
+            "module, or build Network((Layer(weights, biases, activation), ...)) from them in Python and save that"
         )
     try:
         description = json.loads(text)

@@ -65,7 +65,7 @@ def network_from_torch(
             try:
                 _gather(torch, chain, part)
             except ModelError as error:
-                raise ModelError(f"{part} ({name}) cannot be converted: {error}; {_ADVICE}") from None
+                raise ModelError(f"{_called(part)} ({name}) cannot be converted: {error}; {_ADVICE}") from None
         network = chain.finish(outputs=outputs, input_shape=tuple(input_shape), **description)
         _compare(torch, network, original, _ends_raw(torch, parts[-1][1], outputs))
     return network
@@ -118,6 +118,11 @@ def _passes_on(nn: Any, module: torch.nn.Module) -> bool:
     """Whether signals come out of a module as they went in, but for their shape; `compare` has the last word."""
     flattens = isinstance(module, nn.Flatten) and module.start_dim in (0, 1)
     return flattens or isinstance(module, nn.Identity | nn.Unflatten | nn.modules.dropout._DropoutNd)
+
+
+def _called(part: torch.nn.Module) -> str:
+    """A layer with its settings; of a module that holds others, its type alone."""
+    return type(part).__name__ if next(part.children(), None) is not None else str(part)
 
 
 def _gather(torch: Any, chain: Chain, part: torch.nn.Module) -> None:
