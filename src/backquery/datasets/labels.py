@@ -53,7 +53,10 @@ def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = 
     places = {name: position for position, name in enumerate(names)}
     unknown = [str(name) for name in found if str(name) not in places]
     if unknown:
-        raise DataError(f"{source}: labels without a class: {listed(unknown)}; the classes are {listed(classes)}")
+        raise DataError(
+            f"{source}: labels without a class: {listed(unknown)}; the classes are {listed(classes)}, and labels must "
+            "be called as they are"
+        )
     if numbered and 0 not in found and 0 < len(found) < len(classes):
         assume(
             f"{source}: its labels are numbers from {found[0]}, and are taken for the classes {listed(classes)} "
