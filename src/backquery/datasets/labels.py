@@ -54,8 +54,8 @@ def label_positions(labels: NDArray[Any], classes: Sequence[str], source: str = 
     unknown = [str(name) for name in found if str(name) not in places]
     if unknown:
         raise DataError(
-            f"{source}: labels without a class: {listed(unknown)}; the classes are {listed(classes)}, and labels must "
-            "be called as they are"
+            f"{source}: labels without a class: {listed(unknown)}; the classes are {listed(classes)}; labels "
+            "must be among them"
         )
     if numbered and 0 not in found and 0 < len(found) < len(classes):
         assume(
