@@ -265,3 +265,20 @@ def test_a_test_half_alone_is_read(tmp_path: Path) -> None:
         draw(tmp_path / "test" / name / "a.png", digit(int(name)))
     dataset = read(tmp_path)
     assert (dataset.classes, len(dataset.train), dataset.test) == (("3", "5"), 2, None)
+
+
+@pytest.mark.reads("data", "a folder of pictures in colour", "taken in grey, and said")
+def test_colour_that_is_lost_is_said_and_grey_saved_as_colour_is_not(tmp_path: Path) -> None:
+    colours = np.zeros((12, 12, 3), np.uint8)
+    colours[2:-2, 2:-2] = (250, 200, 40)
+    lamplight = np.full((12, 12, 3), (235, 220, 195), np.uint8)
+    lamplight[3:-3, 5:7] = 40
+    for name, drawn in (("colour", colours), ("grey", np.stack([digit(1, 12)] * 3, axis=-1)), ("lamp", lamplight)):
+        for label in "ab":
+            draw(tmp_path / name / label / "1.png", drawn)
+    with pytest.warns(AssumptionWarning, match="the pictures are in colour, which is not read so far") as said:
+        dataset = read(tmp_path / "colour")
+    assert len(said) == 1
+    assert dataset.train.images.max() == 197
+    assert read(tmp_path / "grey").train.images.max() == digit(1, 12).max()
+    assert read(tmp_path / "lamp").maximum == 255

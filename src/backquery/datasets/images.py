@@ -68,6 +68,10 @@ FAINTEST_INK = 0.2
 
 _ORIENTATION = 0x0112  # the EXIF tag; from 5 on, its values mean a picture lying on its side
 
+STRONG_COLOUR, COLOURFUL = 64, 0.2
+"""Of 255, by how much red, green and blue differ in a strong colour, more than in paper by lamplight; and the share
+of a picture from which on such colours are more than ink."""
+
 BLANK = 12.0
 """Of 255: a picture whose brightness varies by no more has nothing drawn on it."""
 
@@ -187,6 +191,15 @@ def read_brightness(picture: Picture) -> Brightness:
     """Brightness (height, width), 0 for black to 255 for white, of a picture as `prepare_image` takes it."""
     with _opened(picture) as image:
         return _brightness(image)
+
+
+def is_colourful(picture: Picture) -> bool:
+    """Whether so much of a picture is in strong colours that grey does not tell all of it."""
+    with _opened(picture) as image:
+        if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
+            return False
+        numbers = np.asarray(image.convert("RGB").resize((32, 32)), np.int16)
+    return bool(np.mean(np.ptp(numbers, axis=2) > STRONG_COLOUR) > COLOURFUL)
 
 
 def upright_shape(picture: Picture) -> tuple[int, int]:

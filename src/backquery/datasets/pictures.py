@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.dataset import Labelled
-from backquery.datasets.images import FORMATS, prepare_image, read_brightness, upright_shape
+from backquery.datasets.images import FORMATS, is_colourful, prepare_image, read_brightness, upright_shape
 from backquery.datasets.photographs import Brightness
-from backquery.errors import DataError
+from backquery.errors import DataError, assume
 
 LARGEST_SIDE = 128
 """Pictures of one size are used pixel by pixel up to this height and width."""
 
 USUAL_SHAPE = (28, 28)
+
+LOOKED_AT = 50
+"""Pictures, at most, whose colours are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,7 @@ def read_pictures(
     for folder, half in zip(folders, found, strict=True):
         if not half:
             raise DataError(f"{folder}: no pictures in it or in its subfolders; {', '.join(FORMATS)} are read")
+    _say_if_colourful([path for half in found for path, _ in half], str(folders[0]))
     halves = [
         ([path for path, _ in half], np.array([label for _, label in half]), str(folder))
         for folder, half in zip(folders, found, strict=True)
@@ -60,6 +64,13 @@ def read_pictures(
     if shape is None:
         return [Loose(*half) for half in halves]
     return [Labelled(_brightness(paths), labels, source, brightness=True) for paths, labels, source in halves]
+
+
+def _say_if_colourful(paths: Sequence[Path | bytes], source: str) -> None:
+    """One line where colour is lost, by so many pictures, evenly, that looking at them takes no time."""
+    some = paths[:: max(1, -(-len(paths) // LOOKED_AT))]
+    if 2 * sum(map(is_colourful, some)) > len(some):
+        assume(f"{source}: the pictures are in colour, which is not read so far: they are taken in grey")
 
 
 def _brightness(paths: Sequence[Path | bytes]) -> NDArray[np.uint8]:
