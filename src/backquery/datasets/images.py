@@ -69,7 +69,7 @@ FAINTEST_INK = 0.2
 _ORIENTATION = 0x0112  # the EXIF tag; from 5 on, its values mean a picture lying on its side
 
 STRONG_COLOUR, COLOURFUL = 64, 0.2
-"""Of 255, by how much red, green and blue differ in a strong colour, more than in paper by lamplight; and the share
+"""Of 255, by how much red, green and blue differ in a strong colour, more than paper by lamplight; and the share
 of a picture from which on such colours are more than ink."""
 
 BLANK = 12.0
