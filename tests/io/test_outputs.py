@@ -51,3 +51,11 @@ def test_logits_are_certain_and_the_rest_is_told() -> None:
 def test_a_contradiction_is_refused(said, seen, advice) -> None:
     with pytest.raises(ModelError, match=f"outputs='{said}' cannot be: .*{advice}"):
         settled(said, seen)
+
+
+def test_scores_that_never_leave_the_ends_of_tanh_are_told() -> None:
+    with pytest.warns(AssumptionWarning, match="as those of tanh do: .* never pass [78][0-9]%; outputs='logits'"):
+        assert settled(None, np.tanh(SCORES)) == "logits"
+    with pytest.warns(AssumptionWarning, match="never pass 73%"):
+        assert settled(None, np.tanh(3 * SCORES)[:, :1]) == "logits"
+    assert settled("logits", np.tanh(SCORES)) == "logits"

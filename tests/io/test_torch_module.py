@@ -564,3 +564,49 @@ def test_blank_pictures_without_an_answer_are_not_the_first_label():
         model.query(np.zeros(48))
     statistics = fit_statistics(model, (inputs, truth))
     assert np.isfinite(statistics.typical).all()
+
+
+class Squeezing(nn.Module):
+    """Drops every axis of length one, that of a batch of one image too."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.inside = chain(outputs)
+
+    def forward(self, x):
+        return self.inside(x).squeeze()
+
+
+@pytest.mark.reads("model", "a PyTorch module that squeezes, one image alone to a bare number", "its own answers")
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_a_module_may_squeeze(outputs):
+    module = Squeezing(outputs).eval()
+    model = from_torch(module, input_shape=(6, 8))
+    inputs = np.random.default_rng(0).uniform(size=(9, 48))
+    scores = module.inside(torch.tensor(inputs, dtype=torch.float32)).detach().double().numpy()
+    second = 1 / (1 + np.exp(-scores))
+    right = np.concatenate([1 - second, second], axis=1) if outputs == 1 else SOFTMAX.function(scores)
+    assert np.abs(model.query(inputs) - right).max() < 1e-6
+    assert np.abs(np.stack([model.query(one) for one in inputs]) - right).max() < 1e-6
+    assert model.log_odds_and_jacobian(inputs[:1])[1].shape == (1, max(outputs, 2), 48)
+
+
+def test_answers_of_tanh_are_told_to_be_never_sure():
+    with pytest.warns(AssumptionWarning, match="whatever is asked, as those of tanh do: taken for scores"):
+        from_torch(nn.Sequential(chain(), nn.Tanh()), input_shape=(6, 8))
+
+
+def test_batch_norm_that_needs_other_images_is_named():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.BatchNorm1d(4, track_running_stats=False))
+    with pytest.raises(ModelError, match="not about one alone; look for batch norm without running statistics"):
+        from_torch(module, input_shape=(6, 8))
+
+
+@pytest.mark.parametrize("convert", [network_from_torch, from_torch])
+def test_a_module_without_any_finite_answer_is_refused(convert):
+    module = chain()
+    with torch.no_grad():
+        for weights in module.parameters():
+            weights.mul_(1e38)
+    with pytest.raises(ModelError, match="finite"):
+        convert(module, input_shape=(6, 8))

@@ -51,13 +51,15 @@ def compare(
     """
     questions = probes(network).astype(network.dtype)
     questions = np.rint(questions) if whole else questions
-    expected = _answers(network, np.asarray(original(questions.astype(np.float64)), np.float64), raw)
-    answers = network.query(questions)
+    # What is not finite is told below.
+    with np.errstate(all="ignore"):
+        expected = _answers(network, np.asarray(original(questions.astype(np.float64)), np.float64), raw)
+        answers, log_odds = network.query(questions), network.log_odds(questions)
     if expected.shape != answers.shape:
         raise ModelError(
             f"{what} gives {expected.shape[1:]} answers for an image, the network made of it {answers.shape[1:]}"
         )
-    agree(answers, expected, what, allowed(network.log_odds(questions), precision, network.dtype.name))
+    agree(answers, expected, what, allowed(log_odds, precision, network.dtype.name))
 
 
 def allowed(log_odds: Array, *precisions: str) -> float:
@@ -68,11 +70,21 @@ def allowed(log_odds: Array, *precisions: str) -> float:
 
 
 def agree(answers: Array, expected: Array, what: str, most: float) -> None:
-    """Raise `ModelError` unless answers differ by at most `most`; neither may be finite where the other is not."""
+    """Raise `ModelError` unless answers differ by at most `most`; neither may be finite where the other is not.
+
+    `ModelError` as well where none of the answers are finite.
+    """
     neither = ~np.isfinite(answers).all(axis=1) & ~np.isfinite(expected).all(axis=1)
+    if neither.all():
+        raise ModelError(f"{what} gives no answers that are finite: its numbers are too large, or none")
     # Scores of any size are rounded by a share of their size.
-    differences = np.abs(answers - expected) / np.maximum(np.abs(expected), 1)
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(answers - expected) / np.maximum(np.abs(expected), 1)
     difference = float(differences[~neither].max(initial=0.0))
+    if np.isnan(difference):
+        raise ModelError(
+            f"{what} has finite answers where the network made of it has none, or none where that has"
+        )
     if not difference <= most:
         raise ModelError(
             f"{what} does not answer as the network made of it does: answers differ by up to {difference:.2g}, "

@@ -26,6 +26,9 @@ WORDS: dict[Outputs, str] = {
 ROUNDING = 1e-3
 """By how much the outputs of a softmax in half precision may miss 1 when added up."""
 
+NEAR_ONE = 0.95
+"""What outputs of tanh reach far outside the range of images; others may be small because nothing was learned."""
+
 SPREADS = np.repeat([10.0, 100.0, 1000.0], 4)[:, None]
 """How far noise reaches that no image has, in steps from paper to ink."""
 
@@ -53,7 +56,12 @@ def settled(said: Outputs | None, seen: Array) -> Outputs:
     """
     found = kind_of(seen)
     if said is None:
-        if found != "logits":
+        if found == "logits" and within_ones(seen) and np.abs(seen).max() > NEAR_ONE:
+            assume(
+                f"{_facts(seen)} whatever is asked, as those of tanh do: taken for scores before softmax, whose "
+                f"answers then never pass {_surest(seen):.0%}; outputs='logits' confirms it"
+            )
+        elif found != "logits":
             assume(f"{_facts(seen)}: taken for {_words(found, seen)}; outputs={found!r} confirms it")
     elif ("probabilities" if said == "sigmoids" and seen.shape[1] == 1 else said) != found:
         raise ModelError(
@@ -61,6 +69,19 @@ def settled(said: Outputs | None, seen: Array) -> Outputs:
             "omit it"
         )
     return found
+
+
+def within_ones(seen: Array) -> bool:
+    """Whether outputs lie between -1 and 1, as those of tanh and cosines do, and all that is within 0 and 1."""
+    return bool(np.abs(seen).max() <= 1 + ROUNDING)
+
+
+def _surest(seen: Array) -> float:
+    """The largest answer that softmax makes of outputs (n, k) between these ends."""
+    others = max(seen.shape[1] - 1, 1)
+    # A single output counts as the half of it and of its opposite.
+    reach = seen.max() - seen.min() if seen.shape[1] > 1 else seen.max()
+    return float(1 / (1 + others * np.exp(-reach)))
 
 
 def _words(found: Outputs, seen: Array) -> str:
@@ -71,5 +92,5 @@ def _words(found: Outputs, seen: Array) -> str:
 def _facts(seen: Array) -> str:
     sums = seen.sum(axis=1)
     total = "1" if np.abs(sums - 1).max() <= ROUNDING else f"{sums.min():.4g} to {sums.max():.4g}"
-    several = f" and add up to {total}" if seen.shape[1] > 1 else ""
+    several = f" and add up to {total}" if seen.shape[1] > 1 and seen.min() >= 0 else ""
     return f"the module's outputs run from {seen.min():.4g} to {seen.max():.4g}{several}"

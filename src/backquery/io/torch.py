@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from backquery.errors import ModelError, assume
 from backquery.io.comparison import agree, allowed, probes
-from backquery.io.outputs import NAMES, Outputs, far_probes, settled
+from backquery.io.outputs import NAMES, Outputs, far_probes, settled, within_ones
 from backquery.io.torch_module import (
     asked,
     at_rest,
@@ -219,11 +219,11 @@ class TorchModel:
         return logarithms - (1 - scores).clamp_min(numbers.eps / 2).log()
 
     def _answers_of_module(self, inputs: torch.Tensor) -> torch.Tensor:
-        """What the module says, (n, outputs), where it drops an axis of length one as well."""
+        """What the module says, (n, outputs), where it drops axes of length one as well."""
         # A clone, because a first module that works in place must not overwrite what is differentiated.
         images = inputs.reshape(-1, *self.module_shape).clone()
         answers = the_scores(import_torch(), self.module(images)).to(inputs.dtype)
-        return answers.reshape(len(inputs), -1) if answers.ndim == 1 else answers
+        return answers.reshape(len(inputs), -1) if answers.ndim < 2 else answers
 
 
 def _outputs_in_trial(model: TorchModel) -> int:
@@ -236,7 +236,13 @@ def _outputs_in_trial(model: TorchModel) -> int:
             f"the module must give finite scores of shape (n, outputs) for n images; for {len(noise)} it gave "
             f"{together.shape}" + ("" if finite else ", not all finite")
         )
-    alone = np.concatenate([_said(model, image[None]) for image in noise])
+    try:
+        alone = np.concatenate([_said(model, image[None]) for image in noise])
+    except ModelError as error:
+        raise ModelError(
+            f"the module answers about two images together, but not about one alone; look for batch norm without "
+            f"running statistics, whose answers depend on the other images: {first_line(error.__cause__ or error)}"
+        ) from error
     if alone.shape != together.shape or np.abs(alone - together).max() > 1e-4 * (np.abs(together).max() + 1):
         raise ModelError(
             "the module does not answer about each image alone: two runs, of two images together and one by one, "
@@ -253,7 +259,7 @@ def _noise(model: TorchModel) -> Array:
 
 
 def _seen(model: TorchModel) -> Array:
-    """Finite outputs (n, k) for trial images and, where all of them lie within 0 and 1, for others far outside."""
+    """Finite outputs (n, k) for trial images and, where these lie within -1 and 1, for others far outside."""
     seen: Array = np.concatenate([_said(model, _noise(model)), _said(model, probes(model))])
     finite = np.asarray(np.isfinite(seen).all(axis=1))
     if not finite.all():
@@ -262,7 +268,7 @@ def _seen(model: TorchModel) -> Array:
             "faint noise, are not finite: such images are left unread, and count as wrong"
         )
     seen = seen[finite]
-    if seen.min() >= 0 and seen.max() <= 1:
+    if within_ones(seen):
         try:
             far = _said(model, far_probes(model))
         except ModelError:  # a module may refuse what is no image
@@ -300,9 +306,10 @@ def _compare(torch: Any, model: TorchModel, original: torch.nn.Module) -> None:
     questions = probes(model)
     own = own_dtype(torch, original)
     scores = torch.tensor(asked(torch, original, questions, model.module_shape))
-    expected = model.output_activation.function(_numpy(model._log_odds_of(scores, bare=False)))
-    log_odds = model.log_odds(questions)
-    answers = model.output_activation.function(log_odds)
+    with np.errstate(all="ignore"):
+        expected = model.output_activation.function(_numpy(model._log_odds_of(scores, bare=False)))
+        log_odds = model.log_odds(questions)
+        answers = model.output_activation.function(log_odds)
     try:
         agree(answers, expected, "the module", allowed(log_odds, precision(own), model.dtype))
     except ModelError as error:

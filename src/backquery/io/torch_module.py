@@ -243,6 +243,6 @@ def _name(hook: Any) -> str:
     return getattr(hook, "__name__", type(hook).__name__)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The kind of an error and the first line of what it says, as PyTorch's go on for pages."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
