@@ -141,6 +141,13 @@ def test_a_scale_at_which_a_model_reads_as_well_but_too_surely_is_not_taken(
     assert taken is not None and float(taken[1]) == full
 
 
+def test_a_scale_that_contradicts_the_model_is_told(run: Run, learned: Network, tmp_path: Path) -> None:
+    model = saved(learned, tmp_path / "net.safetensors")
+    _, _, said = run("test", model, "digits", "--scale", "-1,1", "--json")
+    assert "itself says that it takes 0.01 to 1, for paper and for ink; --scale -1,1 is taken instead" in said
+    assert run("test", model, "digits", "--scale", " Book", "--json")[2] == ""
+
+
 @pytest.mark.parametrize(
     ("turned", "option"),
     [(lambda images: images.transpose(0, 2, 1), "--transposed"), (lambda images: 16 - images, "--ink")],

@@ -43,9 +43,9 @@ DOUBTFUL = 0.5
 LEAST_SHARE = 1e-12
 """What a share of the answers is at least, where its logarithm is taken."""
 
-OTHER_ENDS = ((-1.0, 1.0), (-0.4242, 2.8215), (1.0, 0.0), (255.0, 0.0))
+OTHER_ENDS = ((-1.0, 1.0), (-0.4242, 2.8215), (1.0, 0.0), (255.0, 0.0), (-0.5, 0.5), (1.0, -1.0))
 """What else models are given for paper and for ink: from -1 to 1; MNIST's pixels less their mean 0.1307, by their
-deviation 0.3081; and white paper, in shares and in bytes."""
+deviation 0.3081; white paper, in shares and in bytes; shares less a half; and white paper from -1 to 1."""
 
 WANTED = "a Network, a Model, a PyTorch or Keras model or a fitted scikit-learn estimator"
 
@@ -83,6 +83,8 @@ def need_network(model: Model, purpose: str) -> Network:
 def load_for_images(source: str, scale: str | None = None) -> Model:
     """The model, with the book's scaling of pixels from 0 to 255 where nothing else is said of it."""
     model = open_model(source)
+    if scale is not None and model.scaling is not None:
+        return _told_otherwise(model, source, scale)
     if scale is not None:
         return with_scaling(model, source, scaling_called(scale, 255.0))
     if model.scaling is None:
@@ -102,17 +104,35 @@ def load_for_data(
 
     model = open_model(source)
     if model.scaling is not None and scale is not None:
-        told = scaling_called(scale, model.scaling.maximum)
-        model = with_scaling(model, source, replace(told, meaning=model.scaling.meaning))
+        model = _told_otherwise(model, source, scale)
     dataset = open_data(data, test, how=how.reading(), model=model)
     if model.scaling is None:
-        scaling = scaling_called(scale, dataset.maximum) if scale else _likeliest_scaling(model, source, dataset)
+        scaling = (
+            scaling_called(scale, dataset.maximum)
+            if scale is not None
+            else _likeliest_scaling(model, source, dataset)
+        )
         model = with_scaling(model, source, replace(scaling, meaning=dataset.meaning))
     elif model.scaling.meaning is None:
         _say_what_is_assumed(source, dataset)
     model.scale(dataset.train.images[:1])  # images of another size are refused now, not after long work
     _say_if_turned(model, dataset)
     return model, dataset
+
+
+def _told_otherwise(model: Model, source: str, scale: str) -> Model:
+    """The model with the scaling that `--scale` asks for; where it says another itself, that is told."""
+    import numpy as np
+
+    own = model.scaling
+    assert own is not None
+    told = scaling_called(scale, own.maximum)
+    if not (np.allclose(own.low, told.low, atol=1e-6) and np.allclose(own.high, told.high, rtol=1e-4)):
+        said = " to ".join(f"{float(np.mean(end)):g}" for end in (own.low, own.high))
+        assume(
+            f"{source} itself says that it takes {said}, for paper and for ink; --scale {scale} is taken instead"
+        )
+    return with_scaling(model, source, replace(told, meaning=own.meaning))
 
 
 def load_for_halves(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -74,10 +75,11 @@ def scaling_called(name: str, maximum: float) -> Scaling:
     """The scaling of raw pixels from 0 to `maximum` that `--scale` asks for."""
     from backquery.model import Scaling
 
+    name = name.strip().lower()
     named = {"book": (0.01, 1.0), "unit": (0.0, 1.0), "raw": (0.0, maximum)}
     low, high = named.get(name) or two_numbers(name, "--scale", f"{', '.join(SCALES)} or 0,16")
-    if low == high:
-        raise UsageError(f"--scale needs two different numbers for paper and for ink; received {name!r}.")
+    if low == high or not isfinite(high - low):
+        raise UsageError(f"--scale needs two different, finite numbers for paper and for ink; received {name!r}.")
     return Scaling.between(low, high, maximum)
 
 
