@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from backquery.errors import ModelError
+from backquery.errors import AssumptionWarning, ModelError
 from backquery.files import user_cache
 from backquery.io import foreign, keras_comparison, load_model
 from backquery.io.chain import Chain
@@ -221,6 +221,7 @@ def more_chains() -> dict[str, Callable[[], Any]]:
     }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:the model's pixels were taken to go:backquery.errors.AssumptionWarning")
 @pytest.mark.parametrize("name", SEQUENTIAL)
 def test_sequential_chains(name: str, tmp_path: Path) -> None:
     model = {**chains(), **more_chains()}[name]()
@@ -397,6 +398,7 @@ class TestComparison:
         assert told.returncode == 0 and "was not compared with its original" in told.stderr and said in told.stderr
 
 
+@pytest.mark.filterwarnings("ignore:the model's pixels were taken to go:backquery.errors.AssumptionWarning")
 class TestKeras2:
     """Files of Keras 2, which Keras 3 itself does not open."""
 
@@ -550,6 +552,77 @@ def test_a_model_that_rescales_first_takes_raw_pixels(tmp_path: Path) -> None:
         assert network.scaling == Scaling(1.0, 0.0, 255.0)
         raw = answers(model, pixels.astype("float32"))
         np.testing.assert_allclose(network.query_images(pixels), raw, atol=TOLERANCE)
+
+
+BARE = {
+    "x / 255": (lambda x: x / 255, 255),
+    "x / 127.5 - 1": (lambda x: x / 127.5 - 1, 255),
+    "standardised": (lambda x: (x / 255 - 0.1307) / 0.3081, 255),
+    "turned": (lambda x: (255 - x) / 255, 255),
+    "2 x": (lambda x: 0.5 + x * 2, None),
+}
+
+
+@pytest.mark.reads(
+    "model",
+    "Keras: `x / 255`, `1 - x`, `keras.ops.relu` between the layers of a functional model",
+    "as layers are",
+)
+@pytest.mark.parametrize("name", BARE)
+def test_arithmetic_between_layers_is_understood(name: str, tmp_path: Path) -> None:
+    import keras
+    from keras import layers as L  # noqa: N812
+
+    change, full = BARE[name]
+    inputs = keras.Input((4, 3))
+    hidden = keras.ops.relu(L.Dense(5)(L.Flatten()(change(inputs))))
+    model = keras.Model(inputs, L.Dense(3, activation="softmax")(hidden))
+    scaling = Scaling(1.0, 0.0, full) if full else None
+    assert network_from_keras(model).scaling == scaling
+    for suffix in (".keras", ".h5"):
+        model.save(tmp_path / f"m{suffix}")
+        network = load_model(tmp_path / f"m{suffix}")
+        assert network.scaling == scaling
+        pixels = np.random.default_rng(0).uniform(0, full or 1, (9, 12))
+        assert np.abs(network.query(pixels) - answers(model, pixels.astype(np.float32))).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: 2 / (x + 1), lambda x: x * np.ones((4, 3), "float32"), lambda x: x // 2]
+)
+def test_other_operations_are_named(change: Callable[[Any], Any]) -> None:
+    import keras
+    from keras import layers as L  # noqa: N812
+
+    inputs = keras.Input((4, 3))
+    model = keras.Model(inputs, L.Dense(3)(L.Flatten()(change(inputs))))
+    with pytest.raises(ModelError, match=r"\(keras.ops.[A-Z][A-Za-z]+\): it is not understood"):
+        network_from_keras(model)
+
+
+def test_whole_numbers_that_may_wrap_round_are_refused() -> None:
+    import keras
+    from keras import layers as L  # noqa: N812
+
+    inputs = keras.Input((4, 3), dtype="uint8")
+    model = keras.Model(inputs, L.Dense(3)(L.Flatten()(inputs * 2)))
+    with pytest.raises(ModelError, match=r"keras.ops.Multiply"):
+        network_from_keras(model)
+
+
+@pytest.mark.reads(
+    "model", "Keras: a first `Normalization`, asked about pixels", "pixels up to 1, 16 or 255, as it shows; said"
+)
+def test_a_first_normalization_tells_the_pixels(tmp_path: Path) -> None:
+    import keras
+    from keras import layers as L  # noqa: N812
+
+    layer = L.Normalization(axis=None, mean=33.3, variance=78.6**2)
+    model = keras.Sequential([keras.Input((4, 3)), layer, L.Flatten(), L.Dense(3, activation="softmax")])
+    model.save(tmp_path / "m.keras")
+    with pytest.warns(AssumptionWarning, match="0 to 255, as it begins by standardising"):
+        assert load_model(tmp_path / "m.keras").scaling == Scaling(1.0, 0.0, 255)
+    assert network_from_keras(model, scaling=Scaling.unit(255)).scaling == Scaling.unit(255)
 
 
 def test_scores_are_logits_unless_told_otherwise_and_one_answer_is_two_labels(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ from backquery.io.foreign import (
 from backquery.io.h5 import member_at, numbers_in
 from backquery.io.h5_attribute import SIGNATURE
 from backquery.io.keras_comparison import Reading, compare_file, compare_live
-from backquery.io.keras_config import SUBCLASSED, Step, described_input, steps_of
-from backquery.io.keras_layers import COUNT, LOG_SOFTMAX, NAMES, REARRANGING, Twin, add_step, arrays_of
+from backquery.io.keras_config import SUBCLASSED, Step, described_input, input_type, steps_of
+from backquery.io.keras_layers import COUNT, LOG_SOFTMAX, NAMES, TELLING, Twin, add_step, arrays_of
 from backquery.io.pixels import raw_scaling
 from backquery.model import IDENTITY, Array, Layer, Network, Scaling, image_shape
 
@@ -172,14 +172,17 @@ def _read(
     chain = Chain(shape)
     with np.errstate(all="ignore"):
         # Numbers that are not finite are refused at the end.
-        twins = [twin for step in steps for twin in add_step(chain, step, arrays)]
+        twins, rescaled = _gathered(chain, steps, arrays)
     found = {
-        "scaling": _scaling_of_rescaled(twins),
         "input_shape": image_shape(shape),
         "about": {"source": "Keras"},
     }
+    description = settled(told, notes or found)
+    if not notes and "scaling" not in description:
+        whole = "uint8" if "int" in input_type(config) else "float32"
+        description |= settled({"scaling": raw_scaling(rescaled, whole)})
     ends_in_scores = chain.answers_with is IDENTITY and outputs == "logits"
-    network = chain.finish(outputs, **settled(told, notes or found))
+    network = chain.finish(outputs, **description)
     return Reading(network, shape, tuple(twins), ends_in_scores or _is_log(twins[-1]))
 
 
@@ -187,12 +190,17 @@ def _is_log(last: Twin) -> bool:
     return last.settings.get("activation") == LOG_SOFTMAX
 
 
-def _scaling_of_rescaled(twins: list[Twin]) -> Scaling | None:
-    """A model that begins by rescaling tells what pixels it takes."""
-    first = next((twin for twin in twins if twin.kind not in REARRANGING), None)
-    if first is None or first.kind != "Rescaling":
-        return None
-    return raw_scaling([(first.settings["scale"], first.settings["offset"])])
+def _gathered(
+    chain: Chain, steps: list[Step], arrays: Callable[[Step], list[Array]]
+) -> tuple[list[Twin], list[tuple[Array, Array]]]:
+    """Every step handed to the chain: its twins, and what the first, the first two, ... do to the inputs."""
+    twins: list[Twin] = []
+    rescaled: list[tuple[Array, Array]] = []
+    for step in steps:
+        twins += add_step(chain, step, arrays)
+        if chain.rescaled is not None and step.kind in TELLING:
+            rescaled.append(chain.rescaled)
+    return twins, rescaled
 
 
 @contextmanager

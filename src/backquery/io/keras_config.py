@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,26 @@ Entry = dict[str, Any]
 
 MODELS = ("Sequential", "Functional", "Model")
 """What Keras calls the models whose configuration says all of what they do."""
+
+OPERATIONS = "keras.src.ops."
+"""Where Keras has the functions that may stand between layers."""
+
+DIVISIONS = ("TrueDivide", "Divide")
+
+
+def _divided(number: float, first: bool) -> tuple[float, float] | None:
+    return (1 / number, 0.0) if first and number else None
+
+
+ARITHMETIC: dict[str, Callable[[float, bool], tuple[float, float] | None]] = {
+    **dict.fromkeys(DIVISIONS, _divided),
+    "Multiply": lambda number, first: (number, 0.0),
+    "Add": lambda number, first: (1.0, number),
+    "Subtract": lambda number, first: (1.0, -number) if first else (-1.0, number),
+}
+"""Operations of signals and one number, as (scale, offset); the second argument: whether signals come first."""
+
+BARE_ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 
 SUBCLASSED = (
     "is a class of somebody's own (subclassed): what it does is Python code, which no file holds; where it was "
@@ -58,8 +78,45 @@ def steps_of(config: Entry, names: tuple[str, ...] = (), folders: tuple[str, ...
         if layer["class_name"] in MODELS and "layers" in layer["config"]:
             steps += steps_of(layer, *below)
         elif layer["class_name"] != "InputLayer":
-            steps.append(Step(layer["class_name"], layer["config"], is_keras_own(layer), *below))
+            bare = _bare_operation(layer)
+            kind, settings = bare or (layer["class_name"], layer["config"])
+            steps.append(Step(kind, settings, bare is not None or is_keras_own(layer), *below))
     return steps
+
+
+def _bare_operation(layer: Entry) -> tuple[str, Entry] | None:
+    """A function between layers, such as ``x / 255``, as the layer that does the same; None for what is a layer.
+
+    Old ``.h5`` files do not say whose a class is, but no layer is called so.
+    """
+    kind, module = layer["class_name"], layer.get("module")
+    if module is not None and not str(module).startswith(OPERATIONS):
+        return None
+    if kind in BARE_ACTIVATIONS:
+        return "Activation", {"activation": BARE_ACTIVATIONS[kind]}
+    rescaled = _rescaling_of(layer) if kind in ARITHMETIC else None
+    if rescaled is not None:
+        return "Rescaling", dict(zip(("scale", "offset"), rescaled, strict=True))
+    return None if module is None else (f"keras.ops.{kind}", {})
+
+
+def _rescaling_of(layer: Entry) -> tuple[float, float] | None:
+    """The scale and offset of an operation on signals and one number; None where it is on anything else."""
+    calls = layer.get("inbound_nodes")
+    given = calls[0].get("args") if isinstance(calls, list) and calls and isinstance(calls[0], dict) else None
+    if not isinstance(given, list) or len(given) != 2:
+        return None
+    numbers = [part for part in given if type(part) in (int, float)]
+    signals = [part for part in given if isinstance(part, dict) and isinstance(part.get("config"), dict)]
+    if len(numbers) != 1 or len(signals) != 1:
+        return None
+    # Whole numbers may wrap round, unless a division makes fractions of them.
+    whole = "int" in str(signals[0]["config"].get("dtype"))
+    return (
+        None
+        if whole and layer["class_name"] not in DIVISIONS
+        else ARITHMETIC[layer["class_name"]](numbers[0], given[0] is signals[0])
+    )
 
 
 def described_input(config: Entry) -> Shape:

@@ -29,7 +29,8 @@ _BY_NAME |= {"leaky_relu": leaky_relu(0.2), LOG_SOFTMAX: SOFTMAX}
 COUNT = "count"
 """What a Normalization layer keeps beside its numbers: of how many images they are."""
 
-REARRANGING = ("Flatten", "Permute", "Reshape")
+TELLING = ("Rescaling", "Normalization")
+"""Layers before the first weights that tell what the inputs are."""
 
 ACTIVATING = ("Activation", "ReLU", "LeakyReLU", "Softmax")
 

@@ -56,12 +56,23 @@ def raw_scaling(steps: Sequence[Affine], dtype: DTypeLike = np.float32) -> Scali
 def _full_ink(gain: ArrayLike, offset: ArrayLike) -> float | None:
     """The pixel that is brought to 1, or whose half is brought to 0, where all are treated alike."""
     scale, shift = _only(gain), _only(offset)
-    if scale is None or shift is None or not np.isfinite(scale) or scale <= TINY or scale == 1.0:
+    if scale is None or shift is None or not np.isfinite(scale) or abs(scale) <= TINY or scale == 1.0:
         return None
+    if scale < 0:
+        return _white_turned(scale, shift)
     if shift == 0:
         return _ink_divided_by(1 / scale)
     for ink in ((1 - shift) / scale, -2 * shift / scale):
         near = [white for white in (*WHITES, 256.0) if abs(ink - white) <= NEAR * white]
+        if near:
+            return _bytes(near[0])
+    return None
+
+
+def _white_turned(scale: float, shift: float) -> float | None:
+    """The pixel that is brought to 0, or to -1, where bright and dark change places."""
+    for ink in (-shift / scale, -(1 + shift) / scale):
+        near = [white for white in (*WHITES[1:], 256.0) if abs(ink - white) <= NEAR * white]
         if near:
             return _bytes(near[0])
     return None
