@@ -242,11 +242,25 @@ def test_names_and_shape_go_along():
     assert from_sklearn(original, classes=("x", "y", "z")).classes == ("x", "y", "z")
 
 
+@pytest.mark.reads("model", "`SparseRandomProjection`, and coefficients after `sparsify()`", "with their zeros")
+def test_sparse_numbers_are_read_with_their_zeros():
+    from sklearn.random_projection import SparseRandomProjection
+
+    X, y = examples()
+    for estimator in (make_pipeline(SparseRandomProjection(4, random_state=0), LogisticRegression()),
+                      LogisticRegression(C=0.1, l1_ratio=1, solver="saga", max_iter=500)):  # fmt: skip
+        quietly(estimator, X, y)
+        if isinstance(estimator, LogisticRegression):
+            estimator.sparsify()
+        network = from_sklearn(estimator)
+        np.testing.assert_allclose(network.query(X), estimator.predict_proba(X), atol=1e-9)
+
+
 @pytest.mark.reads("model", "classifiers without `predict_proba`, or that mix several", "an error that says why")
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (MLPClassifier(), "MLPClassifier cannot be converted: give a fitted"),
+        (MLPClassifier(), "MLPClassifier cannot be converted: it was not fitted; give a fitted"),
         (make_pipeline(StandardScaler(), MLPClassifier()), "give a fitted"),
         (fitted(MLPRegressor(hidden_layer_sizes=(3,), max_iter=2)), "MLPRegressor cannot be converted"),
         (fitted(make_pipeline(Normalizer(), mlp())), "Normalizer cannot be folded into a layer: it divides"),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backquery.errors import ModelError
-from backquery.io.sklearn_steps import NOT_LINEAR
+from backquery.io.sklearn_steps import NOT_LINEAR, unpacked
 from backquery.model import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Activation, Array
 
 ACTIVATION_NAMES = {"identity": IDENTITY, "logistic": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
@@ -35,7 +35,11 @@ def fitted(estimator: Any) -> Any:
 
     try:
         check_is_fitted(estimator)
-    except (NotFittedError, TypeError):
+    except NotFittedError:
+        raise ModelError(
+            f"{type(estimator).__name__} cannot be converted: it was not fitted; give {UNDERSTOOD}"
+        ) from None
+    except TypeError:
         raise ModelError(f"{type(estimator).__name__} cannot be converted: give {UNDERSTOOD}") from None
     return estimator
 
@@ -117,7 +121,7 @@ def _perceptron(classifier: Any) -> list[Step]:
 
 
 def _linear(classifier: Any) -> list[Step]:
-    weights = classifier.coef_
+    weights = unpacked(classifier.coef_)
     return [Step(weights, np.broadcast_to(classifier.intercept_, len(weights)), IDENTITY)]
 
 

@@ -104,9 +104,17 @@ def _not_linear(transformer: Any) -> str:
     )
 
 
+def unpacked(matrix: Any) -> Any:
+    """Numbers as they are, or those of a sparse matrix with its zeros."""
+    if not hasattr(matrix, "toarray"):
+        return matrix
+    check_size(8 * matrix.shape[0] * matrix.shape[1], "a sparse matrix in it")
+    return matrix.toarray()
+
+
 def _times(weights: Array, matrix: ArrayLike) -> Array:
     """``weights @ matrix``, unless that is larger than any network read here."""
-    wide: Array = np.asarray(matrix, np.float64)
+    wide: Array = np.asarray(unpacked(matrix), np.float64)
     check_size(8 * len(weights) * wide.shape[1], "its first layer")
     return np.asarray(weights @ wide)
 
@@ -243,6 +251,7 @@ TRANSFORMERS: dict[str, Rule] = {
     "sklearn.decomposition._truncated_svd.TruncatedSVD": _by_components,
     "sklearn.decomposition._fastica.FastICA": _by_components,
     "sklearn.random_projection.GaussianRandomProjection": _by_components,
+    "sklearn.random_projection.SparseRandomProjection": _by_components,
     "sklearn.discriminant_analysis.LinearDiscriminantAnalysis": _discriminants,
     "sklearn.feature_selection._variance_threshold.VarianceThreshold": _selected,
     "sklearn.feature_selection._univariate_selection.SelectKBest": _selected,
