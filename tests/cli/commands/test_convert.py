@@ -273,7 +273,7 @@ def test_an_own_function_can_be_converted(own: Callable[[str], None], run: Run) 
         ("own_models:broken", "own_models:broken failed, in own_models.py, line 6: ZeroDivisionError"),
         ("own_models:absent", "the module own_models has no function absent"),
         ("own_models:CONSTANT", "the module own_models has no function CONSTANT"),
-        ("own_absent:make", "own_absent:make failed"),
+        ("own_absent:make", "there is no own_absent.py in the current folder"),
         ("own_models:refused", "weights must be a matrix"),
         (
             "own_models:ending",
