@@ -28,11 +28,11 @@ from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.frames import frame_width, within_frame
+from backquery.datasets.frames import border, frame_width, within_frame
+from backquery.datasets.options import Ink, check_ink
 from backquery.datasets.photographs import (
     Brightness,
     Page,
-    border_of,
     ink_is_darker,
     may_be_photograph,
     read_page,
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     Picture = str | os.PathLike[str] | bytes | IO[bytes] | NDArray[Any] | Image
 
-Ink = Literal["auto", "dark", "light"]
 Light = Literal["auto", "even", "uneven"]
 
 FORMATS = {
@@ -154,8 +153,7 @@ def prepare_steps(
 
 
 def _check_choices(ink: Ink, light: Light) -> None:
-    if ink not in get_args(Ink):
-        raise DataError(f"ink must be 'auto', 'dark' or 'light'; received {ink!r}")
+    check_ink(ink)
     if light not in get_args(Light):
         raise DataError(f"light must be 'auto', 'even' or 'uneven'; received {light!r}")
 
@@ -281,7 +279,7 @@ def _brightness(image: Image) -> Brightness:
 
 
 def _paper(brightness: Brightness) -> float:
-    return float(np.median(border_of(brightness)))
+    return float(np.median(border(brightness[None])))
 
 
 def _without_paper(brightness: Brightness, dark_ink: bool) -> Brightness:

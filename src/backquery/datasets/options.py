@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import Literal
+from typing import Literal, get_args
 
 from backquery.errors import DataError
 
@@ -32,8 +32,7 @@ class Reading:
     transposed: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.ink not in ("auto", "dark", "light"):
-            raise DataError(f"ink must be 'auto', 'dark' or 'light'; received {self.ink!r}")
+        check_ink(self.ink)
         if self.pixel_range is not None and not all(map(isfinite, (*self.pixel_range, self._span))):
             raise DataError(f"a pixel range is two finite numbers, the lower first; received {self.pixel_range}")
 
@@ -41,6 +40,12 @@ class Reading:
     def _span(self) -> float:
         low, high = self.pixel_range or (0.0, 1.0)
         return high - low if high > low else nan
+
+
+def check_ink(ink: str) -> None:
+    """Raise `DataError` for what is none of the three."""
+    if ink not in get_args(Ink):
+        raise DataError(f"ink must be 'auto', 'dark' or 'light'; received {ink!r}")
 
 
 AS_FOUND = Reading()

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.datasets.frames import border
 from backquery.model import Array
 
 Brightness = NDArray[np.float32]
@@ -88,18 +89,13 @@ def may_be_photograph(brightness: Brightness) -> bool:
 
 
 def _is_drawn(brightness: Brightness) -> bool:
-    return _commonest(brightness, 2) >= DRAWN or _commonest(border_of(brightness), 1) >= DRAWN_BORDER
+    return _commonest(brightness, 2) >= DRAWN or _commonest(border(brightness[None]), 1) >= DRAWN_BORDER
 
 
 def _commonest(brightness: Brightness, number: int) -> float:
     """The share of the pixels that have one of so many commonest shades."""
     counts = np.bincount(np.rint(brightness).astype(np.int64).ravel())
     return float(np.sort(counts)[-number:].sum() / brightness.size)
-
-
-def border_of(values: Brightness) -> Brightness:
-    """The outermost pixels of a picture (height, width), in one row."""
-    return np.concatenate((values[0], values[-1], values[:, 0], values[:, -1]))
 
 
 def ink_is_darker(brightness: Brightness) -> bool:

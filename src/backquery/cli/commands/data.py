@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def _about(summary: Summary) -> list[tuple[str, str]]:
         ("images", f"{height} x {width} pixels, {summary.meaning.range_in_words(summary.maximum)}"),
         ("train", _half(summary.train)),
         ("test", "none; a share of the others can be held out" if summary.test is None else _half(summary.test)),
-        *((("meaning", " ")[bool(place)], said) for place, said in enumerate(summary.meaning.decided)),
+        *zip(chain(["meaning"], repeat(" ")), summary.meaning.decided, strict=False),
     ]
 
 

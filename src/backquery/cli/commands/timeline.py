@@ -120,8 +120,8 @@ def _draw(found: Timeline, path: Path) -> None:
 
 
 def _cells(frame: Frame, classes: Sequence[str]) -> list[str]:
-    asked = f"{int(frame.read_as_asked.sum())} of {len(frame.read)}"
     from backquery.model import name_read
 
+    asked = f"{int(frame.read_as_asked.sum())} of {len(frame.read)}"
     reads = " ".join(name_read(classes, label) for label in frame.read)
     return [f"{frame.updates:,}", f"{frame.epochs:.2f}", f"{frame.performance:.1%}", asked, reads]
