@@ -269,7 +269,7 @@ def test_a_command_that_cannot_go_on_says_why(run, tmp_path):
 
 COMMANDS = {
     "compiled": ["--recipe", "book", "--kernel", "sparse", "--epochs", "20", "--checkpoint-every", "0.3"],
-    "numpy": ["--recipe", "online", "--kernel", "numpy", "--epochs", "4", "--checkpoint-every", "0.3"],
+    "numpy": ["--recipe", "online", "--kernel", "numpy", "--epochs", "8", "--checkpoint-every", "0.3"],
     "minibatch": ["--recipe", "minibatch", "--epochs", "20", "--checkpoint-every", "0.3"],
     "batch": ["--recipe", "batch", "--epochs", "120", "--checkpoint-every", "2"],
 }

@@ -1,4 +1,4 @@
-"""Steps made of whole batches by matrix products; with batches of one, the NumPy twin of the kernel."""
+"""Steps made of whole batches by matrix products; with batches of one, the slow twin of `blocks`."""
 
 from __future__ import annotations
 

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from backquery.errors import DivergenceError, TrainingError
 from backquery.model import Data, Examples, Network, Seed, evaluate
 from backquery.training.batch import BatchTraining
+from backquery.training.blocks import BlockTraining
 from backquery.training.history import EpochRecord
 from backquery.training.online import CompiledOnline, choose_kernel
 from backquery.training.recipes import Online, Recipe, target_values
 
 Array = NDArray[Any]
-_Work = BatchTraining | CompiledOnline
+_Work = BatchTraining | BlockTraining | CompiledOnline
 
 CHUNK = 4096
 """Images between two looks at the outside: progress, a checkpoint, an interrupt."""
@@ -222,9 +223,10 @@ def _work(network: Network, examples: Examples, recipe: Recipe, kernel: str) -> 
     np.fill_diagonal(targets, high)
     if recipe.one_by_one:
         name = choose_kernel(kernel, examples)
-        if name != "numpy":
-            return name, CompiledOnline(network, examples, recipe.loss, targets, sparse=name == "sparse")
-    elif kernel not in ("auto", "numpy"):
+        if name == "numpy":
+            return name, BlockTraining(network, examples, recipe.loss, targets)
+        return name, CompiledOnline(network, examples, recipe.loss, targets, sparse=name == "sparse")
+    if kernel not in ("auto", "numpy"):
         raise TrainingError(f"kernel {kernel!r} is for training one image at a time; batches use NumPy")
     return "numpy", BatchTraining(network, examples, recipe, targets)
 
