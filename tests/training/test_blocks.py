@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from backquery import Network, Online, Scaling, train
 from backquery.model import ACTIVATIONS, Examples, Layer, activation_named
@@ -130,6 +131,30 @@ def test_a_state_written_into_another_training_goes_on_to_the_same_bytes(dtype):
     for a, b in zip(one.snapshot().layers, other.snapshot().layers, strict=True):
         np.testing.assert_array_equal(a.weights, b.weights)
         np.testing.assert_array_equal(a.shifts, b.shifts)
+
+
+class Watched(BlockTraining):
+    """Notes how many threads BLAS may use while a block is learned."""
+
+    def _learn(self, *block):
+        self.seen = blas_threads()
+        super()._learn(*block)
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_blas_has_one_thread_during_a_run_and_no_longer():
+    network = Network.create([12, 8, 3], rng=1)
+    examples = Examples.of(network, images_for(network, 100, np.random.default_rng(0)))
+    watched = Watched(network, examples, "book", targets_for(network, "book"))
+    watched.prepare()
+    with threadpool_limits(2, "blas"):
+        before = blas_threads()
+        watched.run(np.arange(100), 0.1, 0.1)
+        assert watched.seen == [1] * len(before)
+        assert blas_threads() == before
 
 
 def test_the_kernel_numpy_is_these_blocks():

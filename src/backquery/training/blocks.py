@@ -9,7 +9,8 @@ the block began:
 Hence one product reads W for the whole block, and one writes it: exactly the weights of one step after another,
 up to rounding. In between, the number of calls on small arrays is what takes the time, so their results are
 written where the next call looks for them. To leave blank pixels out would pay little here: gathering the rows of
-W that a block inks takes what it saves in float32.
+W that a block inks takes what it saves in float32. Nor would a second thread: products that take microseconds
+would wait for it.
 """
 
 from __future__ import annotations
@@ -45,9 +46,12 @@ class BlockTraining:
     def _make_room(self) -> None:
         """Arrays that every image is worked out in, and BLAS's own updates, which need no room for a product."""
         from scipy.linalg import get_blas_funcs
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
         layers, dtype = self.network.layers, self.network.dtype
         self.add_product, self.add_outer = get_blas_funcs(("gemm", "ger"), dtype=dtype)
+        # Made here, because it knows only what has been loaded by then.
+        self.threads = ThreadpoolController()
         self.in_place = [_in_place(layer.activation, dtype) for layer in layers]
         self.block = np.ones((BLOCK, len(self.first)), dtype)
         self.steps = np.empty((BLOCK, layers[0].outputs), dtype)
@@ -82,7 +86,8 @@ class BlockTraining:
         labels = self.examples.labels[order]
         targets = self.targets[labels]
         answers = np.empty_like(targets)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        with quiet, self.threads.limit(limits=1, user_api="blas"):
             for begin in range(0, len(order), BLOCK):
                 block = slice(begin, begin + BLOCK)
                 self._learn(order[block], targets[block], rates[block], answers[block])
