@@ -66,22 +66,6 @@ class ChainReadout:
             return last @ self._head.T + self._offset, signals
         return times(self._head[rows], last) + self._offset[rows], signals
 
-    def plain(self, row: int) -> tuple[Array, ...]:
-        """The question `row` as plain arrays, in the order of `kernels.search.Chain`."""
-        chain, later = self._chain, slice(1, self._depth)
-        return (
-            chain.first,
-            self._base[row if len(self._base) > 1 else 0],
-            chain.codes[: self._depth],
-            chain.leaks[: self._depth],
-            chain.nodes[: self._depth],
-            # The empty arrays are for networks without layers between, which leave nothing to join.
-            np.concatenate([np.zeros(0), *(weights.ravel() for weights in chain.weights[later])]),
-            np.concatenate([np.zeros(0), *chain.biases[later]]),
-            np.array(self._head if self._shared else self._head[row], order="C"),
-            np.array(self._offset if self._shared else self._offset[row]),
-        )
-
     def jacobian(self, kept: list[Array], rows: Rows) -> Array:
         """See `Readout`."""
         chain = self._chain
@@ -116,9 +100,6 @@ class Chain:
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
         self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
         self.first = self.weights[0] * deviation
-        self.codes = np.array([layer.activation.code for layer in layers])
-        self.leaks = np.array([layer.activation.leak or 0.0 for layer in layers])
-        self.nodes = np.array([layer.outputs for layer in layers])
 
 
 class ModelReadout:
