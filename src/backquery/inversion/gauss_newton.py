@@ -24,7 +24,7 @@ from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search, Task
-from backquery.inversion.starts import first_guess, other_starts, workspace_of
+from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model
 
@@ -82,7 +82,8 @@ class GaussNewton:
             return self._answer_from(problem, prior, problem.start)
         if problem.near is not None:
             return self._answer_near(problem, prior, problem.near, used)
-        found = self._search(problem, prior, first_guess(problem, prior), used)
+        guess, trusting = first_guess(problem, prior)
+        found = self._search(problem, prior, guess, used, trusting)
         for start in other_starts(problem, prior):
             lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
             if not lost.size:
@@ -119,17 +120,13 @@ class GaussNewton:
         trusting: bool = False,
     ) -> _Found:
         """What a search from `start` (n, inputs) comes to, when `used` of the steps are gone."""
-        asked, workspace = problem.asked, workspace_of(problem.model, prior)
-        origin = prior.mean if problem.near is None else problem.near
-        deviation = workspace.deviation
-        low, high = (problem.low - origin) / deviation, (problem.high - origin) / deviation
-        begin = (start - origin) / deviation
-        readout = readout_for(problem.model, asked.layer, asked.maps, origin, deviation)
+        asked, origin = problem.asked, prior.mean if problem.near is None else problem.near
+        low, high, begin = (prior.whiten(images, origin) for images in (problem.low, problem.high, start))
+        readout = readout_for(problem.model, asked.layer, asked.maps, origin, prior.deviation)
         effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps, trusting)
-        task = Task(readout, asked.values, workspace.factor, workspace.inner, low, high, begin, effort, used)
-        ended = Search(task).run()
+        ended = Search(Task(readout, prior, asked.values, low, high, begin, effort, used)).run()
         # Rounding on the way back from whitened coordinates may leave the box.
-        images = np.clip(origin + deviation * ended.y, problem.low, problem.high)
+        images = np.clip(prior.unwhiten(ended.y, origin), problem.low, problem.high)
         error = np.abs(asked.values - ended.c).max(axis=1)
         holds = error < effort.tolerance
         beyond = np.zeros(len(asked), bool)
