@@ -15,7 +15,6 @@ from benchmarks.training import Section
 
 LABELS = np.arange(10)
 LUCENT_STEPS = 512
-COMPILED = GaussNewton(compiled=True)
 MOVES = 2_000
 
 
@@ -29,11 +28,6 @@ def speed() -> Section:
         "gauss-newton, ten images, 0.99": lambda: back_query(network, LABELS, confidence=0.99),
         "gauss-newton, one image": lambda: back_query(network, [3], confidence=0.92),
         "gauss-newton, one image, warm": lambda: back_query(network, [3], confidence=0.92, start=start),
-        "compiled, ten images, typical": lambda: back_query(network, LABELS, method=COMPILED),
-        "compiled, one image": lambda: back_query(network, [3], confidence=0.92, method=COMPILED),
-        "compiled, one image, warm": lambda: back_query(
-            network, [3], confidence=0.92, start=start, method=COMPILED
-        ),
         "gauss-newton, 1,000 images": lambda: back_query(network, np.tile(LABELS, 100)),
         "ascent (NumPy), ten images": lambda: back_query(network, LABELS, method="ascent"),
     }
@@ -74,11 +68,7 @@ def sliders(moves: int = MOVES) -> Section:
     25th move changes the label; or every move asks for another label at another confidence.
     """
     network = load_model("mnist")
-    methods = {
-        "NumPy": GaussNewton(),
-        "compiled": COMPILED,
-        "compiled, at most 12 steps": GaussNewton(steps=12, compiled=True),
-    }
+    methods = {"as usual": GaussNewton(), "at most 12 steps": GaussNewton(steps=12)}
     rows = []
     for kind, questions in {"walk": _walk(network, moves, 25), "jumps": _walk(network, moves, 1)}.items():
         for name, method in methods.items():

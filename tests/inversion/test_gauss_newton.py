@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backquery.errors import DataError, InversionError
-from backquery.inversion import GaussNewton, answers, back_query, confidence, difference, hidden_node, several
+from backquery.inversion import (
+    GaussNewton,
+    answers,
+    back_query,
+    confidence,
+    difference,
+    flat_prior,
+    hidden_node,
+    several,
+)
 from backquery.inversion.targets import contrasts
 from backquery.model.activations import IDENTITY
 from backquery.model.network import Layer, Network
@@ -220,14 +229,49 @@ def test_what_no_image_can_give_is_called_out_of_reach() -> None:
     assert reached.outcome == ("converged",), "the advice can be followed"
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_network_that_nothing_moves_can_give_nothing(compiled: bool) -> None:
+def test_a_network_that_nothing_moves_can_give_nothing() -> None:
     network, prior = network_of("the book's", 0), prior_of(0)
     network = network.without_nodes(range(network.layers[0].outputs))
-    result = back_query(network, [0, 2], confidence=0.9, prior=prior, method=GaussNewton(compiled=compiled))
+    result = asked_back(network, [0, 2], confidence=0.9, prior=prior)
     assert result.outcome == ("out of reach",) * 2
     assert np.isfinite(result.images).all()
     np.testing.assert_allclose(result.answers, 0.5)
+
+
+def test_one_answer_among_others_that_cannot_be_had_is_named() -> None:
+    network, prior = network_of("tanh, softmax", 1), prior_of(1)
+    result = asked_back(network, answers(network, [[1e-9, 1e-9, 1.0 - 3e-9, 1e-9]]), prior=prior)
+    assert result.outcome == ("out of reach",)
+    assert result.advice[0].startswith("output ")
+
+
+def test_a_network_that_says_the_same_of_most_images_is_asked_for_that() -> None:
+    """Behind dead ReLUs nothing moves, and constraints repeat one another."""
+    network, prior = network_of("relu, identity", 0), prior_of(0)
+    wanted = network.query(np.zeros((1, 16)))
+    result = asked_back(network, wanted, prior=prior)
+    assert result.outcome == ("converged",)
+    np.testing.assert_allclose(result.answers, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["the book's", "sigmoid, softmax", "relu, softmax"])
+def test_starts_of_one_s_own_and_any_prior_and_box(kind: str) -> None:
+    network, prior = network_of(kind, 1), prior_of(1)
+    wanted = network.query(np.stack([image_of(prior, seed) for seed in range(2)]))
+    images = np.stack([image_of(prior, seed) for seed in (7, 8)])
+    for options in ({"start": images}, {"near": images}, {"prior": flat_prior(16)}, {"bounds": (-0.5, 1.5)}):
+        result = asked_back(network, wanted, **{"prior": prior, **options})
+        assert set(result.outcome) == {"converged"}
+        assert result.log_odds_error.max() < 1e-3
+
+
+def test_factors_in_any_order_are_searched_alike() -> None:
+    """Freshly fitted factors come column by column."""
+    network, prior = network_of("the book's"), prior_of(1)
+    wanted = network.query(np.stack([image_of(prior, seed) for seed in range(2)]))
+    columns = replace(prior, factor=np.asfortranarray(prior.factor))
+    by_rows, by_columns = (asked_back(network, wanted, prior=p).images for p in (prior, columns))
+    np.testing.assert_allclose(by_columns, by_rows, atol=1e-6)
 
 
 def test_too_few_steps_are_called_stalled() -> None:

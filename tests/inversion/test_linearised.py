@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -23,21 +24,20 @@ class Whitened:
     """A prior's problem with constraints ``jacobian @ x``, in the coordinates that `newton_step` works in."""
 
     def __init__(self, prior: Prior, jacobian: np.ndarray, low: float, high: float) -> None:
-        self.deviation, self.mean = np.sqrt(prior.diagonal), prior.mean
-        self.factor = prior.factor / self.deviation[:, None]
-        self.jacobian = (jacobian * self.deviation)[None]
-        self.low, self.high = ((end - prior.mean) / self.deviation for end in (low, high))
-        self.bound = BoundPixels(self.factor, 1)
+        self.prior = prior
+        self.jacobian = (jacobian * prior.deviation)[None]
+        self.low, self.high = (prior.whiten(np.full(prior.inputs, end)) for end in (low, high))
+        self.bound = prior.bound_pixels(1)
 
     def step(self, x, residual, u, multipliers, damping=0.0, restore=False):
         return newton_step(
-            self.factor, self.jacobian, residual[None], ((x - self.mean) / self.deviation)[None], u, multipliers,
+            self.prior, self.jacobian, residual[None], self.prior.whiten(x[None]), u, multipliers,
             low=self.low[None], high=self.high[None], damping=np.array([damping]), restore=np.array([restore]),
             bound=self.bound, rows=np.array([0]),
         )  # fmt: skip
 
     def image(self, solution) -> np.ndarray:
-        return self.mean + self.deviation * solution.target[0]
+        return self.prior.unwhiten(solution.target[0])
 
 
 @given(seed=st.integers(0, 10**6))
@@ -61,7 +61,8 @@ def test_repeated_steps_end_at_the_likeliest_image_in_the_box(seed: int) -> None
     u, multipliers = np.zeros((1, 2)), np.zeros((1, 2))
     for _ in range(60):
         solution = problem.step(prior.mean, wanted - jacobian @ prior.mean, u, multipliers)
-        u, multipliers = solution.u, solution.multipliers
+        multipliers = solution.multipliers
+        u, _ = prior.explained(solution.target)
     assume(np.abs(jacobian @ problem.image(solution) - wanted).max() < 1e-6)  # it may cycle: a search damps it
     expected = twin.likeliest_in_box(prior.mean, twin.covariance(prior), jacobian, wanted, 0.0, 1.0)
     cost = prior.squared_distance(problem.image(solution)[None])[0]
@@ -119,3 +120,51 @@ def test_sums_over_bound_pixels_are_kept_up_to_date(seed: int) -> None:
         sums = bound.sums(rows, free)
         for row, now in zip(rows, free, strict=True):
             np.testing.assert_allclose(sums[row], np.eye(3) + factor[~now].T @ factor[~now], atol=1e-10)
+
+
+class Shifting:
+    """A prior whose factor is no matrix: every pixel and a share of its left neighbour, round the edge."""
+
+    rank = 5
+
+    def spread(self, scores: np.ndarray) -> np.ndarray:
+        return scores + 0.5 * np.roll(scores, 1, axis=-1)
+
+    def gather(self, y: np.ndarray) -> np.ndarray:
+        return y + 0.5 * np.roll(y, -1, axis=-1)
+
+    def explained(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores = self.solve(np.arange(len(y)), np.zeros(y.shape, bool), self.gather(y)[:, None])[:, 0]
+        return scores, np.sum(y * y, axis=1) - np.sum(self.gather(y) * scores, axis=1)
+
+    def bound_pixels(self, images: int) -> Shifting:
+        return self
+
+    def solve(self, rows: np.ndarray, free: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        from scipy.sparse.linalg import LinearOperator, cg
+
+        def solved(now: np.ndarray, side: np.ndarray) -> np.ndarray:
+            system = LinearOperator((5, 5), lambda u: u + self.gather(self.spread(u) * ~now))
+            return cg(system, side, rtol=1e-12)[0]
+
+        return np.array([[solved(now, side) for side in part] for now, part in zip(free, sides, strict=True)])
+
+
+@pytest.mark.parametrize("restore", [False, True])
+def test_a_prior_needs_no_matrix(restore: bool) -> None:
+    shifting = Shifting()
+    matrix = Prior("the same", np.zeros(5), shifting.spread(np.eye(5)).T, np.ones(5))
+    rng = np.random.default_rng(1)
+    jacobian, residual, image = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 3)), rng.uniform(-1, 1, (2, 5))
+    steps = [
+        newton_step(
+            prior, jacobian, residual, image, prior.explained(image)[0], np.ones((2, 3)), low=-np.ones((1, 5)),
+            high=np.ones((1, 5)), damping=np.full(2, 0.1), restore=np.full(2, restore),
+            bound=prior.bound_pixels(2), rows=np.arange(2),
+        )
+        for prior in (shifting, matrix)
+    ]  # fmt: skip
+    np.testing.assert_allclose(steps[0].target, steps[1].target, atol=1e-8)
+    np.testing.assert_allclose(steps[0].multipliers, steps[1].multipliers, atol=1e-8)
+    corrections = [step.correction(residual, np.arange(2)) for step in steps]
+    np.testing.assert_allclose(corrections[0], corrections[1], atol=1e-8)

@@ -12,7 +12,6 @@ import pytest
 from backquery.inversion import back_query
 from backquery.inversion.memory import Memory
 from backquery.inversion.priors import prior_for
-from backquery.inversion.starts import workspace_of
 from backquery.model.network import Network
 from tests.inversion.conftest import Opaque, network_of, prior_of
 
@@ -60,18 +59,19 @@ def test_what_is_kept_goes_when_its_owner_goes() -> None:
 
 def test_neither_a_network_nor_a_prior_is_kept_alive_by_what_is_remembered() -> None:
     network, own = network_of("deep tanh"), prior_of()
-    back_query(network, [0], method="gauss-newton")
+    opaque = Opaque(network)
+    for model in (network, opaque):
+        back_query(model, [0], method="gauss-newton", prior=own)
+        back_query(model, [0], method="gauss-newton")
     usual = prior_for(network, None, np.zeros(16), np.ones(16))
     assert usual is prior_for(network, None, np.zeros(16), np.ones(16))
-    assert workspace_of(network, own) is workspace_of(network, own)
-    spaces = (workspace_of(network, usual), workspace_of(network, own))
-    watched = [ref(thing) for thing in (network, usual, own, *spaces)]
-    del own, spaces
+    watched = [ref(thing) for thing in (network, usual, own, opaque)]
+    del own, model
     gc.collect()
-    assert [thing() is None for thing in watched] == [False, False, True, False, True]
-    del network, usual
+    assert [thing() is None for thing in watched] == [False, False, True, False]
+    del network, usual, opaque
     gc.collect()
-    assert [thing() for thing in watched] == [None] * 5
+    assert [thing() for thing in watched] == [None] * 4
 
 
 @pytest.mark.parametrize("unkept", [Unhashable, Slotted])

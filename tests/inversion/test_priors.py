@@ -26,6 +26,29 @@ def test_products_and_distances_equal_the_dense_ones(seed: int, rank: int) -> No
     np.testing.assert_allclose(prior.squared_distance(rows, rows), 0, atol=1e-9)
 
 
+@given(seed=st.integers(0, 1000), rank=st.integers(0, 6))
+def test_operations_equal_their_matrices(seed: int, rank: int) -> None:
+    prior, rng = prior_of(seed, rank), np.random.default_rng(seed)
+    factor = prior.factor / np.sqrt(prior.diagonal)[:, None]
+    y, u, origin = rng.normal(size=(5, 16)), rng.normal(size=(5, rank)), rng.normal(size=16)
+    np.testing.assert_allclose(prior.spread(u), u @ factor.T, atol=1e-12)
+    np.testing.assert_allclose(prior.gather(y), y @ factor, atol=1e-12)
+    np.testing.assert_allclose(prior.gather(y[:, None]), y[:, None] @ factor, atol=1e-12)
+    np.testing.assert_allclose(prior.whiten(prior.unwhiten(y)), y, atol=1e-12)
+    np.testing.assert_allclose(prior.unwhiten(y, origin), origin + np.sqrt(prior.diagonal) * y, atol=1e-12)
+    scores, squares = prior.explained(y)
+    inverse = np.linalg.inv(np.eye(16) + factor @ factor.T)
+    np.testing.assert_allclose(scores, y @ inverse @ factor, atol=1e-10)
+    np.testing.assert_allclose(squares, np.einsum("ni,ij,nj->n", y, inverse, y), rtol=1e-9)
+
+
+def test_draws_come_in_pairs_about_the_mean_and_vary_as_the_factor_says() -> None:
+    prior = prior_of(1)
+    images = prior.unwhiten(prior.spread(prior.draw(20_000, np.random.default_rng(0))))
+    np.testing.assert_allclose(images.mean(axis=0), prior.mean, atol=1e-12)
+    np.testing.assert_allclose(np.cov(images.T), prior.factor @ prior.factor.T, atol=0.03)
+
+
 def test_a_scaled_prior_has_the_same_mean_and_a_scaled_covariance() -> None:
     prior = prior_of(3)
     np.testing.assert_allclose(covariance(prior.scaled(5.0)), 5 * covariance(prior))

@@ -111,15 +111,6 @@ def test_a_slider_meets_what_a_fresh_question_meets(subject: Subject, network: N
             assert answer.arrays["answers"][label] == pytest.approx(p, abs=1e-3)
 
 
-def test_compiled_answers_are_the_same(subject: Subject) -> None:
-    """`Opened` turns them on once the search has been compiled; nothing but the time may differ."""
-    for fields in ({"label": 4}, {"confidences": {"4": 0.7}}, {"method": "transpose", "label": 4}):
-        (plain, _), (compiled, _) = (engine.back(subject, fields, None, quick) for quick in (False, True))
-        assert np.allclose(plain.arrays["ink"], compiled.arrays["ink"], atol=1e-4)
-        assert plain.fields["outcome"] == compiled.fields["outcome"]
-    assert engine.method_of("gauss-newton", compiled=True).compiled  # type: ignore[attr-defined]
-
-
 def test_scans_ask_for_every_label(subject: Subject, network: Network) -> None:
     answer = engine.scans(subject, {"method": "gauss-newton"})
     result = back_query(network, list(range(10)))

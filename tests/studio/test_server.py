@@ -232,18 +232,17 @@ def test_news_come_as_they_become_known(network: Network, digits: Dataset) -> No
         assert news["data"]["name"] == "digits" and news["performance"] == talk.ask("hello")["performance"]
 
 
-def test_judges_do_not_wait_for_what_is_compiled(network: Network, digits: Dataset) -> None:
+def test_the_judge_that_is_not_trained_is_there_first(network: Network, digits: Dataset) -> None:
     opened = Opened("digits", network, lambda: digits)
-    seen: list[tuple[tuple[str, ...], bool]] = []
+    seen: list[tuple[str, ...]] = []
 
     def note() -> None:
         jury = opened.jury_for(network)
-        seen.append((() if jury is None else tuple(judge.name for judge in jury.judges), opened.compiled))
+        seen.append(() if jury is None else tuple(judge.name for judge in jury.judges))
 
     opened.listen(note)
     opened.prepare().join()
-    assert [names for names, compiled in seen if not compiled][-1] == ("neighbours",)
-    assert seen[-1] == (("neighbours", "linear"), True)
+    assert seen[-2:] == [("neighbours",), ("neighbours", "linear")]
 
 
 def test_data_that_cannot_be_opened_are_done_without(network: Network, caplog: pytest.LogCaptureFixture) -> None:

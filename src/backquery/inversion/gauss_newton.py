@@ -18,15 +18,13 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery import kernels
 from backquery.errors import InversionError
-from backquery.inversion.compiled import search_each
 from backquery.inversion.priors import Prior, prior_for
 from backquery.inversion.problem import Problem
-from backquery.inversion.readouts import ChainReadout, readout_for
+from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search, Task
-from backquery.inversion.starts import first_guess, other_starts, workspace_of
+from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model
 
@@ -38,16 +36,13 @@ class GaussNewton:
     tolerance: the largest error in log-odds (or in what is asked of a node) of an image that counts as
     converged. optimality: the search ends when it expects to gain no more than this share of the squared
     distance to the prior's mean. steps: after so many iterations an image is called stalled. block: how many
-    questions are worked on at a time. compiled: search with Numba, one question at a time, where the model is a
-    `Network` and Numba is installed. That is several times as fast for few questions, and no faster for
-    hundreds; the first call of all compiles, which takes many seconds, and the first of a process loads.
+    questions are worked on at a time.
     """
 
     tolerance: float = 1e-3
     optimality: float = 1e-2
     steps: int = 200
     block: int = 64
-    compiled: bool = False
 
     name: ClassVar[str] = "gauss-newton"
     summary: ClassVar[str] = "the likeliest image that the network provably reads as asked"
@@ -87,7 +82,8 @@ class GaussNewton:
             return self._answer_from(problem, prior, problem.start)
         if problem.near is not None:
             return self._answer_near(problem, prior, problem.near, used)
-        found = self._search(problem, prior, first_guess(problem, prior), used)
+        guess, trusting = first_guess(problem, prior)
+        found = self._search(problem, prior, guess, used, trusting)
         for start in other_starts(problem, prior):
             lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
             if not lost.size:
@@ -124,18 +120,13 @@ class GaussNewton:
         trusting: bool = False,
     ) -> _Found:
         """What a search from `start` (n, inputs) comes to, when `used` of the steps are gone."""
-        asked, workspace = problem.asked, workspace_of(problem.model, prior)
-        origin = prior.mean if problem.near is None else problem.near
-        deviation = workspace.deviation
-        low, high = (problem.low - origin) / deviation, (problem.high - origin) / deviation
-        begin = (start - origin) / deviation
-        readout = readout_for(problem.model, asked.layer, asked.maps, origin, deviation)
+        asked, origin = problem.asked, prior.mean if problem.near is None else problem.near
+        low, high, begin = (prior.whiten(images, origin) for images in (problem.low, problem.high, start))
+        readout = readout_for(problem.model, asked.layer, asked.maps, origin, prior.deviation)
         effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps, trusting)
-        task = Task(readout, asked.values, workspace.factor, workspace.inner, low, high, begin, effort, used)
-        fast = self.compiled and isinstance(readout, ChainReadout) and kernels.available()
-        ended = search_each(task) if fast else Search(task).run()
+        ended = Search(Task(readout, prior, asked.values, low, high, begin, effort, used)).run()
         # Rounding on the way back from whitened coordinates may leave the box.
-        images = np.clip(origin + deviation * ended.y, problem.low, problem.high)
+        images = np.clip(prior.unwhiten(ended.y, origin), problem.low, problem.high)
         error = np.abs(asked.values - ended.c).max(axis=1)
         holds = error < effort.tolerance
         beyond = np.zeros(len(asked), bool)

@@ -10,11 +10,14 @@ however many pixels there are. One semismooth Newton step on these equations is 
 lie between their bounds (S), and of the pixels at a bound (B) it needs only sums of squares:
 
     (I + F_B' F_B) du - H' dl = -r_u,    H du + (J_S J_S' + damping) dl = r_b,    H = J_S F_S.
+
+Of the prior this asks what `Whitened` says, and no matrix.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +26,7 @@ from backquery.model import Array
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
+Kind = TypeVar("Kind", bound=np.generic)
 
 ROUNDING = 1e-12
 """Damping that is always there, so that constraints which repeat one another do no harm."""
@@ -30,6 +34,39 @@ ROUNDING = 1e-12
 
 FLAT = 1e-30
 """Where the constraints do not depend on the pixels at all, their sensitivity counts as this much."""
+
+
+class Whitened(Protocol):
+    """A prior as operations, in coordinates y in which its covariance is ``I + F F'``.
+
+    `Prior` is one. Nothing here shows F, so that one whose F is no matrix, as a transform or a stream is not, can
+    be another: F may have any number of columns, `rank`, as many as there are pixels or more. The exception
+    proves the rule: `bound_pixels` inverts rank by rank systems, which a prior of few directions does exactly, by
+    sums that it keeps up to date and Cholesky factors, and any other may do by conjugate gradients.
+    """
+
+    @property
+    def rank(self) -> int:
+        """How many directions, columns of F, there are."""
+
+    def spread(self, scores: Array) -> Array:
+        """F u for each row u of scores (n, rank): (n, inputs)."""
+
+    def gather(self, y: Array) -> Array:
+        """F' y for each row y of (n, inputs) or (n, k, inputs): (n, rank) or (n, k, rank)."""
+
+    def explained(self, y: Array) -> tuple[Array, Array]:
+        """The scores u (n, rank) that explain each image best, and its squared distance from the origin (n,)."""
+
+    def bound_pixels(self, images: int) -> Bound:
+        """Who answers systems with ``I + F_B' F_B`` for so many images, whose sets of bound pixels B change."""
+
+
+class Bound(Protocol):
+    """Systems with ``I + F_B' F_B`` of many images; what helps is remembered from one set B to the next."""
+
+    def solve(self, rows: Rows, free: Mask, sides: Array) -> Array:
+        """Solutions (n, m, rank) for sides (n, m, rank) of the images `rows`, whose pixels `free` are not in B."""
 
 
 class BoundPixels:
@@ -43,27 +80,38 @@ class BoundPixels:
         self._free: Mask = np.ones((images, inputs), bool)
 
     def sums(self, rows: Rows, free: Mask) -> Array:
-        """(n, rank, rank) for the images `rows`, whose pixels `free` (n, inputs) lie between their bounds."""
+        """(images, rank, rank), right for `rows`, whose pixels `free` (n, inputs) lie between their bounds."""
         for row, now in zip(rows, free, strict=True):
-            changed = np.flatnonzero(self._free[row] != now)
-            if changed.size:
-                part = self._factor[changed]
-                self._sums[row] += (part * np.where(now[changed], -1.0, 1.0)[:, None]).T @ part
+            changed = self._free[row] != now
+            if changed.any():
+                bound, freed = (self._factor[changed & which] for which in (~now, now))
+                # Each on its own, because BLAS needs half the work for a matrix times itself.
+                self._sums[row] += bound.T @ bound - freed.T @ freed
         self._free[rows] = free
         return self._sums
+
+    def solve(self, rows: Rows, free: Mask, sides: Array) -> Array:
+        """See `Bound`."""
+        from scipy.linalg.lapack import dposv
+
+        sums, solved = self.sums(rows, free), np.array(sides)
+        if solved.shape[-1]:
+            # One by one, because NumPy solves stacks by LU alone, which takes twice the work of Cholesky.
+            for row, columns in zip(rows, solved, strict=True):
+                dposv(sums[row].T, columns.T, lower=1, overwrite_b=1)
+        return solved
 
 
 @dataclass(frozen=True)
 class Linearised:
     """One Newton step of a batch of linearised problems, and the factors that answer further residuals.
 
-    target: (n, inputs), the images where the step leads; u: (n, rank); multipliers: (n, k).
+    target: (n, inputs), the images where the step leads; multipliers: (n, k).
     """
 
     target: Array
-    u: Array
     multipliers: Array
-    _factor: Array
+    _prior: Whitened
     _inside: Array
     _free: Mask
     _response: Array
@@ -71,13 +119,15 @@ class Linearised:
 
     def correction(self, residual: Array, rows: Rows) -> Array:
         """The likeliest change (n, inputs) of the free pixels that makes up for a `residual` (n, k)."""
-        multipliers = times(self._inverse[rows], residual)
-        along = times(self._response[rows], multipliers) @ self._factor.T
-        return along * self._free[rows] + times_transposed(self._inside[rows], multipliers)
+        multipliers = times(of_rows(self._inverse, rows), residual)
+        change = self._prior.spread(times_transposed(of_rows(self._response, rows), multipliers))
+        change *= of_rows(self._free, rows)
+        change += times_transposed(of_rows(self._inside, rows), multipliers)
+        return change
 
 
 def newton_step(
-    factor: Array,
+    prior: Whitened,
     jacobian: Array,
     residual: Array,
     image: Array,
@@ -88,7 +138,7 @@ def newton_step(
     high: Array,
     damping: Array,
     restore: Mask,
-    bound: BoundPixels,
+    bound: Bound,
     rows: Rows,
 ) -> Linearised:
     """One semismooth Newton step from (u, multipliers) towards ``J (y - image) = residual``.
@@ -99,27 +149,26 @@ def newton_step(
     forget = restore[:, None] if restore.any() else None
     if forget is not None:
         multipliers = np.where(forget, 0.0, multipliers)
-    likeliest = u @ factor.T
+    likeliest = prior.spread(u)
     pull = likeliest + times_transposed(jacobian, multipliers)
     if forget is not None:
-        pull = np.where(forget, _released(factor, jacobian, residual, image, low, high), pull)
-    free = (pull >= low) & (pull <= high)
-    here = np.minimum(np.maximum(pull, low), high)
+        pull = np.where(forget, _released(prior, jacobian, residual, image, low, high), pull)
+    here = boxed(pull, low, high)
+    free = here == pull
     if forget is not None:
         here = np.where(forget, image, here)
-    r_u = u - (here - likeliest) @ factor
+    r_u = u - prior.gather(here - likeliest)
     if forget is not None:
         r_u = np.where(forget, 0.0, r_u)
 
     inside = jacobian * free[:, None, :]
-    mixed = matrix_product(inside, factor)
-    response, shift = _solve_positive(bound.sums(rows, free), rows, mixed, r_u)
+    mixed = prior.gather(inside)
+    k = mixed.shape[1]
+    solved = bound.solve(rows, free, np.concatenate([mixed, r_u[:, None]], axis=1))
+    response, shift = solved[:, :k], solved[:, k]
     # The Schur complement: with du eliminated, k unknowns are left for each image.
-    gain = inside @ inside.transpose(0, 2, 1) + mixed @ response
-    k = gain.shape[1]
-    unit = np.maximum(np.einsum("nkk->n", gain) / k, FLAT)
-    damped = ((damping + ROUNDING) * unit)[:, None]
-    gain.reshape(len(gain), -1)[:, :: k + 1] += damped
+    gain = inside @ inside.transpose(0, 2, 1) + mixed @ response.transpose(0, 2, 1)
+    damped = (damping[:, None] + ROUNDING) * lifted(gain, damping + ROUNDING)
     # Inverted rather than factored: it is k x k, and every correction multiplies by it again.
     inverse = np.linalg.inv(gain)
 
@@ -127,12 +176,19 @@ def newton_step(
     if damping.any():
         r_b -= damped * (multipliers - _centre(inverse, inside, image, forget))
     step = times(inverse, r_b + times(mixed, shift))
-    u_step = times(response, step) - shift
-    change = u_step @ factor.T + times_transposed(jacobian, step)
+    change = prior.spread(times_transposed(response, step) - shift) + times_transposed(jacobian, step)
     # The pull moves, not the clipped image: a pixel leaves its bound as soon as its pull has come inside.
     target = pull + change if forget is None else np.where(forget, image + change * free, pull + change)
-    target = np.minimum(np.maximum(target, low), high)
-    return Linearised(target, u + u_step, multipliers + step, factor, inside, free, response, inverse)
+    target = boxed(target, low, high)
+    return Linearised(target, multipliers + step, prior, inside, free, response, inverse)
+
+
+def lifted(gain: Array, share: Array | float) -> Array:
+    """The mean diagonals (n, 1) of square matrices, after `share` of them was added to the diagonals in place."""
+    k = gain.shape[1]
+    unit: Array = np.maximum(np.einsum("nkk->n", gain) / k, FLAT)[:, None]
+    gain.reshape(len(gain), -1)[:, :: k + 1] += np.reshape(share, (-1, 1)) * unit
+    return unit
 
 
 def _centre(inverse: Array, inside: Array, image: Array, forget: Mask | None) -> Array:
@@ -141,31 +197,17 @@ def _centre(inverse: Array, inside: Array, image: Array, forget: Mask | None) ->
     return fitting if forget is None else np.where(forget, 0.0, fitting)
 
 
-def _released(factor: Array, jacobian: Array, residual: Array, image: Array, low: Array, high: Array) -> Array:
+def _released(prior: Whitened, jacobian: Array, residual: Array, image: Array, low: Array, high: Array) -> Array:
     """The images, with the pixels at a bound that cannot help to make up for the residual moved beyond it."""
     wish = times_transposed(jacobian, residual)
     # The prior's covariance, I + F F' in these coordinates, says which pixels move together.
-    wish += (wish @ factor) @ factor.T
+    wish += prior.spread(prior.gather(wish))
     stuck = ((image <= low) & (wish < 0)) | ((image >= high) & (wish > 0))
     return image + np.where(stuck, wish, 0.0)
 
 
-def _solve_positive(matrices: Array, rows: Rows, mixed: Array, r_u: Array) -> tuple[Array, Array]:
-    """``A^-1 H'`` (n, rank, k) and ``A^-1 r`` (n, rank) for positive definite A, by Cholesky factors."""
-    from scipy.linalg.lapack import dposv
-
-    n, k, rank = mixed.shape
-    solved = np.empty((n, k + 1, rank))
-    solved[:, :k], solved[:, k] = mixed, r_u
-    if rank:
-        # One by one, because NumPy solves stacks by LU alone, which takes twice the work of Cholesky.
-        for row, sides in zip(rows, solved, strict=True):
-            sides[...] = dposv(matrices[row], sides.T, lower=1)[1].T
-    return solved[:, :k].transpose(0, 2, 1), solved[:, k]
-
-
 def matrix_product(stack: Array, matrix: Array) -> Array:
-    """(n, k, a) times (a, b), as one product of matrices."""
+    """(..., a) times (a, b), as one product of matrices."""
     # One tall product keeps BLAS busy, where a stack would be n small ones.
     flat = stack.reshape(-1, stack.shape[-1]) @ matrix
     return flat.reshape(*stack.shape[:-1], matrix.shape[1])
@@ -179,3 +221,17 @@ def times(matrices: Array, vectors: Array) -> Array:
 def times_transposed(matrices: Array, vectors: Array) -> Array:
     """(n, a, b)' times (n, a)."""
     return (vectors[:, None, :] @ matrices)[:, 0, :]
+
+
+def boxed(y: Array, low: Array, high: Array) -> Array:
+    """Images (n, inputs) with every pixel between its bounds."""
+    inside = np.maximum(y, low)
+    return np.minimum(inside, high, out=inside)
+
+
+def of_rows(values: NDArray[Kind], rows: Rows) -> NDArray[Kind]:
+    """The values (n, ...) of these rows, each once and in order; (1, ...) where all have the same.
+
+    Where they are all there are, nothing is copied.
+    """
+    return values if len(values) == 1 or len(values) == len(rows) else values[rows]

@@ -3,16 +3,22 @@
 A prior is the normal distribution N(m, C) with ``C = F F' + diag(d)``. It knows no classes, so whatever
 separates the labels in a back query comes from the network. Only the proportions of C matter to a back
 query, never its scale.
+
+Whoever works with a prior asks it for operations, never for F: they are the methods of `Prior`. Whitening is
+done pixel by pixel, because a box of images must stay a box: ``x = origin + deviation * y``, in which coordinates
+the covariance is ``I + F F'``, with F whitened (`linearised.Whitened`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
+from backquery.inversion.linearised import BoundPixels, matrix_product
 from backquery.inversion.memory import Memory
 from backquery.model import Array, Layout, Model, Statistics
 
@@ -62,24 +68,65 @@ class Prior:
         """How many directions the factor has."""
         return int(self.factor.shape[1])
 
+    @cached_property
+    def deviation(self) -> Array:
+        """What every pixel deviates by alone, (inputs,): the unit of whitened coordinates."""
+        return np.asarray(np.sqrt(self.diagonal))
+
+    def whiten(self, images: ArrayLike, origin: Array | None = None) -> Array:
+        """Images (..., inputs) in whitened coordinates, from `origin`, or the mean."""
+        return (np.asarray(images, np.float64) - (self.mean if origin is None else origin)) / self.deviation
+
+    def unwhiten(self, y: Array, origin: Array | None = None) -> Array:
+        """The images that are `y` (..., inputs) in whitened coordinates."""
+        return (self.mean if origin is None else origin) + self.deviation * y
+
+    def spread(self, scores: Array) -> Array:
+        """F u for each row u of scores (n, rank), with F whitened: (n, inputs)."""
+        return scores @ self._whitened.T
+
+    def gather(self, y: Array) -> Array:
+        """F' y for whitened images or slopes, (..., inputs) to (..., rank)."""
+        return matrix_product(y, self._whitened)
+
+    def explained(self, y: Array) -> tuple[Array, Array]:
+        """The scores u (n, rank) that explain whitened images best, and their squared distances (n,).
+
+        They are those of the smallest ``|u|^2 + |y - F u|^2``, which is the squared Mahalanobis distance from the
+        origin, by Woodbury's identity in the space of the factor.
+        """
+        along = self.gather(y)
+        u: Array = along @ self._inner
+        return u, np.asarray(np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", along, u))
+
+    def bound_pixels(self, images: int) -> BoundPixels:
+        """Who answers systems with ``I + F_B' F_B``: see `linearised.Whitened`."""
+        return BoundPixels(self._whitened, images)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Array:
+        """Scores (count, rank) of images as the prior draws them, an even number, each with its mirror image."""
+        half = rng.normal(size=(count // 2, self.rank))
+        return np.concatenate([half, -half])
+
     def covariance_times(self, vectors: ArrayLike) -> Array:
         """C v for each row v of (n, inputs), without ever forming C."""
-        v = np.asarray(vectors, np.float64)
-        return (v @ self.factor) @ self.factor.T + v * self.diagonal
+        v = np.asarray(vectors, np.float64) * self.deviation
+        return self.deviation * (v + self.spread(self.gather(v)))
 
     def squared_distance(self, images: ArrayLike, mean: ArrayLike | None = None) -> Array:
-        """The squared Mahalanobis distance ``(x - m)' C^-1 (x - m)`` of each row of (n, inputs) from `mean`.
+        """The squared Mahalanobis distance ``(x - m)' C^-1 (x - m)`` of each row of (n, inputs) from `mean`."""
+        centre = None if mean is None else np.asarray(mean, np.float64)
+        return self.explained(self.whiten(images, centre))[1]
 
-        By Woodbury's identity, in the space of the factor.
-        """
-        deviation = np.sqrt(self.diagonal)
-        centre = self.mean if mean is None else np.asarray(mean, np.float64)
-        whitened = (np.asarray(images, np.float64) - centre) / deviation
-        factor = self.factor / deviation[:, None]
-        scores = whitened @ factor
-        inner = np.eye(self.rank) + factor.T @ factor
-        explained = np.sum(scores * np.linalg.solve(inner, scores.T).T, axis=-1)
-        return np.asarray(np.sum(whitened**2, axis=-1) - explained)
+    @cached_property
+    def _whitened(self) -> Array:
+        # Rows of their own: freshly fitted factors come column by column.
+        return np.ascontiguousarray(self.factor / self.deviation[:, None])
+
+    @cached_property
+    def _inner(self) -> Array:
+        """``(I + F' F)^-1``, (rank, rank)."""
+        return np.asarray(np.linalg.inv(np.eye(self.rank) + self._whitened.T @ self._whitened))
 
     def scaled(self, scale: float) -> Prior:
         """The same prior with `scale` times the covariance; every back query stays what it is."""

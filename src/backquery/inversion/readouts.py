@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import InversionError
-from backquery.inversion.linearised import matrix_product, times
+from backquery.inversion.linearised import matrix_product, of_rows, times
 from backquery.inversion.memory import Memory
 from backquery.model import Array, Model, Network
 
@@ -22,7 +22,7 @@ Rows = NDArray[np.intp]
 
 
 class Readout(Protocol):
-    """Constraint functions c(y) and their derivatives, for a batch of questions."""
+    """Constraint functions c(y) and their derivatives, for a batch of questions: `rows`, each once, in order."""
 
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """Constraints c (n, k) of whitened images (n, inputs) for the questions `rows`, and what to keep."""
@@ -52,10 +52,19 @@ class ChainReadout:
             self._head = maps @ chain.weights[self._depth]
             self._offset = maps @ chain.biases[self._depth]
 
+    @property
+    def first(self) -> Array:
+        """The first layer's weights (nodes, inputs), by whitened coordinates."""
+        return self._chain.first
+
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
+        return self.values_of_sums(y @ self._chain.first.T, rows)
+
+    def values_of_sums(self, sums: Array, rows: Rows) -> tuple[Array, list[Array]]:
+        """What `values` gives, from what the image adds to the first layer's pre-activations, (n, nodes)."""
         chain = self._chain
-        z = y @ chain.first.T + of_rows(self._base, rows)
+        z = sums + of_rows(self._base, rows)
         signals = []
         for layer in range(self._depth):
             signals.append(chain.functions[layer](z))
@@ -64,35 +73,23 @@ class ChainReadout:
         last = signals[-1] if signals else z
         if self._shared:
             return last @ self._head.T + self._offset, signals
-        return times(self._head[rows], last) + self._offset[rows], signals
-
-    def plain(self, row: int) -> tuple[Array, ...]:
-        """The question `row` as plain arrays, in the order of `kernels.search.Chain`."""
-        chain, later = self._chain, slice(1, self._depth)
-        return (
-            chain.first,
-            self._base[row if len(self._base) > 1 else 0],
-            chain.codes[: self._depth],
-            chain.leaks[: self._depth],
-            chain.nodes[: self._depth],
-            # The empty arrays are for networks without layers between, which leave nothing to join.
-            np.concatenate([np.zeros(0), *(weights.ravel() for weights in chain.weights[later])]),
-            np.concatenate([np.zeros(0), *chain.biases[later]]),
-            np.array(self._head if self._shared else self._head[row], order="C"),
-            np.array(self._offset if self._shared else self._offset[row]),
-        )
+        return times(of_rows(self._head, rows), last) + of_rows(self._offset, rows), signals
 
     def jacobian(self, kept: list[Array], rows: Rows) -> Array:
         """See `Readout`."""
+        return matrix_product(self.jacobian_by_sums(kept, rows), self._chain.first)
+
+    def jacobian_by_sums(self, kept: list[Array], rows: Rows) -> Array:
+        """The derivatives (n, k, nodes) by the first layer's pre-activations."""
         chain = self._chain
-        head = np.broadcast_to(self._head, (len(rows), *self._head.shape)) if self._shared else self._head[rows]
-        gradients: Array = head
+        head = self._head[None] if self._shared else of_rows(self._head, rows)
+        gradients: Array = np.broadcast_to(head, (len(rows), *head.shape[1:]))
         # From the few constraints back to the pixels: the other way, every layer would carry all pixels.
         for layer in range(self._depth - 1, -1, -1):
             gradients = gradients * chain.slopes[layer](kept[layer])[:, None, :]
             if layer:
                 gradients = matrix_product(gradients, chain.weights[layer])
-        return matrix_product(gradients, chain.first)
+        return gradients
 
     def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Interval arithmetic, layer by layer: rigorous, and rarely tight."""
@@ -116,9 +113,6 @@ class Chain:
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
         self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
         self.first = self.weights[0] * deviation
-        self.codes = np.array([layer.activation.code for layer in layers])
-        self.leaks = np.array([layer.activation.leak or 0.0 for layer in layers])
-        self.nodes = np.array([layer.outputs for layer in layers])
 
 
 class ModelReadout:
@@ -148,7 +142,7 @@ class ModelReadout:
         return -anything, anything
 
     def _maps_of(self, rows: Rows) -> Array:
-        return self._maps if self._maps.ndim == 2 else self._maps[rows]
+        return self._maps if self._maps.ndim == 2 else of_rows(self._maps, rows)
 
 
 def readout_for(
@@ -190,9 +184,3 @@ def _interval(weights: Array, low: Array, high: Array, offset: Array) -> tuple[A
     centre = (weights @ middle)[..., 0] + offset
     spread = (np.abs(weights) @ reach)[..., 0]
     return centre - spread, centre + spread
-
-
-def of_rows(values: Array, rows: Rows) -> Array:
-    """The values (n, ...) of these questions, or (1, ...) where all have the same."""
-    chosen: Array = values if len(values) == 1 else values[rows]
-    return chosen

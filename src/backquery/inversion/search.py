@@ -19,12 +19,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.inversion.linearised import FLAT, BoundPixels, Linearised, newton_step, times
-from backquery.inversion.readouts import Readout, of_rows
+from backquery.inversion.linearised import (
+    Linearised,
+    Mask,
+    Rows,
+    Whitened,
+    boxed,
+    lifted,
+    newton_step,
+    of_rows,
+    times,
+)
+from backquery.inversion.readouts import Readout
 from backquery.model import Array
-
-Mask = NDArray[np.bool_]
-Rows = NDArray[np.intp]
 
 SLACK = 0.1
 """A step must bring at least this share of what it promised; corrections aim this far below the tolerance."""
@@ -69,14 +76,13 @@ class Effort:
 class Task(NamedTuple):
     """A batch of questions and how they are to be searched for, all in whitened coordinates.
 
-    asked: (n, k) values of the constraints; factor: (inputs, rank); inner: (rank, rank), ``(I + F' F)^-1``;
-    low, high: (inputs,) or (n, inputs); start: (n, inputs); used: the steps that are already gone.
+    asked: (n, k) values of the constraints; low, high: (inputs,) or (n, inputs); start: (n, inputs);
+    used: the steps that are already gone.
     """
 
     readout: Readout
+    prior: Whitened
     asked: Array
-    factor: Array
-    inner: Array
     low: Array
     high: Array
     start: Array
@@ -105,8 +111,9 @@ class Images:
     c: Array
     kept: list[Array]
 
-    def __getitem__(self, rows: Any) -> Images:
-        return Images(self.y[rows], self.c[rows], [signals[rows] for signals in self.kept])
+    def of(self, rows: Rows) -> Images:
+        """The images `rows`, in order; all of them as they are."""
+        return Images(of_rows(self.y, rows), of_rows(self.c, rows), [of_rows(kept, rows) for kept in self.kept])
 
     def __setitem__(self, rows: Any, other: Images) -> None:
         self.y[rows], self.c[rows] = other.y, other.c
@@ -120,11 +127,11 @@ class Search:
     def __init__(self, task: Task) -> None:
         n, effort = len(task.asked), task.effort
         self._readout, self._asked, self._effort = task.readout, task.asked, effort
-        self._factor, self._inner = task.factor, task.inner
+        self._prior = task.prior
         self._low, self._high = np.atleast_2d(task.low), np.atleast_2d(task.high)
-        self._bound = BoundPixels(task.factor, n)
+        self._bound = task.prior.bound_pixels(n)
         self.images = self._look(task.start, np.arange(n))
-        self.cost = self._cost_of(self.images.y)
+        self._u, self.cost = self._explained(self.images.y)
         self.steps = np.zeros(n, np.int64) + task.used
         self.trapped = np.zeros(n, bool)
         self._multipliers = np.zeros_like(task.asked)
@@ -150,17 +157,16 @@ class Search:
         return Ended(self.images.y, self.images.c, self.cost, self.steps, self.trapped)
 
     def _advance(self, rows: Rows) -> None:
-        here, held = self.images[rows], self.holds[rows]
-        residual = self._asked[rows] - here.c
+        here = self.images.of(rows)
+        residual = of_rows(self._asked, rows) - here.c
+        held = _largest(residual) < self._effort.tolerance
         jacobian = self._readout.jacobian(here.kept, rows)
-        # Solved anew, because corrections and shorter steps leave the image elsewhere than the last step's own u.
-        scores = (here.y @ self._factor) @ self._inner
-        self._estimate(rows, jacobian, here.y, scores)
+        self._estimate(rows, jacobian, here.y)
         # A damped step falls short of the constraint, so an image that meets it takes undamped ones.
         solution = newton_step(
-            self._factor, jacobian, residual, here.y, scores, self._multipliers[rows],
+            self._prior, jacobian, residual, here.y, of_rows(self._u, rows), of_rows(self._multipliers, rows),
             low=of_rows(self._low, rows), high=of_rows(self._high, rows),
-            damping=np.where(held, 0.0, self._damping[rows]), restore=self._restoring[rows],
+            damping=np.where(held, 0.0, of_rows(self._damping, rows)), restore=of_rows(self._restoring, rows),
             bound=self._bound, rows=rows,
         )  # fmt: skip
         self.steps[rows] += 1
@@ -169,15 +175,15 @@ class Search:
         promised = self._promised(rows, size, residual, jacobian, solution.target - here.y)
         waiting, share = np.arange(len(rows)), 1.0
         for _ in range(self._effort.halvings):
-            trial = self._trial(rows, waiting, here.y[waiting], solution, share)
-            error = self._asked[rows[waiting]] - trial.c
-            cost = self._cost_of(trial.y)
+            trial, error = self._trial(rows, waiting, here.y, solution, share)
+            explained = self._explained(trial.y)
+            improving, promise = of_rows(held, waiting), of_rows(size - SLACK * share * promised, waiting)
             good = np.where(
-                held[waiting],
-                self._improves(rows[waiting], error, cost, solution.multipliers[waiting], share),
-                self._comes_nearer(error, size[waiting] - SLACK * share * promised[waiting]),
+                improving,
+                self._improves(of_rows(rows, waiting), error, explained[1], solution.multipliers[waiting], share),
+                self._comes_nearer(error, promise),
             )
-            self._accept(rows, waiting[good], trial[good], cost[good], solution, held, share)
+            self._accept(rows, waiting, good, trial, explained, solution, held, share)
             waiting, share = waiting[~good], share / 2
             if share < TURNING:
                 waiting = self._turn_to_restoring(rows, waiting, held)
@@ -185,20 +191,18 @@ class Search:
                 return
         self._refuse(rows[waiting], solution.multipliers[waiting])
 
-    def _estimate(self, rows: Rows, jacobian: Array, y: Array, scores: Array) -> None:
+    def _estimate(self, rows: Rows, jacobian: Array, y: Array) -> None:
         """The multipliers that come nearest to explaining trusted starts, which no step has led to."""
         new = np.flatnonzero(self._unknown[rows])
         if not new.size:
             return
-        chosen = rows[new]
+        chosen, y, jacobian = rows[new], of_rows(y, new), of_rows(jacobian, new)
         low, high = of_rows(self._low, chosen), of_rows(self._high, chosen)
         # A pixel at its bound is held by the bound, so it says nothing certain of the multipliers.
-        inside = jacobian[new] * ((y[new] > low) & (y[new] < high))[:, None, :]
+        inside = jacobian * ((y > low) & (y < high))[:, None, :]
         gain = inside @ inside.transpose(0, 2, 1)
-        k = gain.shape[1]
-        unit = np.maximum(np.einsum("nkk->n", gain) / k, FLAT)
-        gain.reshape(len(gain), -1)[:, :: k + 1] += DOUBT * unit[:, None]
-        wish = times(inside, y[new] - scores[new] @ self._factor.T)
+        lifted(gain, DOUBT)
+        wish = times(inside, y - self._prior.spread(self._u[chosen]))
         self._multipliers[chosen] = np.linalg.solve(gain, wish[:, :, None])[:, :, 0]
         self._unknown[chosen] = False
 
@@ -209,23 +213,27 @@ class Search:
             return size
         return np.where(restoring, size - _length(residual - times(jacobian, change)), size)
 
-    def _trial(self, rows: Rows, waiting: Rows, y: Array, solution: Linearised, share: float) -> Images:
+    def _trial(
+        self, rows: Rows, waiting: Rows, y: Array, solution: Linearised, share: float
+    ) -> tuple[Images, Array]:
         """Go a `share` of the way to the solution's target, then correct what the constraints then lack."""
-        images = self._look(y + share * (solution.target[waiting] - y), rows[waiting])
-        moving = np.arange(len(waiting))
-        residual = self._asked[rows[waiting]] - images.c
+        y, target, asked = of_rows(y, waiting), of_rows(solution.target, waiting), self._asked[rows[waiting]]
+        images = self._look(target if share == 1 else y + share * (target - y), rows[waiting])
+        error = asked - images.c
+        moving, residual = np.arange(len(waiting)), error.copy()
         for _ in range(self._effort.corrections):
             wanting = _largest(residual) > SLACK * self._effort.tolerance
             moving, residual = moving[wanting], residual[wanting]
             if not moving.size:
                 break
             chosen = waiting[moving]
-            corrected = self._look(images.y[moving] + solution.correction(residual, chosen), rows[chosen])
-            rest = self._asked[rows[chosen]] - corrected.c
-            better = _length(rest) < NEARER * _length(residual)
+            corrected = self._look(of_rows(images.y, moving) + solution.correction(residual, chosen), rows[chosen])
+            rest = of_rows(asked, moving) - corrected.c
+            better = np.flatnonzero(_length(rest) < NEARER * _length(residual))
             moving, residual = moving[better], rest[better]
-            images[moving] = corrected[better]
-        return images
+            images[moving] = corrected.of(better)
+            error[moving] = residual
+        return images, error
 
     def _comes_nearer(self, error: Array, goal: Array) -> Mask:
         return np.asarray((_length(error) < goal) | (_largest(error) < self._effort.tolerance))
@@ -238,13 +246,16 @@ class Search:
         return np.asarray(keeps | (paid < (1 - SLACK * share) * before))
 
     def _accept(
-        self, rows: Rows, taken: Rows, images: Images, cost: Array, solution: Linearised, held: Mask, share: float
-    ) -> None:
-        if not taken.size:
+        self, rows: Rows, waiting: Rows, good: Mask, trial: Images, explained: tuple[Array, Array],
+        solution: Linearised, held: Mask, share: float,
+    ) -> None:  # fmt: skip
+        better = np.flatnonzero(good)
+        if not better.size:
             return
-        chosen, held = rows[taken], held[taken]
+        taken = waiting[better]
+        chosen, held, (u, cost) = rows[taken], held[taken], (part[better] for part in explained)
         gained = self.cost[chosen] - cost
-        self.images[chosen], self.cost[chosen] = images, cost
+        self.images[chosen], self._u[chosen], self.cost[chosen] = trial.of(better), u, cost
         holds = self.holds[chosen]
         self._restoring[chosen] &= ~holds
         old = self._multipliers[chosen]
@@ -288,19 +299,17 @@ class Search:
         self._since[due[~slow]] = 0
 
     def _look(self, y: Array, rows: Rows) -> Images:
-        y = np.minimum(np.maximum(y, of_rows(self._low, rows)), of_rows(self._high, rows))
+        y = boxed(y, of_rows(self._low, rows), of_rows(self._high, rows))
         return Images(y, *self._readout.values(y, rows))
 
-    def _cost_of(self, y: Array) -> Array:
-        """Half the squared Mahalanobis distance of each image."""
-        scores = y @ self._factor
-        # Woodbury's identity: y' (I + F F')^-1 y without a matrix of pixels by pixels.
-        squares: Array = np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", scores @ self._inner, scores)
-        return 0.5 * squares
+    def _explained(self, y: Array) -> tuple[Array, Array]:
+        """The scores u that explain each image, and half its squared Mahalanobis distance."""
+        u, squares = self._prior.explained(y)
+        return u, 0.5 * squares
 
 
 def _largest(vectors: Array) -> Array:
-    return np.asarray(np.abs(vectors).max(axis=1))
+    return np.asarray(np.max(np.abs(vectors), axis=1))
 
 
 def _length(vectors: Array) -> Array:

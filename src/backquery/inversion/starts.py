@@ -13,11 +13,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from backquery.inversion.linearised import boxed
 from backquery.inversion.memory import Memory
 from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
-from backquery.inversion.readouts import nodes_of, readout_for
-from backquery.model import Array, Model
+from backquery.inversion.readouts import ChainReadout, nodes_of, readout_for
+from backquery.inversion.signal_space import likeliest_answer
+from backquery.model import Array
 
 DRAWS = 1024
 """Images drawn, half of them mirrored about the prior's mean."""
@@ -32,23 +34,12 @@ RETRIES = 12
 """Draws that a search which was in vain is tried from again."""
 
 
-class Workspace:
-    """What a prior and a model need once: the whitened prior, and what the model says to draws from it.
-
-    factor: (inputs, rank), F whitened; inner: (rank, rank), ``(I + F' F)^-1``.
-    """
-
-    def __init__(self, prior: Prior) -> None:
-        self.deviation = np.sqrt(prior.diagonal)
-        # Rows of their own, because compiled code is made for each layout of its arguments.
-        self.factor = np.ascontiguousarray(prior.factor / self.deviation[:, None])
-        self.inner = np.linalg.inv(np.eye(prior.rank) + self.factor.T @ self.factor)
-        self.shown: dict[int | None, Shown] = {}
-
-
 @dataclass(frozen=True)
 class Shown:
-    """Draws from the prior (n, rank), a layer's signals (n, nodes) for them, and the signals' mean (nodes,)."""
+    """Scores of draws (n, rank), a layer's signals for them (n, nodes), and moments of both.
+
+    mean: (nodes,); covariance: (nodes, nodes), of the signals; mixed: (rank, nodes), of draws with signals.
+    """
 
     draws: Array
     signals: Array
@@ -57,22 +48,22 @@ class Shown:
     mixed: Array
 
 
-_workspaces: Memory[WeakKeyDictionary[Prior, Workspace]] = Memory(WeakKeyDictionary)
+_shown_to: Memory[WeakKeyDictionary[Prior, dict[tuple[int | None, bytes, bytes], Shown]]] = Memory(
+    WeakKeyDictionary
+)
 
 
-def workspace_of(model: Model, prior: Prior) -> Workspace:
-    """The workspace of a model and a prior, remembered for as long as both live."""
-    known = _workspaces.of(model)
-    if prior not in known:
-        known[prior] = Workspace(prior)
-    return known[prior]
+def first_guess(problem: Problem, prior: Prior) -> tuple[Array, bool]:
+    """Images (n, inputs) to start at, and whether they are to be trusted as nearly answers.
 
-
-def first_guess(problem: Problem, prior: Prior) -> Array:
-    """Images (n, inputs) to start at; the prior's mean where it has no directions to go."""
+    It is the prior's mean where there is nothing better, because the prior has no directions to go.
+    """
     asked = problem.asked
+    readout = readout_for(problem.model, asked.layer, asked.maps, prior.mean, prior.deviation)
+    if isinstance(readout, ChainReadout) and len(readout.first) <= prior.inputs:
+        return likeliest_answer(problem, prior, readout), True
     if not prior.rank:
-        return np.broadcast_to(prior.mean, (len(asked), prior.inputs))
+        return np.broadcast_to(prior.mean, (len(asked), prior.inputs)), False
     shown = _shown(problem, prior)
     maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
     spread = maps @ shown.covariance @ maps.transpose(0, 2, 1)
@@ -83,7 +74,7 @@ def first_guess(problem: Problem, prior: Prior) -> Array:
     regular = spread + 1e-9 * unit[:, None, None] * np.eye(k)
     weights = np.linalg.solve(regular, (asked.values - maps @ shown.mean)[:, :, None])
     scores = (shown.mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]
-    return prior.mean + scores @ prior.factor.T
+    return prior.unwhiten(prior.spread(scores)), False
 
 
 def other_starts(problem: Problem, prior: Prior) -> Iterator[Array]:
@@ -95,29 +86,36 @@ def other_starts(problem: Problem, prior: Prior) -> Iterator[Array]:
     maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
     distance = np.linalg.norm(shown.signals @ maps.transpose(0, 2, 1) - asked.values[:, None, :], axis=2)
     for nearest in np.argsort(distance, axis=1, kind="stable")[:, :RETRIES].T:
-        yield prior.mean + shown.draws[nearest] @ prior.factor.T
+        yield prior.unwhiten(prior.spread(shown.draws[nearest]))
 
 
 def _shown(problem: Problem, prior: Prior) -> Shown:
-    """The draws, shown to the model once."""
-    model, layer, workspace = problem.model, problem.asked.layer, workspace_of(problem.model, prior)
-    if layer not in workspace.shown:
-        readout = readout_for(model, layer, np.eye(nodes_of(model, layer)), prior.mean, workspace.deviation)
-        # A fixed seed, because the draws are remembered: no answer may depend on what was asked before.
-        half = np.random.default_rng(0).normal(size=(DRAWS // 2, prior.rank))
-        draws = np.concatenate([half, -half]) * _scale(problem, prior)
-        images = np.clip(prior.mean + draws @ prior.factor.T, problem.low, problem.high)
-        signals, _ = readout.values((images - prior.mean) / workspace.deviation, np.arange(DRAWS))
-        centred = signals - signals.mean(axis=0)
-        # The draws need no centring: each has its mirror image, so they add up to zero.
-        covariance, mixed = centred.T @ centred / DRAWS, draws.T @ centred / DRAWS
-        workspace.shown[layer] = Shown(draws, signals, signals.mean(axis=0), covariance, mixed)
-    return workspace.shown[layer]
+    """The draws, shown to the model once for each box that they are kept within."""
+    known = _shown_to.of(problem.model).setdefault(prior, {})
+    key = (problem.asked.layer, problem.low.tobytes(), problem.high.tobytes())
+    if key not in known:
+        known[key] = _show(problem, prior)
+    return known[key]
 
 
-def _scale(problem: Problem, prior: Prior) -> float:
-    """What makes the pixels of draws deviate by `SPREAD`, whatever the scale of the prior."""
-    deviation = np.sqrt(np.mean(np.sum(prior.factor**2, axis=1)))
+def _show(problem: Problem, prior: Prior) -> Shown:
+    model, layer = problem.model, problem.asked.layer
+    readout = readout_for(model, layer, np.eye(nodes_of(model, layer)), prior.mean, prior.deviation)
+    # A fixed seed, because the draws are remembered: no answer may depend on what was asked before.
+    draws = prior.draw(DRAWS, np.random.default_rng(0))
+    images = prior.spread(draws)
+    scale = _scale(problem, images * prior.deviation)
+    images = boxed(scale * images, prior.whiten(problem.low), prior.whiten(problem.high))
+    signals, _ = readout.values(images, np.arange(DRAWS))
+    mean = signals.mean(axis=0)
+    centred = signals - mean
+    # The draws need no centring: each has its mirror image, so they add up to zero.
+    return Shown(scale * draws, signals, mean, centred.T @ centred / DRAWS, scale * draws.T @ centred / DRAWS)
+
+
+def _scale(problem: Problem, drawn: Array) -> float:
+    """What makes the pixels that were drawn deviate by `SPREAD`, whatever the scale of the prior."""
+    deviation = np.sqrt(np.mean(drawn**2))
     return float(
         SPREAD * np.sqrt(np.mean((problem.high - problem.low) ** 2)) / max(deviation, np.finfo(float).tiny)
     )

@@ -70,12 +70,12 @@ def query(subject: Subject, fields: Fields) -> Answer:
     return Answer({"read": int(answers.argmax())}, {"answers": answers, **signals, **arrays})
 
 
-def back(subject: Subject, fields: Fields, start: Array | None, compiled: bool = False) -> tuple[Answer, Array]:
+def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer, Array]:
     """A back query, and its image (inputs,) for the next search to begin at."""
     clock = perf_counter()
     model = subject.model
     name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
-    method = method_of(name, hurried=start is not None, compiled=compiled)
+    method = method_of(name, hurried=start is not None)
     asked, confidence = _asked(fields, model)
     result = back_query(model, asked, method=method, confidence=confidence, start=start)
     told = {**told_of(result, 0), "method": name, "milliseconds": 1000 * (perf_counter() - clock)}
@@ -96,26 +96,25 @@ def _asked(fields: Fields, model: Model) -> tuple[Targets | list[int | str], flo
     return [label], p
 
 
-def turn(subject: Subject, fields: Fields, compiled: bool = False) -> Answer:
+def turn(subject: Subject, fields: Fields) -> Answer:
     """The smallest change that makes the network read a picture as a label."""
     model = subject.model
     near = as_inputs(model, read.pixels(fields, model))
     given = fields.get("confidence") is not None
     confidence = read.number(fields, "confidence", -1e9, 1e9) if given else None
     label = read.label(fields, model)
-    method = method_of(GaussNewton.name, compiled=compiled)
-    result = back_query(model, [label], method=method, confidence=confidence, near=near)
+    result = back_query(model, [label], method=GaussNewton.name, confidence=confidence, near=near)
     ink = pictures(subject, result.images)
     arrays = {"ink": ink[0], "change": (ink - pictures(subject, near))[0], "answers": result.answers[0]}
     return Answer(told_of(result, 0), arrays)
 
 
-def scans(subject: Subject, fields: Fields, compiled: bool = False) -> Answer:
+def scans(subject: Subject, fields: Fields) -> Answer:
     """One image for each label."""
     model = subject.model
     name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
     # A damaged network may be asked in vain for what is typical of the whole one; that must not take long.
-    method = method_of(name, hurried=bool(subject.off), compiled=compiled)
+    method = method_of(name, hurried=bool(subject.off))
     return scans_of(subject, back_query(model, list(range(model.outputs)), method=method))
 
 
@@ -258,11 +257,9 @@ def share_of_range(network: Network, layer: int, signals: Array) -> Array:
     return (signals - low) / (high - low)
 
 
-def method_of(name: str, *, hurried: bool = False, compiled: bool = False) -> Method:
+def method_of(name: str, *, hurried: bool = False) -> Method:
     """The method of that name. One that is hurried goes on from where it was, a few steps at a time."""
     method = METHODS[name]
-    if isinstance(method, GaussNewton):
-        method = replace(method, compiled=compiled)
     return replace(method, steps=HURRIED_STEPS) if hurried and isinstance(method, Ascent | GaussNewton) else method
 
 

@@ -70,11 +70,9 @@ class Lesson:
 class Learning:
     """One training. `send` takes its frames; `network` is None until it has ended well or was stopped."""
 
-    def __init__(
-        self, lesson: Lesson, dataset: Dataset, send: Callable[[Answer], None], compiled: bool = False
-    ) -> None:
+    def __init__(self, lesson: Lesson, dataset: Dataset, send: Callable[[Answer], None]) -> None:
         self.lesson, self.dataset = lesson, dataset
-        self._method = engine.method_of(lesson.method, hurried=True, compiled=compiled)
+        self._method = engine.method_of(lesson.method, hurried=True)
         self.network: Network | None = None
         self._send = send
         self._stopped, self._going = Event(), Event()

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
 
 from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
 from backquery.errors import BackqueryError
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
-from backquery.inversion import GaussNewton, back_query
 from backquery.model import Layout, Model, Network
 from backquery.studio.exam import Exam
 
@@ -71,7 +69,6 @@ class Opened:
     def __init__(self, name: str, model: Model, open_data: Callable[[], Dataset | None]) -> None:
         self.subject = Subject.of(name, model, 0)
         self.exam: Exam | None = None
-        self.compiled = False
         self._open_data = open_data
         self._sets: tuple[Dataset, ...] = ()
         self._juries: dict[str, Jury] = {}
@@ -110,7 +107,6 @@ class Opened:
                 self._test,
                 self._bring_digits,
                 self._seat_neighbours,
-                self._compile,
                 self._seat_linear,
             )
             for step in steps:
@@ -133,21 +129,15 @@ class Opened:
             self.exam = Exam(self.subject.model, dataset)
             self.subject = replace(self.subject, performance=self.exam.performance(self.subject.model))
 
-    def _compile(self) -> None:
-        """Have the search compiled, or load what was compiled before; only then is it asked for."""
-        with suppress(BackqueryError):
-            back_query(self.subject.model, [0], method=GaussNewton(compiled=True))
-            self.compiled = True
-
     def _seat_neighbours(self) -> None:
-        """The judges that need no compiling are there first."""
+        """The judges that need no training are there first."""
         for dataset in self._sets:
             if fits(self.subject.model, dataset):
                 real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
                 self._juries[dataset.name] = Jury(real, (neighbour_judge(real),))
 
     def _seat_linear(self) -> None:
-        """Judges that are trained; where no network ever was, the training is compiled for them."""
+        """Judges that are trained."""
         for dataset in self._sets:
             if jury := self._juries.get(dataset.name):
                 self._juries[dataset.name] = replace(jury, judges=(*jury.judges, linear_judge(dataset)))

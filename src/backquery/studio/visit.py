@@ -115,7 +115,7 @@ class Visit:
         version, image = self._last.get(method, (-1, None))
         warm = read.flag(fields, "warm", False)
         start = image if warm and version == subject.version else None
-        answer, image = engine.back(subject, fields, start, self._opened.compiled)
+        answer, image = engine.back(subject, fields, start)
         self._last[method] = subject.version, image
         return answer
 
@@ -169,9 +169,7 @@ class Visit:
         lesson = Lesson.of(request.fields, dataset)
         if self._learning is not None:
             self._learning.stop()
-        self._learning = Learning(
-            lesson, dataset, lambda answer: self._deliver(request, answer), self._opened.compiled
-        )
+        self._learning = Learning(lesson, dataset, lambda answer: self._deliver(request, answer))
         self._learning.start()
         if self._closed:  # the page left meanwhile, and nobody else will stop it
             self._learning.stop()
@@ -244,9 +242,9 @@ Ask = Callable[[Visit, Subject, read.Fields], Answer]
 ANSWERS: dict[str, Ask] = {
     "query": lambda _, subject, fields: engine.query(subject, fields),
     "back": Visit._back,
-    "turn": lambda visit, subject, fields: engine.turn(subject, fields, visit._opened.compiled),
+    "turn": lambda _, subject, fields: engine.turn(subject, fields),
     "opinion": _opinion,
-    "scans": lambda visit, subject, fields: engine.scans(subject, fields, visit._opened.compiled),
+    "scans": lambda _, subject, fields: engine.scans(subject, fields),
     "weights": lambda _, subject, fields: engine.weights(subject, fields),
     "evidence": _with_data(engine.evidence),
     "samples": _with_data(engine.samples),

@@ -73,7 +73,7 @@ def test_the_words_of_the_curve_are_within_it(visitor: Visitor) -> None:
 def test_it_says_at_once_that_it_gets_ready(
     visitor: Visitor, studio: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held back before its first frame, as it is on a machine where the training must be compiled."""
+    """Held back before its first frame, as it is on a slow machine."""
     ready, learning = Event(), Learning._learn
 
     def later(self: Learning) -> None:

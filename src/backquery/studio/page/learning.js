@@ -133,7 +133,7 @@ export class Learning {
     if (!this.#running || this.#paused) this.app.announce(this.part("lead"));
   }
 
-  /** Nothing has been seen yet: on a new machine the training is compiled first, which takes a while. */
+  /** Nothing has been seen yet: the first frame takes a moment. */
   #sayBefore() {
     this.app.words.tell(this.part("lead"), this.#running ? "learn.starting" : "learn.invite");
     if (this.#running) this.app.announce(this.part("lead"));
