@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test check bench measure tables models clean
 
-$(VENV)/.base: pyproject.toml
+# The kernels' sources too: installing compiles them.
+$(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@

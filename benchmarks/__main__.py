@@ -16,14 +16,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bandwidth, faithful, inversion, reading, studio, sweep, training
+from benchmarks import faithful, inversion, limit, reading, studio, sweep, training
 
 SECTIONS = {
     "training": training.single_steps,
     "accuracy": training.to_98_percent,
     "query": training.queries,
     "memory": training.memory,
-    "bandwidth": bandwidth.traffic,
+    "limit": limit.limit,
     "csv": reading.csv_files,
     "inversion": inversion.speed,
     "sliders": inversion.sliders,

@@ -41,7 +41,13 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def numba_works() -> bool:
+def c_compiler() -> object:
+    from backquery.kernels import build
+
+    return next(build.compilers(), None)
+
+
+def kernels_are_here() -> bool:
     from backquery import kernels
 
     return kernels.available()
@@ -52,7 +58,8 @@ CONDITIONS: dict[str, tuple[Callable[[], object], str]] = {
     "oracle": (lambda: (real_data().parent / "oracle").is_dir(), ORACLE),
     "Chromium": (chromium, SYSTEM),
     "openssl": (lambda: shutil.which("openssl"), SYSTEM),
-    "Numba": (numba_works, SYSTEM),
+    "compiled kernels": (kernels_are_here, SYSTEM),
+    "a C compiler": (c_compiler, SYSTEM),
     "POSIX processes": (lambda: os.name == "posix", SYSTEM),
     "named pipes": (lambda: hasattr(os, "mkfifo"), SYSTEM),
     "/dev/null": (Path("/dev/null").exists, SYSTEM),

@@ -1,92 +1,168 @@
-"""The kernels' own arithmetic, and where their compiled code is kept."""
+"""The kernels' own arithmetic at every width of vectors, and what happens without them."""
 
 from __future__ import annotations
 
+import ctypes
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backquery import kernels
+from backquery import Network, Online, kernels, train
+from backquery.errors import TrainingError
+from backquery.model import ACTIVATIONS
+from backquery.training.recipes import LOSSES
+
+WIDTHS = kernels.widths() or ("none",)
+SOURCES = Path(kernels.__file__).parent
+
+compiled = pytest.mark.needs("compiled kernels")
 
 
-@pytest.mark.needs("Numba")
+@pytest.fixture(params=WIDTHS)
+def width(request, monkeypatch) -> str:
+    monkeypatch.setenv(kernels.WIDTH, request.param)
+    return request.param
+
+
+def pointers(*arrays: np.ndarray) -> list[ctypes.c_void_p]:
+    return [ctypes.c_void_p(array.ctypes.data) for array in arrays]
+
+
+def units_off(found: np.ndarray, exact: np.ndarray) -> float:
+    unit = np.spacing(np.abs(exact).astype(found.dtype)).astype(np.longdouble)
+    return float((abs(found.astype(np.longdouble) - exact) / unit).max())
+
+
+@compiled
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_exponential_is_within_two_units_in_the_last_place(dtype):
-    from numba import njit
-
-    from backquery.kernels import tiles
-
-    @njit
-    def run(values, results):
-        lanes = tiles.LINE // values.itemsize
-        for k in range(0, len(values), lanes):
-            store(results, k, exponential(load(values, k, 1)))
-
-    exponential, load, store = tiles.exponential, tiles.load, tiles.store
+def test_the_exponential_is_within_two_units_in_the_last_place(dtype, width):
     bound = 87 if dtype == np.float32 else 700
     values = np.linspace(-bound, bound, 1 << 14).astype(dtype)
-    results = np.empty_like(values)
-    run(values, results)
-    exact = np.exp(values.astype(np.longdouble))
-    unit = np.spacing(exact.astype(dtype)).astype(np.longdouble)
-    assert float((abs(results.astype(np.longdouble) - exact) / unit).max()) <= 2
+    powers = np.empty_like(values)
+    given, found = pointers(values, powers)
+    kernels.function("exponentials", dtype)(given, ctypes.c_int64(values.size), found)
+    assert units_off(powers, np.exp(values.astype(np.longdouble))) <= 2
 
 
-@pytest.mark.needs("Numba")
-def test_extremes_stay_finite():
-    from numba import njit
-
-    from backquery.kernels import tiles
-
-    exponential, load, store = tiles.exponential, tiles.load, tiles.store
-
-    @njit
-    def run(values):
-        store(values, 0, exponential(load(values, 0, 1)))
-
+@compiled
+def test_extremes_stay_finite(width):
     values = np.array([-np.inf, -1e9, 1e9, np.inf, 0, 1, -1, 2], np.float64)
-    run(values)
+    place = pointers(values)[0]
+    kernels.function("exponentials", values.dtype)(place, ctypes.c_int64(values.size), place)
     assert np.all(np.isfinite(values))
     assert values[4] == 1.0
 
 
+@compiled
+def test_the_logarithm_is_within_three_units_in_the_last_place():
+    values = np.concatenate([10.0 ** np.linspace(-30, 30, 5000), np.linspace(0.5, 2, 5001)])
+    found = np.empty_like(values)
+    given, written = pointers(values, found)
+    kernels.function("logarithms", values.dtype)(given, ctypes.c_int64(values.size), written)
+    exact = np.log(values.astype(np.longdouble))
+    # Near one the logarithm vanishes, and the argument's own rounding counts.
+    assert float(abs(found - exact).max()) < 2e-14
+    assert units_off(found[np.abs(exact) > 0.1], exact[np.abs(exact) > 0.1]) <= 3
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_rows_are_what_differs_from_the_background(dtype, width):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (7, 30), np.uint8) * (rng.random((7, 30)) < 0.3).astype(np.uint8)
+    inputs = (0.01 + pixels / 255).astype(dtype)
+    for starts, places, values, wanted in (
+        (*kernels.compress(inputs, 0.01), inputs - dtype(0.01)),
+        (*kernels.compress_pixels(pixels, 1 / 255, np.dtype(dtype)), (pixels / 255).astype(dtype)),
+    ):
+        rows, columns = np.nonzero(pixels)
+        np.testing.assert_array_equal(np.repeat(np.arange(7), np.diff(starts)), rows)
+        np.testing.assert_array_equal(places, columns)
+        np.testing.assert_allclose(values, wanted[rows, columns], rtol=1e-6)
+
+
+@compiled
+def test_sparse_rows_of_nothing_but_background():
+    starts, places, values = kernels.compress(np.full((3, 4), 0.5), 0.5)
+    assert starts.tolist() == [0, 0, 0, 0]
+    assert places.size == values.size == 0
+
+
+@compiled
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 2e-4), ("float64", 1e-11)])
+@pytest.mark.parametrize("hidden", [(1,), (37,), (200, 17), (600,), ()])
+def test_every_width_trains_the_same_network(dtype, bound, hidden, width, monkeypatch):
+    rng = np.random.default_rng(1)
+    inputs = np.where(rng.random((150, 50)) < 0.2, rng.random((150, 50)), 0.01)
+    start = Network.create([50, *hidden, 3], rng=0, dtype=dtype, biases=True)
+
+    def trained(kernel: str) -> Network:
+        return train(start, (inputs, np.arange(150) % 3), Online(0.05), epochs=2, kernel=kernel)[0]
+
+    widest = trained("numpy")
+    for kernel in ("sparse", "dense"):
+        for layer, other in zip(trained(kernel).layers, widest.layers, strict=True):
+            np.testing.assert_allclose(layer.weights, other.weights, atol=bound)
+
+
+@compiled
+def test_the_same_seed_gives_the_same_bytes(width):
+    rng = np.random.default_rng(1)
+    data = np.where(rng.random((90, 40)) < 0.2, 0.7, 0.01), np.arange(90) % 4
+    first, second = (train(Network.create([40, 30, 4], rng=0), data, Online(), epochs=2)[0] for _ in range(2))
+    assert all(
+        a.weights.tobytes() == b.weights.tobytes() for a, b in zip(first.layers, second.layers, strict=True)
+    )
+
+
+@compiled
+def test_a_width_that_this_machine_lacks_is_refused(monkeypatch):
+    monkeypatch.setenv(kernels.WIDTH, "avx1024")
+    with pytest.raises(TrainingError, match=r"BACKQUERY_VECTORS is 'avx1024', but this machine computes with \w+"):
+        kernels.width()
+
+
+def enumerated(name: str) -> list[str]:
+    """The names of an enumeration of activations.h, in its order."""
+    found = re.search(rf"enum {name} {{([^}}]*)}}", (SOURCES / "activations.h").read_text("utf-8"))
+    assert found is not None
+    return [word.strip().lower().replace("_", "-") for word in found[1].split(",")]
+
+
+def test_the_header_gives_activations_and_losses_the_codes_that_they_have():
+    assert {name: activation.code for name, activation in ACTIVATIONS.items()} == {
+        name: code for code, name in enumerate(enumerated("activation"))
+    }
+    assert list(LOSSES) == enumerated("loss")
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = (
-        "import sys, backquery; heavy = {'numpy', 'scipy', 'numba', 'matplotlib', 'sklearn', 'torch', 'rich'}; "
+        "import sys, backquery; heavy = {'numpy', 'scipy', 'matplotlib', 'sklearn', 'torch', 'rich'}; "
         "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_training_works_where_nothing_can_be_kept(tmp_path):
-    """No home, no cache folder: the kernel compiles for this process alone."""
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
+@pytest.mark.parametrize("library", ["", "/nowhere/kernels.so"])
+def test_without_the_library_numpy_does_the_work(library, tmp_path):
     code = (
         "import numpy as np\n"
-        "from backquery import Network, Online, train\n"
-        "x = np.where(np.random.default_rng(0).random((40, 12)) < 0.3, 0.5, 0.01)\n"
-        "network, history = train(Network.create([12, 4, 2], rng=0), (x, np.arange(40) % 2), Online(), epochs=1)\n"
-        "assert history.kernel == 'sparse'"
+        "from backquery import Network, kernels, train\n"
+        "from backquery.training.online import kernel_in_words\n"
+        "data = np.full((10, 6), 0.01), np.arange(10) % 2\n"
+        "network = Network.create([6, 3, 2], rng=0)\n"
+        "print(train(network, data, epochs=1)[1].kernel, kernels.width() or 'none', kernel_in_words())\n"
+        "train(network, data, epochs=1, kernel='sparse')\n"
     )
-    environment = {"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(blocked), "TMPDIR": str(tmp_path)}
+    environment = {"PATH": "/usr/bin:/bin", kernels.LIBRARY: library, "HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["file"], "what was made on the way is removed again"
-
-
-def test_without_numba_the_numpy_twin_does_the_work(monkeypatch):
-    from backquery import Network, train
-    from backquery.errors import TrainingError
-
-    monkeypatch.setattr(kernels, "available", lambda: False)
-    data = np.full((10, 6), 0.01), np.arange(10) % 2
-    network = Network.create([6, 3, 2], rng=0)
-    assert train(network, data, epochs=1)[1].kernel == "numpy"
-    with pytest.raises(TrainingError, match="needs Numba"):
-        train(network, data, epochs=1, kernel="sparse")
+    assert done.stdout.startswith("numpy none by NumPy alone"), done.stderr
+    assert "TrainingError: kernel 'sparse' needs the compiled kernels" in done.stderr

@@ -14,7 +14,7 @@ from backquery.report.pictures import plotted
 from backquery.report.subject import Step, Subject
 
 QUICK_REPEATS, REPEATS = 3, 20
-PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "torch")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "torch")
 
 
 def losses(subject: Subject, step: Step) -> Html | str:

@@ -38,7 +38,7 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time of training alone, without tests, callbacks and compilation."""
+        """Time of training alone, without tests and callbacks."""
         return sum(record.seconds for record in self.epochs)
 
     def as_json(self) -> list[dict[str, Any]]:

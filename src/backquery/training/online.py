@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backquery import kernels
 from backquery.errors import TrainingError
+from backquery.kernels import aligned
 from backquery.model import Array, Examples, Network
 from backquery.training.gradients import with_parameters
 from backquery.training.recipes import LOSSES, Loss
@@ -28,7 +29,9 @@ def choose_kernel(asked: str, examples: Examples) -> str:
             return "numpy"
         return "sparse" if _background(examples)[1] >= _BLANK_SHARE else "dense"
     if asked != "numpy" and not kernels.available():
-        raise TrainingError(f"kernel {asked!r} needs Numba; install it, or use kernel='numpy'")
+        raise TrainingError(
+            f"kernel {asked!r} needs the compiled kernels, which this installation lacks; use kernel='numpy'"
+        )
     return asked
 
 
@@ -42,56 +45,60 @@ def _background(examples: Examples) -> tuple[float, float]:
     return float(values[counts.argmax()]), float(counts.max() / sample.size)
 
 
+def vectors_in_use() -> str | None:
+    """The vectors that the compiled kernels use here, such as "avx2"; None where NumPy does the work."""
+    return kernels.width() or None
+
+
+def kernel_in_words() -> str:
+    """What single steps are trained with here."""
+    if vectors_in_use():
+        return f"by compiled kernels, with vectors of {vectors_in_use()}"
+    return "by NumPy alone: this installation has no compiled kernels, which are several times as fast"
+
+
 class CompiledOnline:
     """The weights as the kernel keeps them, and the images as sparse rows."""
 
     def __init__(self, network: Network, examples: Examples, loss: Loss, targets: Array, sparse: bool) -> None:
         self.network = network
-        self.kernel: Any = kernels.load()
-        self.targets = targets
-        self.labels = examples.labels
-        self.loss = LOSSES.index(loss)
-        lanes = self.kernel.LINE // network.dtype.itemsize
+        self._examples, self._targets, self._loss, self._sparse = examples, targets, loss, sparse
+        lanes = kernels.LINE // network.dtype.itemsize
         self.sizes = np.array(network.sizes, np.int64)
         # Whole cache lines, so that every row begins at one.
         self.padded = -(-self.sizes[1:] // lanes) * lanes
-        self.codes = np.array([layer.activation.code for layer in network.layers])
-        self.leaks = np.array([layer.activation.leak or 0.0 for layer in network.layers], network.dtype)
-        self.biased = np.array([layer.biases is not None for layer in network.layers])
         self.totals = np.zeros(2)
         self._read_weights()
-        # A first call without images compiles, so that the time of training is the time of training.
-        empty = np.zeros(0, np.int64)
-        self.background = 0.0
-        self.starts, self.places = np.zeros(1, np.int64), np.zeros(0, np.uint32)
-        self.values = np.zeros(0, network.dtype)
-        self.run(empty, 0.0, 0.0)
-        self._examples, self._sparse = examples, sparse
 
     def prepare(self) -> None:
         """Turn the images into rows; part of the time of training."""
-        if self._sparse:
-            self._sparse_rows(self._examples)
-        else:
-            self._dense_rows(self._examples)
+        layers, dtype = self.network.layers, self.network.dtype
+        background, starts, places, values = self._sparse_rows() if self._sparse else self._dense_rows()
+        self._kernel = kernels.OnlineTraining(
+            dtype,
+            LOSSES.index(self._loss),
+            background,
+            sizes=self.sizes,
+            codes=np.array([layer.activation.code for layer in layers], np.int32),
+            leaks=np.array([layer.activation.leak or 0.0 for layer in layers], dtype),
+            biased=np.array([layer.biases is not None for layer in layers], np.uint8),
+            starts=starts,
+            places=places,
+            values=values,
+            labels=np.ascontiguousarray(self._examples.labels, np.int64),
+            targets=np.ascontiguousarray(self._targets, dtype),
+            first=self.first,
+            later=self.later,
+            biases=self.biases,
+            totals=self.totals,
+        )
 
     def run(self, order: NDArray[np.int64], rate: float, rate_after: float) -> int:
         """Steps for the images of `order`; the position where it diverged, or -1."""
-        place: int = self.kernel.train_online(
-            order, self.starts, self.places, self.values, self.background, self.labels, self.targets,
-            self.sizes, self.codes, self.leaks, self.biased, self.loss, np.array([rate, rate_after]),
-            self.first, self.shared, self.later, self.biases, self.totals,
-        )  # fmt: skip
-        self._fold()
-        return place
-
-    def _fold(self) -> None:
-        """Bring u back to zero, so that rounding does not gather in it."""
-        self.first.reshape(len(self.first) // len(self.shared), -1)[:] += self.shared
-        self.shared[:] = 0
+        return self._kernel.train(order, rate, rate_after)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that changes from run to run, by name; writing into these arrays restores it. u is zero then."""
+        """All that changes from run to run, by name; writing into these arrays restores it."""
         return {"first": self.first, "later": self.later, "biases": self.biases, "totals": self.totals}
 
     def snapshot(self) -> Network:
@@ -120,45 +127,21 @@ class CompiledOnline:
             np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
             for matrix, width in zip(matrices[1:], self.padded[:-1], strict=True)
         ]
-        self.first = _aligned(first.reshape(-1))
-        self.shared = _aligned(np.zeros(self.padded[0], dtype))
-        self.later = _aligned(np.concatenate([m.reshape(-1) for m in later] or [np.zeros(0, dtype)]))
+        self.first = aligned(first.reshape(-1))
+        self.later = aligned(np.concatenate([m.reshape(-1) for m in later] or [np.zeros(0, dtype)]))
         biases = [np.zeros(n, dtype) if b is None else b for n, b in zip(self.sizes[1:], given, strict=True)]
         wide = [np.pad(b, (0, width - len(b))) for b, width in zip(biases, self.padded, strict=True)]
-        self.biases = _aligned(np.concatenate(wide))
+        self.biases = aligned(np.concatenate(wide))
 
-    def _sparse_rows(self, examples: Examples) -> None:
-        self.background, _ = _background(examples)
+    def _sparse_rows(self) -> tuple[float, Array, Array, Array]:
+        examples, dtype = self._examples, self.network.dtype
+        background, _ = _background(examples)
         scaling = examples.model.scaling
-        dtype = self.network.dtype
-        self.starts = np.zeros(len(examples) + 1, np.int64)
         if examples.pixels is not None and scaling is not None and scaling.uniform:
-            used = int(np.count_nonzero(examples.pixels))
-            self.places, self.values = np.empty(used, np.uint32), np.empty(used, dtype)
-            self.kernel.compress_pixels(
-                examples.pixels, float(scaling.gain), self.starts, self.places, self.values
-            )
-        else:
-            inputs = examples.inputs().astype(self.network.dtype, copy=False)
-            # Rounded as the inputs are, or no input might equal it.
-            background = dtype.type(self.background)
-            used = int(np.count_nonzero(inputs != background))
-            self.places, self.values = np.empty(used, np.uint32), np.empty(used, dtype)
-            self.kernel.compress(inputs, background, self.starts, self.places, self.values)
+            return background, *kernels.compress_pixels(examples.pixels, float(scaling.gain), dtype)
+        return background, *kernels.compress(examples.inputs().astype(dtype, copy=False), background)
 
-    def _dense_rows(self, examples: Examples) -> None:
-        inputs = examples.inputs().astype(self.network.dtype, copy=False)
-        count, width = inputs.shape
+    def _dense_rows(self) -> tuple[float, None, None, Array]:
+        inputs = self._examples.inputs().astype(self.network.dtype, copy=False)
         # With a background of zero every input counts as ink, and the same kernel does.
-        self.background = 0.0
-        self.starts = np.arange(count + 1, dtype=np.int64) * width
-        self.places = np.tile(np.arange(width, dtype=np.uint32), count)
-        self.values = np.ascontiguousarray(inputs).reshape(-1)
-
-
-def _aligned(values: Array) -> Array:
-    """A copy that begins at a cache line."""
-    room = np.empty(values.size + 64 // values.itemsize, values.dtype)
-    skip = -room.ctypes.data % 64 // values.itemsize
-    room[skip : skip + values.size] = values
-    return room[skip : skip + values.size]
+        return 0.0, None, None, np.ascontiguousarray(inputs)

@@ -90,7 +90,6 @@ def _plan(seed: int) -> Plan:
     from backquery.training import MiniBatch
     from backquery.training.plan import Plan
 
-    # Batches need no compiled kernel, whose first compilation would take longer than all the rest.
     small_batches = MiniBatch(learning_rate=0.01, batch_size=32)
     return Plan.settled(
         (100,), recipe=small_batches, activations=["sigmoid"], biases=False, epochs=30, seed=seed, statistics=True

@@ -16,7 +16,7 @@ from typing import Any
 
 from backquery.errors import ClusterError, MissingExtraError
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _LABEL = r"\w[\w-]{0,62}"
 ADDRESS = re.compile(

@@ -16,10 +16,11 @@ from backquery.datasets.catalogue import SOURCES
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.errors import AssumptionWarning, BackqueryError
 from backquery.io.native import to_bytes
+from backquery.kernels import width
 from backquery.training import History
 from backquery.training.plan import Plan, carry_out
 
-PACKAGES = ("numpy", "numba", "distributed")
+PACKAGES = ("numpy", "distributed")
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def _here(source: Source) -> Dataset:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, this package, and what the numbers depend on."""
-    found = {"python": platform.python_version(), "backquery": __version__}
+    """Of Python, this package, and what the numbers depend on; "vectors" are those of the compiled kernels."""
+    found = {"python": platform.python_version(), "backquery": __version__, "vectors": width() or "none"}
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -1,0 +1,138 @@
+"""Compile the kernels: ``python -m backquery.kernels.build [-o FILE] [FLAG ...]``; the package's build does too.
+
+The compilers are tried in turn: what CC names, the usual ones, and at last `ziglang`, a C compiler in a Python
+package. BACKQUERY_COMPILER forces one command, ``ziglang``, or ``none``. Only Python's own library is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NAME = "compiled" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+"""The library's file, beside this one."""
+
+FORCED = "BACKQUERY_COMPILER"
+USUAL = ("cc", "gcc", "clang")
+ZIG = [sys.executable, "-m", "ziglang", "cc"]
+
+FLAGS = ("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden")
+"""Fusing multiply and add is wanted; reordered sums are not, as they would differ between machines."""
+
+AVX512 = ("-mavx512f", "-mavx512dq", "-mavx2", "-mfma", "-mprefer-vector-width=512")
+WIDTHS: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {
+    "x86_64": {"avx512": (64, AVX512), "avx2": (32, ("-mavx2", "-mfma")), "plain": (16, ())},
+    "aarch64": {"neon": (16, ())},
+}
+"""For each kind of processor the widths of `processor.c`: bytes of a vector, and the flags that allow it."""
+
+
+class BuildError(Exception):
+    """No compiler made a library that can be loaded; its text says what each of them said."""
+
+
+def build(library: Path, flags: Sequence[str] = ()) -> str:
+    """Compile the library to this file; returns the compiler's command.
+
+    Raises `BuildError`, and then writes nothing.
+    """
+    complaints = ["no C compiler was found"]
+    for compiler in compilers():
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            try:
+                made = _compiled(compiler, Path(folder), flags)
+                _check(made, flags)
+            except (OSError, subprocess.CalledProcessError) as error:
+                said = getattr(error, "stderr", None) or str(error)
+                complaints.append(f"{shlex.join(compiler)}: {said.strip()[-2000:]}")
+                continue
+            library.parent.mkdir(parents=True, exist_ok=True)
+            part = library.with_name(f".{library.name}.part")
+            shutil.copyfile(made, part)
+            part.replace(library)
+            return shlex.join(compiler)
+    raise BuildError("\n".join(complaints))
+
+
+def compilers() -> Iterator[list[str]]:
+    """The commands to try, in turn."""
+    forced = os.environ.get(FORCED)
+    if forced:
+        if forced != "none":
+            yield ZIG if forced == "ziglang" else shlex.split(forced)
+        return
+    if os.environ.get("CC"):
+        yield shlex.split(os.environ["CC"])
+    # Microsoft's compiler knows no vector extensions; on Windows "cc" may be anything.
+    for name in ("clang",) if sys.platform == "win32" else USUAL:
+        if shutil.which(name):
+            yield [name]
+    if find_spec("ziglang"):
+        yield ZIG
+
+
+def works() -> bool:
+    """Whether some compiler here makes a library that can be loaded."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        try:
+            build(Path(folder) / NAME)
+        except BuildError:
+            return False
+    return True
+
+
+def _compiled(compiler: list[str], folder: Path, flags: Sequence[str]) -> Path:
+    """Every source for every type of numbers and width, linked to one library."""
+    machine = platform.machine().lower()
+    widths = WIDTHS.get({"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine), {"plain": (16, ())})
+    # A compiler of its own mind would take this machine's newest instructions for granted everywhere.
+    shared = [*compiler, *FLAGS, *flags, *(["-mcpu=baseline"] if compiler == ZIG else [])]
+    shared += [] if sys.platform == "win32" else ["-fPIC"]
+    work = [[*shared, "-c", str(HERE / "processor.c"), "-o", str(folder / "processor.o")]]
+    for bits in (32, 64):
+        for width, (vector, allowed) in widths.items():
+            suffix = f"float{bits}_{width}"
+            meaning = [f"-DREAL_BITS={bits}", f"-DVECTOR_BYTES={vector}", f"-DSUFFIX={suffix}"]
+            target = str(folder / f"online_{suffix}.o")
+            work.append([*shared, *allowed, *meaning, "-c", str(HERE / "online.c"), "-o", target])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_run, work))
+    library = folder / NAME
+    _run([*shared, "-shared", *(command[-1] for command in work), "-o", str(library)])
+    return library
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def _check(library: Path, flags: Sequence[str]) -> None:
+    """Load it in a process of its own, so that nothing holds the file; sanitizers need a runtime there is not."""
+    if not any("sanitize" in flag for flag in flags):
+        _run([sys.executable, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1]).widths", str(library)])
+
+
+def main() -> None:
+    """Compile as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m backquery.kernels.build", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=HERE / NAME, help="the library to write")
+    options, flags = parser.parse_known_args()
+    try:
+        print(f"{options.output}: compiled by {build(options.output, flags)}")
+    except BuildError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
