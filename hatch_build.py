@@ -6,6 +6,7 @@ there is a wheel of it for the machine. Where that fails too, the package is bui
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import sysconfig
@@ -35,7 +36,9 @@ class CustomBuildHook(BuildHookInterface[Any]):
         """What the build needs here beyond hatchling."""
         systems, machines = ZIGLANG_KNOWS
         known = sys.platform in systems and platform.machine().lower() in machines
-        return ["ziglang>=0.13"] if known and not _builder(self.root).works() else []
+        builder = _builder(self.root)
+        wanted = os.environ.get(builder.FORCED, "ziglang") == "ziglang"
+        return ["ziglang>=0.13"] if known and wanted and not builder.works() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before the files are collected."""
