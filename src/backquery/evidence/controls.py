@@ -10,7 +10,7 @@ import numpy as np
 
 from backquery.datasets import Dataset
 from backquery.evidence.interventions import Intervention, intervene
-from backquery.evidence.measure import IMAGES, Evidence, measure_evidence
+from backquery.evidence.measure import IMAGES, Evidence, Half, evidence_from
 from backquery.evidence.sensitivity import Question
 from backquery.faithfulness import control_networks
 from backquery.model import Array, Examples, Network, Seed
@@ -83,11 +83,13 @@ def control_evidence(
     not trained again: then the untrained one is the only control.
     """
     generator = np.random.default_rng(rng)
-    controls = control_networks(network, dataset, generator, names=CONTROLS)
-    held_out = [_images_of(network, dataset, one, images) for one in evidence]
+    controls = control_networks(network, dataset, generator, names=CONTROLS, statistics=False)
+    assert dataset.test is not None
+    halves = [Half.of(network, dataset.train), Half.of(network, dataset.test)]
+    held_out = [_images_of(halves[1].examples, one, images) for one in evidence]
     found = []
     for name, control in controls.items():
-        own = tuple(_same_question(control, dataset, one, images, generator) for one in evidence)
+        own = tuple(_same_question(control, halves, one, images, generator) for one in evidence)
         borrowed = tuple(
             intervene(network, Question(one.labels), one.findings.verdict, x, smallest=one.smallest, rng=generator)
             for one, x in zip(own, held_out, strict=True)
@@ -97,20 +99,16 @@ def control_evidence(
 
 
 def _same_question(
-    control: Network, dataset: Dataset, asked: Evidence, images: int, rng: np.random.Generator
+    control: Network, halves: Sequence[Half], asked: Evidence, images: int, rng: np.random.Generator
 ) -> Evidence:
     alone = len(asked.labels) == 1
-    (found,) = measure_evidence(
-        control, dataset.train, list(asked.labels) if alone else None,
-        between=None if alone else (asked.labels[0], asked.labels[1]), held_out=dataset.test,
-        rate=asked.rate, smallest=asked.smallest, images=images, rng=rng,
-    )  # fmt: skip
+    labels = list(asked.labels) if alone else None
+    between = None if alone else (asked.labels[0], asked.labels[1])
+    (found,) = evidence_from(control, halves, labels, between, asked.rate, asked.smallest, images, rng)
     return found
 
 
-def _images_of(network: Network, dataset: Dataset, asked: Evidence, images: int) -> Array:
+def _images_of(examples: Examples, asked: Evidence, images: int) -> Array:
     """Held-out images of the question's labels, in input scale."""
-    assert dataset.test is not None
-    examples = Examples.of(network, dataset.test)
     rows = [np.flatnonzero(examples.labels == label)[:images] for label in asked.labels]
     return examples.at(np.concatenate(rows)).inputs()

@@ -102,17 +102,22 @@ def intervene(
     """
     paper = Paper.of(model)
     ink = np.clip(paper.ink(held_out), 0.0, 1.0)
+    plain = paper.inputs(ink).astype(np.result_type(held_out, np.float32))
     before = question.log_odds(model, held_out)
     found = []
     for (region, action), claim in CLAIMS.items():
-        changed = _changed(ink, verdict == region, action, rng)
-        moved = np.abs(changed - ink).sum(axis=1)
+        pixels, shown, chosen = _drawn(ink, verdict == region, action, rng)
+        after = np.where(chosen, 1.0 if action == ADDED else 0.0, shown)
+        moved = np.abs(after - shown).sum(axis=1)
         rows = np.flatnonzero(moved)
         name, amount = VERDICTS[region], float(moved[rows].mean()) if len(rows) else 0.0
         if len(rows) < FEWEST:
             found.append(Intervention(name, action, claim, len(rows), amount))
             continue
-        change = question.log_odds(model, paper.inputs(changed[rows])) - before[rows]
+        changed = plain[rows]
+        content = paper.inputs(after[rows], pixels[rows]).astype(plain.dtype)
+        np.put_along_axis(changed, pixels[rows], content, axis=1)
+        change = question.log_odds(model, changed) - before[rows]
         mean, low, high = map(float, mean_interval(change))
         size, _, size_high = map(float, mean_interval(np.abs(change)))
         limit = smallest * amount
@@ -120,13 +125,16 @@ def intervene(
     return tuple(found)
 
 
-def _changed(ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.Generator) -> Array:
-    """Ink (n, inputs) with a dose of the region's pixels inked or blanked in each image."""
-    room = region & (ink <= 1 - ROOM if action == ADDED else ink >= ROOM)
-    dose = max(1, round(DOSE * ink.shape[1]))
-    lots = np.where(room, rng.random(ink.shape), -1.0)
-    drawn = np.argpartition(-lots, dose - 1, axis=1)[:, :dose]
-    chosen = np.zeros_like(room)
-    np.put_along_axis(chosen, drawn, True, axis=1)
-    # An image with less room than a dose has drawn pixels that are not to be touched.
-    return np.where(chosen & room, 1.0 if action == ADDED else 0.0, ink)
+def _drawn(
+    ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:
+    """A dose of the region's pixels in each image: where they are, their ink, and which can be changed.
+
+    All are (n, dose), for images (n, inputs): one with less room than a dose has drawn others too.
+    """
+    places = np.flatnonzero(region)
+    there, dose = ink[:, places], min(max(1, round(DOSE * ink.shape[1])), len(places))
+    room = there <= 1 - ROOM if action == ADDED else there >= ROOM
+    lots = np.where(room, rng.random(ink.shape)[:, places], -1.0)
+    drawn = np.argpartition(-lots, dose - 1, axis=1)[:, :dose] if dose else np.zeros((len(ink), 0), np.intp)
+    return places[drawn], np.take_along_axis(there, drawn, axis=1), np.take_along_axis(room, drawn, axis=1)

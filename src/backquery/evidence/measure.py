@@ -88,7 +88,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
-class _Images:
+class Half:
     """The examples of one half, and what all their images have in common."""
 
     examples: Examples
@@ -96,15 +96,17 @@ class _Images:
     mean_ink: Array
 
     @classmethod
-    def of(cls, model: Model, data: Data) -> _Images:
+    def of(cls, model: Model, data: Data) -> Half:
+        """All images of `data`, as the model takes them."""
         examples, paper = Examples.of(model, data), Paper.of(model)
         inked, total = np.zeros(model.inputs, bool), np.zeros(model.inputs)
         for part in examples.parts(CHUNK):
-            ink = paper.ink(part.inputs())
+            inputs = part.inputs()
+            ends = paper.ink(np.stack([inputs.min(axis=0), inputs.max(axis=0)]))
             # Blank paper comes back from float32 inputs as a trace of ink.
-            inked |= np.any(np.abs(ink) > 1e-4, axis=0)
-            total += ink.sum(axis=0)
-        return cls(examples, inked, total / len(examples))
+            inked |= np.any(np.abs(ends) > 1e-4, axis=0)
+            total += inputs.sum(axis=0, dtype=np.float64)
+        return cls(examples, inked, paper.ink(total / len(examples)))
 
 
 def measure_evidence(
@@ -140,8 +142,23 @@ def measure_evidence(
         )
     if labels is not None and between is not None:
         raise DataError("ask for labels, or for what lies between two labels, not for both")
+    halves = [Half.of(model, half) for half in ([data] if held_out is None else [data, held_out])]
+    return evidence_from(model, halves, labels, between, rate, smallest, images, rng, progress)
+
+
+def evidence_from(
+    model: Model,
+    halves: Sequence[Half],
+    labels: LabelNames | None,
+    between: tuple[int | str, int | str] | None,
+    rate: float,
+    smallest: float,
+    images: int,
+    rng: Seed,
+    progress: Progress | None = None,
+) -> tuple[Evidence, ...]:
+    """The same from halves that may have been made for another model, if it takes images as this one does."""
     generator = np.random.default_rng(rng)
-    halves = [_Images.of(model, half) for half in ([data] if held_out is None else [data, held_out])]
     rows = _rows(halves, model.outputs, images, generator)
     found = []
     questions = _questions(model, labels, between, rows)
@@ -154,7 +171,7 @@ def measure_evidence(
 
 
 def _rows(
-    halves: Sequence[_Images], outputs: int, most: int, rng: np.random.Generator
+    halves: Sequence[Half], outputs: int, most: int, rng: np.random.Generator
 ) -> list[list[NDArray[np.intp]]]:
     """For each half and each label, the positions of the images to use, in random order."""
     drawn = [
@@ -200,7 +217,7 @@ def _of_question(question: Question, rows: list[NDArray[np.intp]]) -> list[NDArr
 def _evidence(
     model: Model,
     question: Question,
-    halves: Sequence[_Images],
+    halves: Sequence[Half],
     used: list[NDArray[np.intp]],
     tested: list[NDArray[np.intp]],
     rate: float,
@@ -209,7 +226,7 @@ def _evidence(
 ) -> Evidence:
     paper, inked = Paper.of(model), np.any([half.inked for half in halves], axis=0)
     pictures = [halves[0].examples.at(rows).inputs() for rows in used]
-    means = [paper.ink(x).mean(axis=0) for x in pictures]
+    means = [paper.ink(x.mean(axis=0, dtype=np.float64)) for x in pictures]
     shown = np.concatenate(pictures)
     findings = judge(question.gradients(model, shown) * paper.span, inked, rate=rate, smallest=smallest)
     held_out = np.concatenate([halves[-1].examples.at(rows).inputs() for rows in tested])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from backquery.model import SOFTMAX, TANH, Array, Model, ends_of
+from backquery.model import SOFTMAX, TANH, Array, Model, Network, ends_of
 
 CHUNK = 100
 """Images whose whole Jacobian is held at once."""
@@ -33,6 +34,8 @@ class Question:
     def gradients(self, model: Model, x: ArrayLike) -> Array:
         """Its derivatives by the inputs, (n, inputs)."""
         inputs = np.asarray(x)
+        if isinstance(model, Network):
+            return self._pulled_back(model, inputs)
         parts = [self._gradients(model, inputs[k : k + CHUNK]) for k in range(0, len(inputs), CHUNK)]
         return np.concatenate(parts)
 
@@ -40,6 +43,15 @@ class Question:
         z, jacobian = model.log_odds_and_jacobian(x)
         slopes = self._read(model, np.asarray(z, np.float64))[1]
         return np.asarray((slopes[:, None, :] @ jacobian)[:, 0], np.float64)
+
+    def _pulled_back(self, network: Network, x: Array) -> Array:
+        """The same by going back through the layers once, for this one number and not for every label."""
+        signals = network.signals(x)
+        slopes = self._read(network, network.layers[-1].combine(signals[-2]).astype(np.float64))[1]
+        backwards = list(zip(network.layers, signals, strict=False))[::-1]
+        for (layer, h), (before, _) in pairwise(backwards):
+            slopes = (slopes @ layer.weights) * before.activation.slope(h)
+        return np.asarray(slopes @ network.layers[0].weights, np.float64)
 
     def _read(self, model: Model, z: Array) -> tuple[Array, Array]:
         """The number asked about (n,) and its derivatives by the model's log-odds (n, outputs).
@@ -83,6 +95,6 @@ class Paper:
         """Inputs (n, inputs) as ink."""
         return (np.asarray(x, np.float64) - self.blank) / self.span
 
-    def inputs(self, ink: Array) -> Array:
-        """Ink (n, inputs) as inputs."""
-        return self.blank + self.span * ink
+    def inputs(self, ink: Array, pixels: NDArray[np.intp] | slice = slice(None)) -> Array:
+        """Ink (n, inputs), or that of some pixels (n, m) of each image, as inputs."""
+        return self.blank[pixels] + self.span[pixels] * ink

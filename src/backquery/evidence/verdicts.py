@@ -44,17 +44,17 @@ def judge(sensitivities: Array, inked: NDArray[np.bool_], *, rate: float, smalle
     The rate is proved for pixels that are independent or positively dependent; of an image's pixels that is only
     nearly true.
     """
-    size = np.abs(sensitivities)
-    above, below = _p_above(sensitivities, smallest), _p_above(-sensitivities, smallest)
+    sizes, count = np.abs(sensitivities), len(sensitivities)
+    mean, error, size = sensitivities.mean(axis=0), _error(sensitivities), sizes.mean(axis=0)
+    above, below = (_p_above(one, error, count, smallest) for one in (mean, -mean))
     direction = _adjusted(np.minimum(2 * np.minimum(above, below), 1.0), inked)
-    insensitivity = _adjusted(_p_above(-size, -smallest), inked)
-    mean = sensitivities.mean(axis=0)
+    insensitivity = _adjusted(_p_above(-size, _error(sizes), count, -smallest), inked)
     verdict = np.full(len(mean), UNCLEAR, np.int8)
     verdict[insensitivity <= rate] = INSENSITIVE
     verdict[(direction <= rate) & (mean > 0)] = SUPPORT
     verdict[(direction <= rate) & (mean < 0)] = AGAINST
     verdict[~inked] = NEVER_INKED
-    return Findings(mean, _error(sensitivities), size.mean(axis=0), direction, insensitivity, verdict)
+    return Findings(mean, error, size, direction, insensitivity, verdict)
 
 
 def _error(values: Array) -> Array:
@@ -62,16 +62,16 @@ def _error(values: Array) -> Array:
     return np.asarray(values.std(axis=0, ddof=1) / len(values) ** 0.5)
 
 
-def _p_above(values: Array, bound: float) -> Array:
-    """For each column of values (n, inputs), the p-value of Student's test that its mean is not above `bound`."""
+def _p_above(mean: Array, error: Array, count: int, bound: float) -> Array:
+    """For means (inputs,) of `count` values, the p-values of Student's test that each is not above `bound`."""
     from scipy.stats import t as student
 
-    distance, error = values.mean(axis=0) - bound, _error(values)
+    distance = mean - bound
     # Values that are all alike have no error: then the distance alone decides.
     certain = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(error > 0, distance / error, certain)
-    return np.asarray(student.sf(statistic, len(values) - 1))
+    return np.asarray(student.sf(statistic, count - 1))
 
 
 def _adjusted(p: Array, tested: NDArray[np.bool_]) -> Array:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, Split
 from backquery.inversion import fit_statistics
-from backquery.model import SIGMOID, SOFTMAX, Labels, Network
+from backquery.inversion.fitting import CHUNK, typical_log_odds
+from backquery.model import SIGMOID, SOFTMAX, Array, Examples, Labels, Network
 from backquery.training import Online, train
 
 CHEAP = 2_000_000
@@ -43,30 +44,45 @@ NETWORKS = ("untrained", "shuffled weights", "shuffled labels", "labels moved by
 
 
 def control_networks(
-    network: Network, dataset: Dataset, rng: np.random.Generator, *, names: Collection[str] = NETWORKS
+    network: Network,
+    dataset: Dataset,
+    rng: np.random.Generator,
+    *,
+    names: Collection[str] = NETWORKS,
+    statistics: bool = True,
 ) -> dict[str, Network]:
-    """Networks of the same shape that have learned nothing, or the wrong thing; each keeps statistics of its own.
+    """Networks of the same shape that have learned nothing, or the wrong thing.
 
     ``"untrained"``; ``"shuffled weights"`` (the first layer's, each where another was); and, where training is
     cheap, ``"shuffled labels"`` and ``"labels moved by one"`` (every k is called k + 1, the last one 0). `names`
-    picks some of them.
+    picks some of them. Each keeps `statistics` of the images and of its own answers to them, unless they are not
+    wanted.
     """
-    controls = {}
-    for name in NETWORKS:
-        if name in names and (name in TAUGHT_NOTHING or network.parameters <= CHEAP):
-            control, taught = _control(name, network, dataset.train, rng)
-            controls[name] = replace(control, statistics=fit_statistics(control, taught))
-    return controls
+    possible = [name for name in NETWORKS if name in TAUGHT_NOTHING or network.parameters <= CHEAP]
+    controls = {name: _control(name, network, dataset.train, rng) for name in possible if name in names}
+    return _remembering(controls, dataset.train) if statistics and controls else controls
 
 
-def _control(name: str, network: Network, train: Split, rng: np.random.Generator) -> tuple[Network, Split]:
-    """The control of that name, and the images as they were taught to it."""
+def _remembering(controls: dict[str, Network], train: Split) -> dict[str, Network]:
+    """The controls with statistics: their images are the same, and only what is typical is each one's own."""
+    of_images = fit_statistics(next(iter(controls.values())), train)
+    return {
+        name: replace(control, statistics=replace(of_images, typical=_typical(control, train)))
+        for name, control in controls.items()
+    }
+
+
+def _typical(control: Network, train: Split) -> Array:
+    parts = Examples.of(control, train).parts(CHUNK)
+    return typical_log_odds(np.concatenate([control.log_odds(part.inputs()).astype(np.float64) for part in parts]))
+
+
+def _control(name: str, network: Network, train: Split, rng: np.random.Generator) -> Network:
     if name in TAUGHT_NOTHING:
-        return TAUGHT_NOTHING[name](network, rng), train
+        return TAUGHT_NOTHING[name](network, rng)
     shuffled = name == "shuffled labels"
     labels = rng.permutation(train.labels) if shuffled else (train.labels + 1) % network.outputs
-    taught = Split(train.images, labels)
-    return _trained(network, taught, rng), taught
+    return _trained(network, Split(train.images, labels), rng)
 
 
 def _untrained(network: Network, rng: np.random.Generator) -> Network:
