@@ -136,5 +136,6 @@ def _drawn(
     there, dose = ink[:, places], min(max(1, round(DOSE * ink.shape[1])), len(places))
     room = there <= 1 - ROOM if action == ADDED else there >= ROOM
     lots = np.where(room, rng.random(ink.shape)[:, places], -1.0)
-    drawn = np.argpartition(-lots, dose - 1, axis=1)[:, :dose] if dose else np.zeros((len(ink), 0), np.intp)
+    rest = len(places) - dose
+    drawn = np.argpartition(lots, rest, axis=1)[:, rest:] if dose else np.zeros((len(ink), 0), np.intp)
     return places[drawn], np.take_along_axis(there, drawn, axis=1), np.take_along_axis(room, drawn, axis=1)

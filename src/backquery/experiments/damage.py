@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from backquery.datasets import Dataset
 from backquery.deprecation import renamed
 from backquery.errors import ExperimentError, ModelError
+from backquery.experiments.bulk import Bulk, answers_to, strongest
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
-from backquery.model import Array, Examples, Model, Network, Progress, Seed, labels_read
+from backquery.model import Array, Examples, Model, Network, Progress, Seed, ends_of, labels_read
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""
@@ -240,9 +240,24 @@ class Trial:
         empty = np.zeros((0, len(self.inputs)))
         return [empty, *(h.T.astype(np.float64) for h in self.network.signals(self.inputs)[1:])]
 
+    @cached_property
+    def bulk(self) -> Bulk:
+        """The inputs, ready to be read by many networks."""
+        return Bulk.of(self.inputs, ends_of(self.network)[0])
+
+    @cached_property
+    def sums(self) -> list[Array]:
+        """What the intact network's first layer makes of the inputs, for each part of `bulk`."""
+        return list(self.bulk.sums(self.network.layers[0].weights))
+
+    @cached_property
+    def intact(self) -> Reads:
+        """The labels (n,) that the intact network reads."""
+        return self.bulk.read(self.network.layers, self.sums)
+
     def read(self, network: Network) -> Reads:
         """The labels (n,) that a network reads."""
-        return labels_read(network.log_odds(self.inputs))
+        return self.bulk.read(network.layers)
 
     def score(self, reads: Reads) -> tuple[Counts, Counts]:
         """Of labels read (k, n), how many are right: (k, labels) of the images, (k,) of the scans."""
@@ -261,19 +276,33 @@ class Trial:
 
 
 def _reads(trial: Trial, way: Way, dataset: Dataset, rng: np.random.Generator) -> Reads:
-    """The labels (k, n) that the network reads at each amount of a damage that grows."""
+    """The labels (k, n) that the network reads at each amount of a damage that grows from none."""
     network = trial.network
     if way.what == "noise":
-        # The same noise at every spread, so that along the curve the damage grows and does not change.
-        weights, noise = _all_weights(network), _noise(network, rng)
-        return np.stack([trial.read(_with_weights(network, weights + spread * noise)) for spread in way.amounts])
+        return _reads_in_noise(trial, _noise(network, rng), way.amounts)
     counts = way.amounts.astype(np.intp)
     if way.what == "weights":
         order = rng.permutation(way.total) if way.order == "random" else np.argsort(-np.abs(_all_weights(network)))
-        return np.stack([trial.read(without_weights(network, order[:count])) for count in counts])
+        fewer = [trial.read(without_weights(network, order[:count])) for count in counts[1:]]
+        return np.stack([trial.intact, *fewer])
     assert way.layer is not None
     order = node_order(network, dataset, way.layer, way.order, rng)
     return _reads_without_nodes(trial, way.layer, order, counts)
+
+
+def _reads_in_noise(trial: Trial, noise: Array, spreads: Array) -> Reads:
+    """The labels (k, n) read with the same noise at every spread: along a curve damage grows and does not change.
+
+    The first layer's sums grow with the spread as the noise does, so that the noise meets the images only once.
+    """
+    network, found = trial.network, [trial.intact]
+    first = network.layers[0].weights
+    loud = list(trial.bulk.sums(noise[: first.size].reshape(first.shape).astype(network.dtype)))
+    for spread in spreads[1:]:
+        noisy = _with_weights(network, _all_weights(network) + spread * noise)
+        sums = (plain + float(spread) * more for plain, more in zip(trial.sums, loud, strict=True))
+        found.append(trial.bulk.read(noisy.layers, sums))
+    return np.stack(found)
 
 
 def _reads_without_nodes(trial: Trial, layer: int, order: NDArray[np.intp], counts: NDArray[np.intp]) -> Reads:
@@ -284,17 +313,16 @@ def _reads_without_nodes(trial: Trial, layer: int, order: NDArray[np.intp], coun
     """
     upper = trial.network.astype(np.float64).layers[layer:]
     signals = trial.signals[layer]
-    sums = np.zeros((upper[0].outputs, signals.shape[1])) + upper[0].shifts[:, None]
+    sums = np.zeros((upper[0].outputs, signals.shape[1]))
+    one = np.empty_like(sums)
     reads = np.empty((len(counts), signals.shape[1]), np.int64)
     gone = len(order)
     for place in range(len(counts) - 1, -1, -1):
-        back = order[counts[place] : gone]
-        sums += upper[0].weights[:, back] @ signals[back]
+        for node in order[counts[place] : gone]:
+            np.multiply(upper[0].weights[:, node, None], signals[node], out=one)
+            sums += one
         gone = counts[place]
-        z = sums
-        for before, after in pairwise(upper):
-            z = after.weights @ before.activation.function(z) + after.shifts[:, None]
-        reads[place] = labels_read(z.T)
+        reads[place] = strongest(answers_to(sums, upper))
     return reads
 
 
