@@ -14,7 +14,7 @@ from backquery.errors import BackqueryError, InversionError, MissingExtraError, 
 from backquery.faithfulness.controls import control_images, control_networks
 from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, neighbour_judge
 from backquery.faithfulness.obedience import Obedience, obedience
-from backquery.faithfulness.real import RealImages, typicality
+from backquery.faithfulness.real import RealImages, share_beyond
 from backquery.inversion import (
     METHODS,
     BackQuery,
@@ -245,7 +245,8 @@ class _Scorer:
         self._model, self._real, self._judges = model, real, judges
         statistics = model.statistics or fit_statistics(model, dataset.train)
         self._prior: Prior = data_prior(statistics)
-        self._usual = model.scale(dataset.to_test_on.images[:TEST_IMAGES])
+        usual = model.scale(dataset.to_test_on.images[:TEST_IMAGES])
+        self._usual = np.sort(self._prior.squared_distance(usual))
 
     def of_result(
         self,
@@ -275,7 +276,7 @@ class _Scorer:
         return {
             "ink": ink,
             "judges": {judge.name: judge.ask(ink) for judge in self._judges},
-            "typicality": typicality(self._prior, inputs, self._usual),
+            "typicality": share_beyond(self._prior.squared_distance(inputs), self._usual),
             "distance": distances[:, 0],
             "nearest": positions[:, 0],
         }
