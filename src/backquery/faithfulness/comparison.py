@@ -18,7 +18,6 @@ from backquery.faithfulness.real import RealImages, share_beyond
 from backquery.inversion import (
     METHODS,
     BackQuery,
-    Prior,
     back_query,
     confidence,
     data_prior,
@@ -169,9 +168,8 @@ def compare_methods(
     generator = np.random.default_rng(rng)
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
     chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, say)
-    scorer = _Scorer(model, dataset, real, chosen)
     labels = np.arange(model.outputs)
-    rows = []
+    drafts = []
     for name, ask in asks.items():
         say(f"back queries by {name}")
         try:
@@ -180,19 +178,20 @@ def compare_methods(
             left_out.append(f"{name}: {error}")
             continue
         obeys = _obedience(model, labels, result) if confidences else None
-        rows.append(scorer.of_result(name, result, obeys=obeys))
+        drafts.append(_Draft.of_result(name, result, obeys=obeys))
     shown = np.intersect1d(labels, dataset.train.labels)
     for name, images in control_images(dataset, shown, generator).items():
-        rows.append(scorer.of_images(name, model.scale(images), shown))
+        drafts.append(_Draft.of_images(name, model, model.scale(images), shown))
     if unseen := [model.classes[label] for label in np.setdiff1d(labels, shown)]:
         left_out.append(f"real images of {', '.join(unseen)}: the data have none to train on")
     if controls and isinstance(model, Network):
         say("training the controls")
-        rows.extend(_network_rows(model, dataset, scorer, labels, generator))
+        drafts.extend(_of_networks(model, dataset, labels, generator))
     elif controls:
         left_out.append("networks as controls: they are made for dense networks only")
+    rows = _scored(drafts, model, dataset, real, chosen)
     nearest = {row.name: real.ink[row.nearest] for row in rows}
-    return Comparison(model.classes, model.input_shape, tuple(rows), tuple(chosen), tuple(left_out), nearest)
+    return Comparison(model.classes, model.input_shape, rows, tuple(chosen), tuple(left_out), nearest)
 
 
 def _counted(progress: Progress | None, steps: int) -> Callable[[str], None]:
@@ -221,62 +220,70 @@ def _obedience(model: Model, labels: Labels, result: BackQuery) -> Obedience | N
     return obedience(model, labels, result.method)
 
 
-def _network_rows(
-    network: Network, dataset: Dataset, scorer: _Scorer, labels: Labels, rng: np.random.Generator
-) -> list[Row]:
+def _of_networks(network: Network, dataset: Dataset, labels: Labels, rng: np.random.Generator) -> list[_Draft]:
     """The faithful back query of networks that have learned nothing, or the wrong thing, with both questions.
 
     Neither question knows the data's labels: typical answers are medians over the images that the network itself
     reads as a label, and the book's 0.99 at the label and 0.01 elsewhere are the same for all.
     """
-    rows = []
+    drafts = []
     for name, control in control_networks(network, dataset, rng).items():
         expected = (labels - 1) % len(labels) if name == "labels moved by one" else labels
         for question, asked in (("typical", typical(control, labels)), ("0.99", confidence(control, labels))):
             result = back_query(control, asked, method="gauss-newton")
-            rows.append(scorer.of_result(f"{name}, {question}", result, kind="network", expected=expected))
-    return rows
+            drafts.append(_Draft.of_result(f"{name}, {question}", result, kind="network", expected=expected))
+    return drafts
 
 
-class _Scorer:
-    """Scores of images, with what all rows share: the judges, the prior of the real images, the neighbours."""
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A row before its scores: its images (n, inputs) in input scale, and what else is known of it."""
 
-    def __init__(self, model: Model, dataset: Dataset, real: RealImages, judges: Sequence[Judge]) -> None:
-        self._model, self._real, self._judges = model, real, judges
-        statistics = model.statistics or fit_statistics(model, dataset.train)
-        self._prior: Prior = data_prior(statistics)
-        usual = model.scale(dataset.to_test_on.images[:TEST_IMAGES])
-        self._usual = np.sort(self._prior.squared_distance(usual))
+    inputs: Array
+    known: dict[str, Any]
 
+    @classmethod
     def of_result(
-        self,
+        cls,
         name: str,
         result: BackQuery,
         *,
         kind: Kind = "method",
         expected: Labels | None = None,
         obeys: Obedience | None = None,
-    ) -> Row:
-        """The row of a back query; `read` is what the network that was asked reads itself."""
-        expected = result.labels if expected is None else expected
-        return Row(
-            name, kind, asked=result.labels, expected=expected, read=result.read, result=result, obedience=obeys,
-            **self._scores(result.images),
-        )  # fmt: skip
+    ) -> _Draft:
+        """Of a back query; `read` is what the network that was asked reads itself."""
+        known = {"name": name, "kind": kind, "asked": result.labels, "read": result.read, "result": result}
+        return cls(
+            result.images,
+            {**known, "expected": result.labels if expected is None else expected, "obedience": obeys},
+        )
 
-    def of_images(self, name: str, inputs: Array, labels: Labels) -> Row:
-        """The row of images that nobody asked a network for."""
-        read = labels_read(self._model.query(inputs))
-        return Row(name, "images", asked=labels, expected=labels, read=read, **self._scores(inputs))
+    @classmethod
+    def of_images(cls, name: str, model: Model, inputs: Array, labels: Labels) -> _Draft:
+        """Of images that nobody asked a network for."""
+        read = labels_read(model.query(inputs))
+        return cls(inputs, {"name": name, "kind": "images", "asked": labels, "expected": labels, "read": read})
 
-    def _scores(self, inputs: Array) -> dict[str, Any]:
-        """The images as ink, and what can be said of them whoever made them."""
-        ink = ink_of(self._model, inputs)
-        distances, positions = self._real.neighbours(ink, 1)
-        return {
-            "ink": ink,
-            "judges": {judge.name: judge.ask(ink) for judge in self._judges},
-            "typicality": share_beyond(self._prior.squared_distance(inputs), self._usual),
-            "distance": distances[:, 0],
-            "nearest": positions[:, 0],
+
+def _scored(
+    drafts: Sequence[_Draft], model: Model, dataset: Dataset, real: RealImages, judges: Sequence[Judge]
+) -> tuple[Row, ...]:
+    """The rows with what can be said of their images whoever made them: all images are judged at once."""
+    ink = ink_of(model, np.concatenate([draft.inputs for draft in drafts]))
+    distances, positions = real.neighbours(ink, 1)
+    read = {judge.name: judge.ask(ink) for judge in judges}
+    prior = data_prior(model.statistics or fit_statistics(model, dataset.train))
+    usual = np.sort(prior.squared_distance(model.scale(dataset.to_test_on.images[:TEST_IMAGES])))
+    rows, begin = [], 0
+    for draft in drafts:
+        part = slice(begin, begin := begin + len(draft.inputs))
+        scores: dict[str, Any] = {
+            "ink": ink[part],
+            "judges": {name: labels[part] for name, labels in read.items()},
+            "typicality": share_beyond(prior.squared_distance(draft.inputs), usual),
+            "distance": distances[part, 0],
+            "nearest": positions[part, 0],
         }
+        rows.append(Row(**draft.known, **scores))
+    return tuple(rows)

@@ -65,16 +65,18 @@ def control_networks(
 
 def _remembering(controls: dict[str, Network], train: Split) -> dict[str, Network]:
     """The controls with statistics: their images are the same, and only what is typical is each one's own."""
-    of_images = fit_statistics(next(iter(controls.values())), train)
+    any_control = next(iter(controls.values()))
+    of_images = fit_statistics(any_control, train)
+    given: dict[str, list[Array]] = {name: [] for name in controls}
+    for part in Examples.of(any_control, train).parts(CHUNK):
+        inputs = part.inputs()
+        for name, control in controls.items():
+            given[name].append(control.log_odds(inputs).astype(np.float64))
+    usual = {name: typical_log_odds(np.concatenate(log_odds)) for name, log_odds in given.items()}
     return {
-        name: replace(control, statistics=replace(of_images, typical=_typical(control, train)))
+        name: replace(control, statistics=replace(of_images, typical=usual[name]))
         for name, control in controls.items()
     }
-
-
-def _typical(control: Network, train: Split) -> Array:
-    parts = Examples.of(control, train).parts(CHUNK)
-    return typical_log_odds(np.concatenate([control.log_odds(part.inputs()).astype(np.float64) for part in parts]))
 
 
 def _control(name: str, network: Network, train: Split, rng: np.random.Generator) -> Network:

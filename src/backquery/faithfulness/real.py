@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from backquery.inversion import Prior
 from backquery.model import Array, Labels
 
-AT_ONCE = 64
+AT_ONCE = 128
 """Images whose distances to all real ones are held at once."""
 
 
