@@ -106,18 +106,17 @@ def intervene(
     before = question.log_odds(model, held_out)
     found = []
     for (region, action), claim in CLAIMS.items():
-        pixels, shown, chosen = _drawn(ink, verdict == region, action, rng)
-        after = np.where(chosen, 1.0 if action == ADDED else 0.0, shown)
-        moved = np.abs(after - shown).sum(axis=1)
+        drawn = _drawn(ink, verdict == region, action, rng)
+        after = 1.0 if action == ADDED else 0.0
+        moved = np.bincount(drawn[0], np.abs(after - ink[drawn]), len(ink))
         rows = np.flatnonzero(moved)
         name, amount = VERDICTS[region], float(moved[rows].mean()) if len(rows) else 0.0
         if len(rows) < FEWEST:
             found.append(Intervention(name, action, claim, len(rows), amount))
             continue
-        changed = plain[rows]
-        content = paper.inputs(after[rows], pixels[rows]).astype(plain.dtype)
-        np.put_along_axis(changed, pixels[rows], content, axis=1)
-        change = question.log_odds(model, changed) - before[rows]
+        changed = plain.copy()
+        changed[drawn] = paper.inputs(np.full(ink.shape[1], after))[drawn[1]]
+        change = question.log_odds(model, changed[rows]) - before[rows]
         mean, low, high = map(float, mean_interval(change))
         size, _, size_high = map(float, mean_interval(np.abs(change)))
         limit = smallest * amount
@@ -127,15 +126,15 @@ def intervene(
 
 def _drawn(
     ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:
-    """A dose of the region's pixels in each image: where they are, their ink, and which can be changed.
-
-    All are (n, dose), for images (n, inputs): one with less room than a dose has drawn others too.
-    """
-    places = np.flatnonzero(region)
-    there, dose = ink[:, places], min(max(1, round(DOSE * ink.shape[1])), len(places))
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the pixels to change in images (n, inputs): a dose of the region's, where there is room."""
+    places, dose = np.flatnonzero(region), max(1, round(DOSE * ink.shape[1]))
+    there, lots = (np.take(values, places, axis=1) for values in (ink, rng.random(ink.shape)))
     room = there <= 1 - ROOM if action == ADDED else there >= ROOM
-    lots = np.where(room, rng.random(ink.shape)[:, places], -1.0)
     rest = len(places) - dose
-    drawn = np.argpartition(lots, rest, axis=1)[:, rest:] if dose else np.zeros((len(ink), 0), np.intp)
-    return places[drawn], np.take_along_axis(there, drawn, axis=1), np.take_along_axis(room, drawn, axis=1)
+    if rest > 0:
+        lots[~room] = -1.0
+        # The lot of the last one drawn; an image with less room than a dose keeps all that it has.
+        room &= lots >= np.partition(lots, rest, axis=1)[:, rest, None]
+    rows, drawn = np.nonzero(room)
+    return rows, places[drawn]

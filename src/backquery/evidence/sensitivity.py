@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from backquery.model import SOFTMAX, TANH, Array, Model, Network, ends_of
 
@@ -95,6 +95,6 @@ class Paper:
         """Inputs (n, inputs) as ink."""
         return (np.asarray(x, np.float64) - self.blank) / self.span
 
-    def inputs(self, ink: Array, pixels: NDArray[np.intp] | slice = slice(None)) -> Array:
-        """Ink (n, inputs), or that of some pixels (n, m) of each image, as inputs."""
-        return self.blank[pixels] + self.span[pixels] * ink
+    def inputs(self, ink: Array) -> Array:
+        """Ink (n, inputs) as inputs."""
+        return self.blank + self.span * ink

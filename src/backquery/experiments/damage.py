@@ -311,16 +311,17 @@ def _reads_without_nodes(trial: Trial, layer: int, order: NDArray[np.intp], coun
     Nothing changes before the layer's nodes, and what they send on is a sum: it is made once from the last count
     down to the first, as nodes are put back, so that nothing is left over where all are gone.
     """
+    from scipy.linalg.blas import dger
+
     upper = trial.network.astype(np.float64).layers[layer:]
     signals = trial.signals[layer]
     sums = np.zeros((upper[0].outputs, signals.shape[1]))
-    one = np.empty_like(sums)
     reads = np.empty((len(counts), signals.shape[1]), np.int64)
     gone = len(order)
     for place in range(len(counts) - 1, -1, -1):
         for node in order[counts[place] : gone]:
-            np.multiply(upper[0].weights[:, node, None], signals[node], out=one)
-            sums += one
+            # A product of two vectors, added where the sums stand: BLAS goes over them once.
+            dger(1.0, signals[node], upper[0].weights[:, node], a=sums.T, overwrite_a=True)
         gone = counts[place]
         reads[place] = strongest(answers_to(sums, upper))
     return reads

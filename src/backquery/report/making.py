@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from backquery.datasets import Dataset
@@ -34,6 +35,9 @@ SECTIONS: dict[str, tuple[str, Make]] = {
     "colophon": ("How to make this report again", colophon),
 }
 """Every section by its anchor, in order: its title, and what makes its body, or says why there is none."""
+
+BESIDE = "scans"
+"""The section that takes longest, and draws with no library that is drawn with elsewhere."""
 
 
 def write_report(
@@ -70,15 +74,26 @@ def write_report(
         None if timeline is None else _timeline_of(model, Path(timeline)),
     )
     tell: Progress = progress or (lambda done, total, what="": None)
-    sections = []
-    for place, (key, (title, make)) in enumerate(SECTIONS.items()):
-        tell(place, len(SECTIONS), title)
-        step = _step(tell, title, place)
-        sections.append(_section(subject, key, title, make, step))
+    sections = _made(subject, tell)
     content = page(f"Report on {source}", _lead(subject), sections)
     with replacing(path) as stream:
         stream.write(content.encode(errors="replace"))  # a file's name may hold what is no text
     return {one.key: one.failed for one in sections if one.failed is not None}
+
+
+def _made(subject: Subject, tell: Progress) -> list[Section]:
+    """All sections; the longest, which needs none of the others, is made beside them."""
+    # A network of ours may be asked twice at the same time; of other models nobody knows.
+    aside = BESIDE if subject.network is not None else None
+    made: dict[str, Section | Future[Section]] = {}
+    with ThreadPoolExecutor(1) as beside:
+        if aside is not None:
+            made[aside] = beside.submit(_section, subject, aside, *SECTIONS[aside], lambda *told: None)
+        for place, (key, (title, make)) in enumerate(SECTIONS.items()):
+            tell(place, len(SECTIONS), title)
+            if key != aside:
+                made[key] = _section(subject, key, title, make, _step(tell, title, place))
+    return [one.result() if isinstance(one := made[key], Future) else one for key in SECTIONS]
 
 
 def check_report_path(path: str | os.PathLike[str]) -> None:
