@@ -56,6 +56,7 @@ def test_it_is_the_label_s_log_odds_and_its_gradient_that_of_differences(activat
         expected = [formula([float(a) for a in network.query(row)], label) for row in x]
         np.testing.assert_allclose(question.log_odds(network, x), expected, rtol=1e-9)
         found = question.gradients(network, x)
+        np.testing.assert_allclose(question.gradients(Opaque(network), x), found, rtol=1e-9, atol=1e-12)
         for pixel in range(9):
             step = np.eye(9)[pixel] * 1e-5
             slope = (question.log_odds(network, x + step) - question.log_odds(network, x - step)) / 2e-5

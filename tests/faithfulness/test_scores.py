@@ -174,3 +174,28 @@ def test_data_of_another_shape_are_refused(network, digits):
     small = Network.create([16, 10], rng=0, scaling=Scaling.book(16))
     with pytest.raises(BackqueryError, match="16 inputs"):
         compare_methods(small, digits, judges=[Judge("none", lambda ink: np.zeros(len(ink), int))])
+
+
+def test_controls_remember_what_each_would_have_fitted_alone(network, digits):
+    """Their images are the same, so that only what is typical of the answers is worked out for each."""
+    for control in control_networks(network, digits, np.random.default_rng(0)).values():
+        alone = fit_statistics(control, digits.train)
+        for name in ("mean", "diagonal", "typical"):
+            np.testing.assert_allclose(
+                getattr(control.statistics, name), getattr(alone, name), rtol=1e-5, atol=1e-6
+            )
+        shared = control.statistics.factor
+        np.testing.assert_allclose(shared @ shared.T, alone.factor @ alone.factor.T, atol=1e-5)
+    bare = control_networks(network, digits, np.random.default_rng(0), names=["untrained"], statistics=False)
+    assert bare["untrained"].statistics is None
+
+
+def test_of_equally_near_images_the_first_come_first_and_none_is_lost(digits):
+    """Ten times the same image beside a slightly darker one: float32 sums alone could not tell them apart."""
+    image = digits.test.images[0].reshape(1, -1).astype(float)
+    others = np.repeat(image, 11, axis=0)
+    others[4, np.argmax(image)] -= 1e-4
+    found = RealImages(others, np.arange(11), digits.maximum)
+    distances, positions = found.neighbours(image / 16, 11)
+    assert positions[0].tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 4]
+    assert distances[0, :10].max() == 0 < distances[0, 10]

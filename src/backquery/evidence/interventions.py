@@ -127,7 +127,7 @@ def intervene(
 def _drawn(
     ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the pixels to change in images (n, inputs): a dose of the region's, where there is room."""
+    """Rows and columns of pixels to change in images (n, inputs): a dose of the region's, where there is room."""
     places, dose = np.flatnonzero(region), max(1, round(DOSE * ink.shape[1]))
     there, lots = (np.take(values, places, axis=1) for values in (ink, rng.random(ink.shape)))
     room = there <= 1 - ROOM if action == ADDED else there >= ROOM
