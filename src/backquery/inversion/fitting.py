@@ -62,8 +62,8 @@ def fit_statistics(
 class Moments:
     """What is known of images whatever a network has learned of them, in its input scale.
 
-    mean: (inputs,); variances: (rank,), the largest first; directions: (inputs, rank), orthonormal; span: (inputs,),
-    the distance from paper to full ink or, without a scaling, from the smallest input to the largest.
+    mean: (inputs,); variances: (rank,), the largest first; directions: (inputs, rank), orthonormal; span:
+    (inputs,), the distance from paper to full ink or, without a scaling, from the smallest input to the largest.
     """
 
     mean: Array
@@ -82,7 +82,7 @@ def moments_of(model: Model, data: Data, rank: int = RANK) -> Moments:
     gain, offset = (1.0, 0.0) if scaling is None else (scaling.gain, scaling.offset)
     sums = _Exact(model.inputs, gain) if model.inputs <= EXACT else _Sketch(model.inputs, gain, rank)
     for part in examples.parts(CHUNK):
-        sums.add(part.given if part.pixels is None else part.pixels)
+        sums.add(part.inputs() if part.pixels is None else part.pixels)
     variances, directions = sums.directions(rank)
     return Moments(sums.mean * gain + offset, variances, directions, _span(model, examples))
 

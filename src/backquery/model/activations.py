@@ -73,7 +73,7 @@ def _sigmoid(z: Array) -> Array:
 def _logit(y: Array) -> Array:
     """``ln(y / (1 - y))``, infinite at 0 and 1."""
     with np.errstate(divide="ignore"):
-        return np.log(y) - np.log1p(-y)  # type: ignore[no-any-return]
+        return np.log(y) - np.log1p(-y)
 
 
 def _softmax(z: Array) -> Array:
