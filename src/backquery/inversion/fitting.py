@@ -209,7 +209,7 @@ def typical_log_odds(log_odds: Array) -> Array:
     for lead in leads.T:
         read = np.flatnonzero(lead > 0)
         nearest = read if len(read) >= least else np.argsort(-lead, kind="stable")[:least]
-        rows.append(np.median(log_odds[nearest], axis=0))
+        rows.append(np.median(log_odds[nearest].T.copy(), axis=1))
     return np.array(rows)
 
 
@@ -217,6 +217,9 @@ def _leads(log_odds: Array) -> Array:
     """By how much each output exceeds the best of the others, (n, outputs)."""
     if log_odds.shape[1] == 1:
         return log_odds
-    second, best = np.partition(log_odds, -2, axis=1)[:, -2:].T
-    leading = log_odds == best[:, None]
-    return np.asarray(log_odds - np.where(leading, second[:, None], best[:, None]))
+    # Column by column, which are few and long.
+    columns = np.ascontiguousarray(log_odds.T)
+    best = second = np.full(len(log_odds), -np.inf)
+    for column in columns:
+        second, best = np.maximum(second, np.minimum(best, column)), np.maximum(best, column)
+    return np.asarray(columns - np.where(columns == best, second, best)).T
