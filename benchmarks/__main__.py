@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import faithful, inversion, limit, reading, studio, sweep, training
+from benchmarks import commands, faithful, inversion, limit, reading, studio, sweep, training
 
 SECTIONS = {
     "training": training.single_steps,
@@ -25,6 +25,7 @@ SECTIONS = {
     "memory": training.memory,
     "limit": limit.limit,
     "csv": reading.csv_files,
+    "commands": commands.wall_times,
     "inversion": inversion.speed,
     "sliders": inversion.sliders,
     "faithful": faithful.networks,

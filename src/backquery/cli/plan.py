@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,13 +73,19 @@ def run(
     plan: Plan, dataset: Dataset, checkpoint: Checkpoint | None = None, resume: Path | None = None
 ) -> tuple[Network, History]:
     """The trained network, knowing how it came to be, and its history; progress on standard error."""
-    from backquery.training.plan import carry_out
+    from backquery.inversion.fitting import fit_statistics, moments_of
+    from backquery.training.plan import carry_out, create
 
-    with TrainingProgress(plan.epochs) as watch:
+    with TrainingProgress(plan.epochs) as watch, ThreadPoolExecutor(1) as beside:
+        # They depend on the images alone, and the training leaves all cores but one idle.
+        moments = beside.submit(moments_of, create(plan, dataset), dataset.train) if plan.statistics else None
         network, history = carry_out(
             plan, dataset, callbacks=(watch.epoch,), progress=watch.images, checkpoint=checkpoint, resume=resume
         )
-    return (_remembering(network, dataset) if plan.statistics else network), history
+        if moments is not None:
+            statistics = fit_statistics(network, dataset.train, moments=moments.result())
+            network = replace(network, statistics=statistics)
+    return network, history
 
 
 def parse_hidden(text: str, between: str = ",") -> tuple[int, ...]:
@@ -114,9 +121,3 @@ def parse_activations(text: str | None, recipe: str, loss: str, layers: int) -> 
         return settled_activations(parse_names(text) or [RECIPES[recipe].usual.activation], loss, layers)
     except TrainingError as error:
         raise UsageError(str(error)) from None
-
-
-def _remembering(network: Network, dataset: Dataset) -> Network:
-    from backquery.inversion import fit_statistics
-
-    return replace(network, statistics=fit_statistics(network, dataset.train))

@@ -248,8 +248,13 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure without Matplotlib's own remarks about its caches."""
     from backquery.plots import save_figure
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    quieten_matplotlib()
     save_figure(figure, path)
+
+
+def quieten_matplotlib() -> None:
+    """Keep its remarks about its caches from whoever only wants a picture."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def draw_seed() -> int:

@@ -12,6 +12,7 @@ import string
 import zipfile
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -152,7 +153,8 @@ def load(name: str) -> Dataset:
     if folder is None:
         return _digits()
     source = SOURCES[name]
-    train, test = (_split(read_pair(*pair), source) for pair in find_pairs(folder, source.prefixes))
+    with ThreadPoolExecutor(2) as both:
+        train, test = both.map(lambda pair: _split(read_pair(*pair), source), find_pairs(folder, source.prefixes))
     return Dataset(name, train, test, source.classes, meaning=Meaning("one", source.centred, _KNOWN))
 
 

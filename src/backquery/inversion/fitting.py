@@ -8,10 +8,12 @@ grow with pixels times rank.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backquery.errors import DataError
 from backquery.inversion.priors import NOISE
@@ -29,7 +31,9 @@ FEWEST = 0.01
 """The share of all images that says what is typical of a label which is hardly ever read."""
 
 
-def fit_statistics(model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE) -> Statistics:
+def fit_statistics(
+    model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE, moments: Moments | None = None
+) -> Statistics:
     """The mean and covariance of all images of `data`, and the model's typical log-odds for each label.
 
     `data` are raw labelled images, or (inputs, labels) in input scale. The covariance keeps its `rank` leading
@@ -37,34 +41,61 @@ def fit_statistics(model: Model, data: Data, *, rank: int = RANK, noise: float =
     0 and 1. Row k of `typical` is the median of the log-odds that the model gives to the real images that it
     reads as label k, or to the hundredth of all images nearest to that where those are more. The data's own
     labels have no part in it: else the question itself would say what they look like, and even an untrained
-    model would seem to know.
+    model would seem to know. `moments`: what `moments_of` gave for these data and this rank.
 
     This says something about the data: the mean and the leading directions are themselves blurred images.
     """
     if rank < 1 or not noise > 0:
         raise DataError(f"rank and noise must be above zero; received {rank} and {noise}")
-    examples = Examples.of(model, data)
-    moments = _Exact(model.inputs) if model.inputs <= EXACT else _Sketch(model.inputs, rank)
-    log_odds = []
-    for part in examples.parts(CHUNK):
-        inputs = part.inputs()
-        log_odds.append(np.asarray(model.log_odds(inputs), np.float64))
-        moments.add(np.asarray(inputs, np.float64))
-    variances, directions = moments.directions(rank)
-    given = np.concatenate(log_odds)
+    moments = moments or moments_of(model, data, rank)
+    parts = Examples.of(model, data).parts(CHUNK)
+    given = np.concatenate([np.asarray(model.log_odds(part.inputs()), np.float64) for part in parts])
     return Statistics(
         mean=moments.mean,
-        factor=(directions * np.sqrt(variances)).astype(np.float32),
-        diagonal=noise * _span(model, moments) ** 2,
+        factor=(moments.directions * np.sqrt(moments.variances)).astype(np.float32),
+        diagonal=noise * moments.span**2,
         typical=typical_log_odds(given[np.isfinite(given).all(axis=1)]),
     )
 
 
-class _Moments:
-    """The mean of rows that come in chunks; sums are kept about the first chunk's mean, for their accuracy."""
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What is known of images whatever a network has learned of them, in its input scale.
 
-    def __init__(self, inputs: int) -> None:
-        self.count, self.low, self.high = 0, np.inf, -np.inf
+    mean: (inputs,); variances: (rank,), the largest first; directions: (inputs, rank), orthonormal; span:
+    (inputs,), the distance from paper to full ink or, without a scaling, from the smallest input to the largest.
+    """
+
+    mean: Array
+    variances: Array
+    directions: Array
+    span: Array
+
+
+def moments_of(model: Model, data: Data, rank: int = RANK) -> Moments:
+    """The moments of all images of `data` in the scale of `model`, of which nothing else matters.
+
+    A training may thus be running meanwhile.
+    """
+    examples = Examples.of(model, data)
+    scaling = model.scaling if examples.pixels is not None else None
+    gain, offset = (1.0, 0.0) if scaling is None else (scaling.gain, scaling.offset)
+    sums = _Exact(model.inputs, gain) if model.inputs <= EXACT else _Sketch(model.inputs, gain, rank)
+    for part in examples.parts(CHUNK):
+        sums.add(part.inputs() if part.pixels is None else part.pixels)
+    variances, directions = sums.directions(rank)
+    return Moments(sums.mean * gain + offset, variances, directions, _span(model, examples))
+
+
+class _Sums:
+    """The mean of rows that come in chunks; sums are kept about the first chunk's mean, for their accuracy.
+
+    The rows are pixels as they are stored, which `gain` takes to input scale: bytes are whole numbers, and so is
+    what is taken from them, so that float32 adds them up without rounding.
+    """
+
+    def __init__(self, inputs: int, gain: float | Array) -> None:
+        self.count, self._gain = 0, gain
         self._origin: Array | None = None
         self._sum = np.zeros(inputs)
 
@@ -72,57 +103,67 @@ class _Moments:
     def mean(self) -> Array:
         """The mean of all rows so far, (inputs,)."""
         assert self._origin is not None
-        return self._origin + self._sum / self.count
+        return self._origin + self._shift
 
-    def _shifted(self, rows: Array) -> Array:
+    @property
+    def _shift(self) -> Array:
+        return self._sum / self.count
+
+    def _shifted(self, rows: NDArray[Any]) -> Array:
+        whole = rows.dtype == np.uint8
+        shifted = rows.astype(np.float32) if whole else np.array(rows, np.result_type(rows, np.float32))
         if self._origin is None:
-            self._origin = rows.mean(axis=0)
-        shifted = rows - self._origin
+            origin = shifted.mean(axis=0)
+            self._origin = np.rint(origin) if whole else origin
+        shifted -= self._origin
         self.count += len(rows)
-        self._sum += shifted.sum(axis=0)
-        self.low, self.high = min(self.low, rows.min()), max(self.high, rows.max())
+        self._sum += shifted.sum(axis=0, dtype=None if whole else np.float64)
         return shifted
 
 
-class _Exact(_Moments):
+class _Exact(_Sums):
     """The whole covariance."""
 
-    def __init__(self, inputs: int) -> None:
-        super().__init__(inputs)
+    def __init__(self, inputs: int, gain: float | Array) -> None:
+        super().__init__(inputs, gain)
         self._squares = np.zeros((inputs, inputs))
 
-    def add(self, rows: Array) -> None:
+    def add(self, rows: NDArray[Any]) -> None:
         """Take in rows (n, inputs)."""
         shifted = self._shifted(rows)
         self._squares += shifted.T @ shifted
 
     def directions(self, rank: int) -> tuple[Array, Array]:
         """The leading variances (rank,) and their directions (inputs, rank)."""
-        shift = self._sum / self.count
-        variances, vectors = np.linalg.eigh(self._squares / self.count - np.outer(shift, shift))
+        covariance = self._squares / self.count - np.outer(self._shift, self._shift)
+        gains = np.broadcast_to(self._gain, len(covariance))
+        variances, vectors = np.linalg.eigh(covariance * np.outer(gains, gains))
         return _leading(variances[::-1], vectors[:, ::-1], rank)
 
 
-class _Sketch(_Moments):
+class _Sketch(_Sums):
     """The covariance times random directions."""
 
-    def __init__(self, inputs: int, rank: int) -> None:
-        super().__init__(inputs)
+    def __init__(self, inputs: int, gain: float | Array, rank: int) -> None:
+        super().__init__(inputs, gain)
         # More probes than directions, because the last ones are recovered badly; fixed, so that the same data
         # give the same prior.
         gaussian = np.random.default_rng(0).normal(size=(inputs, min(2 * rank + 16, inputs)))
         self._probes = np.linalg.qr(gaussian)[0]
+        self._gains = np.broadcast_to(gain, inputs)[:, None]
+        self._scaled = self._gains * self._probes
         self._products = np.zeros_like(self._probes)
 
-    def add(self, rows: Array) -> None:
+    def add(self, rows: NDArray[Any]) -> None:
         """Take in rows (n, inputs)."""
-        shifted = self._shifted(rows)
-        self._products += shifted.T @ (shifted @ self._probes)
+        # Not in float32: what it rounds could leave the core below without a root.
+        shifted = self._shifted(rows).astype(np.float64, copy=False)
+        self._products += shifted.T @ (shifted @ self._scaled)
 
     def directions(self, rank: int) -> tuple[Array, Array]:
         """The leading variances (rank,) and their directions (inputs, rank), by the shifted Nystroem method."""
-        shift = self._sum / self.count
-        products = self._products / self.count - np.outer(shift, shift @ self._probes)
+        shift = self._shift
+        products = self._gains * (self._products / self.count - np.outer(shift, shift @ self._scaled))
         # A trace of the identity keeps Cholesky from failing on a core that rounding has made singular; it is
         # taken off the variances again.
         tiny = np.finfo(float).eps * max(np.linalg.norm(products), np.finfo(float).tiny) * 10
@@ -136,14 +177,14 @@ class _Sketch(_Moments):
 
 def _leading(variances: Array, vectors: Array, rank: int) -> tuple[Array, Array]:
     # What is left below is rounding, and may be negative, where a factor needs square roots.
-    kept = np.flatnonzero(variances[:rank] > 1e-12 * max(variances[0], 0.0))
+    kept = np.flatnonzero(variances[:rank] > 1e-7 * max(variances[0], 0.0))
     return variances[kept], vectors[:, kept]
 
 
-def _span(model: Model, moments: _Moments) -> Array:
-    """The distance from paper to full ink for each input; without a scaling, from the smallest to the largest."""
+def _span(model: Model, examples: Examples) -> Array:
     if model.scaling is None:
-        span = np.full(model.inputs, moments.high - moments.low)
+        assert examples.given is not None
+        span = np.full(model.inputs, np.ptp(examples.given))
     else:
         paper, ink = ends_of(model)
         span = np.abs(ink - paper)
@@ -166,8 +207,9 @@ def typical_log_odds(log_odds: Array) -> Array:
     least = ceil(len(log_odds) * FEWEST)
     rows = []
     for lead in leads.T:
-        count = max(int(np.sum(lead > 0)), least)
-        rows.append(np.median(log_odds[np.argsort(-lead, kind="stable")[:count]], axis=0))
+        read = np.flatnonzero(lead > 0)
+        nearest = read if len(read) >= least else np.argsort(-lead, kind="stable")[:least]
+        rows.append(np.median(log_odds[nearest].T.copy(), axis=1))
     return np.array(rows)
 
 
@@ -175,6 +217,9 @@ def _leads(log_odds: Array) -> Array:
     """By how much each output exceeds the best of the others, (n, outputs)."""
     if log_odds.shape[1] == 1:
         return log_odds
-    second, best = np.sort(log_odds, axis=1)[:, -2:].T
-    leading = log_odds == best[:, None]
-    return np.asarray(log_odds - np.where(leading, second[:, None], best[:, None]))
+    # Column by column, which are few and long.
+    columns = np.ascontiguousarray(log_odds.T)
+    best = second = np.full(len(log_odds), -np.inf)
+    for column in columns:
+        second, best = np.maximum(second, np.minimum(best, column)), np.maximum(best, column)
+    return np.asarray(columns - np.where(columns == best, second, best)).T

@@ -13,8 +13,8 @@ from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
 from backquery.model.reading import UNREAD, labels_read
 
-CHUNK = 8192
-"""Images a question, so that memory stays small."""
+CHUNK = 1024
+"""Images a question, so that what is made of them stays in the cache."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,11 @@ from backquery.errors import DataError, ModelError
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
 from backquery.model.reading import finite_answer
-from backquery.model.scaling import Scaling, checked_inputs, scaled_images
+from backquery.model.scaling import Scaling, as_inputs, checked_finite, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
+
+ROWS = 1024
+"""So many images are taken through all layers at a time: what one layer hands to the next stays in the cache."""
 
 
 def _frozen(values: ArrayLike, dtype: DTypeLike) -> Array:
@@ -249,9 +252,18 @@ class Network:
 
         `ModelError` for a single one whose answers are not finite.
         """
-        answers = self.signals(x)[-1]
-        single = np.ndim(x) == 1 or np.shape(x) == self.input_shape
+        inputs = as_inputs(x, self.input_shape, self.dtype)
+        if len(inputs) > ROWS:
+            return np.concatenate([self._answers(inputs[row : row + ROWS]) for row in range(0, len(inputs), ROWS)])
+        answers = self._answers(inputs)
+        single = len(inputs) == 1 and (np.ndim(x) == 1 or np.shape(x) == self.input_shape)
         return finite_answer(answers[0]) if single else answers
+
+    def _answers(self, inputs: Array) -> Array:
+        signals = checked_finite(inputs)
+        for layer in self.layers:
+            signals = layer.activation.function(layer.combine(signals))
+        return signals
 
     def query_images(self, images: ArrayLike) -> Array:
         """The answers (n, outputs) to raw images (n, ...), 0 for paper and the scaling's maximum for ink."""

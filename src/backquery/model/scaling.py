@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,10 @@ class Scaling:
         self.check(pixels)
         dtype = np.dtype(dtype)
         gain, offset = np.asarray(self.gain, dtype), np.asarray(self.offset, dtype)
-        return pixels.astype(dtype) * gain + offset  # type: ignore[no-any-return]
+        inputs = pixels.astype(dtype)
+        inputs *= gain
+        inputs += offset
+        return inputs
 
     def ink(self, inputs: ArrayLike) -> Array:
         """Inputs (..., pixels) to ink between 0 (paper) and 1; what lies outside the scale is clipped."""
@@ -99,19 +102,31 @@ def checked_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Ar
 
     Anything else raises `DataError`.
     """
+    return checked_finite(as_inputs(x, shape, dtype))
+
+
+def checked_finite(signals: Array) -> Array:
+    """The signals themselves; `DataError` where one is not finite."""
+    # The sum of squares, one pass without a second array, is finite wherever all are, unless it overflows.
+    flat = signals.reshape(-1)
+    if not (isfinite(np.dot(flat, flat)) or np.isfinite(flat).all()):
+        raise DataError("inputs must be finite; received NaN or infinity")
+    return signals
+
+
+def as_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """What `checked_inputs` gives, where it has not been asked yet whether all are finite."""
     try:
-        signals = np.atleast_1d(np.asarray(x, dtype))
+        signals = np.asarray(x, dtype)
     except (TypeError, ValueError) as error:
         raise DataError(f"inputs must be numbers: {error}") from None
-    single = signals.ndim == 1 or signals.shape == shape
+    single = signals.ndim < 2 or signals.shape == shape
     signals = signals.reshape(1, -1) if single else signals.reshape(len(signals), prod(signals.shape[1:]))
     if signals.shape[1] != prod(shape):
         raise DataError(
             f"the network takes {prod(shape)} inputs (shape {shape}); "
             f"received {signals.shape[1]} (shape {np.shape(x)})"
         )
-    if not np.all(np.isfinite(signals)):
-        raise DataError("inputs must be finite; received NaN or infinity")
     return signals
 
 

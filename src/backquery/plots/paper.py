@@ -7,6 +7,7 @@ import os
 import textwrap
 import warnings
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -40,6 +41,15 @@ TILE, GAP, MARGIN, HEADING = 1.35, 0.3, 0.3, 0.75
 LINE = 1 / 6
 """The distance of two lines of a caption."""
 
+BELOW = 6 / 72
+"""How far below its image a caption begins."""
+
+AWAY = 0.05
+"""How much paper there is between an image and its warning frame."""
+
+RESOLUTION = 160
+"""Dots to an inch where a picture is made of dots."""
+
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` to `path` as its suffix says (.png, .svg or .pdf), whole or not at all."""
@@ -62,7 +72,7 @@ def _draw(figure: Figure, stream: IO[bytes], kind: str) -> None:
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "backquery"}):
         # A class name in a script that no installed font has is drawn as boxes; the picture is still worth having.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(stream, format=kind, dpi=160, metadata=undated)
+        figure.savefig(stream, format=kind, dpi=RESOLUTION, metadata=undated)
 
 
 def check_picture_path(
@@ -97,22 +107,40 @@ def canvas(figure: Figure, top: float = 0.0) -> Axes:
     return ax
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Where the tiles of a page lie, in inches from its upper left corner, and how large it all is."""
+
+    width: float
+    height: float
+    tile_height: float
+    places: tuple[tuple[float, float], ...]
+    tile_width: float = TILE
+
+    @classmethod
+    def of(cls, captions: list[list[str]], columns: int, shape: tuple[int, ...], lines: int = 0) -> Grid:
+        """The grid for images of that shape above these captions, row by row, with room for `lines`."""
+        rows, caption = -(-len(captions) // columns), max(lines, *(len(wrapped(text)) for text in captions)) * LINE
+        tile_height = TILE * min(max(shape[0] / shape[1], 0.25), 4.0)
+        one_row = tile_height + caption + 0.16
+        width = max(2 * MARGIN + columns * TILE + (columns - 1) * GAP, 5.6)
+        height = HEADING + rows * one_row + (rows - 1) * GAP / 2 + MARGIN / 2
+        places = tuple(
+            (MARGIN + column * (TILE + GAP), HEADING + row * (one_row + GAP / 2))
+            for row, column in (divmod(position, columns) for position in range(len(captions)))
+        )
+        return cls(width, height, tile_height, places)
+
+
 def tiles(
     captions: list[list[str]], columns: int, shape: tuple[int, ...], lines: int = 0
 ) -> tuple[Figure, list[Axes]]:
     """A figure with axes for an image of that shape above each caption, row by row, with room for `lines`."""
-    broken = [wrapped(caption) for caption in captions]
-    rows, caption = -(-len(broken) // columns), max(lines, *map(len, broken)) * LINE + 0.16
-    tile_height = TILE * min(max(shape[0] / shape[1], 0.25), 4.0)
-    width = max(2 * MARGIN + columns * TILE + (columns - 1) * GAP, 5.6)
-    height = HEADING + rows * (tile_height + caption) + (rows - 1) * GAP / 2 + MARGIN / 2
-    figure = new_figure(width, height)
-    axes = []
-    for position, text in enumerate(broken):
-        row, column = divmod(position, columns)
-        top = HEADING + row * (tile_height + caption + GAP / 2)
-        axes.append(panel(figure, MARGIN + column * (TILE + GAP), top, TILE, tile_height))
-        _write_caption(axes[-1], text)
+    grid = Grid.of(captions, columns, shape, lines)
+    figure = new_figure(grid.width, grid.height)
+    axes = [panel(figure, left, top, grid.tile_width, grid.tile_height) for left, top in grid.places]
+    for ax, caption in zip(axes, captions, strict=True):
+        _write_caption(ax, wrapped(caption))
     return figure, axes
 
 
@@ -152,7 +180,7 @@ def _warning_frame(ax: Axes) -> Rectangle:
     """A heavy dashed line with a little paper between it and the image."""
     from matplotlib.patches import Rectangle
 
-    away = 0.05 / TILE
+    away = AWAY / TILE
     return Rectangle(
         (-away, -away), 1 + 2 * away, 1 + 2 * away, transform=ax.transAxes, fill=False, clip_on=False,
         edgecolor=INK, linewidth=1.6, linestyle=(0, (4, 2)),
@@ -163,7 +191,7 @@ def _write_caption(ax: Axes, lines: list[str]) -> None:
     """The lines under an image, the first in bold."""
     for number, text in enumerate(lines):
         ax.annotate(
-            text, (0, 0), (0, -6 - 72 * LINE * number), xycoords="axes fraction", textcoords="offset points",
+            text, (0, 0), (0, -72 * (BELOW + LINE * number)), xycoords="axes fraction", textcoords="offset points",
             ha="left", va="top", fontweight="bold" if number == 0 else "normal", **words(8.5),
         )  # fmt: skip
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from backquery.inversion.result import OUT_OF_REACH, STALLED
 from backquery.model import ground_of, name_read
-from backquery.plots.paper import SHADES_MEAN, as_picture, draw_ink, heading, scan_caption, tiles
+from backquery.plots.paper import SHADES_MEAN, as_picture, scan_caption
+from backquery.plots.sheets import Sheet, Tile, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,16 +25,22 @@ def scan_grid(result: BackQuery, model: Model, *, title: str | None = None) -> F
     Ink is drawn on the fixed scale from the input of blank paper to that of full ink, never stretched for
     one image. An image that is not read as asked has a heavy dashed frame and a cross.
     """
+    return figure_of(scan_sheet(result, model, title=title))
+
+
+def scan_sheet(result: BackQuery, model: Model, *, title: str | None = None) -> Sheet:
+    """What `scan_grid` draws."""
     count = len(result)
-    columns = min(count, 5 if count <= 10 else ceil(count**0.5 * 1.3))
-    captions = [scan_captions(result, model, position) for position in range(count)]
-    figure, axes = tiles(captions, columns, as_picture(result.images[0], model).shape)
-    figure_title = title or (f"What the network sees: {int(result.read_as_asked.sum())} of {count} read as asked")
     asked = f"asked by {result.method} for {ASKED_FOR.get(result.question, result.question)}"
-    heading(figure, figure_title, f"{asked}; {SHADES_MEAN[ground_of(model)]}")
-    for position, ax in enumerate(axes):
-        draw_ink(ax, as_picture(result.images[position], model), bool(result.read_as_asked[position]))
-    return figure
+    return Sheet(
+        title or f"What the network sees: {int(result.read_as_asked.sum())} of {count} read as asked",
+        f"{asked}; {SHADES_MEAN[ground_of(model)]}",
+        [
+            Tile(as_picture(image, model), scan_captions(result, model, position), bool(as_asked))
+            for position, (image, as_asked) in enumerate(zip(result.images, result.read_as_asked, strict=True))
+        ],
+        min(count, 5 if count <= 10 else ceil(count**0.5 * 1.3)),
+    )
 
 
 def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
@@ -50,20 +57,20 @@ def change_grid(result: BackQuery, model: Model) -> Figure:
 
     In the change, grey is what stayed; darker is where ink came, lighter where ink went.
     """
+    return figure_of(change_sheet(result, model))
+
+
+def change_sheet(result: BackQuery, model: Model) -> Sheet:
+    """What `change_grid` draws."""
     assert result.change is not None
-    count = len(result)
-    captions = [
-        caption
-        for k in range(count)
-        for caption in (["the start image"], scan_captions(result, model, k), ["the change"])
-    ]
-    figure, axes = tiles(captions, 3, as_picture(result.images[0], model).shape)
-    read = sum(map(bool, result.read_as_asked))
-    heading(figure, f"{read} of {count} read as asked, by a small change", "change: grey stays, dark is ink added")
-    for k in range(count):
+    shown = []
+    for k in range(len(result)):
         answer = as_picture(result.images[k], model)
         start = as_picture(result.images[k] - result.change[k], model)
-        draw_ink(axes[3 * k], start, True)
-        draw_ink(axes[3 * k + 1], answer, bool(result.read_as_asked[k]))
-        draw_ink(axes[3 * k + 2], 0.5 + (answer - start) / 2, True)
-    return figure
+        shown += [
+            Tile(start, ["the start image"]),
+            Tile(answer, scan_captions(result, model, k), bool(result.read_as_asked[k])),
+            Tile(0.5 + (answer - start) / 2, ["the change"]),
+        ]
+    title = f"{sum(map(bool, result.read_as_asked))} of {len(result)} read as asked, by a small change"
+    return Sheet(title, "change: grey stays, dark is ink added", shown, 3)

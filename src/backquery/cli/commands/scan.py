@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from backquery.cli.options import AsJson, Labels, Model, Picture, arrays_of
 from backquery.cli.options.inversion import MethodOrUsual, Prior
 from backquery.cli.options.reading import Scale
-from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, table
+from backquery.cli.terminal import Drawing, check_outputs, give, quieten_matplotlib, save_arrays, table
 
 Confidence = Annotated[
     float | None,
@@ -53,14 +53,16 @@ def scan(
     """
     from backquery.cli.source import load_for_images, prepared
     from backquery.inversion import back_query
-    from backquery.plots import change_grid, scan_grid
+    from backquery.plots.scans import change_sheet, scan_sheet
+    from backquery.plots.sheets import save_sheet
 
     check_outputs(output, arrays)
     network = load_for_images(model, scale)
     labels = list(label or network.classes)
     start = None if near is None else network.scale(prepared(network, [near]))
     result = back_query(network, labels, method=method, prior=prior, confidence=confidence, near=start)
-    save_picture((scan_grid if near is None else change_grid)(result, network), output)
+    quieten_matplotlib()
+    save_sheet((scan_sheet if near is None else change_sheet)(result, network), output)
     if arrays is not None:
         save_arrays(arrays, images=result.images, labels=result.labels)
     found = result.as_json(network.classes)
