@@ -46,7 +46,7 @@ class BlockTraining:
     def _make_room(self) -> None:
         """Arrays that every image is worked out in, and BLAS's own updates, which need no room for a product."""
         from scipy.linalg import get_blas_funcs
-        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+        from threadpoolctl import ThreadpoolController
 
         layers, dtype = self.network.layers, self.network.dtype
         self.add_product, self.add_outer = get_blas_funcs(("gemm", "ger"), dtype=dtype)
