@@ -7,7 +7,7 @@ the prior. The method minimises
 
 by Gauss-Newton steps on the constraint, ``x+ = m + C J'(J C J')^-1 (a - g(x) + J (x - m))``, damped and kept
 within the box: the iterated extended Kalman update (Bell & Cathey 1993) of an observation without noise. The
-search starts where statistical linearisation puts the answer (`starts`); `search` says how it goes on.
+search starts at the likeliest answer that there would be without the box (`starts`); `search` says how it goes on.
 """
 
 from __future__ import annotations
