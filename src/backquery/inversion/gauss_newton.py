@@ -7,7 +7,7 @@ the prior. The method minimises
 
 by Gauss-Newton steps on the constraint, ``x+ = m + C J'(J C J')^-1 (a - g(x) + J (x - m))``, damped and kept
 within the box: the iterated extended Kalman update (Bell & Cathey 1993) of an observation without noise. The
-search starts where statistical linearisation puts the answer (`starts`); `search` says how it goes on.
+search starts at the likeliest answer that there would be without the box (`starts`); `search` says how it goes on.
 """
 
 from __future__ import annotations
@@ -56,8 +56,11 @@ class GaussNewton:
         """Search for all questions, block by block; see `BackQuery` for the outcomes."""
         model, asked = problem.model, problem.asked
         prior = prior_for(model, problem.prior, problem.low, problem.high)
-        blocks = np.array_split(np.arange(len(asked)), range(self.block, len(asked), self.block))
-        found = _Found.joined([self._answer(problem.of(rows), prior) for rows in blocks])
+        if len(asked) <= self.block:
+            found = self._answer(problem, prior)
+        else:
+            blocks = np.array_split(np.arange(len(asked)), range(self.block, len(asked), self.block))
+            found = _Found.joined([self._answer(problem.of(rows), prior) for rows in blocks])
         outcome = [
             CONVERGED if holds else OUT_OF_REACH if lost else STALLED
             for holds, lost in zip(found.holds, found.trapped | found.impossible, strict=True)

@@ -82,11 +82,10 @@ class BoundPixels:
     def sums(self, rows: Rows, free: Mask) -> Array:
         """(images, rank, rank), right for `rows`, whose pixels `free` (n, inputs) lie between their bounds."""
         for row, now in zip(rows, free, strict=True):
-            changed = self._free[row] != now
-            if changed.any():
-                bound, freed = (self._factor[changed & which] for which in (~now, now))
-                # Each on its own, because BLAS needs half the work for a matrix times itself.
-                self._sums[row] += bound.T @ bound - freed.T @ freed
+            changed = np.flatnonzero(self._free[row] != now)
+            if changed.size:
+                part = self._factor.take(changed, axis=0)
+                self._sums[row] += (part.T * np.where(now[changed], -1.0, 1.0)) @ part
         self._free[rows] = free
         return self._sums
 

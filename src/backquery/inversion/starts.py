@@ -1,8 +1,10 @@
-"""Where a search begins: the image that statistical linearisation expects to give the answer.
+"""Where a search begins: at an image that is expected to give the answer.
 
-Near the prior's mean a network is often flat, and its derivatives there mislead. So images drawn from the prior
-are shown to it once, and regressing the draws on its answers says roughly which image goes with which answer
-(statistical linearisation; Gelb 1974). The draws know no more classes than the prior does.
+In a `Network` it is the likeliest answer of all images, whether or not the box holds them (`signal_space`). Other
+models show no layers, and near the prior's mean a model is often flat, so that its derivatives there mislead. So
+images drawn from the prior are shown to it once, and regressing the draws on its answers says roughly which image
+goes with which answer (statistical linearisation; Gelb 1974). The draws know no more classes than the prior does;
+a search that was in vain is tried again from those whose answers come nearest.
 """
 
 from __future__ import annotations
