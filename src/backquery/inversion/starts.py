@@ -56,16 +56,25 @@ _shown_to: Memory[WeakKeyDictionary[Prior, dict[tuple[int | None, bytes, bytes],
 
 
 def first_guess(problem: Problem, prior: Prior) -> tuple[Array, bool]:
-    """Images (n, inputs) to start at, and whether they are to be trusted as nearly answers.
+    """Images (n, inputs) to start at, and whether they are to be trusted as nearly answers."""
+    chain = _first_layer(problem, prior)
+    if chain is not None:
+        return likeliest_answer(problem, prior, chain), True
+    return _regressed(problem, prior), False
 
-    It is the prior's mean where there is nothing better, because the prior has no directions to go.
-    """
+
+def _first_layer(problem: Problem, prior: Prior) -> ChainReadout | None:
+    """What a network's layers make of an image, if the first of them is no wider than the image."""
     asked = problem.asked
     readout = readout_for(problem.model, asked.layer, asked.maps, prior.mean, prior.deviation)
-    if isinstance(readout, ChainReadout) and len(readout.first) <= prior.inputs:
-        return likeliest_answer(problem, prior, readout), True
+    return readout if isinstance(readout, ChainReadout) and len(readout.first) <= prior.inputs else None
+
+
+def _regressed(problem: Problem, prior: Prior) -> Array:
+    """The images that go with the answers, by regression; the mean of a prior that has no directions to go."""
+    asked = problem.asked
     if not prior.rank:
-        return np.broadcast_to(prior.mean, (len(asked), prior.inputs)), False
+        return np.broadcast_to(prior.mean, (len(asked), prior.inputs))
     shown = _shown(problem, prior)
     maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
     spread = maps @ shown.covariance @ maps.transpose(0, 2, 1)
@@ -76,11 +85,15 @@ def first_guess(problem: Problem, prior: Prior) -> tuple[Array, bool]:
     regular = spread + 1e-9 * unit[:, None, None] * np.eye(k)
     weights = np.linalg.solve(regular, (asked.values - maps @ shown.mean)[:, :, None])
     scores = (shown.mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]
-    return prior.unwhiten(prior.spread(scores)), False
+    return prior.unwhiten(prior.spread(scores))
 
 
 def other_starts(problem: Problem, prior: Prior) -> Iterator[Array]:
-    """Where to try again, (n, inputs) each: the prior's mean, then the draws whose answers come nearest."""
+    """Where to try again, (n, inputs) each: by regression where that was not the first guess; then the prior's
+    mean, and the draws whose answers come nearest.
+    """
+    if _first_layer(problem, prior) is not None and prior.rank:
+        yield _regressed(problem, prior)
     yield np.broadcast_to(prior.mean, (len(problem.asked), prior.inputs))
     if not prior.rank:
         return
