@@ -20,8 +20,8 @@
 #include "vectors.h"
 
 /* Images a block, one bit of a set each. Larger blocks read and write the weights less often, but take more
-   for the Gram matrix. */
-#define BLOCK 32
+   for the Gram matrix, and must leave the weights their place in the cache. */
+#define BLOCK (REAL_BITS == 32 ? 32 : 16)
 typedef uint32_t set;
 
 /* Images that are combined with the weights together. Of more images, fewer pixels are blank in all. */
@@ -40,6 +40,9 @@ typedef uint32_t set;
 #define ADDED(do) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8)
 #endif
 #define MOST 14
+
+/* So many rows before it is needed, a row is asked for. */
+#define AHEAD 10
 
 /* Nodes of a later layer that are combined together. */
 #define NODES 5
@@ -133,7 +136,11 @@ INLINE void combine(const int vectors, const real *weights, int64_t stride, cons
     vector kept[GROUP][MOST] = {0};
     for (int64_t n = 0; n < count; n++) {
         const real *row = weights + pixels[n] * stride, *ink = panel + (int64_t)pixels[n] * BLOCK;
+        /* Double weights of an image of usual size do not quite fit in the nearer caches. */
+        const real *ahead = weights + pixels[n + AHEAD < count ? n + AHEAD : n] * stride;
         vector loaded[MOST];
+        UNROLL
+        for (int v = 0; v < vectors; v++) __builtin_prefetch(ahead + v * LANES);
         UNROLL
         for (int v = 0; v < vectors; v++) loaded[v] = load(row + v * LANES);
         UNROLL
