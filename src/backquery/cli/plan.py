@@ -90,9 +90,9 @@ def run(
         network, history = carry_out(
             plan, dataset, callbacks=(watch.epoch,), progress=watch.images, checkpoint=checkpoint, resume=resume
         )
-        if moments is not None:
-            statistics = fit_statistics(network, dataset.train, moments=moments.result())
-            network = replace(network, statistics=statistics)
+    if moments is not None:
+        statistics = fit_statistics(network, dataset.train, moments=moments.result())
+        network = replace(network, statistics=statistics)
     return network, history
 
 
