@@ -47,7 +47,7 @@ def build(library: Path, flags: Sequence[str] = (), *, trial: bool = False) -> s
 
     Raises `BuildError`, and then writes nothing.
     """
-    complaints = ["no C compiler was found"]
+    complaints = []
     for compiler in compilers():
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             try:
@@ -62,7 +62,7 @@ def build(library: Path, flags: Sequence[str] = (), *, trial: bool = False) -> s
             shutil.copyfile(made, part)
             part.replace(library)
             return shlex.join(compiler)
-    raise BuildError("\n".join(complaints))
+    raise BuildError("\n".join(complaints) or "no C compiler was found")
 
 
 def compilers() -> Iterator[list[str]]:
