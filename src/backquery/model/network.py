@@ -19,7 +19,7 @@ from backquery.errors import DataError, ModelError
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
 from backquery.model.reading import finite_answer
-from backquery.model.scaling import Scaling, as_inputs, checked_finite, checked_inputs, scaled_images
+from backquery.model.scaling import Scaling, all_finite, as_inputs, checked_finite, checked_inputs, scaled_images
 from backquery.model.statistics import Statistics
 
 ROWS = 1024
@@ -260,9 +260,13 @@ class Network:
         return finite_answer(answers[0]) if single else answers
 
     def _answers(self, inputs: Array) -> Array:
-        signals = checked_finite(inputs)
+        signals = inputs
         for layer in self.layers:
-            signals = layer.activation.function(layer.combine(signals))
+            z = layer.combine(signals)
+            # Inputs that are not finite leave no pre-activation finite, of which there are fewer to look at.
+            if signals is inputs and not all_finite(z):
+                checked_finite(inputs)
+            signals = layer.activation.function(z)
         return signals
 
     def query_images(self, images: ArrayLike) -> Array:

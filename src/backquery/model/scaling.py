@@ -107,11 +107,16 @@ def checked_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Ar
 
 def checked_finite(signals: Array) -> Array:
     """The signals themselves; `DataError` where one is not finite."""
-    # The sum of squares, one pass without a second array, is finite wherever all are, unless it overflows.
-    flat = signals.reshape(-1)
-    if not (isfinite(np.dot(flat, flat)) or np.isfinite(flat).all()):
+    if not all_finite(signals):
         raise DataError("inputs must be finite; received NaN or infinity")
     return signals
+
+
+def all_finite(signals: Array) -> bool:
+    """Whether no signal is NaN or infinite."""
+    # The sum of squares, one pass without a second array, is finite wherever all are, unless it overflows.
+    flat = signals.reshape(-1)
+    return isfinite(np.dot(flat, flat)) or bool(np.isfinite(flat).all())
 
 
 def as_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
