@@ -15,6 +15,9 @@ from backquery import __version__
 from backquery.cli.pages import COMMANDS, find_page
 from backquery.errors import BackqueryError
 
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+"""The variables by which users say how many threads there may be."""
+
 DONE, FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 
@@ -53,6 +56,7 @@ def _answer(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    _leave_processors_alone()
     from cyclopts import CycloptsError
 
     from backquery.cli.app import build_app
@@ -68,6 +72,17 @@ def _run(arguments: list[str]) -> int:
     except MemoryError:
         return _complain("there is not enough memory for this", FAILED)
     return DONE if code is None else int(code)
+
+
+def _leave_processors_alone() -> None:
+    """Let BLAS use half of the processors, unless the user has said how many; it reads this when it is loaded.
+
+    Processors are mostly the same core seen twice, where more threads gain nothing; and where another program
+    keeps one of them busy, all the others wait for it in every product, spinning.
+    """
+    half = max(1, (os.cpu_count() or 1) // 2)
+    if not any(name in os.environ for name in THREADS):
+        os.environ.update(dict.fromkeys(THREADS[:2], str(half)))
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -73,18 +73,10 @@ def run(
     plan: Plan, dataset: Dataset, checkpoint: Checkpoint | None = None, resume: Path | None = None
 ) -> tuple[Network, History]:
     """The trained network, knowing how it came to be, and its history; progress on standard error."""
-    from threadpoolctl import threadpool_limits
-
     from backquery.inversion.fitting import fit_statistics, moments_of
     from backquery.training.plan import carry_out, create
 
-    # Single steps need one core; BLAS's threads, which wait for each other by spinning, would take it from them.
-    threads = 1 if plan.recipe.one_by_one else None
-    with (
-        TrainingProgress(plan.epochs) as watch,
-        ThreadPoolExecutor(1) as beside,
-        threadpool_limits(threads, "blas"),
-    ):
+    with TrainingProgress(plan.epochs) as watch, ThreadPoolExecutor(1) as beside:
         # They depend on the images alone, and are ready when the training is.
         moments = beside.submit(moments_of, create(plan, dataset), dataset.train) if plan.statistics else None
         network, history = carry_out(
