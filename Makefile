@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench measure tables models clean
+.PHONY: demo test check torture bench measure tables models clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -36,6 +36,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.kernels.torture
 
 bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks
