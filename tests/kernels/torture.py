@@ -3,8 +3,8 @@
 At every width of vectors that this machine has. First faults are planted in copies of the sources, and each must
 be caught: a watchman who sleeps is worse than none.
 
-AddressSanitizer sees what the kernels read and write outside of NumPy's arrays, which `malloc` gave, and outside of
-each array in the room that a training works in: fences lie between them (`taken` in online.c), and around what
+AddressSanitizer sees what the kernels read and write outside of NumPy's arrays, which `malloc` gave, and outside
+of each array in the room that a training works in: fences lie between them (`taken` in online.c), and around what
 `kernels.aligned` makes (below). It does not see one row of a matrix run into the next, nor what was never written.
 """
 
@@ -86,18 +86,8 @@ def main() -> None:
         build.build(library, SANITIZERS)
         for width in kernels.widths():
             print(f"{width}:", flush=True)
-            arguments = [
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                __spec__.name,
-                "-p",
-                "no:cacheprovider",
-                "-k",
-                LEFT_OUT,
-                *TESTS,
-            ]
+            quietly = ["-q", "-p", __spec__.name, "-p", "no:cacheprovider", "-k", LEFT_OUT]
+            arguments = ["-m", "pytest", *quietly, *TESTS]
             if _run(environment | {kernels.WIDTH: width}, *arguments, shown=True).returncode:
                 sys.exit(f"not clean: {width}")
 
