@@ -21,13 +21,21 @@ class Environment:
     """A virtual environment in a folder, with a home of its own."""
 
     folder: Path
+    home: str = "home"
 
     @classmethod
     def fresh(cls, folder: Path) -> Environment:
         """Make one, with nothing but pip."""
         venv.create(folder, with_pip=True)
-        (folder / "home").mkdir()
         return cls(folder)
+
+    def __post_init__(self) -> None:
+        self.room.mkdir(exist_ok=True)
+
+    @property
+    def room(self) -> Path:
+        """The home, where programs run unless told otherwise."""
+        return self.folder / self.home
 
     @property
     def programs(self) -> Path:
@@ -36,14 +44,14 @@ class Environment:
     def variables(self, **more: str) -> dict[str, str]:
         """All that its programs are told, with `more` instead of or besides what is kept."""
         kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
-        home = str(self.folder / "home")
-        return kept | {"HOME": home, "USERPROFILE": home, "PYTHONUTF8": "1"} | more
+        home = {"HOME": str(self.room), "USERPROFILE": str(self.room)}
+        return kept | home | {"PYTHONUTF8": "1"} | more
 
     def run(self, program: str, *arguments: object, cwd: Path | None = None, **more: str) -> str:
         """What one of its programs prints; its standard error is shown if it fails."""
         command = [str(self.programs / program), *map(str, arguments)]
         done = subprocess.run(
-            command, cwd=cwd or self.folder / "home", env=self.variables(**more), capture_output=True, text=True
+            command, cwd=cwd or self.room, env=self.variables(**more), capture_output=True, text=True
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
@@ -60,6 +68,6 @@ class Environment:
         return self.seconds("python", "-m", "pip", "install", "--quiet", *requirements, **more)
 
     def megabytes(self) -> float:
-        """The size of all files, its home's not."""
-        files = (path for path in self.folder.rglob("*") if path.is_file() and not path.is_symlink())
-        return sum(path.stat().st_size for path in files if self.folder / "home" not in path.parents) / 1e6
+        """The size of all that is installed."""
+        files = (path for path in (self.folder / "lib").rglob("*") if path.is_file() and not path.is_symlink())
+        return sum(path.stat().st_size for path in files) / 1e6
