@@ -143,6 +143,5 @@ def _before() -> str:
 
 
 def _data() -> dict[str, str]:
-    """Where the data are, and one thread for both."""
-    told = ("BACKQUERY_DATA", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return {name: os.environ[name] for name in told if name in os.environ}
+    """Where the data are, where this process was told."""
+    return {name: os.environ[name] for name in ("BACKQUERY_DATA",) if name in os.environ}
