@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench measure tables models clean
+.PHONY: demo test check workflows torture wheels bench measure tables models clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -36,6 +36,23 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+$(VENV)/.workflows: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[workflows]'
+	touch $@
+
+# What a public repository runs is judged without one.
+workflows: $(VENV)/.workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet --pedantic .github/workflows
+
+# The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.kernels.torture
+
+# What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
+wheels: $(VENV)/.dev
+	$(BIN)/python -m tests.wheels
 
 bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks

@@ -57,7 +57,8 @@ class CustomBuildHook(BuildHookInterface[Any]):
         self.app.display_info(f"kernels compiled by {compiler}")
         build_data["pure_python"] = False
         # No part of Python's own interface is used, so one wheel serves all its versions.
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        platform_here = sysconfig.get_platform().replace("universal2", platform.machine())
+        build_data["tag"] = f"py3-none-{platform_here.replace('-', '_').replace('.', '_')}"
         if version != "editable":
             build_data["force_include"][str(library)] = f"backquery/kernels/{builder.NAME}"
 

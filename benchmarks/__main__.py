@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import commands, faithful, inversion, limit, reading, studio, sweep, training
+from benchmarks import commands, faithful, first_use, inversion, limit, reading, studio, sweep, training
 
 SECTIONS = {
     "training": training.single_steps,
@@ -26,6 +26,8 @@ SECTIONS = {
     "limit": limit.limit,
     "csv": reading.csv_files,
     "commands": commands.wall_times,
+    "first-use": first_use.first_use,
+    "against": first_use.against,
     "inversion": inversion.speed,
     "sliders": inversion.sliders,
     "faithful": faithful.networks,

@@ -152,11 +152,14 @@ def summary(times: list[float]) -> list[str]:
 
 
 @contextmanager
-def running() -> Iterator[tuple[str, subprocess.Popen[str], float]]:
+def running(
+    program: tuple[str, ...] = (sys.executable, "-m", "backquery"), environment: dict[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[str], float]]:
     """The command as a visitor starts it: its link, its process, and the seconds until the link was there."""
-    command = [sys.executable, "-m", "backquery", "studio", "mnist", "--no-browser", "--port", "0", "--json"]
+    command = [*program, "studio", "mnist", "--no-browser", "--port", "0", "--json"]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     started = perf_counter()
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    server = subprocess.Popen(command, **quiet, text=True, env=environment)
     assert server.stdout is not None
     try:
         link = json.loads(server.stdout.readline())["link"]

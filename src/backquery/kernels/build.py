@@ -110,6 +110,8 @@ def _compiled(compiler: list[str], folder: Path, flags: Sequence[str], trial: bo
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(_run, work))
     library = folder / NAME
+    # Elsewhere the linkers keep no names that could be left out.
+    shared += ["-s"] if sys.platform == "linux" and "-g" not in flags else []
     _run([*shared, "-shared", *(command[-1] for command in work), "-o", str(library)])
     return library
 

@@ -97,15 +97,22 @@ INLINE int64_t padded(int64_t count) {
     return (count + lanes - 1) / lanes * lanes;
 }
 
-INLINE void *taken(uintptr_t *place, int64_t bytes) {
-    void *begin = (void *)*place;
-    *place += (bytes + LINE - 1) / LINE * LINE;
-    return begin;
+/* Where the next array lies; nothing is there yet where the bytes are only counted. */
+struct place {
+    uintptr_t next;
+    int is_there;
+};
+
+INLINE void *taken(struct place *place, int64_t bytes) {
+    const uintptr_t begin = place->next, end = begin + bytes;
+    place->next += (bytes + LINE - 1) / LINE * LINE + FENCE;
+    if (place->is_there) ASAN_POISON_MEMORY_REGION((void *)end, place->next - end);
+    return (void *)begin;
 }
 
-/* Lay the arrays of a block out from `place` on; the number of bytes that they take. */
-static int64_t lay_out(const struct training *it, struct block *block, uintptr_t place) {
-    const uintptr_t begin = place;
+/* Lay the arrays of a block out in the room, or in none; the number of bytes that they take. */
+static int64_t lay_out(const struct training *it, struct block *block, void *room) {
+    struct place place = {(uintptr_t)room, room != 0};
     const int64_t inputs = it->sizes[0], line = LINE / sizeof(real);
     int64_t nodes = 0;
     for (int64_t n = 1; n <= it->layers; n++) nodes += padded(it->sizes[n]);
@@ -127,7 +134,7 @@ static int64_t lay_out(const struct training *it, struct block *block, uintptr_t
     block->errors = taken(&place, nodes * sizeof(real));
     block->deltas = taken(&place, nodes * sizeof(real));
     block->moves = taken(&place, nodes * sizeof(real));
-    return place - begin;
+    return place.next - (uintptr_t)room;
 }
 
 /* One group's rows of sums = panel[pixels]' weights[pixels], where `panel` begins at the group's first image. */
@@ -518,9 +525,10 @@ PUBLIC int64_t NAME(train)(const struct training *it, const int64_t *order, int6
                            double rate_after) {
     struct block block = {0};
     const int64_t inputs = it->sizes[0];
-    const int64_t bytes = lay_out(it, &block, (uintptr_t)it->room);
+    const int64_t bytes = NAME(room)(it);
     int64_t failed = -1;
     for (real *place = it->room; place < (real *)((char *)it->room + bytes); place++) *place = 0;
+    lay_out(it, &block, it->room);
     for (int64_t k = 0; k < BLOCK; k++) block.paper[k] = (real)it->background;
     for (int64_t k = 0; k < inputs; k++)
         for (int64_t n = 0; n < block.width; n++) block.column_sums[n] += it->first[k * block.width + n];
@@ -545,6 +553,7 @@ PUBLIC int64_t NAME(train)(const struct training *it, const int64_t *order, int6
     /* u goes back into the weights, so that rounding does not gather in it. */
     for (int64_t k = 0; k < inputs; k++)
         for (int64_t n = 0; n < block.width; n++) it->first[k * block.width + n] += block.shared[n];
+    ASAN_UNPOISON_MEMORY_REGION(it->room, bytes);
     return failed;
 }
 

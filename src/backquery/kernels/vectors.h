@@ -35,6 +35,21 @@ typedef int64_t whole;
 #define PUBLIC __attribute__((visibility("default")))
 #endif
 
+/* Under AddressSanitizer (`make torture`) what lies between the arrays of one piece of memory must not be touched. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+enum { FENCE = LINE };
+#else
+#define ASAN_POISON_MEMORY_REGION(begin, bytes) ((void)(begin))
+#define ASAN_UNPOISON_MEMORY_REGION(begin, bytes) ((void)(begin))
+enum { FENCE = 0 };
+#endif
+
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef whole bits __attribute__((vector_size(VECTOR_BYTES)));
 typedef real vector_anywhere __attribute__((vector_size(VECTOR_BYTES), aligned(REAL_BITS / 8), may_alias));

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from types import FrameType
 
 import uvicorn
+from threadpoolctl import threadpool_limits
 
 from backquery.errors import BackqueryError
 from backquery.studio.app import build_app
@@ -60,7 +61,8 @@ def serve(opened: Opened, listener: socket.socket, address: str, announce: Calla
     opened.prepare()
     announce(guard)
     sys.setswitchinterval(SWITCH_SECONDS)
-    with suppress(KeyboardInterrupt):
+    # Its products are small, and several threads make them: more of BLAS's own would wait for one another.
+    with threadpool_limits(1, "blas"), suppress(KeyboardInterrupt):
         _Server(settings(guard)).run(sockets=[listener])
 
 
