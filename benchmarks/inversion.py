@@ -68,7 +68,7 @@ def sliders(moves: int = MOVES) -> Section:
     25th move changes the label; or every move asks for another label at another confidence.
     """
     network = load_model("mnist")
-    methods = {"as usual": GaussNewton(), "at most 12 steps": GaussNewton(steps=12)}
+    methods = {"as usual": GaussNewton(), "as the studio asks": GaussNewton(steps=15, confirming=False)}
     rows = []
     for kind, questions in {"walk": _walk(network, moves, 25), "jumps": _walk(network, moves, 1)}.items():
         for name, method in methods.items():

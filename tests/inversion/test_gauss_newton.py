@@ -21,7 +21,9 @@ from backquery.inversion import (
     hidden_node,
     several,
 )
+from backquery.inversion.priors import data_prior
 from backquery.inversion.targets import contrasts
+from backquery.io import load_model
 from backquery.model.activations import IDENTITY
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
@@ -362,3 +364,28 @@ def test_images_that_do_not_fit_are_refused(options, error, words: str) -> None:
 def test_settings_must_make_sense(settings_) -> None:
     with pytest.raises(InversionError, match="above zero"):
         GaussNewton(**settings_)
+
+
+def test_what_follows_a_slider_is_content_with_one_step():
+    network = load_model("mnist")
+    before = back_query(network, [3], confidence=0.9)
+    asked = {"confidence": 0.92, "start": before.images}
+    sure, quick = (
+        back_query(network, [3], method=GaussNewton(confirming=confirming), **asked)
+        for confirming in (True, False)
+    )
+    assert quick.steps[0] == 1 < sure.steps[0]
+    assert quick.converged.all()
+    assert quick.read_as_asked.all()
+    costs = data_prior(network.statistics).squared_distance(np.stack([sure.images[0], quick.images[0]]))
+    assert costs[1] < 1.01 * costs[0]
+
+
+def test_a_slider_that_jumped_is_searched_to_the_end():
+    network = load_model("mnist")
+    start = back_query(network, [3], confidence=0.9).images
+    sure, quick = (
+        back_query(network, [8], method=GaussNewton(confirming=confirming), start=start)
+        for confirming in (True, False)
+    )
+    np.testing.assert_array_equal(sure.images, quick.images)

@@ -36,13 +36,16 @@ class GaussNewton:
     tolerance: the largest error in log-odds (or in what is asked of a node) of an image that counts as
     converged. optimality: the search ends when it expects to gain no more than this share of the squared
     distance to the prior's mean. steps: after so many iterations an image is called stalled. block: how many
-    questions are worked on at a time.
+    questions are worked on at a time. confirming: whether an image that was found in one step from a `start` is
+    improved until no more is to be gained; without, what follows a slider is a third quicker, and 0.3 % (median)
+    farther from the prior's mean.
     """
 
     tolerance: float = 1e-3
     optimality: float = 1e-2
     steps: int = 200
     block: int = 64
+    confirming: bool = True
 
     name: ClassVar[str] = "gauss-newton"
     summary: ClassVar[str] = "the likeliest image that the network provably reads as asked"
@@ -126,7 +129,7 @@ class GaussNewton:
         asked, origin = problem.asked, prior.mean if problem.near is None else problem.near
         low, high, begin = (prior.whiten(images, origin) for images in (problem.low, problem.high, start))
         readout = readout_for(problem.model, asked.layer, asked.maps, origin, prior.deviation)
-        effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps, trusting)
+        effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps, trusting, self.confirming)
         ended = Search(Task(readout, prior, asked.values, low, high, begin, effort, used)).run()
         # Rounding on the way back from whitened coordinates may leave the box.
         images = np.clip(prior.unwhiten(ended.y, origin), problem.low, problem.high)

@@ -51,6 +51,9 @@ PATIENCE = 3
 COLD, WARM = 0.1, 1e-3
 """How strongly steps are damped at first: from a guess, and from a start that is trusted."""
 
+SMALL = 1.0
+"""An error, in log-odds, that one step from an image as likely as can be leaves as likely as can be, nearly."""
+
 DOUBT = 1e-6
 """Damping of estimated multipliers, in parts of their system's mean diagonal."""
 
@@ -62,13 +65,16 @@ TURNING = 0.2
 class Effort:
     """When a search is content and when it gives up; see `GaussNewton`.
 
-    A search that trusts its start takes it for nearly an answer: it begins with multipliers that fit it.
+    A search that trusts its start takes it for nearly an answer: it begins with multipliers that fit it. Unless
+    it is `confirming`, one whose start was wrong by less than `SMALL` is content with the first whole step that
+    answers.
     """
 
     tolerance: float = 1e-3
     optimality: float = 1e-2
     steps: int = 100
     trusting: bool = False
+    confirming: bool = True
     corrections: int = 3
     halvings: int = 6
 
@@ -142,6 +148,8 @@ class Search:
         self._gained = np.full(n, np.inf)
         self._since = np.zeros(n, int)
         self._mark = np.zeros(n)
+        close = _largest(self._asked - self.images.c) < SMALL
+        self._small = close & (effort.trusting and not effort.confirming)
         # The origin of these coordinates costs nothing: where it answers, no image is likelier.
         self._finished = self.holds & (self.cost <= 0.0)
 
@@ -272,6 +280,8 @@ class Search:
         # On the way to the constraint the cost may rise, and its change predicts nothing.
         self._gained[chosen] = np.where(held, gained, np.inf)
         self._finished[chosen] |= held & holds & (expected < self._effort.optimality * cost)
+        if share == 1:
+            self._finished[chosen] |= self._small[chosen] & holds
 
     def _turn_to_restoring(self, rows: Rows, waiting: Rows, held: Mask) -> Rows:
         """Let images that no step towards the likeliest one brings nearer be restored; return the others."""

@@ -260,7 +260,9 @@ def share_of_range(network: Network, layer: int, signals: Array) -> Array:
 def method_of(name: str, *, hurried: bool = False) -> Method:
     """The method of that name. One that is hurried goes on from where it was, a few steps at a time."""
     method = METHODS[name]
-    return replace(method, steps=HURRIED_STEPS) if hurried and isinstance(method, Ascent | GaussNewton) else method
+    if hurried and isinstance(method, GaussNewton):
+        return replace(method, steps=HURRIED_STEPS, confirming=False)
+    return replace(method, steps=HURRIED_STEPS) if hurried and isinstance(method, Ascent) else method
 
 
 def told_of(result: BackQuery, row: int) -> dict[str, Any]:
