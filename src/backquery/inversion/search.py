@@ -51,7 +51,7 @@ PATIENCE = 3
 COLD, WARM = 0.1, 1e-3
 """How strongly steps are damped at first: from a guess, and from a start that is trusted."""
 
-SMALL = 1.0
+SMALL = 2.0
 """An error, in log-odds, that one step from an image as likely as can be leaves as likely as can be, nearly."""
 
 DOUBT = 1e-6
