@@ -102,8 +102,10 @@ class GaussNewton:
         """Search from the start that was given, and without it where that was in vain."""
         found = self._search(problem, prior, start, trusting=True)
         lost = np.flatnonzero(~found.holds & (found.steps < self.steps))
+        if not lost.size:
+            return found
         cold = replace(problem.of(lost), start=None)
-        return found.improved(lost, self._answer(cold, prior, found.steps[lost])) if lost.size else found
+        return found.improved(lost, self._answer(cold, prior, found.steps[lost]))
 
     def _answer_near(
         self, problem: Problem, prior: Prior, near: Array, used: NDArray[np.int64] | int = 0
