@@ -39,7 +39,7 @@ def info(model: Model, /, *, as_json: AsJson = False) -> None:
     for name, reason in methods.items():
         can = "can be used" + (", and is by default" if name == usual else "")
         told.append((name, f"no: {reason}" if reason else can))
-    told.append(("training here", kernel_in_words()))
+    told.append(("training", kernel_in_words()))
     show(pairs(told))
 
 
