@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from backquery.errors import ModelError
 from backquery.io.onnx import network_from_onnx, network_to_onnx, save_onnx
+from backquery.model import activation_named
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 from tests.io.chains import assert_described_alike, inputs_for, networks
@@ -64,6 +65,16 @@ def test_a_network_goes_there_and_back_unchanged(network: Network) -> None:
     assert np.array_equal(again.query(x), network.query(x))
     assert [layer.activation for layer in again.layers] == [layer.activation for layer in network.layers]
     assert_described_alike(network, again)
+
+
+def test_a_slope_that_the_file_rounds_is_no_difference() -> None:
+    """The file holds 0.3 in float32, and the runtime computes with that; in float64 it shows."""
+    first, last = (activation_named(name) for name in ("leaky-relu:0.3", "identity"))
+    # Large signals that cancel each other, of which one has the slope.
+    weights = np.array([[-30.0], [30.0]]), np.array([[10.0, 3.0]])
+    network = Network((Layer(weights[0], None, first), Layer(weights[1], None, last)), input_shape=(1,))
+    again = network_from_onnx(network_to_onnx(network).SerializeToString())
+    assert again.layers[0].activation is first
 
 
 @settings(max_examples=25)
