@@ -21,9 +21,6 @@ STRENGTHS = (1.0, 0.3, 0.1, 0.01)
 TOLERANCES = {"float64": 1e-7, "float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 """By how much answers may differ where the coarser of the two computes so, the finest first."""
 
-SLOPED = 1e-5
-"""By how much they may differ at least where a slope is not what its file holds, which is rounded to float32."""
-
 EASY, HARD = 10.0, 1000.0
 """Up to the first log-odds rounding stays below the tolerance; from there to the second both grow with them."""
 
@@ -62,14 +59,7 @@ def compare(
         raise ModelError(
             f"{what} gives {expected.shape[1:]} answers for an image, the network made of it {answers.shape[1:]}"
         )
-    most = allowed(log_odds, precision, network.dtype.name)
-    agree(answers, expected, what, max(most, SLOPED) if _has_a_rounded_slope(network) else most)
-
-
-def _has_a_rounded_slope(network: Network) -> bool:
-    """Whether a ReLU's slope below zero is the number that was meant by one in float32 (see `rounded_slope`)."""
-    leaks = [layer.activation.leak or 0.0 for layer in network.layers]
-    return any(float(np.float32(leak)) != leak for leak in leaks)
+    agree(answers, expected, what, allowed(log_odds, precision, network.dtype.name))
 
 
 def allowed(log_odds: Array, *precisions: str) -> float:

@@ -57,10 +57,12 @@ def widths() -> tuple[str, ...]:
 
 def width() -> str:
     """The width in use: the widest, or what BACKQUERY_VECTORS asks for; "" without the library."""
+    if not available():
+        return ""
     asked = os.environ.get(WIDTH)
-    if asked and available() and asked not in widths():
+    if asked and asked not in widths():
         raise TrainingError(f"{WIDTH} is {asked!r}, but this machine computes with {', '.join(widths())}")
-    return asked or next(iter(widths()), "")
+    return asked or widths()[0]
 
 
 class _Training(ctypes.Structure):
