@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 from backquery.errors import InversionError, TargetError
 from backquery.inversion import PRIORS, Prior, back_query, flat_prior, smooth_prior
@@ -40,6 +41,14 @@ def test_operations_equal_their_matrices(seed: int, rank: int) -> None:
     inverse = np.linalg.inv(np.eye(16) + factor @ factor.T)
     np.testing.assert_allclose(scores, y @ inverse @ factor, atol=1e-10)
     np.testing.assert_allclose(squares, np.einsum("ni,ij,nj->n", y, inverse, y), rtol=1e-9)
+
+
+@given(seed=st.integers(0, 1000), rank=st.integers(0, 6))
+def test_the_density_is_that_of_scipy(seed: int, rank: int) -> None:
+    prior = prior_of(seed, rank)
+    rows = np.random.default_rng(seed).normal(size=(5, 16))
+    expected = multivariate_normal(prior.mean, covariance(prior)).logpdf(rows)
+    np.testing.assert_allclose(prior.log_density(rows), expected, rtol=1e-9)
 
 
 def test_draws_come_in_pairs_about_the_mean_and_vary_as_the_factor_says() -> None:

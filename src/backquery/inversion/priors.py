@@ -118,6 +118,16 @@ class Prior:
         centre = None if mean is None else np.asarray(mean, np.float64)
         return self.explained(self.whiten(images, centre))[1]
 
+    def log_density(self, images: ArrayLike) -> Array:
+        """The natural logarithm of the density at each row of (n, inputs), in input scale."""
+        return self._log_peak - 0.5 * self.squared_distance(images)
+
+    @cached_property
+    def _log_peak(self) -> float:
+        """The log density at the mean."""
+        spread = np.linalg.slogdet(np.eye(self.rank) + self._whitened.T @ self._whitened)[1]
+        return float(-0.5 * (self.inputs * np.log(2 * np.pi) + np.log(self.diagonal).sum() + spread))
+
     @cached_property
     def _whitened(self) -> Array:
         # Rows of their own: freshly fitted factors come column by column.
