@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backquery.cli.source import prepared
 from backquery.datasets import Dataset
+from backquery.errors import AssumptionWarning
 from backquery.io import load_model, save_model
 from backquery.model import Meaning, Network
 from tests.conftest import Run
@@ -188,6 +190,22 @@ def test_pictures_that_a_model_never_centred_are_only_scaled_and_that_is_said(
     assert "the model's own images are not centred, so that pictures are only scaled; --centre" in said
     _, _, said = run("query", model, tmp_path / "large.png", "--centre")
     assert said == ""
+
+
+def test_a_drawing_in_a_corner_stays_there_for_a_network_whose_images_stand_anywhere(
+    run: Run, tmp_path: Path
+) -> None:
+    model, picture = tmp_path / "net.safetensors", tmp_path / "corner.png"
+    assert run("train", "shapes", "-o", model, "--epochs", "1", "--hidden", "5")[0] == 0
+    page = np.zeros((96, 96), np.uint8)
+    page[6:30, 6:12] = 255
+    Image.fromarray(page).save(picture)
+    network = load_model(model)
+    with pytest.warns(AssumptionWarning, match="only scaled"):
+        (corner,) = prepared(network, [picture])
+    assert corner[2:10, 2:4].min() > 150 and corner[13:].max() == 0 == corner[:, 7:].max()
+    (moved,) = prepared(network, [picture], centre=True)
+    assert moved[:, :7].max() == 0 < moved[:, 14:18].max()
 
 
 def test_the_meaning_travels_with_every_kind_of_file_that_keeps_a_scaling(

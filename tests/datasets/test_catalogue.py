@@ -14,7 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backquery.datasets import Dataset, catalogue, fetch, is_at_hand, load
+from backquery.datasets import (
+    Dataset,
+    catalogue,
+    fetch,
+    fingerprint,
+    inspect,
+    is_at_hand,
+    load,
+    needs_fetching,
+    wander,
+)
 from backquery.datasets.catalogue import SOURCES, Source
 from backquery.datasets.download import RemoteFile
 from backquery.datasets.idx import read_idx, write_idx
@@ -56,7 +66,9 @@ def served(mirror: Mirror, folder: Path) -> dict[str, bytes]:
 
 
 def test_the_catalogue_names_what_load_knows() -> None:
-    assert list(catalogue()) == ["digits", "mnist", "fashion-mnist", "kmnist", "emnist-letters"]
+    fetched = ["mnist", "fashion-mnist", "kmnist", "emnist-letters"]
+    made = ["shapes", "wandering-digits", "wandering-mnist"]
+    assert list(catalogue()) == ["digits", *fetched, *made]
     assert all(len(description) > 20 for description in catalogue().values())
 
 
@@ -79,8 +91,12 @@ def test_digits_are_bundled_and_divided_the_same_way_every_time() -> None:
     np.testing.assert_array_equal(digits.test.images, again.test.images)
     ours = np.concatenate([digits.train.images, digits.test.images]).sum(axis=(1, 2))
     np.testing.assert_array_equal(np.sort(ours), np.sort(load_digits().images.sum(axis=(1, 2))))
-    assert fetch("digits") is None
-    assert is_at_hand("digits") is None
+
+
+@pytest.mark.parametrize("name", ["digits", "shapes", "wandering-digits"])
+def test_what_is_bundled_or_made_has_no_files(name: str, cache: Path) -> None:
+    assert fetch(name) is None and is_at_hand(name) is None and not needs_fetching(name)
+    assert not cache.exists() or not list(cache.iterdir())
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -98,9 +114,9 @@ def test_files_that_lie_there_need_no_network(
     if place == "chosen":
         monkeypatch.setenv("BACKQUERY_DATA", str(tmp_path))
     folder = (tmp_path if place == "chosen" else cache) / "kmnist"
-    assert is_at_hand("kmnist") is None
+    assert is_at_hand("kmnist") is None and needs_fetching("kmnist")
     four_files(folder)
-    assert is_at_hand("kmnist") == fetch("kmnist") == folder
+    assert is_at_hand("kmnist") == fetch("kmnist") == folder and not needs_fetching("kmnist")
     dataset = load("kmnist")
     assert dataset.classes[:2] == ("o", "ki")
     np.testing.assert_array_equal(dataset.train.images, TRAIN)
@@ -243,3 +259,36 @@ def test_published_checksums_match_the_real_files(data_folder: Path) -> None:
     for file in SOURCES["mnist"].files[1:]:
         digest = hashlib.sha256((data_folder / "mnist" / file.name).read_bytes()).hexdigest()
         assert file.checksum == f"sha256:{digest}"
+
+
+def test_shapes_are_made_the_same_every_time_and_stand_anywhere() -> None:
+    made, again = load("shapes"), load("shapes")
+    assert made.test is not None and again.test is not None
+    assert (len(made.train), len(made.test), made.input_shape, made.maximum) == (6000, 1500, (32, 32), 255)
+    assert made.classes == ("circle", "square", "cross")
+    assert made.meaning.ground == "one" and made.meaning.centred is False
+    np.testing.assert_array_equal(made.train.images, again.train.images)
+    np.testing.assert_array_equal(made.test.images, again.test.images)
+    assert inspect(made).shared == 0
+
+
+def test_wandering_digits_keep_to_their_halves() -> None:
+    made, digits = load("wandering-digits"), load("digits")
+    assert made.test is not None and digits.test is not None
+    assert made.input_shape == (32, 32) and made.classes == digits.classes and made.meaning.centred is False
+    np.testing.assert_array_equal(made.train.labels, np.repeat(digits.train.labels, 6))
+    np.testing.assert_array_equal(made.test.labels, digits.test.labels)
+
+
+def test_wandering_mnist_is_made_from_the_files_of_mnist(
+    mirror: Mirror, relocate: Callable[..., None], tmp_path: Path, cache: Path
+) -> None:
+    four_files(tmp_path)
+    relocate("mnist", [mirror.address], served(mirror, tmp_path))
+    assert needs_fetching("wandering-mnist")
+    made = load("wandering-mnist")
+    assert not needs_fetching("wandering-mnist")
+    assert fetch("wandering-mnist") == is_at_hand("wandering-mnist") == cache / "mnist"
+    assert (made.name, made.train.images.shape, made.meaning.centred) == ("wandering-mnist", (6, 32, 32), False)
+    np.testing.assert_array_equal(made.train.images, wander(load("mnist").train, 32, rng=0).images)
+    assert fingerprint("wandering-mnist") != fingerprint("mnist")

@@ -12,6 +12,7 @@ from PIL import Image
 from backquery import Layer, Network, back_query, evaluate
 from backquery.datasets import Dataset, prepare_image
 from backquery.inversion import METHODS, several
+from backquery.model import Meaning
 from backquery.model.activations import RELU, SIGMOID, SOFTMAX, TANH
 from backquery.studio import engine
 from backquery.studio.exam import Exam
@@ -53,7 +54,15 @@ def test_signals_are_told_as_shares_of_their_range(hidden: object) -> None:
     assert found.min() >= 0 and found.max() <= 1
 
 
-def test_a_drawing_is_prepared_as_a_picture_file_is(subject: Subject, network: Network) -> None:
+def with_meaning(subject: Subject, meaning: Meaning | None) -> Subject:
+    assert subject.model.scaling is not None and isinstance(subject.model, Network)
+    scaling = replace(subject.model.scaling, meaning=meaning)
+    return replace(subject, model=replace(subject.model, scaling=scaling))
+
+
+@pytest.mark.parametrize("meaning", [None, Meaning("one"), Meaning("one", True)])
+def test_a_drawing_is_prepared_as_a_picture_file_is(subject: Subject, meaning: Meaning | None) -> None:
+    subject = with_meaning(subject, meaning)
     drawing = np.zeros((84, 60), np.uint8)
     drawing[10:40, 20:28] = 255
     answer = engine.query(subject, {"drawing": base64(drawing), "rows": 84, "columns": 60})
@@ -61,6 +70,20 @@ def test_a_drawing_is_prepared_as_a_picture_file_is(subject: Subject, network: N
     assert np.array_equal(answer.arrays["pixels"], np.rint(expected))
     again = engine.query(subject, {"pixels": base64(answer.arrays["pixels"])})
     assert np.array_equal(answer.arrays["answers"], again.arrays["answers"])
+
+
+@pytest.mark.parametrize("meaning", [Meaning("one", False), Meaning("none")])
+def test_a_drawing_stays_in_its_corner_where_images_stand_anywhere(subject: Subject, meaning: Meaning) -> None:
+    subject = with_meaning(subject, meaning)
+    drawing = np.zeros((80, 80), np.uint8)
+    drawing[0:30, 0:10] = 255
+    answer = engine.query(subject, {"drawing": base64(drawing), "rows": 80, "columns": 80})
+    pixels = answer.arrays["pixels"]
+    assert pixels[:3, 0].min() > 150 and pixels[4:].max() == 0 == pixels[:, 3:].max()
+    stream = BytesIO()
+    Image.fromarray(drawing).save(stream, "PNG")
+    file = {"file": base64(stream.getvalue()), "centre": True, "shade": "light"}
+    assert np.array_equal(engine.image(subject, file).arrays["pixels"], pixels)
 
 
 def test_a_blank_drawing_is_blank_paper(subject: Subject) -> None:

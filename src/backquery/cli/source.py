@@ -22,7 +22,7 @@ from backquery.cli.options.reading import AS_FOUND, ReadingOptions, scaling_call
 from backquery.cli.terminal import count, say
 from backquery.errors import AssumptionWarning, BackqueryError, ModelError, assume
 from backquery.io import load_model
-from backquery.model import Layout, Meaning, Model, Network, Scaling, image_shape
+from backquery.model import Layout, Meaning, Model, Network, Scaling, image_shape, meaning_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -262,7 +262,7 @@ def prepared_steps(
         raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
     assert network.scaling is not None
     shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
-    meaning = network.scaling.meaning or Meaning()
+    meaning = meaning_of(network)
     if meaning.ground == "none":
         # The model's own images had no one ground: nothing is turned, and no paper is looked for.
         ink, light = ("light" if ink == "auto" else ink), ("even" if light == "auto" else light)
@@ -312,7 +312,7 @@ def _centred(images: list[Path], shape: tuple[int, int], meaning: Meaning) -> bo
     """Whether pictures are centred as the model's own images were."""
     from backquery.datasets.images import upright_shape
 
-    if meaning.centred is not False:
+    if meaning.to_centre:
         return True
     if any(upright_shape(path) != shape for path in images):
         assume("the model's own images are not centred, so that pictures are only scaled; --centre centres them")

@@ -1,4 +1,4 @@
-"""The data sets known by name: one comes with scikit-learn, the others are fetched once and then kept.
+"""The data sets known by name: one comes with scikit-learn, some are made anew, others fetched once and then kept.
 
 Addresses and checksums: MNIST's and Fashion-MNIST's SHA-256 as in TensorFlow Datasets and Keras, KMNIST's and
 EMNIST's as in TensorFlow Datasets; mirrors from there and from torchvision.
@@ -11,7 +11,7 @@ import shutil
 import string
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from backquery.datasets.dataset import Dataset, Labelled
 from backquery.datasets.download import RemoteFile, fetch_file
 from backquery.datasets.idx import find_pairs, read_pair
+from backquery.datasets.made import SHAPES, finer, shapes, wander
 from backquery.datasets.split import Split, split_off_test
 from backquery.errors import DataError, DownloadError
 from backquery.files import replacing, user_cache
@@ -34,6 +35,10 @@ DIGITS_TEST_SHARE = 0.4
 """Sixty to forty, as the published training on these digits has it."""
 
 _KNOWN = ("the data set is known by name",)
+_ANYWHERE = Meaning("one", False, ("the data set is made: what is drawn stands anywhere, in any size",))
+
+WANDERING_SIDE = 32
+"""Pixels: the frame in which digits stand that are 10 to 20 pixels high."""
 
 CLOTHES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -136,10 +141,20 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True)
+class Made:
+    """A data set that is made on this machine, the same every time; `of` names the one whose files it needs."""
+
+    description: str
+    make: Callable[[], Dataset]
+    of: str | None = None
+
+
 def catalogue() -> dict[str, str]:
     """The names that `load` knows, each with a line of description."""
+    known: dict[str, Source | Made] = {**SOURCES, **MADE}
     bundled = "1,797 handwritten digits, 8 x 8, at hand without download (Alpaydin and Kaynak 1998)"
-    return {DIGITS: bundled, **{name: source.description for name, source in SOURCES.items()}}
+    return {DIGITS: bundled, **{name: one.description for name, one in known.items()}}
 
 
 def load(name: str) -> Dataset:
@@ -149,6 +164,8 @@ def load(name: str) -> Dataset:
     network. An unknown name raises `DataError`; a failed transfer raises `DownloadError`, which says which
     files to put where by hand.
     """
+    if name in MADE:
+        return MADE[name].make()
     folder = fetch(name)
     if folder is None:
         return _digits()
@@ -159,18 +176,30 @@ def load(name: str) -> Dataset:
 
 
 def fetch(name: str) -> Path | None:
-    """The folder where the data set's files lie, fetched if they were nowhere; None for one that is bundled."""
-    if name == DIGITS:
-        return None
-    return is_at_hand(name) or _fetched(name, _source(name))
+    """The folder where the data set's files lie, fetched if they were nowhere; None for one that has none."""
+    files = _files_of(name)
+    return None if files is None else is_at_hand(files) or _fetched(files, SOURCES[files])
 
 
 def is_at_hand(name: str) -> Path | None:
-    """The folder that holds all of the data set's files already; None if there is none, or for a bundled one."""
-    if name == DIGITS:
+    """The folder that holds all of the data set's files already; None if there is none, or it has no files."""
+    files = _files_of(name)
+    if files is None:
         return None
-    source = _source(name)
-    return next((folder for folder in _folders(name) if len(find_pairs(folder, source.prefixes)) == 2), None)
+    prefixes = SOURCES[files].prefixes
+    return next((folder for folder in _folders(files) if len(find_pairs(folder, prefixes)) == 2), None)
+
+
+def needs_fetching(name: str) -> bool:
+    """Whether `load` would need a network: the data set has files, and they are nowhere on this machine."""
+    return _files_of(name) is not None and is_at_hand(name) is None
+
+
+def _files_of(name: str) -> str | None:
+    """Under which name the data set's files are kept; None for one that comes with the package or is made."""
+    if name not in catalogue():
+        raise DataError(f"unknown data set {name!r}; known are {', '.join(catalogue())}")
+    return MADE[name].of if name in MADE else None if name == DIGITS else name
 
 
 def _fetched(name: str, source: Source) -> Path:
@@ -186,13 +215,6 @@ def _fetched(name: str, source: Source) -> Path:
             f"by hand, for example from {source.mirrors[0]}, and try again"
         ) from error
     return folder
-
-
-def _source(name: str) -> Source:
-    try:
-        return SOURCES[name]
-    except KeyError:
-        raise DataError(f"unknown data set {name!r}; known are {', '.join(catalogue())}") from None
 
 
 def _folders(name: str) -> list[Path]:
@@ -249,3 +271,45 @@ def _digits_table() -> NDArray[np.uint8]:
 
     bundled = load_digits()
     return np.column_stack([bundled.data, bundled.target]).astype(np.uint8)
+
+
+def _shapes() -> Dataset:
+    return Dataset("shapes", shapes(6000, rng=0), shapes(1500, rng=1), tuple(SHAPES), meaning=_ANYWHERE)
+
+
+def _wandering_digits() -> Dataset:
+    """The bundled digits, their pixels divided so that they can be made smaller; six copies of each to learn."""
+    digits = _digits()
+    train, test = (finer(split, 4, 255 / digits.maximum) for _, split in digits.halves)
+    six = train.select(np.repeat(np.arange(len(train)), 6))
+    return _wandering("wandering-digits", (six, test), digits.classes, (0.3, 0.6))
+
+
+def _wandering_mnist() -> Dataset:
+    mnist = load("mnist")
+    return _wandering("wandering-mnist", [half for _, half in mnist.halves], mnist.classes, (0.5, 1.0))
+
+
+def _wandering(
+    name: str, halves: Sequence[Split], classes: tuple[str, ...], scales: tuple[float, float]
+) -> Dataset:
+    train, test = (wander(half, WANDERING_SIDE, scales, rng=seed) for seed, half in enumerate(halves))
+    return Dataset(name, train, test, classes, meaning=_ANYWHERE)
+
+
+MADE: Mapping[str, Made] = MappingProxyType(
+    {
+        "shapes": Made(
+            "7,500 outlines of circles, squares and crosses, anywhere and in any size, 32 x 32; made here", _shapes
+        ),
+        "wandering-digits": Made(
+            "the bundled digits, anywhere and in any size, 32 x 32, each six times to train on; made here",
+            _wandering_digits,
+        ),
+        "wandering-mnist": Made(
+            "MNIST's 70,000 digits, anywhere and in any size, 32 x 32; made here from mnist",
+            _wandering_mnist,
+            "mnist",
+        ),
+    }
+)

@@ -72,7 +72,7 @@ def read(
 
 
 def files_of(name_or_path: str | os.PathLike[str], how: Reading = AS_FOUND) -> list[Path]:
-    """The files that `open_data` would read for both halves; none for a data set that comes with the package.
+    """The files that `open_data` would read for both halves; none for one that needs no files.
 
     A data set known by name is fetched if it is nowhere on this machine; a path with nothing that is understood
     raises `DataError`.

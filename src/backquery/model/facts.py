@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from backquery.model.meaning import Meaning
 from backquery.model.network import Network
-from backquery.model.protocol import Model
+from backquery.model.protocol import Model, meaning_of
 from backquery.model.scaling import Scaling
 
 MOST_ENTRIES = 6
@@ -84,11 +83,7 @@ def _scaling_in_words(model: Model) -> str:
     if not scaling.uniform:
         return f"each pixel, from 0 to {scaling.maximum:g}, has a scale of its own (standardised)"
     low, high = float(scaling.low), float(scaling.high)
-    return f"pixels {_meaning(scaling).range_in_words(scaling.maximum)} become {low:g} to {high:g}"
-
-
-def _meaning(scaling: Scaling) -> Meaning:
-    return scaling.meaning or Meaning()
+    return f"pixels {meaning_of(model).range_in_words(scaling.maximum)} become {low:g} to {high:g}"
 
 
 def _meaning_in_words(model: Model) -> str:

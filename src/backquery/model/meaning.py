@@ -28,6 +28,11 @@ class Meaning:
     centred: bool | None = None
     decided: tuple[str, ...] = ()
 
+    @property
+    def to_centre(self) -> bool:
+        """Whether pictures are moved into the middle first: not where images are known to stand anywhere."""
+        return self.ground != "none" and self.centred is not False
+
     def range_in_words(self, maximum: float) -> str:
         """What 0 and the largest number stand for, for a person."""
         zero, full = ("black", "white") if self.ground == "none" else ("paper", "ink")

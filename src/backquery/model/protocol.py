@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from backquery.model.activations import Activation
 from backquery.model.aliases import Array
-from backquery.model.meaning import Ground
+from backquery.model.meaning import Ground, Meaning
 from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
 
@@ -75,9 +75,14 @@ def ends_of(model: Model) -> tuple[Array, Array]:
     return paper, ink
 
 
+def meaning_of(model: Model) -> Meaning:
+    """What the numbers of the model's raw images stand for; where nobody said, nothing is known."""
+    return Meaning() if model.scaling is None or model.scaling.meaning is None else model.scaling.meaning
+
+
 def ground_of(model: Model) -> Ground | None:
     """On what ground the model's images stand; None where nobody said, and 0 is taken for paper."""
-    return None if model.scaling is None or model.scaling.meaning is None else model.scaling.meaning.ground
+    return meaning_of(model).ground
 
 
 def shades_of(model: Model, ink: Array) -> Array:

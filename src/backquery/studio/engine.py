@@ -27,7 +27,7 @@ from backquery.inversion import (
     usual_method,
 )
 from backquery.inversion import answers as asked_answers
-from backquery.model import Array, Model, Network, finite_answer, ground_of, ink_of
+from backquery.model import Array, Model, Network, finite_answer, ink_of, meaning_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -194,10 +194,10 @@ def samples(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer
 
 def image(subject: Subject, fields: Fields) -> Answer:
     """A picture file, prepared as the images that the network was trained on."""
-    as_it_is = ground_of(subject.model) == "none"
+    as_it_is = meaning_of(subject.model).ground == "none"
     shade = read.choice(fields, "shade", ("auto", "dark", "light"), "auto")
     shade = "light" if as_it_is and shade == "auto" else shade
-    centre = read.flag(fields, "centre", True) and not as_it_is
+    centre = read.flag(fields, "centre", True) and meaning_of(subject.model).to_centre
     picture = checked_picture(read.content(fields, "file"))
     raw = prepare_image(picture, subject.shape, 255.0, ink=shade, centre=centre)  # type: ignore[arg-type]
     return Answer({}, {"pixels": as_pixels(raw / 255)})
@@ -229,8 +229,8 @@ def drawing(fields: Fields) -> NDArray[np.uint8]:
 
 
 def prepared(model: Model, shape: tuple[int, int], ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A drawing in the model's shape, centred as MNIST was; where its images have no one ground, as it stands."""
-    return as_pixels(prepare_image(ink, shape, 255.0, ink="light", centre=ground_of(model) != "none") / 255)
+    """A drawing in the model's shape, centred as MNIST was; where its own images are not, as it stands."""
+    return as_pixels(prepare_image(ink, shape, 255.0, ink="light", centre=meaning_of(model).to_centre) / 255)
 
 
 def as_inputs(model: Model, pixels: NDArray[np.uint8]) -> Array:

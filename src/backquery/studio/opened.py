@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
 
-from backquery.datasets import Dataset, catalogue, is_at_hand, load, open_data
+from backquery.datasets import Dataset, catalogue, load, needs_fetching, open_data
 from backquery.errors import BackqueryError
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
 from backquery.model import Layout, Model, Network
@@ -153,7 +153,7 @@ class Opened:
 def usual_data(model: Model) -> Dataset | None:
     """The data that a model says it was trained on, if they are at hand."""
     name = str(getattr(model, "about", {}).get("data", ""))
-    if name not in catalogue() or (name != BUNDLED and is_at_hand(name) is None):
+    if name not in catalogue() or needs_fetching(name):
         return None
     return open_data(name, model=model)
 

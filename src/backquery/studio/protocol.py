@@ -32,8 +32,8 @@ hello: {}
 query: {pixels | drawing, rows, columns}
     What the network reads: read, answers f4 (labels), and signals1, signals2, ... f4 (nodes), one array for
     each hidden layer, from 0 (its lowest) to 1 (its highest; where there is no end, the highest here). A
-    drawing, bytes of ink in any size, is prepared as MNIST was made, centred: then pixels u1 is what the
-    network was shown.
+    drawing, bytes of ink in any size, is centred as MNIST was, where the model's images were: pixels u1 is
+    what the network was shown.
 back: {method, label | confidences: {label: p} | answers: [p of every label], warm}
     Asks for the label's typical answer (0.99 where it is not known); or for labels with confidences of their
     own (the others: what is usual where one label is named, else the book's); or for all answers. ink f4,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import chain, repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backquery.cli.options import AsJson, Data, DataSetName, TestHalf
@@ -33,12 +32,12 @@ def fetch_(name: DataSetName, /, *, as_json: AsJson = False) -> None:
 
     It is kept in the folder BACKQUERY_DATA if that is set, otherwise in the user's cache.
 
-    With --json: name, folder (null for one that comes with the package).
+    With --json: name, folder (null for one that comes with the package or is made anew).
     """
     from backquery.datasets import fetch
 
     folder = fetch(name)
-    where = f"{name} comes with the package" if folder is None else f"{name} is at hand in {folder}"
+    where = f"{name} needs no files" if folder is None else f"{name} is at hand in {folder}"
     give(as_json, {"name": name, "folder": folder}, where)
 
 
@@ -60,11 +59,9 @@ def inspect_(
 
 
 def _entry(name: str, description: str) -> dict[str, Any]:
-    from backquery.datasets import is_at_hand
-    from backquery.datasets.catalogue import DIGITS
+    from backquery.datasets import is_at_hand, needs_fetching
 
-    folder: Path | None = is_at_hand(name)
-    at_hand = folder is not None or name == DIGITS
+    at_hand, folder = not needs_fetching(name), is_at_hand(name)
     return {"name": name, "description": description, "at_hand": at_hand, "folder": folder}
 
 

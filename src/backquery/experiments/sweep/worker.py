@@ -11,8 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from backquery import __version__
-from backquery.datasets import Dataset, catalogue, fingerprint, is_at_hand, open_data
-from backquery.datasets.catalogue import SOURCES
+from backquery.datasets import Dataset, catalogue, fingerprint, needs_fetching, open_data
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.errors import AssumptionWarning, BackqueryError
 from backquery.io.native import to_bytes
@@ -94,7 +93,7 @@ def do_run(plan: Plan, source: Source, sent: Dataset | None = None) -> Trained |
 def _here(source: Source) -> Dataset:
     """The data as this machine holds them, read once."""
     # Opening it would begin a download on every worker.
-    if source.data in SOURCES and is_at_hand(source.data) is None:
+    if source.data in catalogue() and needs_fetching(source.data):
         raise DataMissing(f"{source.data} is not at hand here")
     try:
         found = fingerprint(source.data, source.test, source.how)
