@@ -113,7 +113,7 @@ def test_a_prior_without_directions_works_too() -> None:
 def test_sums_over_bound_pixels_are_kept_up_to_date(seed: int) -> None:
     rng = np.random.default_rng(seed)
     factor = rng.normal(size=(9, 3))
-    bound = BoundPixels(factor, 4)
+    bound = BoundPixels([factor] * 4)
     for _ in range(4):
         rows = np.flatnonzero(rng.random(4) < 0.7)
         free = rng.random((len(rows), 9)) < rng.random()
@@ -126,6 +126,9 @@ class Shifting:
     """A prior whose factor is no matrix: every pixel and a share of its left neighbour, round the edge."""
 
     rank = 5
+
+    def of(self, rows: np.ndarray) -> Shifting:
+        return self
 
     def spread(self, scores: np.ndarray) -> np.ndarray:
         return scores + 0.5 * np.roll(scores, 1, axis=-1)

@@ -11,7 +11,7 @@ import pytest
 
 from backquery.inversion import back_query
 from backquery.inversion.memory import Memory
-from backquery.inversion.priors import prior_for
+from backquery.inversion.named_priors import prior_for
 from backquery.model.network import Network
 from tests.inversion.conftest import Opaque, network_of, prior_of
 

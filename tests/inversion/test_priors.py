@@ -10,7 +10,8 @@ from scipy.stats import multivariate_normal
 
 from backquery.errors import InversionError, TargetError
 from backquery.inversion import PRIORS, Prior, back_query, flat_prior, smooth_prior
-from backquery.inversion.priors import NOISE, SMOOTH_VARIANCE, prior_for
+from backquery.inversion.named_priors import prior_for
+from backquery.inversion.priors import NOISE, SMOOTH_VARIANCE
 from backquery.model.network import Network
 from tests.inversion.conftest import prior_of
 from tests.reference.inversion import covariance
@@ -102,14 +103,15 @@ def test_the_default_is_the_most_that_is_known() -> None:
     assert prior_for(square, None, 0, 1).name == "smooth"
     assert prior_for(row, None, 0, 1).name == "flat"
     assert prior_for(square, None, 0, 1) is prior_for(square, "smooth", 0, 1), "remembered, not made again"
-    assert set(PRIORS) == {"data", "smooth", "flat"}
+    assert set(PRIORS) == {"data", "mixture", "smooth", "flat"}
 
 
 @pytest.mark.parametrize(
     ("prior", "error", "words"),
     [
         ("data", InversionError, "needs statistics"),
-        ("warm", TargetError, "unknown prior 'warm'; choose one of data, smooth, flat"),
+        ("mixture", InversionError, "'mixture' needs statistics"),
+        ("warm", TargetError, "unknown prior 'warm'; choose one of data, mixture, smooth, flat"),
         ("smooth", InversionError, "where the pixels lie"),
         (flat_prior(9), InversionError, "images of 9 pixels, but the model takes 16"),
     ],

@@ -143,7 +143,7 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 2}, "written by a newer backquery"),
+        ({"version": 3}, "written by a newer backquery"),
         ({"version": True}, "needs a whole number as version"),
         ({"dtype": "float64"}, r"layers.0.weights should be F64 of shape \[4, 6\]"),
         ({"dtype": "float16"}, "dtype is 'float16', which this version does not know"),

@@ -1,9 +1,10 @@
-"""What a model may remember of its training images: one pass over the data, in chunks.
+"""What a model may remember of its training images: one pass over the data, in chunks, and a second over a sample.
 
 Up to `EXACT` pixels the covariance itself is summed and its leading directions are exact. Above, only its
 product with a few random directions is, and a covariance of low rank is recovered from that (Tropp, Yurtsever,
 Udell & Cevher 2017, fixed-rank approximation of a positive matrix from streaming data), so that memory and time
-grow with pixels times rank.
+grow with pixels times rank. Whether several means and covariances say more than one, a sample tells, projected on
+the leading directions (`mixture_fitting`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import DataError
+from backquery.inversion.mixture_fitting import (
+    COUNTS,
+    DIRECTIONS,
+    IMAGES_EACH,
+    Components,
+    choose_components,
+    fit_components,
+)
 from backquery.inversion.priors import NOISE
-from backquery.model import Array, Data, Examples, Model, Network, Statistics, ends_of
+from backquery.model import Array, Data, Examples, Mixture, Model, Network, Statistics, ends_of
 
 RANK = 64
 """Directions kept by default. On MNIST they hold 86 % of the variance, and more change no scan to the eye."""
@@ -27,27 +36,48 @@ EXACT = 2048
 
 CHUNK = 4096
 
+WIDTH = 256
+"""Leading directions within which a mixture describes the images."""
+
+SAMPLE = 12_000
+"""Images that a mixture is fitted to."""
+
+MOST_BYTES = 2**28
+"""A mixture whose search would hold more than this in memory is not kept."""
+
 FEWEST = 0.01
 """The share of all images that says what is typical of a label which is hardly ever read."""
 
 
 def fit_statistics(
-    model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE, moments: Moments | None = None
+    model: Model,
+    data: Data,
+    *,
+    rank: int = RANK,
+    noise: float = NOISE,
+    components: int | None = None,
+    moments: Moments | None = None,
 ) -> Statistics:
     """The mean and covariance of all images of `data`, and the model's typical log-odds for each label.
+
+    Where things stand anywhere, one mean and covariance say little, and a `Mixture` of several is kept beside
+    them: of so many `components`, by default as many as images that were held out say, which may be none.
 
     `data` are raw labelled images, or (inputs, labels) in input scale. The covariance keeps its `rank` leading
     directions, and `noise` on the diagonal, the variance that every pixel is granted alone, for ink between
     0 and 1. Row k of `typical` is the median of the log-odds that the model gives to the real images that it
     reads as label k, or to the hundredth of all images nearest to that where those are more. The data's own
     labels have no part in it: else the question itself would say what they look like, and even an untrained
-    model would seem to know. `moments`: what `moments_of` gave for these data and this rank.
+    model would seem to know. `moments`: what `moments_of` gave for the same data and settings.
 
-    This says something about the data: the mean and the leading directions are themselves blurred images.
+    This says something about the data: the mean and the leading directions are themselves blurred images, and the
+    means of a mixture's components are less blurred, the more of them there are.
     """
-    if rank < 1 or not noise > 0:
-        raise DataError(f"rank and noise must be above zero; received {rank} and {noise}")
-    moments = moments or moments_of(model, data, rank)
+    if rank < 1 or not noise > 0 or (components is not None and components < 1):
+        raise DataError(
+            f"rank, noise and components must be above zero; received {rank}, {noise} and {components}"
+        )
+    moments = moments or moments_of(model, data, rank, noise=noise, components=components)
     parts = Examples.of(model, data).parts(CHUNK)
     given = np.concatenate([np.asarray(model.log_odds(part.inputs()), np.float64) for part in parts])
     return Statistics(
@@ -55,6 +85,7 @@ def fit_statistics(
         factor=(moments.directions * np.sqrt(moments.variances)).astype(np.float32),
         diagonal=noise * moments.span**2,
         typical=typical_log_odds(given[np.isfinite(given).all(axis=1)]),
+        mixture=moments.mixture,
     )
 
 
@@ -63,16 +94,20 @@ class Moments:
     """What is known of images whatever a network has learned of them, in its input scale.
 
     mean: (inputs,); variances: (rank,), the largest first; directions: (inputs, rank), orthonormal; span:
-    (inputs,), the distance from paper to full ink or, without a scaling, from the smallest input to the largest.
+    (inputs,), the distance from paper to full ink or, without a scaling, from the smallest input to the largest;
+    mixture: several means and covariances, where they say more than one.
     """
 
     mean: Array
     variances: Array
     directions: Array
     span: Array
+    mixture: Mixture | None = None
 
 
-def moments_of(model: Model, data: Data, rank: int = RANK) -> Moments:
+def moments_of(
+    model: Model, data: Data, rank: int = RANK, *, noise: float = NOISE, components: int | None = None
+) -> Moments:
     """The moments of all images of `data` in the scale of `model`, of which nothing else matters.
 
     A training may thus be running meanwhile.
@@ -83,8 +118,50 @@ def moments_of(model: Model, data: Data, rank: int = RANK) -> Moments:
     sums = _Exact(model.inputs, gain) if model.inputs <= EXACT else _Sketch(model.inputs, gain, rank)
     for part in examples.parts(CHUNK):
         sums.add(part.inputs() if part.pixels is None else part.pixels)
-    variances, directions = sums.directions(rank)
-    return Moments(sums.mean * gain + offset, variances, directions, _span(model, examples))
+    variances, directions = sums.directions(max(rank, WIDTH) if isinstance(sums, _Exact) else rank)
+    mean, span = sums.mean * gain + offset, _span(model, examples)
+    moments = Moments(mean, variances[:rank], directions[:, :rank], span)
+    if components == 1:
+        return moments
+    wide = replace(moments, variances=variances, directions=directions)
+    return replace(moments, mixture=_mixture(examples, wide, rank, noise, components))
+
+
+def _mixture(
+    examples: Examples, moments: Moments, rank: int, noise: float, components: int | None
+) -> Mixture | None:
+    """A mixture of so many components, or where None are asked for as many as pay, along all of the directions."""
+    inputs, width = moments.directions.shape
+    most = min(
+        components or max(COUNTS),
+        MOST_BYTES // (3 * 8 * inputs * DIRECTIONS),
+        len(examples) // (IMAGES_EACH if components is None else 2),
+    )
+    if most < 2 or not width:
+        return None
+    scores, noise = _scores(examples, moments), noise * float(np.mean(moments.span**2))
+    if components is None:
+        leading = np.eye(width)[None, :, :rank]
+        one = Components(np.ones(1), np.zeros((1, width)), moments.variances[None, :rank], leading)
+        found = choose_components(scores, noise, one, inputs, most)
+    else:
+        found = fit_components(scores, noise, most)
+    if found is None:
+        return None
+    axes = found.axes * np.sqrt(found.variances)[:, None, :]
+    parts = (found.weights, moments.directions, found.centres, axes)
+    return Mixture(*(np.asarray(part, np.float32) for part in parts))
+
+
+def _scores(examples: Examples, moments: Moments) -> Array:
+    """A sample of the images along the directions from the mean, (n, width), in random order.
+
+    Labels may come in turns, and every tenth image may be of the same.
+    """
+    drawn = np.random.default_rng(0).choice(len(examples), min(SAMPLE, len(examples)), replace=False)
+    sample = examples.at(drawn)
+    projected = [(part.inputs() - moments.mean) @ moments.directions for part in sample.parts(CHUNK)]
+    return np.asarray(np.concatenate(projected), np.float64)
 
 
 class _Sums:

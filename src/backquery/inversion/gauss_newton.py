@@ -8,6 +8,8 @@ the prior. The method minimises
 by Gauss-Newton steps on the constraint, ``x+ = m + C J'(J C J')^-1 (a - g(x) + J (x - m))``, damped and kept
 within the box: the iterated extended Kalman update (Bell & Cathey 1993) of an observation without noise. The
 search starts at the likeliest answer that there would be without the box (`starts`); `search` says how it goes on.
+Under a mixture of such priors it starts at the means of the components that promise most (`components`), and the
+answer is the image of highest density under the whole mixture.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import InversionError
-from backquery.inversion.priors import Prior, prior_for
+from backquery.inversion.components import ranked
+from backquery.inversion.mixtures import Chosen, MixturePrior
+from backquery.inversion.named_priors import prior_for
+from backquery.inversion.priors import Prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
@@ -27,6 +32,15 @@ from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model
+
+TRIED = (3, 6, 12)
+"""Components of a mixture that are searched for an answer at a time, until one has it."""
+
+COMPONENT_STEPS = 60
+"""Steps of one component's search at most: nineteen in twenty of those that find an answer need fewer."""
+
+ONE = -1
+"""In place of a component, where a prior has no others."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +94,18 @@ class GaussNewton:
             near=problem.near,
             found=None if asked.layer is None else found.c,
             met=found.holds,
+            component=found.component if isinstance(prior, MixturePrior) else None,
+            second_best=found.behind if isinstance(prior, MixturePrior) else None,
         )
 
-    def _answer(self, problem: Problem, prior: Prior, used: NDArray[np.int64] | int = 0) -> _Found:
+    def _answer(self, problem: Problem, prior: Prior | MixturePrior, used: NDArray[np.int64] | int = 0) -> _Found:
         """Search from the best start there is, and from others where that was in vain."""
         if problem.start is not None:
             return self._answer_from(problem, prior, problem.start)
         if problem.near is not None:
             return self._answer_near(problem, prior, problem.near, used)
+        if isinstance(prior, MixturePrior):
+            return self._answer_under_components(problem, prior, used)
         guess, trusting = first_guess(problem, prior)
         found = self._search(problem, prior, guess, used, trusting)
         for start in other_starts(problem, prior):
@@ -98,9 +116,35 @@ class GaussNewton:
             found = found.improved(lost, again)
         return found
 
-    def _answer_from(self, problem: Problem, prior: Prior, start: Array) -> _Found:
+    def _answer_under_components(
+        self, problem: Problem, mixture: MixturePrior, used: NDArray[np.int64] | int
+    ) -> _Found:
+        """Search under the components that promise most, until one has the answer; at last under one Gaussian."""
+        if len(mixture.components) == 1:
+            found = self._answer(problem, mixture.components[0], used)
+            return replace(found, component=np.zeros(len(problem.asked), np.intp))
+        order, begin = ranked(problem, mixture), 0
+        hurried = replace(self, steps=min(self.steps, COMPONENT_STEPS))
+        found = _Found.nothing(problem, used)
+        for count in TRIED:
+            lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+            few = order[lost, begin : begin + count]
+            if not few.size:
+                break
+            begin += count
+            asked = np.repeat(lost, few.shape[1])
+            under = mixture.chosen(few.ravel())
+            each = hurried._search(problem.of(asked), under, under.mean)
+            found = found.improved(lost, each.best_of(few.shape[1], mixture))
+        lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+        if lost.size:
+            whole = self._answer(problem.of(lost), mixture.whole, found.steps[lost])
+            found = found.improved(lost, replace(whole, cost=-mixture.log_density(whole.images)))
+        return found
+
+    def _answer_from(self, problem: Problem, prior: Prior | MixturePrior, start: Array) -> _Found:
         """Search from the start that was given, and without it where that was in vain."""
-        found = self._search(problem, prior, start, trusting=True)
+        found = self._search(problem, prior.likeliest(start), start, trusting=True)
         lost = np.flatnonzero(~found.holds & (found.steps < self.steps))
         if not lost.size:
             return found
@@ -108,21 +152,25 @@ class GaussNewton:
         return found.improved(lost, self._answer(cold, prior, found.steps[lost]))
 
     def _answer_near(
-        self, problem: Problem, prior: Prior, near: Array, used: NDArray[np.int64] | int = 0
+        self, problem: Problem, prior: Prior | MixturePrior, near: Array, used: NDArray[np.int64] | int = 0
     ) -> _Found:
-        """The smallest change of `near`, searched for from `near` itself and from the likeliest answer of all."""
-        found = self._search(problem, prior, near, used)
+        """The smallest change of `near`, searched for from `near` itself and from the likeliest answer of all.
+
+        Of a mixture, the component that `near` most probably comes from says what is small.
+        """
+        local = prior.likeliest(near)
+        found = self._search(problem, local, near, used)
         rest = np.flatnonzero(~found.holds | (found.cost > 0))
         if not rest.size:
             return found
         others = problem.of(rest)
         anywhere = self._answer(replace(others, near=None), prior)
-        return found.improved(rest, self._search(others, prior, anywhere.images, trusting=True))
+        return found.improved(rest, self._search(others, local.of(rest), anywhere.images, trusting=True))
 
     def _search(
         self,
         problem: Problem,
-        prior: Prior,
+        prior: Prior | Chosen,
         start: Array,
         used: NDArray[np.int64] | int = 0,
         trusting: bool = False,
@@ -141,14 +189,20 @@ class GaussNewton:
         if not holds.all():
             lowest, highest = readout.limits(low, high)
             beyond = ~holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
-        return _Found(images, ended.c, ended.cost, error, holds, ended.trapped, beyond, ended.steps)
+        component = prior.components if isinstance(prior, Chosen) else np.full(len(asked), ONE)
+        behind = np.full(len(asked), np.nan)
+        return _Found(
+            images, ended.c, ended.cost, error, holds, ended.trapped, beyond, ended.steps, component, behind
+        )
 
 
 @dataclass(frozen=True)
 class _Found:
     """What a search came to: images (n, inputs), constraint values c (n, k), and how good they are, (n,).
 
-    trapped: no step comes nearer; impossible: no image within the box can give what was asked.
+    trapped: no step comes nearer; impossible: no image within the box can give what was asked. component: which of
+    a mixture's was searched under, or `ONE`; behind: by how much the best answer under another is less dense, in
+    nats, NaN where there is none.
     """
 
     images: Array
@@ -159,6 +213,39 @@ class _Found:
     trapped: NDArray[np.bool_]
     impossible: NDArray[np.bool_]
     steps: NDArray[np.int64]
+    component: NDArray[np.intp]
+    behind: Array
+
+    @classmethod
+    def nothing(cls, problem: Problem, used: NDArray[np.int64] | int) -> _Found:
+        """What there is before any search."""
+        n, false = len(problem.asked), np.zeros(len(problem.asked), bool)
+        never, nan = np.full(n, np.inf), np.full(n, np.nan)
+        images, c = np.broadcast_to(problem.low, (n, problem.model.inputs)), np.zeros_like(problem.asked.values)
+        steps = np.zeros(n, np.int64) + used
+        return cls(images, c, never, never, false, false, false, steps, np.full(n, ONE), nan)
+
+    def best_of(self, count: int, mixture: MixturePrior) -> _Found:
+        """Of each `count` results for one question the densest that holds, or else the one that comes nearest.
+
+        The cost is then that of the whole mixture, and the steps are those of all.
+        """
+        cost = np.where(self.holds, -mixture.log_density(self.images), np.inf).reshape(-1, count)
+        error = self.error.reshape(-1, count)
+        best = np.where(np.isfinite(cost).any(axis=1), cost.argmin(axis=1), error.argmin(axis=1))
+        questions = np.arange(len(cost))
+        ordered = np.sort(cost, axis=1)
+        with np.errstate(invalid="ignore"):
+            behind = ordered[:, 1] - ordered[:, 0] if count > 1 else np.full(len(cost), np.nan)
+        chosen = {part.name: getattr(self, part.name)[questions * count + best] for part in fields(self)}
+        return _Found(
+            **{
+                **chosen,
+                "cost": cost[questions, best],
+                "steps": self.steps.reshape(-1, count).sum(axis=1),
+                "behind": np.where(np.isfinite(behind), behind, np.nan),
+            }
+        )
 
     @classmethod
     def joined(cls, blocks: list[_Found]) -> _Found:

@@ -16,6 +16,7 @@ Of the prior this asks what `Whitened` says, and no matrix.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -49,6 +50,9 @@ class Whitened(Protocol):
     def rank(self) -> int:
         """How many directions, columns of F, there are."""
 
+    def of(self, rows: Rows) -> Whitened:
+        """The prior of the questions `rows` of a batch, each of which may have its own."""
+
     def spread(self, scores: Array) -> Array:
         """F u for each row u of scores (n, rank): (n, inputs)."""
 
@@ -72,9 +76,10 @@ class Bound(Protocol):
 class BoundPixels:
     """The sums ``I + F_B' F_B`` of many images, brought up to date as pixels reach or leave their bounds."""
 
-    def __init__(self, factor: Array, images: int) -> None:
-        inputs, rank = factor.shape
-        self._factor = factor
+    def __init__(self, factors: Sequence[Array]) -> None:
+        """`factors`: F (inputs, rank) of each image, all of the same shape."""
+        images, (inputs, rank) = len(factors), factors[0].shape
+        self._factors = factors
         # A copy, because broadcast rows share their memory, and each image's sums change on their own.
         self._sums = np.broadcast_to(np.eye(rank), (images, rank, rank)).copy()
         self._free: Mask = np.ones((images, inputs), bool)
@@ -84,7 +89,7 @@ class BoundPixels:
         for row, now in zip(rows, free, strict=True):
             changed = np.flatnonzero(self._free[row] != now)
             if changed.size:
-                part = self._factor.take(changed, axis=0)
+                part = self._factors[row].take(changed, axis=0)
                 self._sums[row] += (part.T * np.where(now[changed], -1.0, 1.0)) @ part
         self._free[rows] = free
         return self._sums
@@ -119,7 +124,7 @@ class Linearised:
     def correction(self, residual: Array, rows: Rows) -> Array:
         """The likeliest change (n, inputs) of the free pixels that makes up for a `residual` (n, k)."""
         multipliers = times(of_rows(self._inverse, rows), residual)
-        change = self._prior.spread(times_transposed(of_rows(self._response, rows), multipliers))
+        change = self._prior.of(rows).spread(times_transposed(of_rows(self._response, rows), multipliers))
         change *= of_rows(self._free, rows)
         change += times_transposed(of_rows(self._inside, rows), multipliers)
         return change

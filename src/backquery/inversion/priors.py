@@ -17,10 +17,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.errors import InversionError, TargetError
-from backquery.inversion.linearised import BoundPixels, matrix_product
-from backquery.inversion.memory import Memory
-from backquery.model import Array, Layout, Model, Statistics
+from backquery.errors import InversionError
+from backquery.inversion.linearised import BoundPixels, Rows, matrix_product
+from backquery.model import Array, Layout, Statistics
 
 NOISE = 0.01
 """Variance that every prior grants each pixel alone, for ink between 0 and 1."""
@@ -81,13 +80,21 @@ class Prior:
         """The images that are `y` (..., inputs) in whitened coordinates."""
         return (self.mean if origin is None else origin) + self.deviation * y
 
+    def of(self, rows: Rows) -> Prior:
+        """What the questions `rows` of a batch are asked under: the same for all."""
+        return self
+
+    def likeliest(self, images: ArrayLike) -> Prior:
+        """Which part of the prior images most probably come from: there is only one."""
+        return self
+
     def spread(self, scores: Array) -> Array:
         """F u for each row u of scores (n, rank), with F whitened: (n, inputs)."""
         return scores @ self._spreading
 
     def gather(self, y: Array) -> Array:
         """F' y for whitened images or slopes, (..., inputs) to (..., rank)."""
-        return matrix_product(y, self._whitened)
+        return matrix_product(y, self.whitened)
 
     def explained(self, y: Array) -> tuple[Array, Array]:
         """The scores u (n, rank) that explain whitened images best, and their squared distances (n,).
@@ -101,7 +108,7 @@ class Prior:
 
     def bound_pixels(self, images: int) -> BoundPixels:
         """Who answers systems with ``I + F_B' F_B``: see `linearised.Whitened`."""
-        return BoundPixels(self._whitened, images)
+        return BoundPixels([self.whitened] * images)
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Scores (count, rank) of images as the prior draws them, an even number, each with its mirror image."""
@@ -120,28 +127,29 @@ class Prior:
 
     def log_density(self, images: ArrayLike) -> Array:
         """The natural logarithm of the density at each row of (n, inputs), in input scale."""
-        return self._log_peak - 0.5 * self.squared_distance(images)
+        return self.log_peak - 0.5 * self.squared_distance(images)
 
     @cached_property
-    def _log_peak(self) -> float:
-        """The log density at the mean."""
-        spread = np.linalg.slogdet(np.eye(self.rank) + self._whitened.T @ self._whitened)[1]
+    def log_peak(self) -> float:
+        """The natural logarithm of the density at the mean."""
+        spread = np.linalg.slogdet(np.eye(self.rank) + self.whitened.T @ self.whitened)[1]
         return float(-0.5 * (self.inputs * np.log(2 * np.pi) + np.log(self.diagonal).sum() + spread))
 
     @cached_property
-    def _whitened(self) -> Array:
+    def whitened(self) -> Array:
+        """F (inputs, rank) in whitened coordinates; who works with a prior asks it for operations instead."""
         # Rows of their own: freshly fitted factors come column by column.
         return np.ascontiguousarray(self.factor / self.deviation[:, None])
 
     @cached_property
     def _spreading(self) -> Array:
         # A copy: for few rows BLAS takes twice as long with a matrix that lies the other way.
-        return np.ascontiguousarray(self._whitened.T)
+        return np.ascontiguousarray(self.whitened.T)
 
     @cached_property
     def _inner(self) -> Array:
         """``(I + F' F)^-1``, (rank, rank)."""
-        return np.asarray(np.linalg.inv(np.eye(self.rank) + self._whitened.T @ self._whitened))
+        return np.asarray(np.linalg.inv(np.eye(self.rank) + self.whitened.T @ self.whitened))
 
     def scaled(self, scale: float) -> Prior:
         """The same prior with `scale` times the covariance; every back query stays what it is."""
@@ -204,50 +212,3 @@ def _in_input_scale(name: str, factor: Array, diagonal: Array, low: ArrayLike, h
     # A pixel whose ink is its paper still needs a positive variance.
     span = np.where(span > 0, span, 1.0)
     return Prior(name, paper, factor * span[:, None], diagonal * span**2)
-
-
-PRIORS = ("data", "smooth", "flat")
-"""The names that `back_query(..., prior=)` knows; a `Prior` of one's own can be given too."""
-
-
-def prior_for(model: Model, prior: str | Prior | None, low: ArrayLike, high: ArrayLike) -> Prior:
-    """The prior asked for, remembered for as long as the model lives.
-
-    By default `data` where the model keeps statistics, else `smooth`, or `flat` where its images have no shape.
-    """
-    if isinstance(prior, Prior):
-        if prior.inputs != model.inputs:
-            raise InversionError(
-                f"the prior is for images of {prior.inputs} pixels, but the model takes {model.inputs}"
-            )
-        return prior
-    name = prior or _usual(model)
-    key = (name, np.asarray(low).tobytes(), np.asarray(high).tobytes())
-    known = _named.of(model)
-    if key not in known:
-        known[key] = _build(model, name, low, high)
-    return known[key]
-
-
-_named: Memory[dict[tuple[str, bytes, bytes], Prior]] = Memory(dict)
-
-
-def _usual(model: Model) -> str:
-    if model.statistics is not None:
-        return "data"
-    return "smooth" if Layout.of(model.input_shape).known else "flat"
-
-
-def _build(model: Model, name: str, low: ArrayLike, high: ArrayLike) -> Prior:
-    if name == "data":
-        if model.statistics is None:
-            raise InversionError(
-                "the prior 'data' needs statistics of the training images, which this model does not keep; "
-                "fit them with fit_statistics(model, data), or use the prior 'smooth' or 'flat'"
-            )
-        return data_prior(model.statistics)
-    if name == "smooth":
-        return smooth_prior(model.input_shape, low, high)
-    if name == "flat":
-        return flat_prior(model.inputs, low, high)
-    raise TargetError(f"unknown prior {name!r}; choose one of {', '.join(PRIORS)}, or give a Prior")

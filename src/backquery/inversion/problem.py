@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError, InversionError
+from backquery.inversion.mixtures import MixturePrior
 from backquery.inversion.priors import Prior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
@@ -19,7 +20,7 @@ from backquery.model import Array, Model, Seed, ends_of
 class Problem:
     """What is asked of which model, within which box.
 
-    low, high: (inputs,) in input scale; prior: a name, a `Prior` or None for the default;
+    low, high: (inputs,) in input scale; prior: a name, a prior or None for the default;
     near: (n, inputs), the images that are to be changed as little as possible, or None;
     start: (n, inputs), images to begin the search at, or None. Either may be given as one image for all questions,
     and is kept within the box; `DataError` says what does not fit.
@@ -29,7 +30,7 @@ class Problem:
     asked: Targets
     low: Array
     high: Array
-    prior: str | Prior | None = None
+    prior: str | Prior | MixturePrior | None = None
     near: Array | None = None
     start: Array | None = None
     rng: Seed = 0

@@ -37,6 +37,9 @@ class BackQuery:
     outcome: for each image ``"converged"``, ``"stalled"``, ``"out of reach"`` (gauss-newton), ``"exact
     formula"`` (transpose) or ``"climbed"`` (ascent); advice: for each, a sentence, or an empty one.
     steps: (n,); change: (n, inputs), images minus start images, where `near` was given.
+    component: (n,), which component of the prior `mixture` each image was found under, -1 where that was one
+    Gaussian for all; second_best: (n,), by how many nats the best answer found under another component is less
+    dense, NaN where there is none. Both are None for other priors.
     """
 
     method: str
@@ -55,6 +58,8 @@ class BackQuery:
     steps: NDArray[np.int64]
     prior: str | None = None
     change: Array | None = None
+    component: NDArray[np.intp] | None = None
+    second_best: Array | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -79,11 +84,12 @@ class BackQuery:
 
     def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
         label, read = int(self.labels[position]), int(self.read[position])
+        mixture = () if self.component is None else ("component", "second_best")
         return {
             "label": classes[label] if label >= 0 else None,
             "read": None if read == UNREAD else classes[read],
             "answer": None if read == UNREAD else float(self.surely[position]),
-            **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps"),
+            **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps", *mixture),
         }
 
     def plain(self, position: int, *names: str) -> dict[str, Any]:
@@ -107,6 +113,8 @@ def round_trip(
     near: Array | None = None,
     found: Array | None = None,
     met: NDArray[np.bool_] | None = None,
+    component: NDArray[np.intp] | None = None,
+    second_best: Array | None = None,
 ) -> BackQuery:
     """Run the images forwards and set what comes out beside what was asked.
 
@@ -142,4 +150,6 @@ def round_trip(
         steps=steps,
         prior=prior,
         change=None if near is None else images - near,
+        component=component,
+        second_best=second_best,
     )

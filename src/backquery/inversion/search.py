@@ -137,7 +137,7 @@ class Search:
         self._low, self._high = np.atleast_2d(task.low), np.atleast_2d(task.high)
         self._bound = task.prior.bound_pixels(n)
         self.images = self._look(task.start, np.arange(n))
-        self._u, self.cost = self._explained(self.images.y)
+        self._u, self.cost = self._explained(self.images.y, np.arange(n))
         self.steps = np.zeros(n, np.int64) + task.used
         self.trapped = np.zeros(n, bool)
         self._multipliers = np.zeros_like(task.asked)
@@ -172,7 +172,8 @@ class Search:
         self._estimate(rows, jacobian, here.y)
         # A damped step falls short of the constraint, so an image that meets it takes undamped ones.
         solution = newton_step(
-            self._prior, jacobian, residual, here.y, of_rows(self._u, rows), of_rows(self._multipliers, rows),
+            self._prior.of(rows), jacobian, residual, here.y,
+            of_rows(self._u, rows), of_rows(self._multipliers, rows),
             low=of_rows(self._low, rows), high=of_rows(self._high, rows),
             damping=np.where(held, 0.0, of_rows(self._damping, rows)), restore=of_rows(self._restoring, rows),
             bound=self._bound, rows=rows,
@@ -184,7 +185,7 @@ class Search:
         waiting, share = np.arange(len(rows)), 1.0
         for _ in range(self._effort.halvings):
             trial, error = self._trial(rows, waiting, here.y, solution, share)
-            explained = self._explained(trial.y)
+            explained = self._explained(trial.y, rows[waiting])
             improving, promise = of_rows(held, waiting), of_rows(size - SLACK * share * promised, waiting)
             good = np.where(
                 improving,
@@ -210,7 +211,7 @@ class Search:
         inside = jacobian * ((y > low) & (y < high))[:, None, :]
         gain = inside @ inside.transpose(0, 2, 1)
         lifted(gain, DOUBT)
-        wish = times(inside, y - self._prior.spread(self._u[chosen]))
+        wish = times(inside, y - self._prior.of(chosen).spread(self._u[chosen]))
         self._multipliers[chosen] = np.linalg.solve(gain, wish[:, :, None])[:, :, 0]
         self._unknown[chosen] = False
 
@@ -312,9 +313,9 @@ class Search:
         y = boxed(y, of_rows(self._low, rows), of_rows(self._high, rows))
         return Images(y, *self._readout.values(y, rows))
 
-    def _explained(self, y: Array) -> tuple[Array, Array]:
+    def _explained(self, y: Array, rows: Rows) -> tuple[Array, Array]:
         """The scores u that explain each image, and half its squared Mahalanobis distance."""
-        u, squares = self._prior.explained(y)
+        u, squares = self._prior.of(rows).explained(y)
         return u, 0.5 * squares
 
 

@@ -175,4 +175,19 @@ def _statistics_tensors(fields: Fields, inputs: int, outputs: int) -> Expected:
         "typical": (outputs, outputs),
     }
     kept = [part for part in shapes if part != "typical" or dtypes.has(part)]
-    return {f"statistics.{part}": (_dtype(dtypes, part), shapes[part]) for part in kept}
+    tensors = {f"statistics.{part}": (_dtype(dtypes, part), shapes[part]) for part in kept}
+    return tensors | _mixture_tensors(statistics, inputs)
+
+
+def _mixture_tensors(statistics: Fields, inputs: int) -> Expected:
+    mixture = statistics.optional("mixture") if statistics.has("mixture") else None
+    if mixture is None:
+        return {}
+    components, width = mixture.count("components"), mixture.count("width")
+    shapes = {
+        "weights": (components,),
+        "basis": (inputs, width),
+        "centres": (components, width),
+        "directions": (components, width, mixture.count("rank")),
+    }
+    return {f"statistics.mixture.{part}": ("F32", shape) for part, shape in shapes.items()}

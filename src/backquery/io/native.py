@@ -19,10 +19,21 @@ import numpy as np
 from backquery.errors import ModelError
 from backquery.files import replacing
 from backquery.io.description import Fields, description_text, expected_tensors, read_meaning
-from backquery.model import Array, Layer, Network, Scaling, Statistics, activation_named, plain_scaling
+from backquery.model import (
+    MIXTURE_PARTS,
+    Array,
+    Layer,
+    Mixture,
+    Network,
+    Scaling,
+    Statistics,
+    activation_named,
+    plain_scaling,
+)
 
 KEY = "backquery"
-VERSION = 1
+VERSION = 2
+"""Of the format. Files without a mixture say 1: they hold nothing that its readers do not know."""
 HEADER_LIMIT = 16 * 2**20
 """More bytes of description than any network has; a longer header is a broken or hostile file."""
 
@@ -89,6 +100,12 @@ def _named_arrays(network: Network) -> Iterator[tuple[str, Array]]:
             values = getattr(network.statistics, part)
             if values is not None:
                 yield f"statistics.{part}", _floating(values)
+        if network.statistics.mixture is not None:
+            for part in MIXTURE_PARTS:
+                yield (
+                    f"statistics.mixture.{part}",
+                    np.asarray(getattr(network.statistics.mixture, part), np.float32),
+                )
 
 
 def _vectors(scaling: Scaling) -> list[str]:
@@ -103,7 +120,7 @@ def _floating(values: Array) -> Array:
 def _description(network: Network) -> str:
     scaling, statistics = network.scaling, network.statistics
     description: dict[str, Any] = {
-        "version": VERSION,
+        "version": VERSION if statistics is not None and statistics.mixture is not None else 1,
         "dtype": network.dtype.name,
         "layers": [
             {
@@ -125,10 +142,16 @@ def _description(network: Network) -> str:
                 for part in STATISTICS
                 if (values := getattr(statistics, part)) is not None
             },
+            **({} if statistics.mixture is None else {"mixture": _mixture_sizes(statistics.mixture)}),
         },
         "about": dict(network.about),
     }
     return description_text(description)
+
+
+def _mixture_sizes(mixture: Mixture) -> dict[str, int]:
+    width = mixture.basis.shape[1]
+    return {"components": len(mixture), "width": width, "rank": mixture.rank}
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -198,13 +221,16 @@ def _network(fields: Fields, tensors: Tensors) -> Network:
         )
         for number, layer in enumerate(fields.objects("layers"))
     )
+    statistics = fields.optional("statistics")
     kept: Any = {part: tensors.get(f"statistics.{part}") for part in STATISTICS}
+    if statistics is not None and statistics.has("mixture"):
+        kept["mixture"] = Mixture(*(tensors[f"statistics.mixture.{part}"] for part in MIXTURE_PARTS))
     return Network(
         layers,
         input_shape=fields.counts("input_shape"),
         classes=fields.texts("classes"),
         scaling=_scaling(fields.optional("scaling"), tensors),
-        statistics=Statistics(**kept) if fields.optional("statistics") else None,
+        statistics=None if statistics is None else Statistics(**kept),
         about=fields.mapping("about"),
     )
 

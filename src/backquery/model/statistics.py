@@ -10,6 +10,52 @@ from backquery.errors import ModelError
 from backquery.model.aliases import Array
 
 
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Several means and covariances, where one says too little: a mixture of low-rank Gaussians, without labels.
+
+    Component j has the mean ``mean + basis @ centres[j]`` and the covariance ``F F' + diag(diagonal)`` with
+    ``F = basis @ directions[j]``; mean and diagonal are those of the `Statistics` that the mixture belongs to.
+
+    weights: (components,), positive, adding up to 1; basis: (inputs, width), orthonormal; centres: (components,
+    width); directions: (components, width, rank), where a component of lower rank ends with columns of zeros.
+    """
+
+    weights: Array
+    basis: Array
+    centres: Array
+    directions: Array
+
+    def __post_init__(self) -> None:
+        count, width = len(self.weights), self.basis.shape[-1]
+        if not (
+            self.weights.shape == (count,)
+            and self.basis.ndim == 2
+            and self.centres.shape == (count, width)
+            and self.directions.shape[:2] == (count, width)
+            and self.directions.ndim == 3
+        ):
+            shapes = ", ".join(str(getattr(self, name).shape) for name in MIXTURE_PARTS)
+            raise ModelError(
+                "a mixture needs weights (components,), a basis (inputs, width), centres (components, width) and "
+                f"directions (components, width, rank); received {shapes}"
+            )
+        _check_finite(self, "mixture", MIXTURE_PARTS)
+        if count == 0 or np.any(self.weights <= 0) or abs(float(np.sum(self.weights)) - 1) > 1e-6:
+            raise ModelError("the weights of a mixture must be positive and add up to 1")
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def rank(self) -> int:
+        """How many directions each component has at most."""
+        return int(self.directions.shape[2])
+
+
+MIXTURE_PARTS = ("weights", "basis", "centres", "directions")
+
+
 @dataclass(frozen=True)
 class Statistics:
     """One mean and one covariance for *all* training images, and the typical log-odds of each label.
@@ -19,13 +65,15 @@ class Statistics:
 
     mean: (inputs,) in input scale; factor: (inputs, rank); diagonal: (inputs,), positive;
     typical: (labels, outputs), row k the median log-odds of the real images that the network reads as label k,
-    or None where no network was asked.
+    or None where no network was asked; mixture: where one mean and one covariance say too little of the images,
+    several, just as blind to classes; else None.
     """
 
     mean: Array
     factor: Array
     diagonal: Array
     typical: Array | None = None
+    mixture: Mixture | None = None
 
     def __post_init__(self) -> None:
         inputs = self.mean.shape[0]
@@ -33,10 +81,9 @@ class Statistics:
             raise ModelError("statistics need a mean and a diagonal with one number for each input")
         if self.factor.ndim != 2 or self.factor.shape[0] != inputs:
             raise ModelError(f"the covariance factor must have {inputs} rows; received {self.factor.shape}")
-        for name in ("mean", "factor", "diagonal", "typical"):
-            values = getattr(self, name)
-            if values is not None and not np.all(np.isfinite(values)):
-                raise ModelError(f"the statistics' {name} holds numbers that are not finite")
+        if self.mixture is not None and len(self.mixture.basis) != inputs:
+            raise ModelError(f"the mixture's basis must have {inputs} rows; received {self.mixture.basis.shape}")
+        _check_finite(self, "statistics", ("mean", "factor", "diagonal", "typical"))
         if np.any(self.diagonal <= 0):
             raise ModelError("the diagonal of the covariance must be positive")
 
@@ -44,3 +91,10 @@ class Statistics:
     def rank(self) -> int:
         """How many directions the factor has."""
         return int(self.factor.shape[1])
+
+
+def _check_finite(holder: object, kind: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        values = getattr(holder, name)
+        if values is not None and not np.all(np.isfinite(values)):
+            raise ModelError(f"{name} of the {kind} holds numbers that are not finite")
