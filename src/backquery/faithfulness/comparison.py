@@ -139,6 +139,12 @@ class Comparison:
         return next(row for row in self.rows if row.name == name)
 
     @property
+    def columns(self) -> list[str]:
+        """The names of the scores that any row has, in the order of a table."""
+        told = [row.told for row in self.rows]
+        return [name for name in told[0] if any(scores[name] for scores in told)]
+
+    @property
     def chance(self) -> float:
         """How often a judge that guesses is right."""
         return 1 / len(self.classes)

@@ -28,11 +28,12 @@ def comparison_table(comparison: Comparison) -> Figure:
     """
     lines = _comparison_lines(comparison)
     columns, tile, names = len(comparison.classes), 0.62, 1.75
-    scores = _column_names(comparison)
+    shown = comparison.columns
+    scores = [_heading_of(name, comparison) for name in shown]
     width = MARGIN + names + columns * tile + 0.2 + 0.92 * len(scores) + MARGIN
     explained = textwrap.wrap(_comparison_subtitle(comparison), int(LETTERS * (width - 2 * MARGIN)))
     tallest = 1 + max(name.count("\n") for name in scores)
-    top, left = HEADING + 0.15 * len(explained) + 0.13 * tallest, MARGIN + names
+    top, left = HEADING + 0.15 * (len(explained) - 1 + tallest), MARGIN + names
     height = top + 0.08 + sum(0.42 if row is None else tile + 0.06 for _, row, _ in lines) + MARGIN
     figure = new_figure(width, height)
     ax = canvas(figure)
@@ -53,8 +54,8 @@ def comparison_table(comparison: Comparison) -> Figure:
             box = (left + asked * tile + 0.04, y + 0.04, tile - 0.08)
             as_asked = nearest or bool(read == asked)
             place_ink(ax, image.reshape(Layout.of(comparison.image_shape).picture), box, as_asked)
-        for x, text in zip(centres, [] if nearest else row.told.values(), strict=False):
-            ax.text(x, y + tile / 2, text, ha="center", va="center", **words(8.5))
+        for x, score in zip(centres, [] if nearest else shown, strict=False):
+            ax.text(x, y + tile / 2, row.told[score], ha="center", va="center", **words(8.5))
         y += tile + 0.06
     heading(figure, _comparison_title(comparison), "\n".join(explained))
     return figure
@@ -81,11 +82,10 @@ def _comparison_lines(comparison: Comparison) -> list[tuple[str, Row | None, Arr
     return lines
 
 
-def _column_names(comparison: Comparison) -> list[str]:
-    """The names of the scores; below a judge's stands how often it is right on real images."""
-    trusted = {judge.name: judge.trusted(comparison.chance) for judge in comparison.judges}
-    named = ((name, trusted.get(name, "")) for name in comparison.rows[0].told)
-    return ["\n".join([name, *textwrap.wrap(right, 14)]) for name, right in named]
+def _heading_of(score: str, comparison: Comparison) -> str:
+    """The name of a score; below a judge's stands how often it is right on real images."""
+    trusted = [judge.trusted(comparison.chance) for judge in comparison.judges if judge.name == score]
+    return "\n".join([score, *textwrap.wrap("".join(trusted), 14)])
 
 
 def _comparison_title(comparison: Comparison) -> str:

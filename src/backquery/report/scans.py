@@ -52,7 +52,7 @@ def _lead(found: Comparison) -> Html:
 
 
 def _scores(found: Comparison) -> Html:
-    shown = [name for name in found.rows[0].told if any(row.told[name] for row in found.rows)]
+    shown = found.columns
     rows = [[row.name, *(row.told[name] for name in shown)] for row in found.rows]
     told = [
         "read as asked: by the network itself; then how many each judge reads as expected",
