@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backquery.datasets import Split
+from backquery.datasets import Split, load
 from backquery.faithfulness import RealImages
 
 
@@ -61,14 +61,17 @@ def test_a_training_image_is_a_copy_with_faint_noise_too_and_held_out_images_are
     assert not real.nearness(nothing, digits.test).copy.any()
 
 
-@pytest.mark.needs("real data")
-def test_so_it_is_on_mnist(mnist):
+@pytest.mark.parametrize("name", ["shapes", pytest.param("mnist", marks=pytest.mark.needs("real data"))])
+def test_so_it_is_with_other_images(name):
+    data = load(name)
+    train, test = data.train.select(slice(10_000)), data.to_test_on
     rng = np.random.default_rng(2)
-    real = RealImages(mnist.train.images[:20_000], mnist.train.labels[:20_000], mnist.maximum)
+    real = RealImages(train.images, train.labels, data.maximum)
     training = real.ink[rng.choice(len(real.ink), 50, replace=False)]
     faint = np.clip(training + rng.normal(0, 0.02, training.shape), 0, 1)
-    assert real.nearness(np.concatenate([training, faint]), mnist.test).copy.all()
-    assert real.nearness(mnist.test.images[:1000].reshape(-1, 784) / 255, mnist.test).copy.mean() <= 0.01
+    assert real.nearness(np.concatenate([training, faint]), test).copy.all()
+    held_out = test.images[:1000].reshape(-1, data.inputs) / data.maximum
+    assert real.nearness(held_out, test).copy.mean() <= 0.01
 
 
 def test_held_out_images_that_stand_in_the_training_half_do_not_hide_a_copy(digits):

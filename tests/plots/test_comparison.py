@@ -65,3 +65,10 @@ def test_a_few_labels_leave_room_for_every_word(digits: Dataset, tmp_path: Path)
     subtitle, *headings = (text.get_window_extent(renderer) for text in drawn)
     assert 0 < subtitle.y0 - max(box.y1 for box in headings) < 0.3 * figure.dpi
     save_figure(figure, tmp_path / "few.png")
+
+
+def test_where_all_methods_are_as_good_the_title_names_none(comparison: Comparison) -> None:
+    one = replace(comparison, rows=comparison.rows[:1])
+    assert f"Read as asked: {one.rows[0].read_as_asked} of 10 images by every method" in texts(
+        comparison_table(one)
+    )

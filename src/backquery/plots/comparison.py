@@ -93,6 +93,8 @@ def _comparison_title(comparison: Comparison) -> str:
     best = max(rows, key=lambda row: (row.read_as_asked, row.result is not None and row.result.converged.sum()))
     worst = min(rows, key=lambda row: row.read_as_asked)
     count = len(comparison.classes)
+    if best.read_as_asked == worst.read_as_asked:
+        return f"Read as asked: {best.read_as_asked} of {count} images by every method"
     return (
         f"Read as asked: {best.read_as_asked} of {count} images by {_method(best)}, "
         f"{worst.read_as_asked} of {count} by {_method(worst)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backquery.faithfulness import Comparison, RealImages, Row, compare_methods, neighbour_judge
 from backquery.faithfulness.comparison import MEANINGS
 from backquery.model import name_read
-from backquery.report.markup import Html, items, joined, lead, paragraph, reading, table, tag
+from backquery.report.markup import Html, items, joined, lead, reading, table, tag
 from backquery.report.pictures import scan_tile, tiles
 from backquery.report.subject import Step, Subject
 
@@ -55,11 +55,12 @@ def _scores(found: Comparison) -> Html:
     shown = found.columns
     rows = [[row.name, *(row.told[name] for name in shown)] for row in found.rows]
     told = [
-        "read as asked: by the network itself; then how many each judge reads as expected",
+        "Read as asked: by the network itself; then how many each judge reads as expected",
+        found.trust,
         *(f"{name}: {MEANINGS[name]}" for name in shown if name in MEANINGS),
         *(["obeys: how often the answer follows the confidence asked for"] if "obeys" in shown else []),
     ]
-    return joined([table(["", *shown], rows, f"{'; '.join(told)}."), paragraph(f"{found.trust}.")])
+    return table(["", *shown], rows, f"{'; '.join(told)}.")
 
 
 def _tiles(subject: Subject, found: Comparison, row: Row, kind: str) -> Html:
