@@ -99,8 +99,7 @@ def test_a_judge_that_guesses_is_worth_nothing_and_is_said_to_be(digits):
         guesses = rng.integers(0, 10, len(truth))
         guessing = Judge.tried("guessing", lambda ink: np.zeros(len(ink), np.int64), guesses, truth)
         assert guessing.performance == np.mean(guesses == truth) and guessing.images == len(truth)
-        if guessing.worthless(0.1):
-            break
+        assert guessing.worthless(0.1)
     assert guessing.worth(0.1) == 0 and guessing.trusted(0.1).endswith("right: no better than chance")
     found = recognition({"guessing": 10}, [guessing])
     assert found.share is None and found.brief == "-"

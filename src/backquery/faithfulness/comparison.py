@@ -145,6 +145,11 @@ class Comparison:
         return [name for name in told[0] if any(scores[name] for scores in told)]
 
     @property
+    def meanings(self) -> list[str]:
+        """What the scores mean, each in a few words."""
+        return [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in self.columns]
+
+    @property
     def chance(self) -> float:
         """How often a judge that guesses is right."""
         return 1 / len(self.classes)

@@ -15,7 +15,6 @@ from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import NEIGHBOURS, RealImages
 from backquery.files import replacing, user_cache
-from backquery.intervals import share_interval
 from backquery.model import Array, Labels, Model, Network, Progress, Scaling, evaluate, labels_read
 from backquery.training import Online, train
 
@@ -24,6 +23,17 @@ AT_ONCE = 50
 
 MOST_TRIED = 10_000
 """Real test images that the convolutional judge is tried on at most."""
+
+
+GUESSED = 0.001
+"""A judge whose right answers chance gives in more cases than this is not certain to do more than guess."""
+
+
+def luck(agreed: int, images: int, chance: float) -> float:
+    """How probable it is to agree with so many of the images, or more, by chance alone: the binomial tail."""
+    from scipy.special import bdtrc  # SciPy's statistics would take a second to load
+
+    return float(bdtrc(agreed - 1, images, chance))
 
 
 @dataclass(frozen=True)
@@ -48,10 +58,8 @@ class Judge:
         """How far its performance is above chance; 0 where that is not certain, or where it was never tried."""
         if self.performance is None:
             return 0.0
-        sure = self.performance
-        if self.images is not None:
-            sure = share_interval(self.performance * self.images, self.images).low
-        return self.performance - chance if sure > chance else 0.0
+        guessed = self.images and luck(round(self.performance * self.images), self.images, chance) > GUESSED
+        return 0.0 if guessed else max(self.performance - chance, 0.0)
 
     def worthless(self, chance: float) -> bool:
         """Whether it was tried and found no better than chance."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from backquery.faithfulness.judges import Judge
+from backquery.faithfulness.judges import Judge, luck
 from backquery.model import Labels
 
 LUCK = 0.05
@@ -30,13 +30,6 @@ def recognised_share(agreement: Iterable[float], worth: Iterable[float], chance:
     """
     above, most = np.array([*agreement], float) - chance, np.array([*worth], float)
     return float(np.clip(above @ most / (most @ most), 0.0, 1.0)) if most.any() else None
-
-
-def luck(agreed: int, images: int, chance: float) -> float:
-    """How probable it is to agree with so many of the images, or more, by chance alone: the binomial tail."""
-    from scipy.special import bdtrc  # SciPy's statistics would take a second to load
-
-    return float(bdtrc(agreed - 1, images, chance))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backquery.faithfulness.comparison import MEANINGS
 from backquery.model import Array, Layout
 from backquery.plots.paper import HEADING, MARGIN, PENCIL, canvas, heading, new_figure, place_ink, words
 
@@ -108,9 +107,5 @@ def _method(row: Row) -> str:
 
 
 def _comparison_subtitle(comparison: Comparison) -> str:
-    told = {
-        "dashed": "not read as asked",
-        "judges": f"right on so many real test images, by chance on {comparison.chance:.0%}",
-        **MEANINGS,
-    }
-    return "; ".join(f"{name}: {meaning}" for name, meaning in told.items())
+    judges = f"judges: right on so many real test images, by chance on {comparison.chance:.0%}"
+    return "; ".join(["dashed: not read as asked", judges, *comparison.meanings])

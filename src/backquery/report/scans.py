@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from backquery.faithfulness import Comparison, RealImages, Row, compare_methods, neighbour_judge
-from backquery.faithfulness.comparison import MEANINGS
 from backquery.model import name_read
 from backquery.report.markup import Html, items, joined, lead, reading, table, tag
 from backquery.report.pictures import scan_tile, tiles
@@ -57,7 +56,7 @@ def _scores(found: Comparison) -> Html:
     told = [
         "Read as asked: by the network itself; then how many each judge reads as expected",
         found.trust,
-        *(f"{name}: {MEANINGS[name]}" for name in shown if name in MEANINGS),
+        *found.meanings,
         *(["obeys: how often the answer follows the confidence asked for"] if "obeys" in shown else []),
     ]
     return table(["", *shown], rows, f"{'; '.join(told)}.")

@@ -59,9 +59,10 @@ def compare(
         network, dataset, controls=controls, rng=seed, progress=lambda done, total, what="": say(what)
     )
     save_picture(comparison_table(comparison), output)
+    left_out = [f"left out: {reason}" for reason in comparison.left_out]
     give(
         as_json, {**comparison.as_json(), "output": output}, _table(comparison),
-        notes=[*_meanings(comparison), *(f"left out: {reason}" for reason in comparison.left_out)], wrote=[output],
+        notes=[comparison.trust, *comparison.meanings, *left_out], wrote=[output],
     )  # fmt: skip
 
 
@@ -88,9 +89,3 @@ def _cells(row: Row) -> dict[str, str]:
 def _converged(row: Row) -> str:
     searched = row.result is not None and row.result.method == "gauss-newton"
     return f"{row.result.outcome.count('converged')}" if row.result is not None and searched else ""
-
-
-def _meanings(comparison: Comparison) -> list[str]:
-    from backquery.faithfulness.comparison import MEANINGS
-
-    return [comparison.trust, *(f"{name}: {meaning}" for name, meaning in MEANINGS.items())]
