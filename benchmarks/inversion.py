@@ -58,7 +58,7 @@ def speed() -> Section:
         name = f"ascent (PyTorch), {LUCENT_STEPS} Adam steps, ten images"
         rows.append([name, f"{seconds * 1e3:.1f}", f"{seconds * 1e2:.2f}", *agreed, "-"])
     columns = ["what", "milliseconds", "an image", "read as asked", "judge", "worst error"]
-    return "Back queries of the bundled network, one thread", columns, rows
+    return f"Back queries of the bundled network, one thread ({faithful.trust()})", columns, rows
 
 
 def sliders(moves: int = MOVES) -> Section:

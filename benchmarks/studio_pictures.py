@@ -40,7 +40,7 @@ def main() -> None:
 
 def use(page: Page) -> None:
     """Do something in every region, and wait until all of it has been answered."""
-    page.locator("[data-part=facts] dd div").nth(1).wait_for()  # the second judge comes when all else is ready
+    page.locator("[data-part=facts] dd div").nth(2).wait_for()  # two judges and their chance: all else is ready
     for node in NODES_OFF:
         page.locator("[data-part=cells] button").nth(node).dispatch_event("click")
     page.locator("[data-part=sliders] button").nth(5).click()

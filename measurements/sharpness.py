@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from backquery.datasets import load
-from backquery.faithfulness import convolutional_judge, typicality
+from backquery.faithfulness import RealDensities, convolutional_judge
 from backquery.intervals import Interval, mean_interval
 from backquery.inversion import back_query, data_prior, fit_statistics
 from backquery.inversion.fitting import with_typical
@@ -73,6 +73,10 @@ AS_OFTEN = (Course(1_000, 5), Course(10_000, 5), ALL)
 COURSES = (*AS_OFTEN[:-1], *AS_LONG)
 
 
+CHANCE = 0.1
+"""How often a judge that guesses is right."""
+
+
 class Inquiry:
     """The data, what images are like, and the judge: the same for every network."""
 
@@ -81,8 +85,8 @@ class Inquiry:
         self.judge = convolutional_judge(self.mnist)
         first = self.untrained(0)
         self.statistics = fit_statistics(first, self.mnist.train)
-        self.prior = data_prior(self.statistics)
-        self.inputs = first.scale(self.mnist.test.images)
+        inputs = first.scale(self.mnist.test.images)
+        self.densities = RealDensities(data_prior(self.statistics), inputs)
         ink = self.mnist.test.images.reshape(len(self.mnist.test), -1) / 255.0
         self.real = [ink[self.mnist.test.labels == label] for label in range(10)]
 
@@ -107,14 +111,18 @@ class Inquiry:
             "read": scans.read_as_asked,
             "judge": self.judge.ask(ink),
             "judged": self.judge.ask(ink) == np.arange(10),
-            "typicality": typicality(self.prior, scans.images, self.inputs),
+            "plainness": self.densities.usualness(scans.images).percentile,
         }
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Of every course: the performance (seeds,), and by each method the first seed's scans and all scores."""
+    """Of every course: the performance (seeds,), and by each method the first seed's scans and all scores.
 
+    judge: how far to trust the one that reads the scans.
+    """
+
+    judge: str
     performance: dict[Course, Array]
     scans: dict[tuple[str, Course], Array]
     scores: dict[tuple[str, Course], Scores]
@@ -140,7 +148,7 @@ def measure(pictures: Path) -> str:
 
 def find(inquiry: Inquiry) -> Findings:
     """Train every network and ask it for every label by both methods."""
-    found = Findings({}, {}, {})
+    found = Findings(inquiry.judge.trusted(CHANCE), {}, {}, {})
     for course in COURSES:
         networks = [inquiry.trained(course, seed) for seed in SEEDS]
         found.performance[course] = np.array(
@@ -168,7 +176,8 @@ are left out. Fewer images are met either as often, 5 epochs, or more often, for
 *Sharpness* is the gradient energy of a scan over its variance, divided by the median of the same for real test
 images of that label: 1 is as sharp as a real image, less is blurred, more is grained. *Likeness* is a scan's
 highest correlation with any real test image of that label. *Read as asked* is what the network itself reads in the
-scan; *judged right* is what a separate convolutional network reads in it.
+scan; *judged right* is what a separate convolutional network reads in it ({found.judge} on real test images;
+chance is {CHANCE:.0%}).
 
 ![The scans after 1,000, 10,000 and 60,000 images by both methods, and the sharpness](measured/sharpness.png)
 
@@ -192,7 +201,7 @@ After {MOST:,} images, label by label, again means or how many of ten:
 
 {fill("**" + _on_labels(found) + "**")}
 
-{fill(_on_the_judge(found) + " " + _on_typicality(found))}
+{fill(_on_the_judge(found) + " " + _on_plainness(found))}
 """
 
 
@@ -311,12 +320,12 @@ def _on_the_judge(found: Findings) -> str:
     )
 
 
-def _on_typicality(found: Findings) -> str:
-    means = {method: [found.of(method, course, "typicality").mean() for course in COURSES] for method in METHODS}
+def _on_plainness(found: Findings) -> str:
+    means = {method: [found.of(method, course, "plainness").mean() for course in COURSES] for method in METHODS}
     listed = " and ".join(f"{_range(each)} by {method}" for method, each in means.items())
     return (
-        "Typicality, the share of real images that lie farther from the mean image, tells nothing here: its mean "
-        f"is {listed}, for any number of images."
+        "How usual the scans are tells nothing here: the share of real images that are stranger is in the mean "
+        f"{listed}, for any number of images."
     )
 
 

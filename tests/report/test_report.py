@@ -151,6 +151,8 @@ def test_it_says_what_was_found(made: Made, network: Network, digits: Dataset) -
     assert "10 of 10 by gauss-newton, typical" in made.text
     assert "claims held when ink was added and taken" in made.text
     assert "64-20-10" in made.text
+    assert re.search(r"judges on real test images: neighbours 9\d\.\d% right; chance 10%; ", made.text)
+    assert "plain: plainer than real images" in made.text
 
 
 def test_progress_rises_from_nothing_and_names_every_section(made: Made) -> None:

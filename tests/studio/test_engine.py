@@ -228,20 +228,28 @@ def test_samples_are_real_test_images(subject: Subject, digits: Dataset) -> None
 
 
 def test_an_opinion_names_the_nearest_real_image(subject: Subject, digits: Dataset, picture: np.ndarray) -> None:
-    from backquery.faithfulness import RealImages, neighbour_judge
+    from backquery.faithfulness import Judge, RealImages, neighbour_judge
 
     real = RealImages(digits.train.images, digits.train.labels, digits.maximum)
-    jury = Jury(real, (neighbour_judge(real),))
+    jury = Jury(real, (neighbour_judge(real, digits.test), Judge("guess", lambda ink: np.array([7]), 0.1, 900)))
     answer = engine.opinion(subject, {"pixels": base64(picture)}, digits, jury)
     gaps = np.linalg.norm(digits.train.images.reshape(-1, 64) / 16 - picture.ravel() / 255, axis=1)
     assert answer.fields["distance"] == pytest.approx(gaps.min(), rel=1e-4)
     assert answer.fields["nearest_label"] == digits.train.labels[gaps.argmin()]
-    assert answer.fields["judges"] == {"neighbours": 4}
-    assert 0 <= answer.fields["typicality"] <= 1
+    assert answer.fields["judges"] == {"neighbours": 4, "guess": 7}
+    assert answer.fields["performances"] == {"neighbours": jury.judges[0].performance, "guess": 0.1}
+    assert (answer.fields["chance"], answer.fields["no_better_than_chance"]) == (0.1, ["guess"])
+    assert answer.fields["side"] == "usual" and 0 < answer.fields["typicality"] <= 1
+    assert 0 < answer.fields["distance_percentile"] < 1 and not answer.fields["copy"]
     blank = engine.opinion(subject, {"pixels": base64(bytes(64))}, digits, jury)
     noise = np.random.default_rng(1).integers(0, 256, 64)
     strange = engine.opinion(subject, {"pixels": base64(noise)}, digits, jury)
-    assert strange.fields["typicality"] < answer.fields["typicality"]
+    assert (strange.fields["side"], strange.fields["typicality"]) == ("strange", 0)
+    assert blank.fields["typicality"] < 0.05
+    copied = engine.opinion(
+        subject, {"pixels": base64(engine.as_pixels(digits.train.images[3] / 16))}, digits, jury
+    )
+    assert copied.fields["copy"] and copied.fields["distance_percentile"] == 0
     assert blank.arrays["nearest"].shape == (8, 8)
 
 

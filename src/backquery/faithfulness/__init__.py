@@ -2,12 +2,21 @@
 
 from backquery.faithfulness.comparison import Comparison, Row, compare_methods
 from backquery.faithfulness.controls import control_images, control_networks
-from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, model_judge, neighbour_judge
+from backquery.faithfulness.judges import (
+    Judge,
+    convolutional_judge,
+    linear_judge,
+    luck,
+    model_judge,
+    neighbour_judge,
+)
 from backquery.faithfulness.obedience import Obedience, obedience
-from backquery.faithfulness.real import RealImages, typicality
+from backquery.faithfulness.real import Nearness, RealImages
+from backquery.faithfulness.recognition import Recognition, recognised_share
+from backquery.faithfulness.usual import Density, RealDensities, Usualness, typicality, usual_density
 
 __all__ = [
-    "Comparison", "Judge", "Obedience", "RealImages", "Row", "compare_methods", "control_images",
-    "control_networks", "convolutional_judge", "linear_judge", "model_judge", "neighbour_judge", "obedience",
-    "typicality",
+    "Comparison", "Density", "Judge", "Nearness", "Obedience", "RealDensities", "RealImages", "Recognition", "Row",
+    "Usualness", "compare_methods", "control_images", "control_networks", "convolutional_judge", "linear_judge",
+    "luck", "model_judge", "neighbour_judge", "obedience", "recognised_share", "typicality", "usual_density",
 ]  # fmt: skip

@@ -14,13 +14,14 @@ from backquery.errors import BackqueryError, InversionError, MissingExtraError, 
 from backquery.faithfulness.controls import control_images, control_networks
 from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, neighbour_judge
 from backquery.faithfulness.obedience import Obedience, obedience
-from backquery.faithfulness.real import RealImages, share_beyond
+from backquery.faithfulness.real import Nearness, RealImages
+from backquery.faithfulness.recognition import Recognition
+from backquery.faithfulness.usual import TEST_IMAGES, RealDensities, Usualness, usual_density
 from backquery.inversion import (
     METHODS,
     BackQuery,
     back_query,
     confidence,
-    data_prior,
     fit_statistics,
     typical,
 )
@@ -41,8 +42,13 @@ from backquery.model import (
 
 Kind = Literal["method", "images", "network"]
 
-TEST_IMAGES = 2000
-"""Real images that typicality is measured against."""
+MEANINGS = {
+    "recognised": "by the judges together, less chance and their own mistakes (?: may be luck)",
+    "worst error": "in log-odds",
+    "typicality": "1 for the most usual image; plain: plainer than real images; strange: stranger than they are",
+    "nearest": "distance to the nearest real image, 0.5 as between real ones, 0 nearer than all, 1 farther",
+}
+"""What the scores under these names mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +57,8 @@ class Row:
 
     kind: ``"method"``, or the controls ``"images"`` and ``"network"``. ink: (n, inputs) from 0 to 1. asked: (n,);
     expected: (n,) what a judge should read (another label where the network was taught so); read: (n,) by the
-    network itself. judges: for each the labels (n,) it reads. typicality, distance: (n,); nearest: (n,) positions
-    of the nearest training images. result: the back query, where there was one.
+    network itself. recognition: what the judges read. usualness, nearness: the images beside real ones. result:
+    the back query, where there was one.
     """
 
     name: str
@@ -61,10 +67,9 @@ class Row:
     asked: Labels
     expected: Labels
     read: Labels
-    judges: Mapping[str, Labels]
-    typicality: Array
-    distance: Array
-    nearest: Labels
+    recognition: Recognition
+    usualness: Usualness
+    nearness: Nearness
     result: BackQuery | None = None
     obedience: Obedience | None = None
 
@@ -75,12 +80,26 @@ class Row:
 
     def agreement(self, judge: str) -> int:
         """How many images a judge reads as expected."""
-        return int(np.sum(self.judges[judge] == self.expected))
+        return self.recognition.agreement[judge]
 
     @property
     def worst_error(self) -> float | None:
         """The largest log-odds error of all images, where something was asked for."""
         return None if self.result is None else float(self.result.log_odds_error.max())
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Every score in a few letters, in the order of a table's columns; judges under their names."""
+        error = self.worst_error
+        return {
+            "read as asked": f"{self.read_as_asked} of {len(self.asked)}",
+            **{name: f"{count}" for name, count in self.recognition.agreement.items()},
+            "recognised": self.recognition.brief,
+            "worst error": "" if error is None else f"{error:.1g}" if error < 0.01 else f"{error:.1f}",
+            "typicality": self.usualness.brief,
+            "nearest": self.nearness.brief,
+            "obeys": "" if self.obedience is None else f"{self.obedience.obeyed:.0%}",
+        }
 
     def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
         """Plain values; labels by their names."""
@@ -94,11 +113,12 @@ class Row:
             "read_as_asked": self.read_as_asked,
             "worst_log_odds_error": self.worst_error,
             "outcomes": outcome,
-            "judges": {name: [name_read(classes, k) for k in labels] for name, labels in self.judges.items()},
-            "agreement": {name: self.agreement(name) for name in self.judges},
-            "typicality": [round(float(v), 4) for v in self.typicality],
-            "distance_to_nearest": [round(float(v), 4) for v in self.distance],
-            "nearest": [int(v) for v in self.nearest],
+            "judges": {
+                name: [name_read(classes, k) for k in labels] for name, labels in self.recognition.read.items()
+            },
+            **self.recognition.as_json(),
+            **self.usualness.as_json(),
+            **self.nearness.as_json(),
             "obeyed": None if self.obedience is None else self.obedience.obeyed,
         }
 
@@ -118,11 +138,35 @@ class Comparison:
         """The row of that name."""
         return next(row for row in self.rows if row.name == name)
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the scores that any row has, in the order of a table."""
+        told = [row.told for row in self.rows]
+        return [name for name in told[0] if any(scores[name] for scores in told)]
+
+    @property
+    def meanings(self) -> list[str]:
+        """What the scores mean, each in a few words."""
+        return [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in self.columns]
+
+    @property
+    def chance(self) -> float:
+        """How often a judge that guesses is right."""
+        return 1 / len(self.classes)
+
+    @property
+    def trust(self) -> str:
+        """Each judge with its performance on real test images, and chance: in one line."""
+        judges = [f"{judge.name} {judge.trusted(self.chance)}" for judge in self.judges]
+        return f"judges on real test images: {', '.join(judges)}; chance {self.chance:.0%}"
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "rows": [row.as_json(self.classes) for row in self.rows],
             "judges": {judge.name: judge.performance for judge in self.judges},
+            "chance": self.chance,
+            "no_better_than_chance": [judge.name for judge in self.judges if judge.worthless(self.chance)],
             "left_out": list(self.left_out),
         }
 
@@ -130,7 +174,7 @@ class Comparison:
 def usual_judges(dataset: Dataset, real: RealImages, say: Callable[[str], None]) -> tuple[list[Judge], list[str]]:
     """Neighbours, linear and (where PyTorch is installed) convolutional; and a line for each that is missing."""
     say("asking the nearest neighbours")
-    judges = [neighbour_judge(real, dataset.test, dataset.maximum)]
+    judges = [neighbour_judge(real, dataset.test)]
     say("training the linear judge")
     judges.append(linear_judge(dataset))
     try:
@@ -190,7 +234,7 @@ def compare_methods(
     elif controls:
         left_out.append("networks as controls: they are made for dense networks only")
     rows = _scored(drafts, model, dataset, real, chosen)
-    nearest = {row.name: real.ink[row.nearest] for row in rows}
+    nearest = {row.name: real.ink[row.nearness.nearest] for row in rows}
     return Comparison(model.classes, model.input_shape, rows, tuple(chosen), tuple(left_out), nearest)
 
 
@@ -270,20 +314,22 @@ def _scored(
     drafts: Sequence[_Draft], model: Model, dataset: Dataset, real: RealImages, judges: Sequence[Judge]
 ) -> tuple[Row, ...]:
     """The rows with what can be said of their images whoever made them: all images are judged at once."""
-    ink = ink_of(model, np.concatenate([draft.inputs for draft in drafts]))
-    distances, positions = real.neighbours(ink, 1)
+    inputs = np.concatenate([draft.inputs for draft in drafts])
+    ink = ink_of(model, inputs)
+    by_name = {judge.name: judge for judge in judges}
     read = {judge.name: judge.ask(ink) for judge in judges}
-    prior = data_prior(model.statistics or fit_statistics(model, dataset.train))
-    usual = np.sort(prior.squared_distance(model.scale(dataset.to_test_on.images[:TEST_IMAGES])))
+    density = usual_density(model.statistics or fit_statistics(model, dataset.train))
+    usual = RealDensities(density, model.scale(dataset.to_test_on.images[:TEST_IMAGES])).usualness(inputs)
+    near = real.nearness(ink, dataset.test)
     rows, begin = [], 0
     for draft in drafts:
         part = slice(begin, begin := begin + len(draft.inputs))
+        said = {name: labels[part] for name, labels in read.items()}
         scores: dict[str, Any] = {
             "ink": ink[part],
-            "judges": {name: labels[part] for name, labels in read.items()},
-            "typicality": share_beyond(prior.squared_distance(draft.inputs), usual),
-            "distance": distances[part, 0],
-            "nearest": positions[part, 0],
+            "recognition": Recognition(by_name, said, draft.known["expected"], 1 / len(dataset.classes)),
+            "usualness": Usualness(usual.percentile[part]),
+            "nearness": Nearness(near.distance[part], near.nearest[part], near.usual),
         }
         rows.append(Row(**draft.known, **scores))
     return tuple(rows)

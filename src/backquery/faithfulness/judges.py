@@ -13,31 +13,72 @@ import numpy as np
 
 from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
-from backquery.faithfulness.real import RealImages
+from backquery.faithfulness.real import NEIGHBOURS, RealImages
 from backquery.files import replacing, user_cache
 from backquery.model import Array, Labels, Model, Network, Progress, Scaling, evaluate, labels_read
 from backquery.training import Online, train
 
-NEIGHBOURS = 5
-
 AT_ONCE = 50
 """Images that the convolutional judge reads at a time."""
+
+MOST_TRIED = 10_000
+"""Real test images that the convolutional judge is tried on at most."""
+
+
+GUESSED = 0.001
+"""A judge whose right answers chance gives in more cases than this is not certain to do more than guess."""
+
+
+def luck(agreed: int, images: int, chance: float) -> float:
+    """How probable it is to agree with so many of the images, or more, by chance alone: the binomial tail."""
+    from scipy.special import bdtrc  # SciPy's statistics would take a second to load
+
+    return float(bdtrc(agreed - 1, images, chance))
 
 
 @dataclass(frozen=True)
 class Judge:
-    """`ask` reads ink (n, inputs) between 0 and 1 and names labels (n,); `performance` is on real test images."""
+    """`ask` reads ink (n, inputs) between 0 and 1 and names labels (n,).
+
+    performance: the share of real test images that it reads rightly, where it was tried on any; images: how many
+    those were.
+    """
 
     name: str
     ask: Callable[[Array], Labels]
     performance: float | None = None
+    images: int | None = None
+
+    @classmethod
+    def tried(cls, name: str, ask: Callable[[Array], Labels], read: Labels, truth: Labels) -> Judge:
+        """A judge that read these labels (n,) in real test images."""
+        return cls(name, ask, float(np.mean(read == truth)), len(truth))
+
+    def worth(self, chance: float) -> float:
+        """How far its performance is above chance; 0 where that is not certain, or where it was never tried."""
+        if self.performance is None:
+            return 0.0
+        guessed = self.images and luck(round(self.performance * self.images), self.images, chance) > GUESSED
+        return 0.0 if guessed else max(self.performance - chance, 0.0)
+
+    def worthless(self, chance: float) -> bool:
+        """Whether it was tried and found no better than chance."""
+        return self.performance is not None and not self.worth(chance)
+
+    def trusted(self, chance: float) -> str:
+        """How far to trust it: ``97.3% right``, ``11.0% right: no better than chance`` or ``never tried``."""
+        if self.performance is None:
+            return "never tried"
+        return f"{self.performance:.1%} right{': no better than chance' if self.worthless(chance) else ''}"
 
 
-def neighbour_judge(real: RealImages, test: Split | None = None, maximum: float = 255.0) -> Judge:
-    """The vote of the five nearest training images (Cover & Hart 1967); a tie goes to the nearer ones."""
+def neighbour_judge(real: RealImages, test: Split | None = None, maximum: float | None = None) -> Judge:
+    """The vote of the five nearest training images (Cover & Hart 1967); a tie goes to the nearer ones.
 
-    def ask(ink: Array) -> Labels:
-        _, positions = real.neighbours(ink, NEIGHBOURS)
+    It is tried on the first thousand images of `test`; `maximum` is full ink there, by default as in training.
+    """
+
+    def vote(positions: Labels) -> Labels:
         votes = real.labels[positions]
         # Counting nearer neighbours a trifle more settles ties and nothing else.
         weights = 1 + 1e-3 * np.arange(votes.shape[1], 0, -1)
@@ -45,7 +86,13 @@ def neighbour_judge(real: RealImages, test: Split | None = None, maximum: float 
         np.add.at(counts, (np.arange(len(votes))[:, None], votes), weights)
         return np.asarray(counts.argmax(axis=1), np.int64)
 
-    return _tested("neighbours", ask, test, maximum, most=1000)
+    def ask(ink: Array) -> Labels:
+        return vote(real.neighbours(ink, NEIGHBOURS)[1])
+
+    if test is None:
+        return Judge("neighbours", ask)
+    _, positions = real.held_out(test, maximum)
+    return Judge.tried("neighbours", ask, vote(positions), test.labels[: len(positions)])
 
 
 def linear_judge(dataset: Dataset, *, rng: int = 0) -> Judge:
@@ -73,7 +120,10 @@ def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
         inputs = model.scale((ink * scaling.maximum).reshape(len(ink), *model.input_shape))
         return labels_read(model.query(inputs))
 
-    return Judge(name, ask, None if test is None else evaluate(model, test).performance)
+    if test is None:
+        return Judge(name, ask)
+    found = evaluate(model, test)
+    return Judge(name, ask, found.performance, found.images)
 
 
 def convolutional_judge(
@@ -106,17 +156,11 @@ def convolutional_judge(
             read = [module(part).argmax(dim=1).numpy() for part in parts]
         return np.concatenate(read).astype(np.int64)
 
-    return _tested("convolutional", ask, dataset.test, dataset.maximum)
-
-
-def _tested(
-    name: str, ask: Callable[[Array], Labels], test: Split | None, maximum: float, most: int = 10_000
-) -> Judge:
-    if test is None:
-        return Judge(name, ask)
-    pixels = test.images[:most]
-    read = ask(pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(maximum))
-    return Judge(name, ask, float(np.mean(read == test.labels[:most])))
+    if dataset.test is None:
+        return Judge("convolutional", ask)
+    tried = dataset.test.select(slice(MOST_TRIED))
+    ink = tried.images.reshape(len(tried), -1).astype(np.float32) / np.float32(dataset.maximum)
+    return Judge.tried("convolutional", ask, ask(ink), tried.labels)
 
 
 def _convolutional_module(torch: Any, shape: tuple[int, ...], outputs: int) -> Any:

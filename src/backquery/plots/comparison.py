@@ -10,6 +10,9 @@ import numpy as np
 from backquery.model import Array, Layout
 from backquery.plots.paper import HEADING, MARGIN, PENCIL, canvas, heading, new_figure, place_ink, words
 
+LETTERS = 15
+"""Of a subtitle, in an inch."""
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -23,14 +26,16 @@ def comparison_table(comparison: Comparison) -> Figure:
     row stand the real images nearest to it.
     """
     lines = _comparison_lines(comparison)
-    columns = len(comparison.classes)
-    tile, names, judges = 0.62, 1.75, [judge.name for judge in comparison.judges]
-    scores = ["read as asked", *judges, "worst error", "typicality", "obeys"]
+    columns, tile, names = len(comparison.classes), 0.62, 1.75
+    shown = comparison.columns
+    scores = [_heading_of(name, comparison) for name in shown]
     width = MARGIN + names + columns * tile + 0.2 + 0.92 * len(scores) + MARGIN
-    height = HEADING + 0.38 + sum(0.42 if row is None else tile + 0.06 for _, row, _ in lines) + MARGIN
+    explained = textwrap.wrap(_comparison_subtitle(comparison), int(LETTERS * (width - 2 * MARGIN)))
+    tallest = 1 + max(name.count("\n") for name in scores)
+    top, left = HEADING + 0.15 * (len(explained) - 1 + tallest), MARGIN + names
+    height = top + 0.08 + sum(0.42 if row is None else tile + 0.06 for _, row, _ in lines) + MARGIN
     figure = new_figure(width, height)
     ax = canvas(figure)
-    top, left = HEADING + 0.3, MARGIN + names
     centres = [left + columns * tile + 0.2 + (k + 0.5) * 0.92 for k in range(len(scores))]
     for k, name in enumerate(comparison.classes):
         ax.text(left + (k + 0.5) * tile, top, name, ha="center", va="bottom", fontweight="bold", **words(9))
@@ -48,10 +53,10 @@ def comparison_table(comparison: Comparison) -> Figure:
             box = (left + asked * tile + 0.04, y + 0.04, tile - 0.08)
             as_asked = nearest or bool(read == asked)
             place_ink(ax, image.reshape(Layout.of(comparison.image_shape).picture), box, as_asked)
-        for x, text in zip(centres, [] if nearest else _comparison_scores(row, judges), strict=False):
-            ax.text(x, y + tile / 2, text, ha="center", va="center", **words(8.5))
+        for x, score in zip(centres, [] if nearest else shown, strict=False):
+            ax.text(x, y + tile / 2, row.told[score], ha="center", va="center", **words(8.5))
         y += tile + 0.06
-    heading(figure, _comparison_title(comparison), _comparison_subtitle(comparison))
+    heading(figure, _comparison_title(comparison), "\n".join(explained))
     return figure
 
 
@@ -76,15 +81,10 @@ def _comparison_lines(comparison: Comparison) -> list[tuple[str, Row | None, Arr
     return lines
 
 
-def _comparison_scores(row: Row, judges: list[str]) -> list[str]:
-    error = row.worst_error
-    return [
-        f"{row.read_as_asked} of {len(row.asked)}",
-        *(f"{row.agreement(judge)}" for judge in judges),
-        "" if error is None else f"{error:.1g}" if error < 0.01 else f"{error:.1f}",
-        f"{float(np.median(row.typicality)):.2f}",
-        "" if row.obedience is None else f"{row.obedience.obeyed:.0%}",
-    ]
+def _heading_of(score: str, comparison: Comparison) -> str:
+    """The name of a score; below a judge's stands how often it is right on real images."""
+    trusted = [judge.trusted(comparison.chance) for judge in comparison.judges if judge.name == score]
+    return "\n".join([score, *textwrap.wrap("".join(trusted), 14)])
 
 
 def _comparison_title(comparison: Comparison) -> str:
@@ -92,6 +92,8 @@ def _comparison_title(comparison: Comparison) -> str:
     best = max(rows, key=lambda row: (row.read_as_asked, row.result is not None and row.result.converged.sum()))
     worst = min(rows, key=lambda row: row.read_as_asked)
     count = len(comparison.classes)
+    if best.read_as_asked == worst.read_as_asked:
+        return f"Read as asked: {best.read_as_asked} of {count} images by every method"
     return (
         f"Read as asked: {best.read_as_asked} of {count} images by {_method(best)}, "
         f"{worst.read_as_asked} of {count} by {_method(worst)}"
@@ -105,8 +107,5 @@ def _method(row: Row) -> str:
 
 
 def _comparison_subtitle(comparison: Comparison) -> str:
-    judges = ", ".join(
-        judge.name if judge.performance is None else f"{judge.name} ({judge.performance:.1%} of real test images)"
-        for judge in comparison.judges
-    )
-    return f"dashed: not read as asked; error: in log-odds; typicality: 0.5 for the usual image; judges: {judges}"
+    judges = f"judges: right on so many real test images, by chance on {comparison.chance:.0%}"
+    return "; ".join(["dashed: not read as asked", judges, *comparison.meanings])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from backquery.faithfulness import Comparison, RealImages, Row, compare_methods, neighbour_judge
 from backquery.model import name_read
 from backquery.report.markup import Html, items, joined, lead, reading, table, tag
@@ -40,7 +38,7 @@ def _compared(subject: Subject) -> Comparison:
         return compare_methods(subject.model, subject.dataset, rng=subject.seed)
     train = subject.dataset.train
     real = RealImages(train.images, train.labels, subject.dataset.maximum)
-    judge = neighbour_judge(real, subject.dataset.test, subject.dataset.maximum)
+    judge = neighbour_judge(real, subject.dataset.test)
     return compare_methods(
         subject.model, subject.dataset, judges=[judge], controls=False, confidences=False, rng=subject.seed
     )
@@ -53,31 +51,15 @@ def _lead(found: Comparison) -> Html:
 
 
 def _scores(found: Comparison) -> Html:
-    judges = [judge.name for judge in found.judges]
-    obeys = any(row.obedience is not None for row in found.rows)
-    columns = ["", "read as asked", *judges, "worst error", "typicality", *(["obeys"] if obeys else [])]
-    rows: list[list[object]] = []
-    for row in found.rows:
-        error = "" if row.worst_error is None else f"{row.worst_error:.2g}"
-        obeyed = "" if row.obedience is None else f"{row.obedience.obeyed:.0%}"
-        asked = f"{row.read_as_asked} of {len(row.asked)}"
-        agreed = [f"{row.agreement(judge)}" for judge in judges]
-        typicality = f"{np.median(row.typicality):.2f}"
-        rows.append([row.name, asked, *agreed, error, typicality, *([obeyed] if obeys else [])])
-    trusted = ", ".join(
-        f'of real test images the judge "{judge.name}" reads {judge.performance:.1%} rightly'
-        for judge in found.judges
-        if judge.performance is not None
-    )
+    shown = found.columns
+    rows = [[row.name, *(row.told[name] for name in shown)] for row in found.rows]
     told = [
-        "images read as expected, by the network and by the judges",
-        "the largest error in log-odds",
-        "how usual the images are (0.5 for an ordinary one)",
-        *(["how often a confidence is obeyed"] if obeys else []),
-        *([trusted] if trusted else []),
+        "Read as asked: by the network itself; then how many each judge reads as expected",
+        found.trust,
+        *found.meanings,
+        *(["obeys: how often the answer follows the confidence asked for"] if "obeys" in shown else []),
     ]
-    caption = f"From left to right: {'; '.join(told)}."
-    return table(columns, rows, caption)
+    return table(["", *shown], rows, f"{'; '.join(told)}.")
 
 
 def _tiles(subject: Subject, found: Comparison, row: Row, kind: str) -> Html:

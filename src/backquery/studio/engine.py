@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, measure_evidence
-from backquery.faithfulness import typicality
+from backquery.faithfulness import RealDensities, Usualness, usual_density
 from backquery.inversion import (
     METHODS,
     Ascent,
@@ -22,11 +22,11 @@ from backquery.inversion import (
     Method,
     Targets,
     back_query,
-    data_prior,
     several,
     usual_method,
 )
 from backquery.inversion import answers as asked_answers
+from backquery.inversion.memory import Memory
 from backquery.model import Array, Model, Network, finite_answer, ink_of, meaning_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
@@ -137,19 +137,36 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
     if jury is None:
         raise RequestError("the judges are still being made ready; ask again in a moment", "wait")
     ink = (given / np.float32(255))[None]
-    distances, positions = jury.real.neighbours(ink, 1)
-    nearest = int(positions[0, 0])
-    usual = None
-    if model.statistics is not None:
-        real = model.scale(data.to_test_on.images[:USUAL_IMAGES])
-        usual = float(typicality(data_prior(model.statistics), as_inputs(model, given), real)[0])
+    near = jury.real.nearness(ink, data.test)
+    nearest, chance = int(near.nearest[0]), 1 / model.outputs
+    usual = _usualness(model, as_inputs(model, given), data)
     told = {
         "judges": {judge.name: int(judge.ask(ink)[0]) for judge in jury.judges},
+        "performances": {judge.name: judge.performance for judge in jury.judges},
+        "no_better_than_chance": [judge.name for judge in jury.judges if judge.worthless(chance)],
+        "chance": chance,
         "nearest_label": int(jury.real.labels[nearest]),
-        "distance": float(distances[0, 0]),
-        "typicality": usual,
+        "distance": float(near.distance[0]),
+        "distance_percentile": float(near.percentile[0]),
+        "copy": bool(near.copy[0]),
+        "typicality": None if usual is None else float(usual.typicality[0]),
+        "side": None if usual is None else usual.side[0],
     }
     return Answer(told, {"nearest": as_pixels(jury.real.ink[nearest]).reshape(subject.shape)})
+
+
+def _usualness(model: Model, inputs: Array, data: Dataset) -> Usualness | None:
+    """Beside real images, whose densities are worked out once; None where the model keeps no statistics."""
+    if model.statistics is None:
+        return None
+    known = _real_densities.of(model)
+    if data.name not in known:
+        real = model.scale(data.to_test_on.images[:USUAL_IMAGES])
+        known[data.name] = RealDensities(usual_density(model.statistics), real)
+    return known[data.name].usualness(inputs)
+
+
+_real_densities: Memory[dict[str, RealDensities]] = Memory(dict)
 
 
 def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer:

@@ -134,7 +134,7 @@ class Opened:
         for dataset in self._sets:
             if fits(self.subject.model, dataset):
                 real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
-                self._juries[dataset.name] = Jury(real, (neighbour_judge(real),))
+                self._juries[dataset.name] = Jury(real, (neighbour_judge(real, dataset.test),))
 
     def _seat_linear(self) -> None:
         """Judges that are trained."""

@@ -40,8 +40,11 @@ back: {method, label | confidences: {label: p} | answers: [p of every label], wa
     answers f4, read, asked (the label, or -1), read_as_asked, error, log_odds_error, outcome, advice, steps,
     milliseconds. With warm: true the search begins at the last image by the same method, for sliders.
 opinion: {pixels}
-    What others make of any picture: judges ({name: label}), nearest u1 (the nearest real image), nearest_label,
-    distance, typicality (null without statistics). Code "wait" while they are made ready, "data" without data.
+    What others make of any picture: judges ({name: label}), performances ({name: share of real test images read
+    rightly, or null}), chance, no_better_than_chance (names of judges), nearest u1 (the nearest real image),
+    nearest_label, distance, distance_percentile (the share of real images that are nearer to one), copy (whether
+    the picture is that image again), typicality and side ("plain", "usual" or "strange"; both null without
+    statistics). Code "wait" while they are made ready, "data" without data.
 turn: {pixels, label, confidence (optional)}
     The smallest change that makes the network read the picture as the label: change f4 (-1 to 1), and as back.
 evidence: {label}

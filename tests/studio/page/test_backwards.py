@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,10 @@ def test_others_say_what_they_make_of_it(visitor: Visitor, digits: Dataset) -> N
     facts = visitor.part("facts")
     expect(facts).to_contain_text("a linear one: ")
     expect(facts).to_contain_text("the nearest real images: 0")
-    expect(facts).to_contain_text("real image")
+    expect(facts).to_contain_text("plainer than real images are")
+    expect(facts).to_contain_text("of real images are nearer to another one")
+    assert len(re.findall(r"0 \(9\d\.\d% right\)", facts.inner_text())) == 2
+    expect(facts).to_contain_text("right on real test images; chance: 10%")
     expect(visitor.part("nearest-words")).to_have_text("the nearest real image: 0")
     nearest = visitor.ink(visitor.part("nearest-image"))
     real = digits.train.images.reshape(-1, 8, 8) / digits.maximum

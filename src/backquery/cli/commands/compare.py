@@ -42,8 +42,12 @@ def compare(
     networks that have learned nothing. For example: `backquery compare mnist mnist -o compare.png`
 
     With --json: rows, a list of name, kind (method, images or network), asked, expected (what a judge should
-    read), read, read_as_asked, worst_log_odds_error, outcomes, judges (what each reads), agreement, typicality,
-    distance_to_nearest, nearest, obeyed; judges with their performance on real test images; left_out; output.
+    read), read, read_as_asked, worst_log_odds_error, outcomes, judges (what each reads), agreement (how many each
+    reads as expected), recognised (0 to 1, by all judges, less chance and their own mistakes), by_chance (how
+    probable each agreement is by chance), typicality (1 for the most usual image, 0 for one plainer or stranger
+    than all real ones), side (plain, usual or strange), distance_to_nearest, nearest, nearest_distance_percentile
+    (among real images), copy, obeyed; judges with their performance on real test images; chance;
+    no_better_than_chance; left_out; output.
     """
     from backquery.cli.source import load_for_halves
     from backquery.faithfulness import compare_methods
@@ -55,34 +59,33 @@ def compare(
         network, dataset, controls=controls, rng=seed, progress=lambda done, total, what="": say(what)
     )
     save_picture(comparison_table(comparison), output)
+    left_out = [f"left out: {reason}" for reason in comparison.left_out]
     give(
         as_json, {**comparison.as_json(), "output": output}, _table(comparison),
-        notes=[f"left out: {reason}" for reason in comparison.left_out], wrote=[output],
+        notes=[comparison.trust, *comparison.meanings, *left_out], wrote=[output],
     )  # fmt: skip
 
 
 def _table(comparison: Comparison) -> Drawing:
     """A row for each kind, in bold, and those of the kind below it."""
-    judges = [judge.name for judge in comparison.judges]
-    measured = ["read as asked", *judges, "worst error", "typicality", "obeys", "converged"]
+    names = list(_cells(comparison.rows[0]))
     rows = []
     for kind, those in groupby(comparison.rows, key=lambda row: row.kind):
-        rows += [[KINDS[kind]], *([f"  {row.name}", *_cells(row, judges)] for row in those)]
+        rows += [[KINDS[kind]], *([f"  {row.name}", *_cells(row).values()] for row in those)]
     return table(
-        ["<", *(f">{name}" for name in measured)], rows, bold=[len(row) == 1 for row in rows], gap=1, whole=[0]
+        ["<", *(f">{name}" for name in names)], rows, bold=[len(row) == 1 for row in rows], gap=1, whole=[0]
     )
 
 
-def _cells(row: Row, judges: list[str]) -> list[str]:
-    from numpy import median
+def _cells(row: Row) -> dict[str, str]:
+    """The scores; those of all judges stand in one column, because lines are short."""
+    agreed = row.recognition.agreement
+    judges = {"judges": " ".join(f"{count:>2}" for count in agreed.values())} if agreed else {}
+    told = {name: score for name, score in row.told.items() if name not in agreed}
+    asked = "read as asked"
+    return {asked: told.pop(asked), **judges, **told, "converged": _converged(row)}
 
+
+def _converged(row: Row) -> str:
     searched = row.result is not None and row.result.method == "gauss-newton"
-    converged = "" if row.result is None or not searched else f"{row.result.outcome.count('converged')}"
-    return [
-        f"{row.read_as_asked} of {len(row.asked)}",
-        *(f"{row.agreement(judge)}" for judge in judges),
-        "" if row.worst_error is None else f"{row.worst_error:.2g}",
-        f"{median(row.typicality):.2f}",
-        "" if row.obedience is None else f"{row.obedience.obeyed:.0%}",
-        converged,
-    ]
+    return f"{row.result.outcome.count('converged')}" if row.result is not None and searched else ""

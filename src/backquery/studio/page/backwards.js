@@ -23,7 +23,7 @@ export class Backwards {
 
   #facts() {
     this.fact = {};
-    for (const name of ["asked", "reads", "judges", "outcome", "error", "typicality"]) {
+    for (const name of ["asked", "reads", "judges", "outcome", "error", "typicality", "novelty"]) {
       this.fact[name] = element("dd");
       this.part("facts").append(this.app.words.tell(element("dt"), `fact.${name}`), this.fact[name]);
     }
@@ -153,23 +153,33 @@ export class Backwards {
 
   #judged(opinion) {
     this.opinion = opinion;
-    const { judges, nearest, nearest_label: label, typicality } = opinion;
+    const { nearest, nearest_label: label, copy, side, typicality, distance_percentile: nearer } = opinion;
     const words = this.app.words;
-    this.fact.judges.replaceChildren(...Object.entries(judges).map(([name, read]) => words.tell(element("div"), "fact.judge", {
-      name: words.has(`judge.${name}`) ? words.say(`judge.${name}`) : name, label: this.classes[read],
-    })));
+    const judges = Object.keys(opinion.judges).map((name) => this.#verdict(opinion, name));
+    const chance = words.tell(element("div", { className: "caption" }), "fact.judge.chance", { right: opinion.chance });
+    this.fact.judges.replaceChildren(...judges, chance);
     delete this.fact.judges.dataset.words;
-    words.tell(this.fact.typicality, howUsual(typicality), { share: typicality });
+    words.tell(this.fact.typicality, side ? `fact.typicality.${side}` : "", { share: typicality });
+    words.tell(this.fact.novelty, copy ? "fact.novelty.copy" : "fact.novelty.value", { share: nearer });
     this.nearest.show(nearest);
-    words.tell(this.part("nearest-words"), "nearest", { label: this.classes[label] });
-    words.label(this.part("nearest-image"), "nearest", { label: this.classes[label] });
+    words.tell(this.part("nearest-words"), copy ? "nearest.copy" : "nearest", { label: this.classes[label] });
+    words.label(this.part("nearest-image"), copy ? "nearest.copy" : "nearest", { label: this.classes[label] });
     this.part("nearest").hidden = false;
+  }
+
+  /** What a judge reads, and how often it is right on real images. */
+  #verdict({ judges, performances, no_better_than_chance: worthless }, name) {
+    const words = this.app.words;
+    const right = performances[name];
+    const kind = right === null ? "fact.judge.untried" : worthless.includes(name) ? "fact.judge.worthless" : "fact.judge";
+    const called = words.has(`judge.${name}`) ? words.say(`judge.${name}`) : name;
+    return words.tell(element("div"), kind, { name: called, label: this.classes[judges[name]], right });
   }
 
   #unjudged(code) {
     this.opinion = null;
     this.app.words.tell(this.fact.judges, code === "wait" ? "fact.judges.waiting" : "fact.judges.none");
-    this.app.words.tell(this.fact.typicality, "");
+    for (const name of ["typicality", "novelty"]) this.app.words.tell(this.fact[name], "");
     this.part("nearest").hidden = true;
   }
 
@@ -233,10 +243,4 @@ export class Backwards {
     const lines = [this.part("lead").textContent, this.app.modelWords];
     savePicture([{ values: data, rows: shape[0], columns: shape[1], marks }], lines, `backquery-${this.classes[this.#label]}.png`);
   }
-}
-
-/** The sentence for the share of real images that are stranger than this one. */
-function howUsual(share) {
-  if (typeof share !== "number") return "";
-  return share > 0.995 ? "fact.typicality.plainest" : share < 0.005 ? "fact.typicality.strangest" : "fact.typicality.value";
 }
