@@ -33,9 +33,9 @@ LEFT_OUT = "not full_batch and not real_processes and not command and not numpy"
 
 FAULTS = {
     "an array too short": ("block->signals = taken(&place, nodes", "block->signals = taken(&place, (nodes - 1)"),
-    "one pixel too many": ("for (int64_t k = 0; k < inputs; k++)", "for (int64_t k = 0; k <= inputs; k++)"),
+    "one pixel too many": ("pixel < it->sizes[0]; pixel++) {", "pixel <= it->sizes[0]; pixel++) {"),
     "biases before the first": ("load(it->biases + k);", "load(it->biases + k - LANES);"),
-    "a shift by all bits": ("own = (set)1 << i;", "own = (set)1 << (i + 8 * (int)sizeof(set));"),
+    "a shift by all bits": ("own = (set)1 << slot;", "own = (set)1 << (slot + 8 * (int)sizeof(set));"),
 }
 """Each as a text of online.c, and what is put in its place."""
 

@@ -13,8 +13,9 @@
 
        W x_i = sum_k s_ik V_k + c S + (n c + sum_k s_ik) u
 
-   V lies inputs by nodes, so that a pixel's weights lie together. All later layers are dense and change after
-   every image. Rows are padded with zeros to whole lines. */
+   V lies inputs by nodes, so that a pixel's weights lie together, and beside them lies the pixel's ink in all images
+   of the block: so the same sums over pixels give W x_i and the Gram matrix. All later layers are dense and change
+   after every image. Rows are padded with zeros to whole lines. */
 
 #include "activations.h"
 #include "vectors.h"
@@ -24,25 +25,30 @@
 #define BLOCK (REAL_BITS == 32 ? 32 : 16)
 typedef uint32_t set;
 
-/* Images that are combined with the weights together. Of more images, fewer pixels are blank in all. */
-#define GROUP 4
+/* Images that are combined with the rows together. Of more images, fewer pixels are blank in all. */
+#define GROUP 2
 #define GROUPS (BLOCK / GROUP)
+
+/* A word has a bit for each of so many pixels, whose weights stay in the nearest cache while all groups read them. */
+#define SPAN 64
+
+/* One word for each group. */
+typedef uint64_t word_vector __attribute__((vector_size(VECTOR_BYTES)));
+#define WORDS ((int)(VECTOR_BYTES / sizeof(uint64_t)))
+#define WORD_VECTORS (GROUPS / WORDS)
 
 /* For each number of vectors of a row that may be held in registers: by `combine`, and by `add`. */
 #if VECTOR_BYTES == 64 || defined(__aarch64__)
-#define COMBINED(do) do(1) do(2) do(3) do(4) do(5)
+#define COMBINED(do) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9)
 #define ADDED(do) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11) do(12) do(13) do(14)
 #elif VECTOR_BYTES == 32
-#define COMBINED(do) do(1) do(2) do(3)
+#define COMBINED(do) do(1) do(2) do(3) do(4) do(5) do(6)
 #define ADDED(do) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9)
 #else
-#define COMBINED(do) do(1) do(2)
+#define COMBINED(do) do(1) do(2) do(3) do(4) do(5)
 #define ADDED(do) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8)
 #endif
 #define MOST 14
-
-/* So many rows before it is needed, a row is asked for. */
-#define AHEAD 10
 
 /* Nodes of a later layer that are combined together. */
 #define NODES 5
@@ -75,21 +81,20 @@ struct training {
     void *room;
 };
 
-/* What a block of images and a step need; all arrays lie in the room. Rows of pixels that no image of the block inks
-   are zero. */
+/* What a block of images and a step need; all arrays lie in the room. Images are numbered by their slots. */
 struct block {
-    int64_t width, pitch, used;
-    uint32_t *pixels;                /* (used) the pixels that any image inks */
+    int64_t width, pitch;            /* how many weights a row has, and numbers from row to row */
+    int64_t slots[BLOCK];            /* (images) in the order in which they are learned */
+    uint32_t *pixels;                /* (used) the pixels that any image inks, */
+    int64_t used, spans, span;       /* how many they are, in how many spans, of how many pixels each, */
+    word_vector *shown;              /* (spans x WORD_VECTORS) and which of a span's pixels each group inks */
     set *inked;                      /* (inputs) by which images a pixel is inked */
-    real *panel;                     /* (inputs x BLOCK) their ink */
-    int64_t counts[GROUPS];          /* how many pixels any image of a group inks, */
-    uint32_t *group_pixels;          /* (GROUPS x (inputs + 1)) and which they are */
-    real *sums, *steps;              /* (BLOCK x pitch) pre-activations, and the steps g */
-    real *gram;                      /* (BLOCK x BLOCK) products of the ink */
+    real *sums, *steps;              /* (BLOCK x pitch) pre-activations and products of the ink; and the steps g */
     real *ink, *paper;               /* (BLOCK) sums of the ink; c */
     real *shared, *column_sums;      /* (width) u and S */
     real *signals, *errors, *deltas; /* of all layers, each padded; */
     real *moves;                     /* the deltas times the learning rate */
+    real *rows;                      /* (inputs x pitch) V and the ink */
 };
 
 INLINE int64_t padded(int64_t count) {
@@ -117,15 +122,14 @@ static int64_t lay_out(const struct training *it, struct block *block, void *roo
     int64_t nodes = 0;
     for (int64_t n = 1; n <= it->layers; n++) nodes += padded(it->sizes[n]);
     block->width = padded(it->sizes[1]);
+    block->pitch = block->width + BLOCK;
     /* An odd number of lines, so that the rows of a column fall into different sets of the cache. */
-    block->pitch = block->width + (block->width / line % 2 ? 0 : line);
-    block->pixels = taken(&place, inputs * sizeof *block->pixels);
+    block->pitch += block->pitch / line % 2 ? 0 : line;
+    block->pixels = taken(&place, (inputs + 1) * sizeof *block->pixels);
+    block->shown = taken(&place, (inputs + SPAN - 1) / SPAN * WORD_VECTORS * sizeof *block->shown);
     block->inked = taken(&place, inputs * sizeof *block->inked);
-    block->panel = taken(&place, inputs * BLOCK * sizeof(real));
-    block->group_pixels = taken(&place, GROUPS * (inputs + 1) * sizeof *block->group_pixels);
     block->sums = taken(&place, BLOCK * block->pitch * sizeof(real));
     block->steps = taken(&place, BLOCK * block->pitch * sizeof(real));
-    block->gram = taken(&place, BLOCK * BLOCK * sizeof(real));
     block->ink = taken(&place, BLOCK * sizeof(real));
     block->paper = taken(&place, BLOCK * sizeof(real));
     block->shared = taken(&place, block->width * sizeof(real));
@@ -134,26 +138,27 @@ static int64_t lay_out(const struct training *it, struct block *block, void *roo
     block->errors = taken(&place, nodes * sizeof(real));
     block->deltas = taken(&place, nodes * sizeof(real));
     block->moves = taken(&place, nodes * sizeof(real));
+    block->rows = taken(&place, inputs * block->pitch * sizeof(real));
     return place.next - (uintptr_t)room;
 }
 
-/* One group's rows of sums = panel[pixels]' weights[pixels], where `panel` begins at the group's first image. */
-INLINE void combine(const int vectors, const real *weights, int64_t stride, const real *panel, const uint32_t *pixels,
-                    int64_t count, real *sums, int64_t pitch) {
-    vector kept[GROUP][MOST] = {0};
-    for (int64_t n = 0; n < count; n++) {
-        const real *row = weights + pixels[n] * stride, *ink = panel + (int64_t)pixels[n] * BLOCK;
-        /* Double weights of an image of usual size do not quite fit in the nearer caches. */
-        const real *ahead = weights + pixels[n + AHEAD < count ? n + AHEAD : n] * stride;
-        vector loaded[MOST];
+/* sums += ink times rows, over those pixels of a span that the group inks. */
+INLINE void combine(const int vectors, const real *rows, const real *ink, int64_t pitch, const uint32_t *pixels,
+                    uint64_t shown, real *sums) {
+    vector kept[GROUP][MOST];
+    UNROLL
+    for (int i = 0; i < GROUP; i++) {
         UNROLL
-        for (int v = 0; v < vectors; v++) __builtin_prefetch(ahead + v * LANES);
+        for (int v = 0; v < vectors; v++) kept[i][v] = load(sums + i * pitch + v * LANES);
+    }
+    while (shown) {
+        const int64_t row = pixels[__builtin_ctzll(shown)] * pitch;
+        shown &= shown - 1;
         UNROLL
-        for (int v = 0; v < vectors; v++) loaded[v] = load(row + v * LANES);
-        UNROLL
-        for (int i = 0; i < GROUP; i++) {
+        for (int v = 0; v < vectors; v++) {
+            const vector loaded = load(rows + row + v * LANES);
             UNROLL
-            for (int v = 0; v < vectors; v++) kept[i][v] += ink[i] * loaded[v];
+            for (int i = 0; i < GROUP; i++) kept[i][v] += ink[row + i] * loaded;
         }
     }
     UNROLL
@@ -181,9 +186,9 @@ INLINE void add(const int vectors, real *row, const real *shares, set chosen, co
 
 /* One function for each number of vectors, which the compiler then knows, and a table of them. */
 #define COMBINE(vectors) \
-    static void combine_##vectors(const real *weights, int64_t stride, const real *panel, const uint32_t *pixels, \
-                                  int64_t count, real *sums, int64_t pitch) { \
-        combine(vectors, weights, stride, panel, pixels, count, sums, pitch); \
+    static void combine_##vectors(const real *rows, const real *ink, int64_t pitch, const uint32_t *pixels, \
+                                  uint64_t shown, real *sums) { \
+        combine(vectors, rows, ink, pitch, pixels, shown, sums); \
     }
 #define ADD(vectors) \
     static void add_##vectors(real *row, const real *shares, set chosen, const real *rows, int64_t pitch) { \
@@ -195,7 +200,7 @@ INLINE void add(const int vectors, real *row, const real *shares, set chosen, co
 COMBINED(COMBINE)
 ADDED(ADD)
 
-typedef void combiner(const real *, int64_t, const real *, const uint32_t *, int64_t, real *, int64_t);
+typedef void combiner(const real *, const real *, int64_t, const uint32_t *, uint64_t, real *);
 typedef void adder(real *, const real *, set, const real *, int64_t);
 static combiner *const combiners[] = {COMBINED(COMBINE_OF)};
 static adder *const adders[] = {ADDED(ADD_OF)};
@@ -214,17 +219,6 @@ INLINE int64_t begin_of(struct tiles tiles, int64_t tile) {
     return tiles.vectors * tile / tiles.count;
 }
 
-/* `combine` for all columns. */
-static void combine_rows(const real *weights, int64_t width, int64_t stride, const real *panel, const uint32_t *pixels,
-                         int64_t count, real *sums, int64_t pitch) {
-    const struct tiles tiles = tiles_of(width, LENGTH(combiners));
-    for (int64_t tile = 0; tile < tiles.count; tile++) {
-        const int64_t begin = begin_of(tiles, tile), column = begin * LANES;
-        combiner *const work = combiners[begin_of(tiles, tile + 1) - begin - 1];
-        work(weights + column, stride, panel, pixels, count, sums + column, pitch);
-    }
-}
-
 /* `add` for all columns. */
 static void add_rows(real *row, int64_t width, const real *shares, set chosen, const real *rows, int64_t pitch) {
     const struct tiles tiles = tiles_of(width, LENGTH(adders));
@@ -234,81 +228,93 @@ static void add_rows(real *row, int64_t width, const real *shares, set chosen, c
     }
 }
 
-/* Put the ink of the block's image `i` into the panel. */
-static APART void pack(const struct training *it, struct block *block, int64_t image, int i) {
+/* Give each image its slot, by their labels: images that are alike ink the same pixels, and so should a group's. */
+static void seat(const struct training *it, struct block *block, const int64_t *order, int64_t images) {
+    int64_t labels[BLOCK];
+    for (int64_t i = 0; i < images; i++) labels[i] = it->labels[order[i]];
+    for (int64_t i = 0; i < images; i++) {
+        block->slots[i] = 0;
+        for (int64_t j = 0; j < images; j++) block->slots[i] += labels[j] < labels[i] + (j < i);
+    }
+}
+
+/* Ask for an image's ink before it is needed: shuffled images lie anywhere. */
+static void ask_for(const struct training *it, int64_t image) {
+    if (!it->places) return;
+    for (int64_t n = it->starts[image]; n < it->starts[image + 1]; n += LINE / sizeof(real)) {
+        __builtin_prefetch(it->places + n);
+        __builtin_prefetch(it->values + n);
+    }
+}
+
+/* Put an image's ink beside the weights. */
+static APART void pack(const struct training *it, struct block *block, int64_t image, int64_t slot) {
     const int64_t inputs = it->sizes[0], begin = it->places ? it->starts[image] : image * inputs;
     const int64_t count = it->places ? it->starts[image + 1] - begin : inputs;
     const uint32_t *restrict places = it->places ? it->places + begin : 0;
     const real *restrict values = it->values + begin;
-    const int group = i / GROUP;
-    const set others = (set)((1 << GROUP) - 1) << group * GROUP, own = (set)1 << i;
-    uint32_t *restrict pixels = block->group_pixels + group * (inputs + 1);
-    real *restrict panel = block->panel + i;
+    const int64_t pitch = block->pitch;
+    const set own = (set)1 << slot;
+    real *restrict ink = block->rows + block->width + slot;
     set *restrict inked = block->inked;
-    int64_t found = block->counts[group];
     for (int64_t n = 0; n < count; n++) {
-        const uint32_t pixel = places ? places[n] : (uint32_t)n;
-        const set before = inked[pixel];
-        /* Written in any case, and kept if the pixel is new to the group: a branch would be guessed wrong. */
-        pixels[found] = pixel;
-        found += !(before & others);
-        inked[pixel] = before | own;
-        panel[(int64_t)pixel * BLOCK] = values[n];
-    }
-    block->counts[group] = found;
-}
-
-/* How many images are in a set. */
-INLINE int members(set images) {
-    images -= images >> 1 & 0x55555555;
-    images = (images & 0x33333333) + (images >> 2 & 0x33333333);
-    return (int)(((images + (images >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24);
-}
-
-/* Note how much each image is inked, and which pixels are, by the number of images that ink them: so the processor
-   can foresee how long `add` takes for each. */
-static APART void survey(const struct training *it, struct block *block) {
-    int64_t places[BLOCK + 2] = {0};
-    for (int64_t k = 0; k < BLOCK; k++) block->ink[k] = 0;
-    for (int64_t pixel = 0; pixel < it->sizes[0]; pixel++) places[members(block->inked[pixel]) + 1]++;
-    block->used = it->sizes[0] - places[1];
-    places[1] = 0;
-    for (int n = 1; n <= BLOCK; n++) places[n + 1] += places[n];
-    for (int64_t pixel = 0; pixel < it->sizes[0]; pixel++) {
-        const int images = members(block->inked[pixel]);
-        if (!images) continue;
-        block->pixels[places[images]++] = (uint32_t)pixel;
-        for (int64_t k = 0; k < BLOCK; k += LANES)
-            store(block->ink + k, load(block->ink + k) + load(block->panel + pixel * BLOCK + k));
+        const int64_t pixel = places ? places[n] : n;
+        inked[pixel] |= own;
+        ink[pixel * pitch] = values[n];
     }
 }
 
-/* Take a block's ink out of the panel again. */
-static void clear(struct block *block) {
-    for (int64_t n = 0; n < block->used; n++) {
-        const int64_t pixel = block->pixels[n];
-        block->inked[pixel] = 0;
-        for (int64_t k = 0; k < BLOCK; k += LANES) store(block->panel + pixel * BLOCK + k, (vector){0});
+/* Find the pixels that are inked. */
+static APART void survey(struct block *block, int64_t inputs) {
+    int64_t used = 0;
+    for (int64_t pixel = 0; pixel < inputs; pixel++) {
+        /* Written in any case, and kept if it is inked: a branch would be guessed wrong. */
+        block->pixels[used] = (uint32_t)pixel;
+        used += block->inked[pixel] != 0;
     }
-    for (int group = 0; group < GROUPS; group++) block->counts[group] = 0;
+    block->used = used;
+    block->spans = (used + SPAN - 1) / SPAN;
+    block->span = block->spans ? (used + block->spans - 1) / block->spans : 0;
+}
+
+/* Find which pixels each group inks, and how much each image is inked. */
+static APART void divide(struct block *block) {
+    word_vector groups[WORD_VECTORS];
+    vector ink[BLOCK / LANES] = {0};
+    for (int group = 0; group < GROUPS; group++)
+        groups[group / WORDS][group % WORDS] = (((uint64_t)1 << GROUP) - 1) << group * GROUP;
+    for (int64_t span = 0; span < block->spans; span++) {
+        const int64_t begin = span * block->span;
+        word_vector shown[WORD_VECTORS] = {0};
+        for (int64_t n = begin; n < block->used && n < begin + block->span; n++) {
+            const int64_t pixel = block->pixels[n];
+            const uint64_t inked = block->inked[pixel], own = (uint64_t)1 << (n - begin);
+            UNROLL
+            for (int v = 0; v < WORD_VECTORS; v++) shown[v] |= (word_vector)((groups[v] & inked) != 0) & own;
+            UNROLL
+            for (int v = 0; v < BLOCK / LANES; v++)
+                ink[v] += load(block->rows + pixel * block->pitch + block->width + v * LANES);
+        }
+        for (int v = 0; v < WORD_VECTORS; v++) block->shown[span * WORD_VECTORS + v] = shown[v];
+    }
+    for (int v = 0; v < BLOCK / LANES; v++) store(block->ink + v * LANES, ink[v]);
 }
 
 /* What the weights and the images themselves make of a block's ink, before any step of it. */
-static void look(const struct training *it, struct block *block, int64_t images) {
-    const int64_t inputs = it->sizes[0], lanes = LINE / sizeof(real), groups = (images + GROUP - 1) / GROUP;
-    const struct tiles tiles = tiles_of(block->width, LENGTH(combiners));
+static void look(struct block *block) {
+    const int64_t pitch = block->pitch;
+    const struct tiles tiles = tiles_of(block->width + BLOCK, LENGTH(combiners));
+    for (int64_t k = 0; k < BLOCK * pitch; k++) block->sums[k] = 0;
     for (int64_t tile = 0; tile < tiles.count; tile++) {
         const int64_t begin = begin_of(tiles, tile), column = begin * LANES;
         combiner *const work = combiners[begin_of(tiles, tile + 1) - begin - 1];
-        for (int group = 0; group < groups; group++)
-            work(it->first + column, block->width, block->panel + group * GROUP, block->group_pixels + group * (inputs + 1),
-                 block->counts[group], block->sums + group * GROUP * block->pitch + column, block->pitch);
-    }
-    for (int group = 0; group < groups; group++) {
-        /* Only products with earlier images are ever asked for. */
-        const int64_t row = group * GROUP, earlier = (row + GROUP + lanes - 1) / lanes * lanes;
-        combine_rows(block->panel, earlier, BLOCK, block->panel + row, block->group_pixels + group * (inputs + 1),
-                     block->counts[group], block->gram + row * BLOCK, BLOCK);
+        for (int64_t span = 0; span < block->spans; span++) {
+            const uint32_t *pixels = block->pixels + span * block->span;
+            const word_vector *shown = block->shown + span * WORD_VECTORS;
+            for (int64_t group = 0; group < GROUPS; group++)
+                work(block->rows + column, block->rows + block->width + group * GROUP, pitch, pixels,
+                     shown[group / WORDS][group % WORDS], block->sums + group * GROUP * pitch + column);
+        }
     }
 }
 
@@ -425,14 +431,14 @@ static APART real layer(const real *weights, int64_t nodes, int64_t width, const
     return sum;
 }
 
-/* The first layer's pre-activations for the block's image i, with all steps before it; their sum. */
-static real first_layer(const struct training *it, const struct block *block, int i) {
+/* The first layer's pre-activations for the block's image i, with the steps of those before it; their sum. */
+static real first_layer(const struct training *it, const struct block *block, int64_t i, set before) {
     const real c = (real)it->background, area = (real)(it->sizes[0] * it->background);
     const real weight = area + block->ink[i];
     const int64_t width = block->width;
-    real *a = block->sums + i * block->pitch, *products = block->gram + i * BLOCK;
-    for (int j = 0; j < i; j++) products[j] += c * (weight + block->ink[j]);
-    add_rows(a, width, products, ((set)1 << i) - 1, block->steps, block->pitch);
+    real *a = block->sums + i * block->pitch, *products = a + block->width;
+    for (int j = 0; j < BLOCK; j++) products[j] += c * (weight + block->ink[j]);
+    add_rows(a, width, products, before, block->steps, block->pitch);
     vector sum = {0};
     for (int64_t k = 0; k < width; k += LANES) {
         vector z = load(a + k) + c * load(block->column_sums + k) + weight * load(block->shared + k);
@@ -444,8 +450,8 @@ static real first_layer(const struct training *it, const struct block *block, in
 }
 
 /* All signals for the block's image i; not finite where a pre-activation is not. */
-static real forwards(const struct training *it, const struct block *block, int i) {
-    real check = first_layer(it, block, i), *weights = it->later, *below = block->signals;
+static real forwards(const struct training *it, const struct block *block, int64_t i, set before) {
+    real check = first_layer(it, block, i, before), *weights = it->later, *below = block->signals;
     const real *bias = it->biases;
     activate(it->codes[0], it->leaks[0], below, it->sizes[1], block->width);
     for (int64_t n = 1; n < it->layers; n++) {
@@ -461,7 +467,7 @@ static real forwards(const struct training *it, const struct block *block, int i
 }
 
 /* Learn from the block's image i: the later layers at once, the first when the block ends. */
-static void backwards(const struct training *it, const struct block *block, int i, int64_t label, real rate) {
+static void backwards(const struct training *it, const struct block *block, int64_t i, int64_t label, real rate) {
     const int64_t last = it->layers - 1, outputs = it->sizes[it->layers];
     int64_t end = 0, weights = 0;
     for (int64_t n = 0; n < last; n++) {
@@ -495,9 +501,8 @@ static void backwards(const struct training *it, const struct block *block, int 
     }
 }
 
-/* Bring a block's steps into the first layer. */
-static void learn(const struct training *it, struct block *block, int64_t images) {
-    const set images_all = ~(set)0 >> (8 * sizeof(set) - images);
+/* Bring a block's steps into the first layer, and take its ink away. */
+static void learn(struct block *block, set images) {
     const int64_t width = block->width, pitch = block->pitch;
     const struct tiles tiles = tiles_of(width, LENGTH(adders));
     for (int64_t tile = 0; tile < tiles.count; tile++) {
@@ -505,12 +510,15 @@ static void learn(const struct training *it, struct block *block, int64_t images
         adder *const add_to = adders[begin_of(tiles, tile + 1) - begin - 1];
         for (int64_t n = 0; n < block->used; n++) {
             const int64_t pixel = block->pixels[n];
-            add_to(it->first + pixel * width + column, block->panel + pixel * BLOCK, block->inked[pixel],
-                   block->steps + column, pitch);
+            real *row = block->rows + pixel * pitch;
+            add_to(row + column, row + width, block->inked[pixel], block->steps + column, pitch);
+            if (tile + 1 < tiles.count) continue;
+            block->inked[pixel] = 0;
+            for (int64_t k = 0; k < BLOCK; k += LANES) store(row + width + k, (vector){0});
         }
     }
-    add_rows(block->column_sums, width, block->ink, images_all, block->steps, pitch);
-    add_rows(block->shared, width, block->paper, images_all, block->steps, pitch);
+    add_rows(block->column_sums, width, block->ink, images, block->steps, pitch);
+    add_rows(block->shared, width, block->paper, images, block->steps, pitch);
 }
 
 /* The bytes of room that a training takes. */
@@ -519,41 +527,66 @@ PUBLIC int64_t NAME(room)(const struct training *it) {
     return lay_out(it, &block, 0);
 }
 
+/* Lay a block out, with the weights beside blank ink. */
+static struct block opened(const struct training *it) {
+    struct block block = {0};
+    lay_out(it, &block, 0);
+    /* The rows lie last, and begin where they would if the room began at zero. */
+    const real *rows = (real *)((uintptr_t)it->room + (uintptr_t)block.rows);
+    for (real *place = it->room; place < rows; place++) *place = 0;
+    lay_out(it, &block, it->room);
+    for (int64_t k = 0; k < BLOCK; k++) block.paper[k] = (real)it->background;
+    for (int64_t pixel = 0; pixel < it->sizes[0]; pixel++) {
+        const real *weights = it->first + pixel * block.width;
+        real *row = block.rows + pixel * block.pitch;
+        for (int64_t k = 0; k < block.width; k++) {
+            row[k] = weights[k];
+            block.column_sums[k] += weights[k];
+        }
+        for (int64_t k = block.width; k < block.pitch; k++) row[k] = 0;
+    }
+    return block;
+}
+
+/* Give the weights back, with u in them, so that rounding does not gather in it. */
+static void give_back(const struct training *it, const struct block *block) {
+    for (int64_t pixel = 0; pixel < it->sizes[0]; pixel++)
+        for (int64_t k = 0; k < block->width; k++)
+            it->first[pixel * block->width + k] = block->rows[pixel * block->pitch + k] + block->shared[k];
+    ASAN_UNPOISON_MEMORY_REGION(it->room, NAME(room)(it));
+}
+
 /* One step for each image of `order`, in place; the position of the first image that diverged, or -1.
    The learning rate runs linearly from rate before the first of these images to rate_after after the last. */
 PUBLIC int64_t NAME(train)(const struct training *it, const int64_t *order, int64_t count, double rate,
                            double rate_after) {
-    struct block block = {0};
-    const int64_t inputs = it->sizes[0];
-    const int64_t bytes = NAME(room)(it);
+    struct block block = opened(it);
     int64_t failed = -1;
-    for (real *place = it->room; place < (real *)((char *)it->room + bytes); place++) *place = 0;
-    lay_out(it, &block, it->room);
-    for (int64_t k = 0; k < BLOCK; k++) block.paper[k] = (real)it->background;
-    for (int64_t k = 0; k < inputs; k++)
-        for (int64_t n = 0; n < block.width; n++) block.column_sums[n] += it->first[k * block.width + n];
     for (int64_t begin = 0; begin < count && failed < 0; begin += BLOCK) {
         const int64_t images = count - begin < BLOCK ? count - begin : BLOCK;
-        for (int i = 0; i < images; i++) pack(it, &block, order[begin + i], i);
-        survey(it, &block);
-        look(it, &block, images);
-        for (int i = 0; i < images; i++) {
-            const int64_t image = order[begin + i];
+        set before = 0;
+        seat(it, &block, order + begin, images);
+        for (int64_t i = 0; i < images; i++) {
+            if (begin + i + 1 < count) ask_for(it, order[begin + i + 1]);
+            pack(it, &block, order[begin + i], block.slots[i]);
+        }
+        survey(&block, it->sizes[0]);
+        divide(&block);
+        look(&block);
+        for (int64_t i = 0; i < images; i++) {
+            const int64_t image = order[begin + i], slot = block.slots[i];
             const real pace = (real)(rate + (rate_after - rate) * (double)(begin + i) / (double)count);
-            const real check = forwards(it, &block, i);
+            const real check = forwards(it, &block, slot, before);
             if (!(check - check == 0)) {
                 failed = begin + i;
                 break;
             }
-            backwards(it, &block, i, it->labels[image], pace);
+            backwards(it, &block, slot, it->labels[image], pace);
+            before |= (set)1 << slot;
         }
-        if (failed < 0) learn(it, &block, images);
-        clear(&block);
+        if (failed < 0) learn(&block, before);
     }
-    /* u goes back into the weights, so that rounding does not gather in it. */
-    for (int64_t k = 0; k < inputs; k++)
-        for (int64_t n = 0; n < block.width; n++) it->first[k * block.width + n] += block.shared[n];
-    ASAN_UNPOISON_MEMORY_REGION(it->room, bytes);
+    give_back(it, &block);
     return failed;
 }
 
