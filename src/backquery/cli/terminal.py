@@ -38,13 +38,6 @@ _COMMANDS = str.maketrans(dict.fromkeys([*_CONTROLS, *_DIRECTIONS], "\N{REPLACEM
 """What a terminal obeys rather than shows: control characters, and those that turn the direction of writing."""
 
 
-REVEALS = (
-    "the model file now holds the mean of these images and the leading directions in which they vary, which are "
-    "blurred pictures of them, and the usual answers to each label: do not share it if the images are private"
-)
-"""What a prior tells to whoever has the file."""
-
-
 def printable(text: str) -> str:
     """`text`, perhaps from a stranger's file, with a sign in the place of each character that a terminal obeys."""
     return text.translate(_COMMANDS)

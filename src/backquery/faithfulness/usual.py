@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.inversion import data_prior
+from backquery.inversion import kept_prior
 from backquery.model import Array, Statistics
 
 TEST_IMAGES = 2000
@@ -30,7 +30,7 @@ class Density(Protocol):
 
 def usual_density(statistics: Statistics) -> Density:
     """The density by which a model's images are called usual or not."""
-    return data_prior(statistics)
+    return kept_prior(statistics)
 
 
 @dataclass(frozen=True, eq=False)

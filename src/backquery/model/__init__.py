@@ -17,7 +17,7 @@ from backquery.model.activations import (
 from backquery.model.aliases import Array, Labels, Pixels, Progress, Seed, Shape
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.examples import Data, Examples, LabelledImages
-from backquery.model.facts import about_in_words, facts_in_words, plain_facts, plain_scaling
+from backquery.model.facts import about_in_words, facts_in_words, plain_facts, plain_scaling, reveals
 from backquery.model.layout import Layout, image_shape
 from backquery.model.meaning import GROUNDS, INK_ON_PAPER, Ground, Meaning
 from backquery.model.network import Layer, Network
@@ -75,7 +75,7 @@ __all__ = [
     "name_read",
     "plain_facts",
     "plain_scaling",
-    "rounded_slope",
+    "reveals", "rounded_slope",
     "scaled_images",
     "shades_of",
     "typical_of",

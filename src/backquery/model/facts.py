@@ -11,6 +11,7 @@ import numpy as np
 from backquery.model.network import Network
 from backquery.model.protocol import Model, meaning_of
 from backquery.model.scaling import Scaling
+from backquery.model.statistics import Statistics
 
 MOST_ENTRIES = 6
 """Longer lists are counted, not told."""
@@ -24,8 +25,13 @@ def plain_facts(model: Model) -> dict[str, Any]:
         "input_shape": list(model.input_shape),
         "classes": list(model.classes),
         "scaling": scaling and plain_scaling(scaling),
-        "statistics": statistics and {"rank": statistics.rank, "typical": statistics.typical is not None},
+        "statistics": statistics and _plain_statistics(statistics),
     }
+
+
+def _plain_statistics(statistics: Statistics) -> dict[str, Any]:
+    components = 1 if statistics.mixture is None else len(statistics.mixture)
+    return {"rank": statistics.rank, "typical": statistics.typical is not None, "components": components}
 
 
 def plain_scaling(scaling: Scaling) -> dict[str, Any]:
@@ -99,8 +105,24 @@ def _statistics_in_words(model: Model) -> str:
         return "nothing of its training images"
     typical = "" if model.statistics.typical is None else ", and its usual answers to each label"
     rank = model.statistics.rank
+    mixture = model.statistics.mixture
+    several = "" if mixture is None else f", a mixture of {len(mixture)} components"
+    kept = f"mean and covariance (rank {rank}) of its training images{several}{typical}"
+    return f"{kept}: they say something about the images"
+
+
+def reveals(statistics: Statistics) -> str:
+    """What statistics tell to whoever has the file that keeps them."""
+    mixture = statistics.mixture
+    groups = (
+        ""
+        if mixture is None
+        else f"; the same for each of {len(mixture)} groups of them, which comes nearer to single pictures"
+    )
     return (
-        f"mean and covariance (rank {rank}) of its training images{typical}: they say something about the images"
+        "the model file now holds the mean of these images and the leading directions in which they vary, which "
+        f"are blurred pictures of them{groups}; and the usual answers to each label: do not share it if the "
+        "images are private"
     )
 
 

@@ -26,7 +26,8 @@ def scans(subject: Subject, step: Step) -> Html:
         "network itself does not read as the label asked for. The judges are other classifiers, which never saw a "
         "scan; the controls say what a score is worth.",
         hides="all that the network looks at, nor what such a thing is. What it does not care about is drawn by "
-        "the prior, which is the mean and covariance of the training images, or mere smoothness.",
+        "the prior, which is what all training images have in common (one mean and covariance, or a mixture of "
+        "several), or mere smoothness.",
     )
     left_out = [tag("h3", "Left out"), items(found.left_out)] if found.left_out else []
     return joined([shown, *controls, *left_out])

@@ -12,7 +12,7 @@ from backquery.cli.options import AsJson, Data, TestHalf, written
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.options.training import USUAL, TrainingOptions
 from backquery.cli.plan import open_halves, run
-from backquery.cli.terminal import REVEALS, count, give, say
+from backquery.cli.terminal import count, give, say
 from backquery.errors import OutputError
 
 ModelFile = Annotated[Path, written("The .safetensors file to write.")]
@@ -81,6 +81,7 @@ def train(
     from backquery.datasets import catalogue
     from backquery.files import check_writable
     from backquery.io import check_model_path, save_model
+    from backquery.model import reveals
     from backquery.training import Checkpoint
 
     check_writable(check_model_path(output))
@@ -113,7 +114,7 @@ def train(
         },
         f"{performance:.2%} of {count(tested, 'test image')} right after {history.seconds:.2f} s of training "
         f"(kernel {history.kernel})",
-        notes=[] if network.statistics is None else [REVEALS],
+        notes=[] if network.statistics is None else [reveals(network.statistics)],
         wrote=[output],
     )
 

@@ -23,7 +23,8 @@ Prior = Annotated[
     str | None,
     Parameter(
         choices=PRIORS,
-        help="What gauss-newton takes images to be like: data, those it was trained on; smooth; flat. By default "
-        "data where the model keeps statistics, else smooth.",
+        help="What gauss-newton takes images to be like: data, those it was trained on; mixture, the same for "
+        "things that stand anywhere; smooth; flat. By default mixture or data, whichever the model keeps, "
+        "else smooth.",
     ),
 ]

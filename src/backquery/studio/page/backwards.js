@@ -10,7 +10,7 @@ const REST = 300; // milliseconds without a move before the slower questions are
 const BOOK = 0.99;
 
 export class Backwards {
-  #asked = new Map(); #label = null; #last = null; #evidence = null;
+  #asked = new Map(); #label = null; #last = null; #evidence = null; #following = false;
 
   constructor(app, section) {
     [this.app, this.part] = [app, partsOf(section)];
@@ -31,6 +31,7 @@ export class Backwards {
 
   #listen(live) {
     this.askOpinion = rested(() => this.#askOpinion(), REST);
+    this.lookRound = rested(() => this.#lookRound(), REST);
     live.on("back", (message) => this.#answered(message));
     live.on("opinion", (message) => this.#judged(message));
     live.on("evidence", (message) => { this.#evidence = message; this.#showEvidence(); });
@@ -96,7 +97,7 @@ export class Backwards {
   }
 
   #moved(label, value) {
-    this.usual = false;
+    [this.usual, this.#following] = [false, true];
     this.#asked.set(label, value);
     this.#label = [...this.#asked].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
     this.#placed();
@@ -114,6 +115,12 @@ export class Backwards {
     this.app.live.ask("back", { method: this.method, warm: !this.usual, ...this.#question() });
   }
 
+  /** While a slider moves, the image stays within its component of a mixture; another may hold a likelier one. */
+  #lookRound() {
+    this.#following = false;
+    this.app.live.ask("back", { method: this.method, warm: false, ...this.#question() });
+  }
+
   #question() {
     if (this.usual) return { label: this.#label };
     if (this.shared) return { answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
@@ -126,6 +133,7 @@ export class Backwards {
     this.sliders.show(message.answers.data, message.read);
     this.#say(message);
     this.askOpinion();
+    if (this.#following && message.component !== undefined) this.lookRound();
   }
 
   #say({ read, answers, read_as_asked: met, error, outcome, advice }) {
