@@ -12,6 +12,7 @@ from backquery.evidence import (
     ControlEvidence,
     Evidence,
     Intervention,
+    caution,
     control_evidence,
     held_of,
     mean_likeness,
@@ -22,7 +23,7 @@ from backquery.model import ink_of, name_read
 from backquery.plots import evidence_colours, strongest_effect
 from backquery.plots.evidence import INDIFFERENT, drawn, reach_of, sign_of
 from backquery.plots.paper import AGAINST, SUPPORTS
-from backquery.report.markup import Html, lead, reading, table, tag
+from backquery.report.markup import Html, lead, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, tile, tiles
 from backquery.report.subject import Step, Subject
 
@@ -45,10 +46,12 @@ def evidence(subject: Subject, step: Step) -> Html:
         f"where full ink changes the label's log-odds by {one.smallest:g} or more, at a false-discovery rate of "
         f"{one.rate:.0%}; each label was judged on {max(every.images for every in found):,} images at most."
     )
+    mind = caution(found)
     cards = [_card(subject, every, strongest, reach) for every in found]
     controls = () if subject.quick or subject.network is None else _controls(subject, found)
     return reading(
         lead(told),
+        paragraph(tag("b", "Mind: "), f"{mind}.") if mind else Html(""),
         _legend(),
         tag("div", *cards, class_="cards"),
         _control_table(found, controls) if controls else Html(""),
