@@ -187,7 +187,7 @@ def test_ink_that_does_no_more_than_other_ink_does_not_hold():
 
 
 def test_where_things_stand_anywhere_means_say_little_and_the_image_says_it():
-    """The means leave nine pixels of ten unclear; in each image the bar itself is support, and beside it is not."""
+    """The means leave nine pixels of ten unclear; in each image the bar is support, and beside it is against."""
     model = Finder()
     (means,) = measure_evidence(model, model.images(1200, 0), ["lying"], held_out=model.images(1200, 1))
     assert means.counts["unclear"] >= 90

@@ -265,6 +265,21 @@ def test_evidence_is_the_packages_own(subject: Subject, digits: Dataset) -> None
     assert answer.fields["held"] == expected.held <= answer.fields["claims"]
 
 
+def test_why_is_the_packages_own(subject: Subject, picture: np.ndarray) -> None:
+    from backquery.evidence import image_evidence
+
+    answer = engine.why(subject, {"pixels": base64(picture)})
+    expected = image_evidence(subject.model, as_model_inputs(subject.model, picture))
+    assert np.array_equal(answer.arrays["verdicts"].ravel(), expected.findings.verdict)
+    assert (answer.fields["held"], answer.fields["claims"]) == (expected.held, len(expected.claims))
+    assert answer.fields["label"] == answer.fields["read"] == expected.read
+    assert [one["read"] for one in answer.fields["trials"]] == [one.read for one in expected.trials]
+    other = engine.why(subject, {"pixels": base64(picture), "label": 2})
+    assert (other.fields["label"], other.fields["read"]) == (2, expected.read)
+    with pytest.raises(RequestError, match="from 0 to 9"):
+        engine.why(subject, {"pixels": base64(picture), "label": 12})
+
+
 def test_without_data_or_layers_the_page_is_told_so(subject: Subject, picture: np.ndarray) -> None:
     pixels = {"pixels": base64(picture)}
     for ask in (
