@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from backquery import plots
-from backquery.datasets import Dataset
+from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, DataError
 from backquery.evidence import (
     AGAINST,
@@ -27,7 +27,7 @@ from backquery.evidence.interventions import agreement, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import judge
 from backquery.inversion import fit_statistics
-from backquery.model.activations import SIGMOID
+from backquery.model.activations import RELU, SIGMOID
 from backquery.model.meaning import INK_ON_PAPER
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
@@ -248,6 +248,21 @@ def test_claims_that_are_false_are_said_not_to_hold():
 
 
 # Whether images agree on what a pixel means
+
+
+def turning(side: int = 4) -> tuple[Network, Dataset]:
+    """Its log-odds rise with more ink where there is much, fall with more ink where there is none; and images.
+
+    Over the images every pixel is support for the first label, but ink on paper speaks against it.
+    """
+    eye = np.eye(side * side)
+    hidden = Layer(np.concatenate([eye, -eye]), np.repeat([-0.5, 0.5], side * side), RELU)
+    weights = np.repeat([0.5, 0.75], side * side)
+    last = Layer(np.stack([weights, -weights]), np.zeros(2), SIGMOID)
+    network = Network((hidden, last), input_shape=(side, side), scaling=Scaling.unit(255, INK_ON_PAPER))
+    inked = np.random.default_rng(0).random((800, side, side)) < 0.8
+    halves = [Split(np.where(half, 255, 0).astype(np.uint8), np.arange(400) % 2) for half in np.split(inked, 2)]
+    return network, Dataset("turning", *halves, ("0", "1"), 255.0, INK_ON_PAPER)
 
 
 def test_agreement_is_what_the_formula_says():
