@@ -20,6 +20,7 @@ from backquery.studio.fields import nodes_off
 from backquery.studio.learning import FRAMES, Lesson, frame_moments
 from backquery.studio.opened import Jury, Subject, fits
 from backquery.studio.protocol import RequestError
+from tests.evidence.test_measure import turning
 from tests.studio.conftest import base64
 
 
@@ -263,6 +264,14 @@ def test_evidence_is_the_packages_own(subject: Subject, digits: Dataset) -> None
     assert np.array_equal(answer.arrays["codes"].ravel() == 1, verdicts == 1)
     assert np.array_equal(answer.arrays["codes"].ravel() == -1, verdicts == 2)
     assert answer.fields["held"] == expected.held <= answer.fields["claims"]
+
+
+def test_where_images_do_not_agree_the_page_is_told_so(subject: Subject, digits: Dataset) -> None:
+    model, data = turning()
+    told = engine.evidence(Subject.of("turning", model, 1), {"label": 0}, data).fields
+    assert "changes from image to image" in told["caution"]
+    assert told["agreement"] < 0.64
+    assert engine.evidence(subject, {"label": 3}, digits).fields["caution"] is None
 
 
 def test_why_is_the_packages_own(subject: Subject, picture: np.ndarray) -> None:
