@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,9 +63,6 @@ def measure(pictures: Path) -> str:
     shown = next(one for one in trials if (one.data, one.kind) == ("shapes", "LeNet"))
     save_figure(evidence_maps(shown.means, shown.model.input_shape), pictures / "evidence-shapes.png")
     save_figure(image_evidence_maps(_one_of_each(shown), shown.model), pictures / "evidence-one-shape.png")
-    warned = [one for one in trials if caution(one.means)]
-    silent = [one for one in trials if one not in warned]
-    centred = [one for one in warned if one.data in CENTRED]
     held = sum(one.held for each in trials for one in each.ones)
     claims = sum(len(one.claims) for each in trials for one in each.ones)
     return f"""\
@@ -73,14 +71,7 @@ def measure(pictures: Path) -> str:
 Command: `python -m measurements wandering`; {len(trials)} networks, {len(SEEDS)} of each kind, the convolutional
 ones by PyTorch. Means over at most {IMAGES} images of a label, tested on others as above.
 
-Before anything is tested, the slopes themselves say how far images *agree* on what a pixel means: of the slopes
-of pixels called support or against, in those images where ink can be added or taken there, the sum the claimed way
-over the sum of the sizes. Below {AGREEING:g} a caution is said. **It was said of {len(warned)} networks, of whose
-claims {np.mean([one.share for one in warned]):.0%} held on average (at most
-{max(one.share for one in warned):.0%}); of the {len(silent)} others' {np.mean([one.share for one in silent]):.0%}
-held (at least {min(one.share for one in silent):.0%}). Of networks that read centred digits it was said
-{len(centred)} times.** Where things stand is not all: dense networks learn little that holds everywhere, and their
-pixels mean the same from image to image.
+{textwrap.fill(_of_caution(trials), 115)}
 
 In the last columns, each of {PICTURES} test images is asked for evidence of its own: how many claims held when
 they were tried on it, and the mean change of the log-odds when its supporting ink, at most half of all, was taken
@@ -94,6 +85,22 @@ The LeNet on the shapes, by means over images, and by single ones:
 
 ![What each pixel means in one circle, one square and one cross](measured/evidence-one-shape.png)
 """
+
+
+def _of_caution(trials: Sequence[Trial]) -> str:
+    warned = [one for one in trials if caution(one.means)]
+    silent = [one for one in trials if not caution(one.means)]
+    means = [f"{np.mean([one.share for one in some]):.0%}" for some in (warned, silent)]
+    return (
+        "Before anything is tested, the slopes themselves say how far images *agree* on what a pixel means: of the "
+        "slopes of pixels called support or against, in those images where ink can be added or taken there, the sum "
+        f"the claimed way over the sum of the sizes. Below {AGREEING:g} a caution is said. **It was said of "
+        f"{len(warned)} networks, of whose claims {means[0]} held on average (at most "
+        f"{max(one.share for one in warned):.0%}); of the {len(silent)} others' {means[1]} held (at least "
+        f"{min(one.share for one in silent):.0%}). Of networks that read centred digits it was said "
+        f"{sum(one.data in CENTRED for one in warned)} times.** Where things stand is not all: dense networks learn "
+        "little that holds everywhere, and their pixels mean the same from image to image."
+    )
 
 
 _HEADS = (

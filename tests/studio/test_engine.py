@@ -270,7 +270,7 @@ def test_where_images_do_not_agree_the_page_is_told_so(subject: Subject, digits:
     model, data = turning()
     told = engine.evidence(Subject.of("turning", model, 1), {"label": 0}, data).fields
     assert "changes from image to image" in told["caution"]
-    assert told["agreement"] < 0.64
+    assert told["agreement"] < 0.62
     assert engine.evidence(subject, {"label": 3}, digits).fields["caution"] is None
 
 

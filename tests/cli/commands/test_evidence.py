@@ -105,7 +105,7 @@ def test_where_images_do_not_agree_that_is_said_before_the_picture(run: Run, tmp
     told = json.loads(out)
     assert "changes from image to image" in told["caution"]
     assert told["caution"] in err
-    assert all(one["agreement"] < 0.64 for one in told["evidence"])
+    assert all(one["agreement"] < 0.62 for one in told["evidence"])
     assert sum(one["held"] for one in told["evidence"]) < sum(one["claims"] for one in told["evidence"])
 
 
