@@ -92,14 +92,14 @@ def _of_caution(trials: Sequence[Trial]) -> str:
     silent = [one for one in trials if not caution(one.means)]
     means = [f"{np.mean([one.share for one in some]):.0%}" for some in (warned, silent)]
     return (
-        "Before anything is tested, the slopes themselves say how far images *agree* on what a pixel means: of the "
-        "slopes of pixels called support or against, in those images where ink can be added or taken there, the sum "
-        f"the claimed way over the sum of the sizes. Below {AGREEING:g} a caution is said. **It was said of "
-        f"{len(warned)} networks, of whose claims {means[0]} held on average (at most "
+        "Before anything is tested, the slopes themselves say how far images *agree* on what a pixel means: of "
+        "the slopes of pixels called support or against, in those images where ink can be added or taken there, "
+        f"the sum the claimed way over the sum of the sizes. Below {AGREEING:g} a caution is said. **It was said "
+        f"of {len(warned)} networks, of whose claims {means[0]} held on average (at most "
         f"{max(one.share for one in warned):.0%}); of the {len(silent)} others' {means[1]} held (at least "
         f"{min(one.share for one in silent):.0%}). Of networks that read centred digits it was said "
-        f"{sum(one.data in CENTRED for one in warned)} times.** Where things stand is not all: dense networks learn "
-        "little that holds everywhere, and their pixels mean the same from image to image."
+        f"{sum(one.data in CENTRED for one in warned)} times.** Where things stand is not all: dense networks "
+        "learn little that holds everywhere, and their pixels mean the same from image to image."
     )
 
 

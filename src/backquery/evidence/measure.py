@@ -28,8 +28,8 @@ IMAGES = 1000
 AGREEING = 0.62
 """Where images agree less than this on what a pixel means (`Evidence.agreement`), half of the claims fail.
 
-It tells the networks whose claims mostly hold from the others, dense and convolutional, on centred and on wandering
-digits and shapes (docs/measured.md): those that read centred digits have 0.67 or more, the others at most 0.6.
+It tells the networks whose claims mostly hold from the others, dense and convolutional, on centred and on
+wandering digits and shapes (docs/measured.md): those on centred digits have 0.67 or more, the others at most 0.6.
 """
 
 CHUNK = 1024

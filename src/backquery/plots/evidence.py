@@ -69,7 +69,8 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
     columns = 1 if len(evidence) == 1 else 2
     rows = -(-len(evidence) // columns)
     width = 2 * MARGIN + columns * CELL_WIDTH + (columns - 1) * 0.4
-    note, mind = (_in_lines(text, width) for text in (_note(evidence), caution(evidence)))
+    said = caution(evidence)
+    note, mind = (_in_lines(text, width) for text in (_note(evidence), said[:1].upper() + said[1:]))
     top = HEADING + LEGEND + len(mind) * LINE + bool(mind) * CAUTION
     figure = new_figure(width, top + rows * CELL_HEIGHT + NOTE + LINE * len(note))
     strongest = strongest_effect(evidence)
