@@ -22,7 +22,7 @@ _HOMES = {
     "training": ("Checkpoint", "FullBatch", "History", "MiniBatch", "Online", "TrainingRun", "train"),
     "inversion": ("BackQuery", "back_query", "fit_statistics"),
     "faithfulness": ("compare_methods",),
-    "evidence": ("measure_evidence",),
+    "evidence": ("image_evidence", "measure_evidence"),
     "audit": ("find_shortcuts",),
     "experiments.damage": ("measure_damage",),
     "experiments.timeline": ("watch_training",),

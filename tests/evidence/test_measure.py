@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from backquery import plots
-from backquery.datasets import Dataset
+from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, DataError
 from backquery.evidence import (
     AGAINST,
@@ -18,15 +18,16 @@ from backquery.evidence import (
     NEVER_INKED,
     SUPPORT,
     UNCLEAR,
+    caution,
     control_evidence,
     held_of,
     measure_evidence,
 )
-from backquery.evidence.interventions import intervene
+from backquery.evidence.interventions import agreement, intervene
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import judge
 from backquery.inversion import fit_statistics
-from backquery.model.activations import SIGMOID
+from backquery.model.activations import RELU, SIGMOID
 from backquery.model.meaning import INK_ON_PAPER
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
@@ -244,6 +245,63 @@ def test_claims_that_are_false_are_said_not_to_hold():
             assert (side[0] > side[1]) == expected, (
                 "the drawn interval lies where the claim says, or it does not hold"
             )
+
+
+# Whether images agree on what a pixel means
+
+
+def turning(side: int = 4) -> tuple[Network, Dataset]:
+    """Its log-odds rise with more ink where there is much, fall with more ink where there is none; and images.
+
+    Over the images every pixel is support for the first label, but ink on paper speaks against it.
+    """
+    eye = np.eye(side * side)
+    hidden = Layer(np.concatenate([eye, -eye]), np.repeat([-0.5, 0.5], side * side), RELU)
+    weights = np.repeat([0.5, 0.75], side * side)
+    last = Layer(np.stack([weights, -weights]), np.zeros(2), SIGMOID)
+    network = Network((hidden, last), input_shape=(side, side), scaling=Scaling.unit(255, INK_ON_PAPER))
+    inked = np.random.default_rng(0).random((800, side, side)) < 0.8
+    halves = [Split(np.where(half, 255, 0).astype(np.uint8), np.arange(400) % 2) for half in np.split(inked, 2)]
+    return network, Dataset("turning", *halves, ("0", "1"), 255.0, INK_ON_PAPER)
+
+
+def test_agreement_is_what_the_formula_says():
+    rng = np.random.default_rng(3)
+    slopes, ink = rng.normal(0.2, 1, (40, 30)), rng.choice([0.0, 0.05, 0.5, 0.95, 1.0], (40, 30))
+    verdict = rng.integers(0, 5, 30).astype(np.int8)
+    support, against = (np.flatnonzero(verdict == code).tolist() for code in (SUPPORT, AGAINST))
+    expected = slow.agreement(slopes.tolist(), ink.tolist(), support, against)
+    assert agreement(slopes, ink, verdict) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"), [((INSENSITIVE, NEVER_INKED), 1.0), ((INSENSITIVE, UNCLEAR), 0.0)]
+)
+def test_without_support_and_against_images_agree_unless_something_is_unclear(verdicts, expected):
+    verdict = np.resize(np.array(verdicts, np.int8), 8)
+    assert agreement(np.ones((5, 8)), np.full((5, 8), 0.5), verdict) == expected
+
+
+def test_a_linear_rule_is_agreed_on_and_one_that_turns_round_is_not():
+    """Support on average, but against wherever there is paper to ink: the claims fail, and that is said before."""
+    rng = np.random.default_rng(0)
+    signs = np.resize([1.0, -1.0], PIXELS)
+    (plain,) = measure_evidence(Bowl(0.5 * signs, np.zeros(PIXELS)), drawn(rng, 200), [0])
+    assert (plain.agreement, plain.caution) == (pytest.approx(1), "")
+    ends = (rng.uniform(0, 1, (400, PIXELS)) < 0.8).astype(float), np.arange(400) % 2
+    (turning,) = measure_evidence(Bowl(-0.05 * signs, signs), ends, [0])
+    assert turning.agreement < 0.2
+    assert "changes from image to image" in turning.caution
+    assert turning.held < len(turning.claims)
+    assert turning.as_json(("0", "1"))["caution"] == turning.caution
+    assert caution([plain, plain, plain, turning]) == ""
+    assert_nothing_is_clipped(figure := plots.evidence_maps([turning], (SIDE, SIDE)))
+    assert "changes from image to image" in " ".join(" ".join(texts(figure)).split())
+
+
+def test_on_centred_digits_nothing_is_said(measured):
+    assert caution(measured) == ""
+    assert min(one.agreement for one in measured) > 0.7
 
 
 def test_an_intervention_says_by_how_much_and_agrees_with_arithmetic():

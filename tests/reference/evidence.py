@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import exp, log
 
 
@@ -31,3 +32,38 @@ def benjamini_hochberg(p: list[float], rate: float) -> list[bool]:
     passed = [k for k, place in enumerate(order, start=1) if p[place] <= k * rate / len(p)]
     fallen = set(order[: max(passed, default=0)])
     return [place in fallen for place in range(len(p))]
+
+
+def agreement(
+    sensitivities: list[list[float]], ink: list[list[float]], support: list[int], against: list[int]
+) -> float:
+    """The mean, over the claims of support and against, of net over total slope where the claim can be tried."""
+    shares = []
+    for pixels, sign in ((support, 1), (against, -1)):
+        for can_be_tried in (lambda there: there <= 0.9, lambda there: there >= 0.1):
+            slopes = [
+                slope[pixel]
+                for slope, there in zip(sensitivities, ink, strict=True)
+                for pixel in pixels
+                if can_be_tried(there[pixel])
+            ]
+            if any(slopes):
+                shares.append(sign * sum(slopes) / sum(map(abs, slopes)))
+    return sum(shares) / len(shares)
+
+
+def effects(
+    log_odds: Callable[[list[float]], float], images: list[list[float]], moved: list[list[bool]], groups: int
+) -> list[list[float]]:
+    """For each round of so many images, each pixel's slope in the one image in which it is moved."""
+    rounds = []
+    for first in range(0, len(images), groups):
+        row = []
+        for pixel in range(len(images[0])):
+            (here,) = [k for k in range(first, first + groups) if moved[k][pixel]]
+            more, less = list(images[here]), list(images[here])
+            more[pixel] += 1e-5
+            less[pixel] -= 1e-5
+            row.append((log_odds(more) - log_odds(less)) / 2e-5)
+        rounds.append(row)
+    return rounds

@@ -25,6 +25,7 @@ from backquery.report.markup import EMPTY, Html, tag
 from backquery.report.pictures import pixels
 from backquery.training import MiniBatch, train
 from tests.browser import browsing
+from tests.evidence.test_measure import turning
 from tests.inversion.conftest import Opaque
 
 NASTY = '<script>alert("x")</script>&"\''
@@ -234,6 +235,20 @@ def test_a_section_that_fails_says_so_and_the_rest_goes_on(
     assert "RuntimeError: no &lt;derivatives&gt; today" in text
     assert "What it takes for what" in text
     assert "confusions" not in left_out
+
+
+def test_where_images_do_not_agree_that_is_said_and_single_ones_are_shown(
+    network: Network, digits: Dataset
+) -> None:
+    from backquery.report.pixels import evidence
+    from backquery.report.subject import Subject
+
+    told = evidence(Subject("turning", *turning(), quick=True), lambda *_: None)
+    assert told.index("changes from image to image") < told.index('class="card"')
+    assert "one image for each label" in told
+    assert "changes from image to image" not in evidence(
+        Subject("digits", network, digits, quick=True), lambda *_: None
+    )
 
 
 def test_few_images_leave_out_what_needs_many(network: Network, digits: Dataset, tmp_path: Path) -> None:

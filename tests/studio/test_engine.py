@@ -20,6 +20,7 @@ from backquery.studio.fields import nodes_off
 from backquery.studio.learning import FRAMES, Lesson, frame_moments
 from backquery.studio.opened import Jury, Subject, fits
 from backquery.studio.protocol import RequestError
+from tests.evidence.test_measure import turning
 from tests.studio.conftest import base64
 
 
@@ -263,6 +264,29 @@ def test_evidence_is_the_packages_own(subject: Subject, digits: Dataset) -> None
     assert np.array_equal(answer.arrays["codes"].ravel() == 1, verdicts == 1)
     assert np.array_equal(answer.arrays["codes"].ravel() == -1, verdicts == 2)
     assert answer.fields["held"] == expected.held <= answer.fields["claims"]
+
+
+def test_where_images_do_not_agree_the_page_is_told_so(subject: Subject, digits: Dataset) -> None:
+    model, data = turning()
+    told = engine.evidence(Subject.of("turning", model, 1), {"label": 0}, data).fields
+    assert "changes from image to image" in told["caution"]
+    assert told["agreement"] < 0.62
+    assert engine.evidence(subject, {"label": 3}, digits).fields["caution"] is None
+
+
+def test_why_is_the_packages_own(subject: Subject, picture: np.ndarray) -> None:
+    from backquery.evidence import image_evidence
+
+    answer = engine.why(subject, {"pixels": base64(picture)})
+    expected = image_evidence(subject.model, as_model_inputs(subject.model, picture))
+    assert np.array_equal(answer.arrays["verdicts"].ravel(), expected.findings.verdict)
+    assert (answer.fields["held"], answer.fields["claims"]) == (expected.held, len(expected.claims))
+    assert answer.fields["label"] == answer.fields["read"] == expected.read
+    assert [one["read"] for one in answer.fields["trials"]] == [one.read for one in expected.trials]
+    other = engine.why(subject, {"pixels": base64(picture), "label": 2})
+    assert (other.fields["label"], other.fields["read"]) == (2, expected.read)
+    with pytest.raises(RequestError, match="from 0 to 9"):
+        engine.why(subject, {"pixels": base64(picture), "label": 12})
 
 
 def test_without_data_or_layers_the_page_is_told_so(subject: Subject, picture: np.ndarray) -> None:

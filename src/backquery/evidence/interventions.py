@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.evidence.sensitivity import Paper, Question
-from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, VERDICTS
+from backquery.evidence.verdicts import AGAINST, INSENSITIVE, NEVER_INKED, SUPPORT, UNCLEAR, VERDICTS
 from backquery.intervals import Interval, mean_interval
 from backquery.model import Array, Model
 
@@ -124,13 +124,34 @@ def intervene(
     return tuple(found)
 
 
+def has_room(ink: Array, action: str) -> NDArray[np.bool_]:
+    """Where there is ink to take, or paper to add it to."""
+    return ink <= 1 - ROOM if action == ADDED else ink >= ROOM
+
+
+def agreement(sensitivities: Array, ink: Array, verdict: NDArray[np.int8]) -> float:
+    """How far images agree on what a pixel means, before anything is changed: 1 wholly, 0 not at all.
+
+    For each claim of support or against: the sum of the sensitivities (n, inputs) of its pixels in those images
+    (n, inputs) where it can be tried, the claimed way, over the sum of their sizes; the mean over the claims. A
+    pixel that supports a label on average may well speak against it wherever there is room for more ink. Where no
+    pixel is either, images agree if they leave nothing unclear.
+    """
+    shares = []
+    for (region, action), claim in CLAIMS.items():
+        slopes = sensitivities[has_room(ink, action) & (verdict == region)] if claim else np.zeros(0)
+        if np.any(slopes):
+            shares.append((1 if region == SUPPORT else -1) * slopes.sum() / np.abs(slopes).sum())
+    return float(np.mean(shares)) if shares else float(not np.any(verdict == UNCLEAR))
+
+
 def _drawn(
     ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of pixels to change in images (n, inputs): a dose of the region's, where there is room."""
     places, dose = np.flatnonzero(region), max(1, round(DOSE * ink.shape[1]))
     there, lots = (np.take(values, places, axis=1) for values in (ink, rng.random(ink.shape)))
-    room = there <= 1 - ROOM if action == ADDED else there >= ROOM
+    room = has_room(there, action)
     rest = len(places) - dose
     if rest > 0:
         lots[~room] = -1.0

@@ -8,6 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from backquery.errors import DataError
+from backquery.inversion.targets import label_positions
 from backquery.model import SOFTMAX, TANH, Array, Model, Network, ends_of
 
 CHUNK = 100
@@ -22,6 +24,14 @@ class Question:
     """
 
     labels: tuple[int, ...]
+
+    @classmethod
+    def between(cls, model: Model, pair: tuple[int | str, int | str]) -> Question:
+        """What speaks for the first label rather than the second; `DataError` if they are the same."""
+        labels = tuple(int(label) for label in label_positions(model, list(pair)))
+        if len(set(labels)) < 2:
+            raise DataError(f"two different labels are needed; received {pair[0]!r} twice")
+        return cls(labels)
 
     def name(self, classes: tuple[str, ...]) -> str:
         """``"4"``, or ``"4 rather than 9"``."""

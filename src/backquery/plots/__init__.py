@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from backquery.plots.audit import audit_rows
     from backquery.plots.comparison import comparison_table
     from backquery.plots.damage import damage_curves
-    from backquery.plots.evidence import evidence_colours, evidence_maps, strongest_effect
+    from backquery.plots.evidence import evidence_colours, evidence_maps, image_evidence_maps, strongest_effect
     from backquery.plots.lessons import lesson_figure
     from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, save_figure
     from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
@@ -31,7 +31,7 @@ _HOMES = {
     "audit": ("audit_rows",),
     "comparison": ("comparison_table",),
     "damage": ("damage_curves",),
-    "evidence": ("evidence_colours", "evidence_maps", "strongest_effect"),
+    "evidence": ("evidence_colours", "evidence_maps", "image_evidence_maps", "strongest_effect"),
     "lessons": ("lesson_figure",),
     "paper": ("FORMATS", "NOT_READ", "READ", "check_picture_path", "save_figure"),
     "performance": ("answer_bars", "confusion_matrix", "learning_curves"),
@@ -45,9 +45,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "ANIMATIONS", "FORMATS", "NOT_READ", "READ", "answer_bars", "audit_rows", "change_grid",
     "check_animation_path", "check_picture_path", "comparison_table", "confusion_matrix", "damage_curves",
-    "evidence_colours", "evidence_maps", "film_strip", "learning_curves", "lesson_figure", "query_steps",
-    "save_animation", "save_figure", "scan_captions", "scan_grid", "strongest_effect", "sweep_curves",
-    "timeline_frame",
+    "evidence_colours", "evidence_maps", "film_strip", "image_evidence_maps", "learning_curves", "lesson_figure",
+    "query_steps", "save_animation", "save_figure", "scan_captions", "scan_grid", "strongest_effect",
+    "sweep_curves", "timeline_frame",
 ]  # fmt: skip
 
 

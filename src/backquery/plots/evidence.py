@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backquery.evidence import caution
+from backquery.evidence.interventions import ADDED
 from backquery.evidence.verdicts import AGAINST as SPEAKS_AGAINST
 from backquery.evidence.verdicts import INSENSITIVE, NEVER_INKED, SUPPORT
-from backquery.model import Array, Layout
+from backquery.model import Array, Layout, shades_of
 from backquery.plots.paper import (
     AGAINST,
     HAIRLINE,
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from backquery.evidence import Evidence, Intervention
-
+    from backquery.evidence import Evidence, ImageEvidence, Intervention, Trial
+    from backquery.model import Model
 
 INDIFFERENT = "#c4c4c4"
 PALEST = 0.3
@@ -41,7 +43,19 @@ PALEST = 0.3
 PICTURE, GAP, NAMES, BARS, TITLE = 1.2, 0.12, 1.12, 1.9, 0.3
 CELL_WIDTH = 2 * PICTURE + 2 * GAP + NAMES + BARS
 CELL_HEIGHT = TITLE + PICTURE + 0.42
-LEGEND, NOTE, LINE = 0.34, 0.28, 0.16
+LEGEND, NOTE, LINE, CAUTION = 0.34, 0.28, 0.16, 0.1
+OUTCOMES = 1.3
+"""The words beside the trials of one image."""
+
+COLOURS = {"support": SUPPORTS, "against": AGAINST, "insensitive": PENCIL}
+VERDICTS = (
+    (SUPPORTS, "ink supports", 0.95),
+    (AGAINST, "ink speaks against", 1.32),
+    (INDIFFERENT, "does not matter", 1.15),
+    ("white", "unclear", 0.7),
+)
+NEVER = ("dotted", "never inked", 0.95)
+OUTLINE = ("outline", "where the ink is", 1.2)
 
 
 def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title: str | None = None) -> Figure:
@@ -49,27 +63,53 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
 
     Colours are as strong as the effect, on one scale for all questions. The dots at the right are mean changes of
     the log-odds with their 95 % intervals, in colour, and of those claimed to be hardly any the mean sizes; a
-    hollow one is a claim that did not hold. The pale band is what counts as hardly any change.
+    hollow one is a claim that did not hold. The pale band is what counts as hardly any change. What to mind before
+    the maps are read stands above them.
     """
     columns = 1 if len(evidence) == 1 else 2
     rows = -(-len(evidence) // columns)
     width = 2 * MARGIN + columns * CELL_WIDTH + (columns - 1) * 0.4
-    note = _note(evidence, width)
-    height = HEADING + LEGEND + rows * CELL_HEIGHT + NOTE + LINE * len(note)
-    figure = new_figure(width, height)
+    said = caution(evidence)
+    note, mind = (_in_lines(text, width) for text in (_note(evidence), said[:1].upper() + said[1:]))
+    top = HEADING + LEGEND + len(mind) * LINE + bool(mind) * CAUTION
+    figure = new_figure(width, top + rows * CELL_HEIGHT + NOTE + LINE * len(note))
     strongest = strongest_effect(evidence)
     reach = reach_of(evidence)
     for position, one in enumerate(evidence):
         row, column = divmod(position, columns)
-        place = (MARGIN + column * (CELL_WIDTH + 0.4), HEADING + LEGEND + row * CELL_HEIGHT)
-        _cell(figure, place, one, shape, strongest, reach)
-    heading(figure, title or _title(evidence), _subtitle(evidence))
-    _legend(figure)
-    figure.text(MARGIN / width, 0.12 / height, "\n".join(note), va="bottom", linespacing=1.35, **words(8, PENCIL))
+        _cell(
+            figure, (MARGIN + column * (CELL_WIDTH + 0.4), top + row * CELL_HEIGHT), one, shape, strongest, reach
+        )
+    heading(figure, title or _title(evidence), _subtitle(evidence[0].smallest, evidence[0].rate))
+    _write(figure, HEADING, mind, INK)
+    _legend(figure, top - LEGEND, (*VERDICTS, NEVER))
+    _write(figure, figure.get_figheight() - 0.12 - LINE * len(note), note, PENCIL)
     return figure
 
 
-def evidence_colours(evidence: Evidence, shape: tuple[int, ...], strongest: float) -> Array:
+def image_evidence_maps(evidence: Sequence[ImageEvidence], model: Model, *, title: str | None = None) -> Figure:
+    """For each question the image, what each pixel means in it, and what came of changing them together.
+
+    The dots at the right are changes of the log-odds when the strongest pixels of a kind were inked or blanked at
+    once; the grey lines are the middle 95 % of what as much other ink does. A hollow dot is a claim that did not
+    hold; beside it stands what the model then reads. The map's black line is where the ink is.
+    """
+    width = 2 * MARGIN + CELL_WIDTH + OUTCOMES
+    note = _in_lines(IMAGE_NOTE, width)
+    top = HEADING + LEGEND
+    figure = new_figure(width, top + len(evidence) * CELL_HEIGHT + NOTE + LINE * len(note))
+    strongest, reach = strongest_effect(evidence), trial_reach(evidence)
+    for row, one in enumerate(evidence):
+        _image_cell(figure, (MARGIN, top + row * CELL_HEIGHT), one, model, strongest, reach)
+    heading(
+        figure, title or _image_title(evidence, model.classes), _subtitle(evidence[0].smallest, evidence[0].rate)
+    )
+    _legend(figure, HEADING, (*VERDICTS, OUTLINE))
+    _write(figure, figure.get_figheight() - 0.12 - LINE * len(note), note, PENCIL)
+    return figure
+
+
+def evidence_colours(evidence: Evidence | ImageEvidence, shape: tuple[int, ...], strongest: float) -> Array:
     """The verdicts as a picture (rows, columns, 3) of red, green and blue from 0 to 1.
 
     Orange supports, blue speaks against, both in full at the effect `strongest`; grey does not matter; what is
@@ -87,7 +127,7 @@ def evidence_colours(evidence: Evidence, shape: tuple[int, ...], strongest: floa
     return picture.reshape(*Layout.of(shape).picture, 3)
 
 
-def strongest_effect(evidence: Sequence[Evidence]) -> float:
+def strongest_effect(evidence: Sequence[Evidence | ImageEvidence]) -> float:
     """The effect that gets the full colour: few pixels are stronger."""
     effects = np.abs(np.concatenate([one.findings.mean for one in evidence]))
     return float(max(np.percentile(effects, 99), 1e-12))
@@ -97,6 +137,14 @@ def reach_of(evidence: Sequence[Evidence]) -> float:
     """How far the lines of changes go, either way, on one scale for all questions."""
     tested = [each.tested for one in evidence for each in drawn(one)]
     ends = [abs(end) for each in tested if each is not None for end in (each.low, each.high)]
+    return 1.08 * max(ends, default=0.0) or 1.0
+
+
+def trial_reach(evidence: Sequence[ImageEvidence]) -> float:
+    """The same for the trials of one image, and of what they are compared with."""
+    ends = [
+        abs(end) for one in evidence for each in one.trials for end in (each.change, each.low, each.high) if end
+    ]
     return 1.08 * max(ends, default=0.0) or 1.0
 
 
@@ -113,41 +161,82 @@ def _cell(
     strongest: float,
     reach: float,
 ) -> None:
+    image, chart = _pair(figure, place, evidence.question, evidence.mean_ink, evidence, shape, strongest)
+    never = (evidence.findings.verdict == NEVER_INKED).reshape(Layout.of(shape).picture)
+    y, x = np.nonzero(never)
+    image.plot(x, y, ".", color=HAIRLINE, markersize=1.2, markeredgewidth=0)
+    _draw_claims(chart, evidence, reach)
+
+
+def _image_cell(
+    figure: Figure,
+    place: tuple[float, float],
+    evidence: ImageEvidence,
+    model: Model,
+    strongest: float,
+    reach: float,
+) -> None:
+    shape, shades = model.input_shape, shades_of(model, evidence.ink)
+    question = f"for {evidence.question}"
+    image, chart = _pair(figure, place, question, shades, evidence, shape, strongest)
+    if evidence.ink.min() < 0.5 < evidence.ink.max():
+        image.contour(evidence.ink.reshape(Layout.of(shape).picture), [0.5], colors=INK, linewidths=0.6)
+    _draw_trials(chart, evidence.trials, model.classes, reach)
+
+
+def _pair(
+    figure: Figure,
+    place: tuple[float, float],
+    question: str,
+    ink: Array,
+    evidence: Evidence | ImageEvidence,
+    shape: tuple[int, ...],
+    strongest: float,
+) -> tuple[Axes, Axes]:
+    """An image and the map of verdicts beside it, under their question: the map's axes, and those for a chart."""
     left, top = place
     width, height = figure.get_size_inches()
     rows, columns = Layout.of(shape).picture
     side = (PICTURE * min(1.0, columns / rows), PICTURE * min(1.0, rows / columns))
-    figure.text(
-        left / width, 1 - (top + 0.1) / height, evidence.question, va="top", fontweight="bold", **words(9.5)
-    )
+    figure.text(left / width, 1 - (top + 0.1) / height, question, va="top", fontweight="bold", **words(9.5))
     below = top + TITLE
-    draw_ink(panel(figure, left, below, *side), np.clip(evidence.mean_ink, 0, 1).reshape(rows, columns), True)
-    _draw_map(panel(figure, left + PICTURE + GAP, below, *side), evidence, shape, strongest)
-    _draw_claims(panel(figure, left + 2 * (PICTURE + GAP) + NAMES, below, BARS, PICTURE), evidence, reach)
-
-
-def _draw_map(ax: Axes, evidence: Evidence, shape: tuple[int, ...], strongest: float) -> None:
-    draw_ink(ax, evidence_colours(evidence, shape, strongest), True)
-    never = (evidence.findings.verdict == NEVER_INKED).reshape(Layout.of(shape).picture)
-    y, x = np.nonzero(never)
-    ax.plot(x, y, ".", color=HAIRLINE, markersize=1.2, markeredgewidth=0)
+    draw_ink(panel(figure, left, below, *side), np.clip(ink, 0, 1).reshape(rows, columns), True)
+    image = panel(figure, left + PICTURE + GAP, below, *side)
+    draw_ink(image, evidence_colours(evidence, shape, strongest), True)
+    return image, panel(figure, left + 2 * (PICTURE + GAP) + NAMES, below, BARS, PICTURE)
 
 
 def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
     """Each intervention's mean change and interval, one line each, with its name at the left."""
-    colours = {"support": SUPPORTS, "against": AGAINST, "insensitive": PENCIL}
     claims = drawn(evidence)
-    ax.axvline(0.0, color=HAIRLINE, linewidth=0.8, zorder=0)
+    _chart(ax, claims, reach)
     for line, one in enumerate(claims):
-        colour = colours[one.region]
+        colour = COLOURS[one.region]
         if one.tested is None:
             ax.text(0.0, line, "  too few images to tell", va="center", **words(7, PENCIL))
             continue
         if one.claim == 0:
             ax.barh(line, one.limit or 0, height=0.7, color="#ededed", zorder=0)
-        face = colour if one.held else "white"
         ax.plot(one.tested[1:], [line, line], color=colour, linewidth=1.4)
-        ax.plot(one.tested.value, line, "o", color=colour, markersize=3.4, markerfacecolor=face)
+        ax.plot(one.tested.value, line, "o", color=colour, markersize=3.4, markerfacecolor=_face(one))
+
+
+def _draw_trials(ax: Axes, trials: Sequence[Trial], classes: Sequence[str], reach: float) -> None:
+    """What each trial did, before what as much other ink does, and what is read then at the right."""
+    _chart(ax, trials, reach)
+    for line, one in enumerate(trials):
+        if one.change is None or one.low is None or one.high is None or one.read is None:
+            ax.text(0.0, line, "  there are no such pixels", va="center", **words(7, PENCIL))
+            continue
+        ax.plot([one.low, one.high], [line, line], color=HAIRLINE, linewidth=4, solid_capstyle="butt")
+        ax.plot(one.change, line, "o", color=COLOURS[one.region], markersize=4, markerfacecolor=_face(one))
+        told = f"{one.pixels} pixel{'s' if one.pixels > 1 else ''}: reads {classes[one.read]}"
+        ax.text(1.04 * reach, line, told, va="center", **words(7.5, PENCIL))
+
+
+def _chart(ax: Axes, claims: Sequence[Intervention | Trial], reach: float) -> None:
+    """Room for one line for each claim, with its name at the left, on either side of no change."""
+    ax.axvline(0.0, color=HAIRLINE, linewidth=0.8, zorder=0)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(len(claims) - 0.4, -0.6)
     ax.set_yticks(range(len(claims)), [f"{one.region}, {sign_of(one)} ink" for one in claims], **words(7.5))
@@ -158,28 +247,29 @@ def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
     ax.set_xlabel("change of the log-odds", labelpad=1, **words(7, PENCIL))
 
 
-def sign_of(one: Intervention) -> str:
+def _face(one: Intervention | Trial) -> str:
+    """A dot's inside: white where the claim did not hold."""
+    return COLOURS[one.region] if one.held else "white"
+
+
+def sign_of(one: Intervention | Trial) -> str:
     """Plus where ink was added, minus where it was taken."""
-    return "+" if one.action.endswith("added") else "\N{MINUS SIGN}"
+    return "+" if one.action == ADDED else "\N{MINUS SIGN}"
 
 
-def _legend(figure: Figure) -> None:
-    """What the colours mean, in one line under the heading."""
+def _legend(figure: Figure, y: float, entries: Sequence[tuple[str, str, float]]) -> None:
+    """What the colours mean, in one line that begins so far below the upper edge."""
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()
-    x, y, side = MARGIN, HEADING + 0.03, 0.12
-    entries = (
-        (SUPPORTS, "ink supports", 0.95),
-        (AGAINST, "ink speaks against", 1.32),
-        (INDIFFERENT, "does not matter", 1.15),
-        ("white", "unclear", 0.7),
-        ("dotted", "never inked", 0.95),
-    )
+    x, y, side = MARGIN, y + 0.03, 0.12
     for colour, name, step in entries:
         box = ((x / width), 1 - (y + side) / height)
-        face = "white" if colour == "dotted" else colour
-        figure.add_artist(Rectangle(box, side / width, side / height, facecolor=face, edgecolor=HAIRLINE, lw=0.6))
+        face, edge = (
+            ("white" if colour in ("dotted", "outline") else colour),
+            INK if colour == "outline" else HAIRLINE,
+        )
+        figure.add_artist(Rectangle(box, side / width, side / height, facecolor=face, edgecolor=edge, lw=0.6))
         if colour == "dotted":
             figure.text(box[0] + side / 2 / width, box[1] + side / 2 / height, "·", ha="center", va="center",
                         **words(9, PENCIL))  # fmt: skip
@@ -187,24 +277,44 @@ def _legend(figure: Figure) -> None:
         x += side + 0.06 + step
 
 
+def _write(figure: Figure, y: float, lines: Sequence[str], colour: str) -> None:
+    """Lines of text, the first one so far below the upper edge."""
+    width, height = figure.get_size_inches()
+    figure.text(MARGIN / width, 1 - y / height, "\n".join(lines), va="top", linespacing=1.35, **words(8, colour))
+
+
+def _in_lines(text: str, width: float) -> list[str]:
+    """A text in lines that fit into a figure of that width."""
+    return textwrap.wrap(text, round(width * 15.5))
+
+
 def _title(evidence: Sequence[Evidence]) -> str:
     held, tested = sum(one.held for one in evidence), sum(len(one.claims) for one in evidence)
     return f"{held} of {tested} claims held when ink was added and taken"
 
 
-def _subtitle(evidence: Sequence[Evidence]) -> str:
-    one = evidence[0]
+def _image_title(evidence: Sequence[ImageEvidence], classes: Sequence[str]) -> str:
+    held, tried = sum(one.held for one in evidence), sum(len(one.claims) for one in evidence)
+    return f"Read as {classes[evidence[0].read]}; {held} of {tried} claims held when they were tried"
+
+
+def _subtitle(smallest: float, rate: float) -> str:
+    return f"a pixel matters if full ink moves the log-odds by {smallest:g}; false-discovery rate {rate:.0%}"
+
+
+def _note(evidence: Sequence[Evidence]) -> str:
+    """How to read the picture."""
     return (
-        f"a pixel matters if full ink moves the log-odds by {one.smallest:g}; false-discovery rate {one.rate:.0%}"
-    )
-
-
-def _note(evidence: Sequence[Evidence], width: float) -> list[str]:
-    """How to read the picture, in lines that fit under it."""
-    text = (
         f"Verdicts from {max(one.images for one in evidence):,} images at most, tested on others: a hundredth of "
         "all pixels, drawn from the region, is inked (+) or blanked (−). Dots: mean change with 95 % "
         "interval, of insensitive pixels the mean size of the change; hollow: the claim did not hold; pale band: "
         "counts as hardly any change. Paler colours: weaker effects."
     )
-    return textwrap.wrap(text, round(width * 15.5))
+
+
+IMAGE_NOTE = (
+    "Verdicts on this one image, whose patches were blanked and inked at random. Dots: what the strongest pixels "
+    "of a kind do when they are inked (+) or blanked (−) at once, at most half of the ink; grey lines: 95 of "
+    "100 draws of as much other ink; hollow: the claim did not hold. Paler colours: weaker effects."
+)
+"""How to read the picture of one image."""

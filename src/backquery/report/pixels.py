@@ -11,22 +11,30 @@ from backquery.audit.search import IMAGES as AUDIT_IMAGES
 from backquery.evidence import (
     ControlEvidence,
     Evidence,
+    ImageEvidence,
     Intervention,
+    Trial,
+    caution,
     control_evidence,
     held_of,
+    image_evidence,
     mean_likeness,
     measure_evidence,
 )
+from backquery.evidence.interventions import TAKEN
 from backquery.evidence.measure import IMAGES
-from backquery.model import ink_of, name_read
+from backquery.model import ink_of, labels_read, name_read
 from backquery.plots import evidence_colours, strongest_effect
 from backquery.plots.evidence import INDIFFERENT, drawn, reach_of, sign_of
 from backquery.plots.paper import AGAINST, SUPPORTS
-from backquery.report.markup import Html, lead, reading, table, tag
+from backquery.report.markup import Html, joined, lead, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, tile, tiles
 from backquery.report.subject import Step, Subject
 
 QUICK_IMAGES, QUICK_AUDIT = 100, 150
+MOST_READ = 500
+"""Test images among which one of each label is looked for."""
+
 LINE, NAMES, WIDTH = 13, 92, 190
 """The chart of a label's claims, in its own units."""
 
@@ -45,12 +53,15 @@ def evidence(subject: Subject, step: Step) -> Html:
         f"where full ink changes the label's log-odds by {one.smallest:g} or more, at a false-discovery rate of "
         f"{one.rate:.0%}; each label was judged on {max(every.images for every in found):,} images at most."
     )
+    mind = caution(found)
     cards = [_card(subject, every, strongest, reach) for every in found]
     controls = () if subject.quick or subject.network is None else _controls(subject, found)
     return reading(
         lead(told),
+        paragraph(tag("b", "Mind: "), f"{mind}, as below.") if mind else Html(""),
         _legend(),
         tag("div", *cards, class_="cards"),
+        _single(subject) if mind else Html(""),
         _control_table(found, controls) if controls else Html(""),
         shows="where ink makes this network surer of the label, and where less, on average over real images, and "
         "whether that held on images that had no part in it. The lines give the mean change of the log-odds with "
@@ -83,6 +94,43 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         "many images it does; where it turned none, the image is still read as what it is. A mark that alone "
         "decides is a shortcut, or a backdoor.",
         hides=f"that all is well. {LIMITS}",
+    )
+
+
+def _single(subject: Subject) -> Html:
+    """For each label the first test image that is read as such, and what its own pixels mean."""
+    read = labels_read(subject.model.query(subject.model.scale(subject.test.images[:MOST_READ])))
+    places = [np.flatnonzero(read == label)[:1] for label in range(subject.model.outputs)]
+    inputs = subject.model.scale(subject.test.images[np.concatenate(places)])
+    found = [image_evidence(subject.model, x, rng=subject.seed) for x in inputs]
+    strongest = strongest_effect(found)
+    return joined(
+        [
+            paragraph("The same of one image for each label, whose own ink and paper were changed."),
+            tag("div", *(_single_card(subject, one, strongest) for one in found), class_="cards"),
+        ]
+    )
+
+
+def _single_card(subject: Subject, one: ImageEvidence, strongest: float) -> Html:
+    image = pixels(subject.picture(one.ink), f"A test image that is read as {one.question}")
+    alt = f"Which of its pixels support {one.question}, and which speak against it"
+    colours = pixels(evidence_colours(one, subject.model.input_shape, strongest), alt)
+    held = f"{one.held} of {len(one.claims)} claims held"
+    taken = [each for each in one.claims if (each.region, each.action) == ("support", TAKEN)]
+    return tag(
+        "figure",
+        tag("h3", one.question),
+        tag("div", image, colours, class_="pair"),
+        tag("figcaption", "; ".join([held, *map(_without, taken)])),
+        class_="card",
+    )
+
+
+def _without(taken: Trial) -> str:
+    return (
+        f"without {taken.pixels} supporting pixels the log-odds change by {taken.change:+.1f}, without as much "
+        f"other ink by {taken.others:+.1f}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import BytesIO
 from time import perf_counter
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
-from backquery.evidence import AGAINST, SUPPORT, measure_evidence
+from backquery.evidence import AGAINST, SUPPORT, image_evidence, measure_evidence
 from backquery.faithfulness import RealDensities, Usualness, usual_density
 from backquery.inversion import (
     METHODS,
@@ -179,7 +179,20 @@ def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answe
     told = {"label": label, "images": found.images, "rate": found.rate, "counts": found.counts}
     codes = (verdict == SUPPORT).astype(int) - (verdict == AGAINST)
     tested = {"held": found.held, "claims": len(found.claims), "likeness": found.likeness}
-    return Answer({**told, **tested}, {"codes": codes, "verdicts": verdict, "sensitivity": mean})
+    mind = {"agreement": found.agreement, "caution": found.caution or None}
+    return Answer({**told, **tested, **mind}, {"codes": codes, "verdicts": verdict, "sensitivity": mean})
+
+
+def why(subject: Subject, fields: Fields) -> Answer:
+    """What each pixel of one picture means for a label, by default the one read in it, and whether that held."""
+    model = subject.model
+    label = read.label(fields, model) if fields.get("label") is not None else None
+    found = image_evidence(model, as_inputs(model, read.pixels(fields, model)), label)
+    told = {"label": found.labels[0], "read": found.read, "log_odds": found.log_odds, "counts": found.counts}
+    trials = [{**asdict(one), "held": one.held} for one in found.trials]
+    tried = {"held": found.held, "claims": len(found.claims), "trials": trials}
+    verdict, mean = found.findings.verdict.reshape(subject.shape), found.findings.mean.reshape(subject.shape)
+    return Answer({**told, **tried}, {"verdicts": verdict, "sensitivity": mean})
 
 
 def weights(subject: Subject, fields: Fields) -> Answer:

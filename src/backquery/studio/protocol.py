@@ -51,8 +51,14 @@ evidence: {label}
     codes i4 (rows, columns): 1 where ink supports the label, -1 where it speaks against it, else 0; verdicts
     i4, in full: 0 insensitive, 1 support, 2 against, 3 unclear, 4 never inked; sensitivity f4 (log-odds for a
     full pixel of ink); counts (pixels by verdict), images (how many real ones it was measured on), rate
-    (false-discovery rate); claims (tested on other images), held (how many of them held), likeness. Code "data"
+    (false-discovery rate); claims (tested on other images), held (how many of them held), likeness, agreement (how
+    far images agree on what a pixel means, 1 wholly, 0 not at all), caution (a sentence, or null). Code "data"
     without data.
+why: {pixels, label (optional: else what is read)}
+    What the picture's own ink, and ink on its paper, mean: verdicts i4 and sensitivity f4 as above; label, read,
+    log_odds, counts (pixels of the ink and of the paper, by verdict), claims (tried by changing the picture),
+    held, and trials, a list of region, action, claim, pixels, ink, change, read, others, low, high, beyond, limit
+    and held.
 weights: {layer, from, count}
     weights f4 (nodes, rows, columns), those into the nodes of a hidden layer; later layers (nodes, signals); scale
     (the largest absolute weight of the whole layer).

@@ -247,6 +247,7 @@ ANSWERS: dict[str, Ask] = {
     "scans": lambda _, subject, fields: engine.scans(subject, fields),
     "weights": lambda _, subject, fields: engine.weights(subject, fields),
     "evidence": _with_data(engine.evidence),
+    "why": lambda _, subject, fields: engine.why(subject, fields),
     "samples": _with_data(engine.samples),
     "image": lambda _, subject, fields: engine.image(subject, fields),
     "save": Visit._save,

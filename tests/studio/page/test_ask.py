@@ -181,3 +181,22 @@ def test_every_visitor_draws_alone(open_page: Open) -> None:
     first.draw(ONE)
     expect(first.lead("ask")).to_contain_text("It reads")
     expect(second.lead("ask")).to_contain_text("Draw a digit")
+
+
+def test_the_evidence_of_the_drawing_is_laid_over_what_the_network_sees(visitor: Visitor) -> None:
+    marks, legend = visitor.part("why-marks"), visitor.part("why-legend")
+    visitor.page.get_by_label("Show this picture's evidence").check()
+    expect(legend).to_be_hidden()
+    visitor.draw(THREE)
+    expect(marks).to_be_visible()
+    read = visitor.part("bars").locator(".read .name").text_content()
+    expect(legend).to_contain_text(f"ink here supports\N{NO-BREAK SPACE}{read}")
+    expect(legend).to_contain_text("claims")
+    painted = visitor.ink(marks)
+    assert len(np.unique(painted.round(2))) > 2
+    visitor.part("clear").click()
+    expect(marks).to_be_hidden()
+    visitor.draw(ONE)
+    expect(marks).to_be_visible()
+    visitor.page.get_by_label("Show this picture's evidence").uncheck()
+    expect(legend).to_be_hidden()

@@ -133,6 +133,7 @@ def test_evidence_is_laid_over_the_image(visitor: Visitor) -> None:
     expect(visitor.part("legend")).to_contain_text("supports 0")
     expect(visitor.part("legend")).to_contain_text("no mark: unclear, or never inked")
     expect(visitor.part("legend")).to_contain_text("real images")
+    expect(visitor.part("legend").locator(".caution")).to_be_hidden()  # digits stand in the middle
     colours = visitor.part("marks").evaluate(
         """(canvas) => {
           const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from backquery.cli.options import AsJson, Data, Labels, Model, Picture, TestHalf, arrays_of, decides
+from backquery.cli import UsageError
+from backquery.cli.options import AsJson, Labels, Model, Picture, TestHalf, arrays_of, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, say, table
 
 if TYPE_CHECKING:
     from backquery.datasets import Dataset
-    from backquery.evidence import ControlEvidence, Evidence, Intervention
+    from backquery.evidence import ControlEvidence, Evidence, ImageEvidence, Intervention, Trial
     from backquery.model import Model as AnyModel
 
 REGIONS = ("support", "against", "insensitive")
 
+Data = Annotated[str | None, Parameter(help="A data set's name, or a path to one; not needed with --image.")]
+Image = Annotated[
+    Path | None,
+    Parameter(
+        help="A picture of any size: what its own ink and paper mean for the label that is read in it, or for "
+        "each --label."
+    ),
+]
 Between = Annotated[
     tuple[str, str] | None,
     Parameter(negative="", help="Two labels: what speaks for the first rather than the second."),
@@ -46,10 +56,11 @@ Arrays = Annotated[Path | None, arrays_of("sensitivities, errors, adjusted p-val
 
 def evidence(
     model: Model,
-    data: Data,
+    data: Data = None,
     /,
     *,
     output: Picture,
+    image: Image = None,
     label: Labels = None,
     between: Between = None,
     rate: Rate = 0.05,
@@ -71,51 +82,99 @@ def evidence(
     gives the mean change of the log-odds, and of insensitive pixels its mean size (±). For example: `backquery
     evidence mnist mnist -o evidence.png`, or `--between 4 9` for what separates a 4 from a 9
 
-    With --json: rate, smallest, evidence, a list of question, labels, images, pixels (how many of each verdict),
-    likeness (the correlation of the sensitivities with the label's own images), held and claims (how many claims
-    held, of how many) and interventions, a list of region, action, claim (1 up, -1 down, 0 hardly, or null),
-    images, ink (full pixels moved in each image), change, low, high (the mean change of the log-odds and its 95 %
-    interval), size, size_high (its mean absolute value, and the interval's upper end), limit (what counts as
-    hardly), held (true, false, or null where nothing was claimed or could be tested); controls, a list of name,
+    Where things stand anywhere, a pixel means one thing in one image and another in the next; that is said before
+    the picture is written. Then ask for the evidence of one image: patches of it are blanked and inked at random,
+    and what they say is tried by changing them together, against as much other ink: `backquery evidence mnist
+    --image my-three.png -o three.png`
+
+    With --json: rate, smallest, caution (a sentence, or null), evidence, a list of question, labels, images,
+    pixels (how many of each verdict), likeness (the correlation of the sensitivities with the label's own images),
+    agreement (how far images agree on what a pixel means, 1 wholly, 0 not at all), caution, held and claims (how
+    many claims held, of how many) and interventions, a list of region, action, claim (1 up, -1 down, 0 hardly, or
+    null), images, ink (full pixels moved in each image), change, low, high (the mean change of the log-odds and
+    its 95 % interval), size, size_high (its mean absolute value, and the interval's upper end), limit (what counts
+    as hardly), held (true, false, or null where nothing was claimed or could be tested); controls, a list of name,
     likeness, held and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this
-    network); left_out, output, arrays.
+    network); left_out, output, arrays. With --image: rate, smallest, image, evidence, a list of question, labels,
+    read (what the network reads), log_odds, pixels (of the ink and of the paper, how many of each verdict), held,
+    claims and trials, a list of region, action, claim, pixels, ink, limit, change, read (what it reads then),
+    others, low, high (the mean change by as much other ink, and the middle 95 % of a hundred draws), beyond (the
+    share of them that went less far) and held; output, arrays.
     """
     from backquery.cli.progress import bar
-    from backquery.cli.source import load_for_halves
-    from backquery.evidence import measure_evidence
-    from backquery.plots import evidence_maps
+    from backquery.cli.source import load_for_halves, load_for_images, prepared
+    from backquery.evidence import caution, image_evidence, measure_evidence
+    from backquery.plots import evidence_maps, image_evidence_maps
 
     check_outputs(output, arrays)
-    network, dataset = load_for_halves(model, data, test, seed, reading, scale)
-    with bar("measuring") as progress:
-        found = measure_evidence(
-            network, dataset.train, label, between=between, held_out=dataset.test, rate=rate, smallest=smallest,
-            images=images, rng=seed, progress=progress,
-        )  # fmt: skip
-    compared, left_out = _controls(network, dataset, found, images, seed) if controls else ((), [])
-    save_picture(evidence_maps(found, network.input_shape), output)
+    found: Sequence[Evidence] | Sequence[ImageEvidence]
+    if image is not None and data is None:
+        network = load_for_images(model, scale)
+        inputs, asked = network.scale(prepared(network, [image], reading.ink)), label or (None,)
+        found = ones = [
+            image_evidence(network, inputs, one, between=between, rate=rate, smallest=smallest, rng=seed)
+            for one in asked
+        ]
+        left_out: list[str] = []
+        told: dict[str, Any] = {"image": image}
+        picture, parts = image_evidence_maps(ones, network), _of_image(image, ones, network.classes)
+    elif data is not None and image is None:
+        network, dataset = load_for_halves(model, data, test, seed, reading, scale)
+        with bar("measuring") as progress:
+            found = means = measure_evidence(
+                network, dataset.train, label, between=between, held_out=dataset.test, rate=rate,
+                smallest=smallest, images=images, rng=seed, progress=progress,
+            )  # fmt: skip
+        if mind := caution(means):
+            say(f"{mind}, with --image")
+        compared, left_out = _controls(network, dataset, means, images, seed) if controls else ((), [])
+        told = {"caution": mind or None, "controls": [one.as_json() for one in compared], "left_out": left_out}
+        picture, parts = evidence_maps(means, network.input_shape), [_table(means), "", *_summary(means, compared)]
+    else:
+        raise UsageError("give either DATA, whose images are measured, or --image with one picture.")
+    save_picture(picture, output)
     if arrays is not None:
         save_arrays(arrays, **_maps(found))
+    results = [one.as_json(network.classes) for one in found]
+    written = {"output": output, "arrays": arrays}
     give(
         as_json,
-        {
-            "rate": rate,
-            "smallest": smallest,
-            "evidence": [one.as_json(network.classes) for one in found],
-            "controls": [one.as_json() for one in compared],
-            "left_out": left_out,
-            "output": output,
-            "arrays": arrays,
-        },
-        _table(found),
-        "",
-        *_summary(found, compared),
+        {"rate": rate, "smallest": smallest, "evidence": results, **told, **written},
+        *parts,
         notes=[f"left out: {reason}" for reason in left_out],
         wrote=[output, arrays],
     )
 
 
-def _maps(found: tuple[Evidence, ...]) -> dict[str, Any]:
+def _of_image(image: Path, found: Sequence[ImageEvidence], classes: Sequence[str]) -> list[Drawing | str]:
+    """What is read in the picture, and what came of changing it."""
+    held, claims = sum(one.held for one in found), sum(len(one.claims) for one in found)
+    last = f"{held} of {claims} claims held when the image was changed"
+    return [f"{image}: read as {classes[found[0].read]}", _trial_table(found, classes), "", last]
+
+
+def _trial_table(found: Sequence[ImageEvidence], classes: Sequence[str]) -> Drawing:
+    """What was changed for each claim in a row, and what came of it."""
+    headings = ["<for", "<", ">pixels", ">log-odds", ">as much other ink", "<then reads", ">claimed"]
+    rows = [_trial_cells(one, each, classes) for one in found for each in one.claims]
+    return table(headings, rows, gap=2, whole=(0, 1))
+
+
+def _trial_cells(one: ImageEvidence, trial: Trial, classes: Sequence[str]) -> list[str]:
+    assert trial.read is not None
+    claimed = {1: "up", -1: "down", 0: "hardly"}[trial.claim]
+    return [
+        one.question,
+        f"{trial.region}, {trial.action}",
+        f"{trial.pixels}",
+        f"{trial.change:+.2f}",
+        f"{trial.others:+.2f} ({trial.low:+.2f} to {trial.high:+.2f})",
+        classes[trial.read],
+        f"{claimed}{'' if trial.held else ' ✗'}",
+    ]
+
+
+def _maps(found: Sequence[Evidence | ImageEvidence]) -> dict[str, Any]:
     """What was found at each pixel, (questions, inputs), with the questions' and the verdicts' names."""
     from backquery.evidence import VERDICTS
 

@@ -1,16 +1,17 @@
 // Ask: a drawing goes in, the hidden nodes light up, the answers move; and the drawing turned into another label.
 
 import { Bars } from "./bars.js";
-import { element, partsOf } from "./dom.js";
+import { element, partsOf, rested } from "./dom.js";
 import { Pad } from "./drawing.js";
-import { Sheet } from "./ink.js";
+import { Sheet, showMarks } from "./ink.js";
 import { encode } from "./socket.js";
 
 const SAMPLES = 12;
+const REST = 200; // milliseconds without a stroke before the picture's evidence is asked for
 const SURE = 0.6; // below this share of the scale the runner-up is named too
 
 export class Ask {
-  #seen = null; #seed = 1;
+  #seen = null; #explaining = null; #seed = 1;
 
   constructor(app, section) {
     [this.app, this.part] = [app, partsOf(section)];
@@ -21,6 +22,8 @@ export class Ask {
   }
 
   #listen(live) {
+    this.askWhy = rested(() => this.#askWhy(), REST);
+    live.on("why", (message) => this.#explained(message));
     live.on("query", (message) => this.#answered(message));
     live.on("turn", (message) => this.#turned(message));
     live.on("samples", (message) => this.#sampled(message));
@@ -32,6 +35,7 @@ export class Ask {
     this.part("undo").onclick = () => this.pad.undo();
     this.part("clear").onclick = () => this.pad.clear();
     this.part("real").onclick = () => this.#toggleSamples();
+    this.part("why").onchange = () => { this.#showWhy(null); this.#askWhy(); };
     this.part("take").onclick = () => this.pad.put(this.turnedPixels);
     this.part("file").onchange = ({ target }) => { this.#open(target.files[0]); target.value = ""; };
     const drop = this.part("drop");
@@ -97,6 +101,7 @@ export class Ask {
     this.part("clear").disabled = this.pad.blank;
     for (const button of this.part("turns").children) button.disabled = this.pad.blank;
     this.part("result").hidden = true;
+    this.#showWhy(null);
     this.app.words.tell(this.part("turned"), this.pad.blank ? "turn.blank" : "turn.hint");
     if (this.pad.blank) return this.#blank();
     const { pixels, rows, columns, drawing } = this.pad.raster();
@@ -119,6 +124,37 @@ export class Ask {
     this.lights.forEach((sheet, number) => this.#light(sheet, this.#lit(message[`signals${number + 1}`].data, number + 1)));
     this.bars.show(message.answers.data, message.read);
     this.#say(message.answers.data, message.read);
+    this.askWhy();
+  }
+
+  /** Ask what each pixel of what the network sees means for the label that it reads. */
+  #askWhy() {
+    if (!this.part("why").checked || !this.#seen || this.pad.blank) return;
+    this.#explaining = this.#seen;
+    this.app.live.ask("why", { pixels: encode(this.#seen), rows: this.pad.rows, columns: this.pad.columns });
+  }
+
+  #explained(message) {
+    if (this.part("why").checked && this.#explaining === this.#seen) this.#showWhy(message);
+  }
+
+  #showWhy(message) {
+    this.why = message;
+    this.part("why-marks").hidden = this.part("why-legend").hidden = !message;
+    this.part("seen-frame").classList.toggle("explained", Boolean(message));
+    if (!message) return;
+    const { words } = this.app;
+    showMarks(words, this.part("why-marks"), this.part("why-legend"), message.verdicts, this.classes[message.label]);
+    const taken = message.trials.find(({ region, action, change }) => region === "support" && action === "ink taken" && change !== null);
+    words.tell(this.part("why-legend").querySelector(".tested"), taken ? "why.tested" : "why.tested.none", {
+      held: message.held, claims: message.claims, pixels: taken?.pixels, change: taken?.change, others: taken?.others,
+      read: this.classes[taken?.read],
+    });
+  }
+
+  /** The paper turned dark or light. */
+  turnPaper() {
+    this.#showWhy(this.why ?? null);
   }
 
   #say(answers, read) {

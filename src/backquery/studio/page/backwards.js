@@ -2,7 +2,7 @@
 
 import { Sliders } from "./bars.js";
 import { element, partsOf, rested } from "./dom.js";
-import { drawMarks, Sheet } from "./ink.js";
+import { Sheet, showMarks } from "./ink.js";
 import { savePicture } from "./share.js";
 import { encode } from "./socket.js";
 
@@ -207,10 +207,8 @@ export class Backwards {
     this.part("marks").hidden = this.part("legend").hidden = !known;
     if (wanted && !known) this.app.live.ask("evidence", { label: this.#label });
     if (!known) return;
-    drawMarks(this.part("marks"), this.#evidence.verdicts);
-    for (const kind of ["supports", "against"]) {
-      this.app.words.tell(this.part("legend").querySelector(`.${kind}`), `evidence.${kind}`, { label: this.classes[this.#label] });
-    }
+    showMarks(this.app.words, this.part("marks"), this.part("legend"), this.#evidence.verdicts, this.classes[this.#label]);
+    this.part("legend").querySelector(".caution").hidden = !this.#evidence.caution;
     this.app.words.tell(this.part("legend").querySelector(".tested"), "evidence.tested", this.#evidence);
   }
 

@@ -101,7 +101,7 @@ const MARKS = { 0: ["--pencil", 5, 5, 2, 2], 1: ["--supports", 3, 3, 6, 6], 2: [
 
 /** Verdicts over an image: a full square where ink supports (1), a dash where it speaks against (2), a dot where it
  *  does not matter (0), and nothing where that is unclear. */
-export function drawMarks(canvas, { data, shape: [rows, columns] }) {
+function drawMarks(canvas, { data, shape: [rows, columns] }) {
   const cell = 12;
   [canvas.width, canvas.height] = [columns * cell, rows * cell];
   const context = canvas.getContext("2d");
@@ -112,4 +112,10 @@ export function drawMarks(canvas, { data, shape: [rows, columns] }) {
     context.fillStyle = style.getPropertyValue(colour);
     context.fillRect((place % columns) * cell + left, Math.floor(place / columns) * cell + top, width, height);
   });
+}
+
+/** Verdicts over an image, and the legend that says what they mean for a label. */
+export function showMarks(words, canvas, legend, verdicts, label) {
+  drawMarks(canvas, verdicts);
+  for (const kind of ["supports", "against"]) words.tell(legend.querySelector(`.${kind}`), `evidence.${kind}`, { label });
 }

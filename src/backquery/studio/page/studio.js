@@ -185,6 +185,7 @@ class Studio {
       this.#legends();
       turnPaper();
       this.ask?.pad.paint();
+      this.ask?.turnPaper();
       this.backwards?.turnPaper();
     };
     select.value = stored("theme") ?? "auto";
