@@ -11,7 +11,6 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backquery.inversion.linearised import ROUNDING, lifted
 from backquery.inversion.memory import Memory
@@ -34,16 +33,16 @@ class Means(NamedTuple):
 _known: Memory[WeakKeyDictionary[MixturePrior, dict[tuple[int | None, bytes], Means]]] = Memory(WeakKeyDictionary)
 
 
-def ranked(problem: Problem, mixture: MixturePrior) -> NDArray[np.intp]:
-    """For each question all components (n, m), the most promising first."""
+def promises(problem: Problem, mixture: MixturePrior) -> Array:
+    """For each question and component (n, m) the estimated log density of the likeliest answer."""
     asked = problem.asked
     if asked.maps.ndim == 2:
         seen = [_remembered(problem, mixture, asked.maps)] * len(asked)
     else:
         seen = [_at_means(problem, mixture, maps) for maps in asked.maps]
     peaks = np.log(mixture.weights) + np.array([component.log_peak for component in mixture.components])
-    promised = [peaks - 0.5 * _squares(means, values) for means, values in zip(seen, asked.values, strict=True)]
-    return np.argsort(-np.stack(promised), axis=1, kind="stable")
+    each = zip(seen, asked.values, strict=True)
+    return np.stack([peaks - 0.5 * _squares(means, values) for means, values in each])
 
 
 def _squares(means: Means, asked: Array) -> Array:
