@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backquery import Network, back_query
+from backquery import Network, back_query, fit_statistics
 from backquery.datasets import Dataset
-from tests.studio.page.conftest import Visitor, expect
+from backquery.studio.opened import Opened
+from tests.studio.conftest import serving
+from tests.studio.page.conftest import Open, Visitor, expect
 
 SUPPORTS, AGAINST = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)
 
@@ -72,6 +76,27 @@ def test_the_image_follows_a_slider_by_mouse(visitor: Visitor) -> None:
     assert 0.5 < asked < 0.9
     expect(visitor.part("sliders").locator(".read .value")).to_have_text(f"{asked:.2f}")
     assert np.abs(visitor.ink(visitor.part("image")) - before).max() > 0.05
+
+
+def test_under_a_mixture_the_image_is_sought_anew_when_the_slider_rests(
+    open_page: Open, network: Network, digits: Dataset
+) -> None:
+    mixed = replace(network, statistics=fit_statistics(network, digits.train, components=5))
+    asked: list[dict[str, object]] = []
+    with serving(Opened("digits", mixed, lambda: digits)) as studio:
+        visitor = open_page(at=studio)
+        noted = lambda frame: asked.append(json.loads(frame))  # noqa: E731
+        visitor.page.on("websocket", lambda line: line.on("framesent", noted))
+        visitor.page.reload()
+        visitor.page.wait_for_selector("[data-ready]")
+        visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+        expect(visitor.lead("back")).to_contain_text("when it says 6")
+        slider(visitor, 6).fill("0.7")
+        expect_image(visitor, ink_from(mixed, [6], confidence=0.7), atol=0.02)
+        visitor.page.wait_for_timeout(600)
+        visitor.page.close()
+    followed = [question["warm"] for question in asked if question["ask"] == "back" and "confidences" in question]
+    assert followed == [True, False], "once while it moves, and once more when it rests"
 
 
 def test_several_labels_are_mixed(visitor: Visitor) -> None:
