@@ -19,7 +19,7 @@ from backquery.errors import ModelError, OutputError
 from backquery.io import native
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
-from backquery.model.statistics import Statistics
+from backquery.model.statistics import MIXTURE_PARTS, Mixture, Statistics
 
 
 def full_network(rng: int = 0, dtype: str = "float32") -> Network:
@@ -39,9 +39,18 @@ def full_network(rng: int = 0, dtype: str = "float32") -> Network:
             random.normal(size=(6, 2)).astype("float32"),
             random.uniform(1, 2, 6),
             random.normal(size=(3, 3)),
+            mixture_of(random),
         ),
         about={"recipe": "book", "epochs": 5, "history": [{"loss": 0.25}], "note": "ink — на бумаге"},
     )
+
+
+def mixture_of(random: np.random.Generator) -> Mixture:
+    """Two components over six inputs, of rank two within three directions."""
+    parts = [
+        np.array([0.25, 0.75]), np.eye(6)[:, :3], random.normal(size=(2, 3)), random.normal(size=(2, 3, 2)),
+    ]  # fmt: skip
+    return Mixture(*(part.astype("float32") for part in parts))
 
 
 def assert_same(one: Network, other: Network) -> None:
@@ -62,6 +71,12 @@ def assert_same(one: Network, other: Network) -> None:
             one_part, other_part = np.asarray(getattr(mine, name)), np.asarray(getattr(yours, name))
             assert np.array_equal(one_part, other_part), f"{part}.{name}"
             assert part == "scaling" or one_part.dtype == other_part.dtype
+    if one.statistics is not None and one.statistics.mixture is not None:
+        assert other.statistics is not None
+        for name in MIXTURE_PARTS:
+            np.testing.assert_array_equal(
+                getattr(other.statistics.mixture, name), getattr(one.statistics.mixture, name)
+            )
 
 
 networks = st.builds(
@@ -171,6 +186,10 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
         ({"statistics.dtypes.mean": "int8"}, "statistics.dtypes.mean is 'int8'"),
         ({"statistics.dtypes": None}, "needs an object as statistics.dtypes"),
         ({"statistics": None}, "disagree about statistics.diagonal"),
+        ({"statistics.mixture": None}, "disagree about statistics.mixture.basis"),
+        ({"statistics.mixture.components": 3}, r"mixture.weights should be F32 of shape \[3\]"),
+        ({"statistics.mixture.width": "3"}, "needs a whole number as statistics.mixture.width"),
+        ({"statistics.mixture.rank": 0}, "statistics.mixture.rank must be at least 1"),
         ({"about": "mine"}, "needs an object as about"),
     ],
 )
@@ -186,7 +205,10 @@ def test_a_description_that_does_not_fit_its_tensors_is_refused(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["layers.0.weights", "layers.1.biases", "scaling.gain", "statistics.mean"])
+@pytest.mark.parametrize(
+    "name",
+    ["layers.0.weights", "layers.1.biases", "scaling.gain", "statistics.mean", "statistics.mixture.centres"],
+)
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "network.safetensors"
     native.save(full_network(), path)
