@@ -30,6 +30,7 @@ SECTIONS = {
     "against": first_use.against,
     "inversion": inversion.speed,
     "sliders": inversion.sliders,
+    "mixture": inversion.mixtures,
     "faithful": faithful.networks,
     "controls": faithful.controls,
     "sweep": sweep.workers,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from backquery import load_model
+from backquery import Online, Scaling, datasets, fit_statistics, load_model, train
+from backquery.datasets import Dataset
 from backquery.inversion import GaussNewton, Targets, back_query, confidence
+from backquery.model import MIXTURE_PARTS
 from backquery.model.network import Network
 from benchmarks import faithful, peers
 from benchmarks.training import Section
@@ -85,6 +91,66 @@ def sliders(moves: int = MOVES) -> Section:
             rows.append([f"{kind}, {name}", *times, f"{read} of {moves}", f"{converged} of {moves}"])
     columns = ["moves", "median", "95 %", "99 %", "slowest", "read as asked", "converged"]
     return "Milliseconds from a slider's move to its image, one thread", columns, rows
+
+
+FITTED: dict[str, int | None] = {"mnist": None, "mnist, 40 asked for": 40, "wandering-mnist": None, "shapes": None}
+"""Data sets, each with the number of components asked for, or None where held-out images decide."""
+
+
+def mixtures() -> Section:
+    """What a mixture costs beside one Gaussian: fitting it, in the file, and asking for every label."""
+    rows = []
+    for name, components in FITTED.items():
+        data = datasets.load(name.partition(",")[0])
+        network = _taught(data)
+        fit_one, fit = (
+            partial(fit_statistics, network, data.train, components=count) for count in (1, components)
+        )
+        statistics = fit()
+        mixture = statistics.mixture
+        fitting = [_best(work, 2) for work in (fit_one, fit)]
+        memory = [_peak(work) for work in (fit_one, fit)]
+        kept = 0 if mixture is None else sum(getattr(mixture, part).nbytes for part in MIXTURE_PARTS)
+        network = replace(network, statistics=statistics)
+        asking = [
+            _best(partial(back_query, network, range(network.outputs), prior=prior), 10)
+            for prior in (("data", "data") if mixture is None else ("data", "mixture"))
+        ]
+        rows.append(
+            [
+                f"{name}, {len(data.train):,} images", 1 if mixture is None else len(mixture),
+                *(f"{seconds:.2f}" for seconds in fitting), f"{fitting[1] / fitting[0]:.1f}",
+                *(f"{size / 2**20:.0f}" for size in memory), f"{kept / 1e6:.1f}",
+                *(f"{1e3 * seconds:.0f}" for seconds in asking), f"{asking[1] / asking[0]:.1f}",
+            ]
+        )  # fmt: skip
+    columns = [
+        "data", "components", "fit one, s", "fit, s", "ratio", "one, MiB", "MiB", "kept, MB",
+        "labels of one, ms", "ms", "ratio",
+    ]  # fmt: skip
+    return (
+        "What a mixture costs beside one Gaussian; a network of 200 hidden nodes, all labels, one thread",
+        columns,
+        rows,
+    )
+
+
+def _taught(data: Dataset) -> Network:
+    """A network of the book's size that has seen the images once."""
+    fresh = Network.create(
+        [data.inputs, 200, len(data.classes)], rng=0, input_shape=data.input_shape,
+        scaling=Scaling.book(data.maximum),
+    )  # fmt: skip
+    return train(fresh, data.train, Online(0.05), epochs=1, rng=0)[0]
+
+
+def _peak(work: Callable[[], object]) -> int:
+    """Bytes that NumPy and Python held at most, beyond what they held before."""
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def _walk(network: Network, moves: int, stay: int, limit: float = 4.595) -> list[Targets]:

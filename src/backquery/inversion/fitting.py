@@ -39,7 +39,7 @@ CHUNK = 4096
 WIDTH = 256
 """Leading directions within which a mixture describes the images."""
 
-SAMPLE = 12_000
+SAMPLE = 10_000
 """Images that a mixture is fitted to."""
 
 MOST_BYTES = 2**28
@@ -160,8 +160,11 @@ def _scores(examples: Examples, moments: Moments) -> Array:
     """
     drawn = np.random.default_rng(0).choice(len(examples), min(SAMPLE, len(examples)), replace=False)
     sample = examples.at(drawn)
-    projected = [(part.inputs() - moments.mean) @ moments.directions for part in sample.parts(CHUNK)]
-    return np.asarray(np.concatenate(projected), np.float64)
+    mean, directions = moments.mean.astype(np.float32), moments.directions.astype(np.float32)
+    projected = [
+        (part.inputs() - mean).astype(np.float32, copy=False) @ directions for part in sample.parts(CHUNK)
+    ]
+    return np.concatenate(projected)
 
 
 class _Sums:

@@ -40,7 +40,7 @@ common.
 KMEANS_WIDTH = 40
 """Leading directions in which the first clusters are sought."""
 
-ROUNDS = 2
+ROUNDS = 1
 """Rounds of expectation and maximisation: what more of them gain is little beside what more components do."""
 
 NEGLIGIBLE = 1e-8
@@ -72,13 +72,14 @@ def choose_components(scores: Array, noise: float, one: Components, pixels: int,
     scores: (n, width), centred, in random order; pixels: how many there are, for `PAYS`; most: the largest number
     that is allowed.
     """
-    held_out = np.arange(len(scores)) % HELD_OUT == HELD_OUT - 1
-    best, chosen = log_likelihood(scores[held_out], one, noise), None
+    apart = len(scores) // HELD_OUT
+    held_out, used = scores[:apart], scores[apart:]
+    best, chosen = log_likelihood(held_out, one, noise), None
     for count in COUNTS:
         if count > most:
             break
-        found = fit_components(scores[~held_out], noise, count, rank=PROVEN_WITH)
-        likelihood = log_likelihood(scores[held_out], found, noise)
+        found = fit_components(used, noise, count, rank=PROVEN_WITH)
+        likelihood = log_likelihood(held_out, found, noise)
         if likelihood - best < PAYS * pixels:
             break
         best, chosen = likelihood, found
@@ -127,7 +128,7 @@ def maximise(scores: Array, responsibilities: Array, rank: int) -> Components:
 
 def _one_component(scores: Array, weight: Array, rank: int) -> tuple[Array, Array, Array]:
     rows = np.flatnonzero(weight > NEGLIGIBLE)
-    share = weight[rows] / weight[rows].sum()
+    share = (weight[rows] / weight[rows].sum()).astype(scores.dtype)
     centre = share @ scores[rows]
     centred = (scores[rows] - centre) * np.sqrt(share)[:, None]
     variances, axes = _leading(centred, min(rank, scores.shape[1]))
@@ -136,10 +137,13 @@ def _one_component(scores: Array, weight: Array, rank: int) -> tuple[Array, Arra
 
 def _leading(centred: Array, rank: int) -> tuple[Array, Array]:
     """The leading variances (rank,) and axes (width, rank) of ``centred' centred``."""
-    count, width = centred.shape
-    few = count < width
-    squares, vectors = np.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
-    squares, vectors = squares[::-1][:rank], vectors[:, ::-1][:, :rank]
+    from scipy.linalg import eigh
+
+    few = len(centred) < centred.shape[1]
+    products = centred @ centred.T if few else centred.T @ centred
+    last = len(products) - 1
+    squares, vectors = eigh(products, subset_by_index=(max(0, last + 1 - rank), last), check_finite=False)
+    squares, vectors = squares[::-1], vectors[:, ::-1]
     alive = squares > 1e-7 * max(squares[0], np.finfo(float).tiny)
     squares, vectors = squares[alive], vectors[:, alive]
     if few:
@@ -166,6 +170,8 @@ def log_densities(scores: Array, components: Components, noise: float) -> Array:
     """The log density of scores (n, width) together with each component (n, m); that of the noise alone, at the
     origin, counts as 0.
     """
+    # A sample may be in float32, which is enough for it: nothing may take it to float64 as a whole.
+    components = Components(*(part.astype(scores.dtype) for part in components))
     joint = (scores @ components.centres.T - 0.5 * np.sum(components.centres**2, axis=1)) / noise
     joint -= 0.5 * np.einsum("ij,ij->i", scores, scores)[:, None] / noise
     for j, (weight, centre, variances, axes) in enumerate(zip(*components, strict=True)):
