@@ -284,7 +284,7 @@ def _row(name: str, performances: Sequence[float], prior: str, parts: Sequence[S
     low, high = (f"{end(performances):.1%}" for end in (min, max))
     return [
         name,
-        low if low == high else f"{low}-{high}",
+        low if low == high else f"{low[:-1]}-{high}",
         PRIORS[prior],
         f"{sum(int(result.read_as_asked.sum()) for result in scores.results)}/{count}",
         f"{max(result.log_odds_error.max() for result in scores.results):.1g}",
