@@ -26,7 +26,7 @@ def outline(shape: str, radius: float, points: int = 4000) -> np.ndarray:
         return np.array([(radius * cos(t), radius * sin(t)) for t in np.linspace(0, 2 * pi, points)])
     ends = zip(CORNERS, CORNERS[1:] + CORNERS[:1], strict=True)
     if shape == "cross":
-        ends = zip(CORNERS[:2], CORNERS[2:], strict=True)
+        ends = [((-1, 0), (1, 0)), ((0, -1), (0, 1))]
     sides = [np.linspace(begin, end, points // 4) for begin, end in ends]
     return radius * np.concatenate(sides)
 
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_bytes_on_every_machine() -> None:
         name: blake2b(b"".join(split.images.tobytes() for _, split in one.halves), digest_size=8).hexdigest()
         for name, one in made.items()
     }
-    assert digests == {"shapes": "35ca1100c7ebbeda", "wandering-digits": "327949c28874094e"}
+    assert digests == {"shapes": "6e79cbd0aae374fb", "wandering-digits": "327949c28874094e"}
     assert not np.array_equal(shapes(30, rng=1).images, shapes(30, rng=2).images)
 
 

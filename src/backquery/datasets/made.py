@@ -46,8 +46,8 @@ def _to_square(across: Distances, down: Distances, radius: Distances) -> Distanc
 
 
 def _to_cross(across: Distances, down: Distances, radius: Distances) -> Distances:
-    along = np.minimum((across + down) / 2, radius)
-    far: Distances = np.sqrt((across - along) ** 2 + (down - along) ** 2)
+    beyond = np.maximum(np.maximum(across, down) - radius, 0)
+    far: Distances = np.sqrt(beyond**2 + np.minimum(across, down) ** 2)
     return far
 
 
@@ -56,7 +56,7 @@ SHAPES = MappingProxyType({"circle": _to_circle, "square": _to_square, "cross": 
 
 
 def shapes(count: int, side: int = 32, *, rng: Seed = None) -> Split:
-    """Outlines of circles, upright squares and diagonal crosses, (count, side, side), bright ink on blank paper.
+    """Outlines of circles, upright squares and crosses, (count, side, side), bright ink on blank paper.
 
     Labels are positions into `SHAPES`, each as often as the others, in random order. Sizes, places and the width
     of the line are drawn evenly, so that all ink lies within the frame. Pixels are bytes, antialiased: full ink up

@@ -134,20 +134,19 @@ def convolutional_judge(
     Two layers of 3 x 3 filters (16 and 32), each halved by its maxima, and 64 hidden nodes; Adam, batches of 128.
     Trained once for each training set: the weights are kept in the user's cache.
     """
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError("the convolutional judge", "PyTorch", "torch") from None
     epochs = max(epochs, -(-30_000 // len(dataset.train)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(rng)
-        module = _convolutional_module(torch, dataset.input_shape, len(dataset.classes))
-        name = _fingerprint(dataset, epochs, rng)
-        if not _remembered(torch, module, name):
-            _train_convolutional(torch, module, dataset, epochs, progress)
-            _remember(module, name)
+    module = taught(
+        lambda torch: _convolutional_module(torch, dataset.input_shape, len(dataset.classes)),
+        dataset,
+        "16-32-64",
+        epochs=epochs,
+        rng=rng,
+        progress=progress,
+    )
+    import torch
+
     # With the channels last, and so few at a time that the cache holds them, reading takes a quarter of the time.
-    module.eval().to(memory_format=torch.channels_last)
+    module.to(memory_format=torch.channels_last)
 
     def ask(ink: Array) -> Labels:
         pictures = torch.from_numpy(np.asarray(ink, np.float32).reshape(-1, 1, *dataset.input_shape))
@@ -163,6 +162,34 @@ def convolutional_judge(
     return Judge.tried("convolutional", ask, ask(ink), tried.labels)
 
 
+def taught(
+    make: Callable[[Any], Any],
+    dataset: Dataset,
+    layout: str,
+    *,
+    epochs: int,
+    rng: int = 0,
+    progress: Progress | None = None,
+) -> Any:
+    """What `make` makes of PyTorch, taught the training images (n, 1, height, width), and ready to be asked.
+
+    Adam on the cross-entropy, batches of 128, the rate rising and falling once (Smith & Topin 2017). The weights
+    are kept in the user's cache, under a name that says the images, the labels, the `layout`, epochs and seed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("the convolutional judge", "PyTorch", "torch") from None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(rng)
+        module = make(torch)
+        name = _fingerprint(dataset, layout, epochs, rng)
+        if not _remembered(torch, module, name):
+            _teach(torch, module, dataset, epochs, progress)
+            _remember(module, name)
+    return module.eval()
+
+
 def _convolutional_module(torch: Any, shape: tuple[int, ...], outputs: int) -> Any:
     nn = torch.nn
     features = nn.Sequential(
@@ -174,9 +201,7 @@ def _convolutional_module(torch: Any, shape: tuple[int, ...], outputs: int) -> A
     return nn.Sequential(features, nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, outputs))
 
 
-def _train_convolutional(
-    torch: Any, module: Any, dataset: Dataset, epochs: int, progress: Progress | None
-) -> None:
+def _teach(torch: Any, module: Any, dataset: Dataset, epochs: int, progress: Progress | None) -> None:
     pictures = torch.from_numpy(np.array(dataset.train.images, np.float32)).unsqueeze(1)
     pictures /= dataset.maximum
     labels = torch.from_numpy(np.array(dataset.train.labels))
@@ -196,11 +221,11 @@ def _train_convolutional(
                 progress(done, epochs * len(labels))
 
 
-def _fingerprint(dataset: Dataset, epochs: int, rng: int) -> str:
+def _fingerprint(dataset: Dataset, layout: str, epochs: int, rng: int) -> str:
     content = hashlib.sha256(dataset.train.images.tobytes())
     content.update(dataset.train.labels.tobytes())
-    # The layout is a part of the name: a judge of another make must not find these weights.
-    content.update(f"16-32-64 {epochs} {rng} {dataset.maximum} {len(dataset.classes)}".encode())
+    # The layout is a part of the name: a module of another make must not find these weights.
+    content.update(f"{layout} {epochs} {rng} {dataset.maximum} {len(dataset.classes)}".encode())
     return f"judge-{content.hexdigest()[:32]}.safetensors"
 
 
