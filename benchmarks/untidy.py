@@ -52,7 +52,7 @@ ANSWERS = 4000
 REAL = 1000
 """Test images that typicality is measured against; networks are tested on twice as many."""
 
-COMPONENTS = 20
+COMPONENTS = 40
 """Of a mixture where held-out images ask for none."""
 
 QUESTIONS = 10

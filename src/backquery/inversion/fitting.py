@@ -161,10 +161,8 @@ def _scores(examples: Examples, moments: Moments) -> Array:
     drawn = np.random.default_rng(0).choice(len(examples), min(SAMPLE, len(examples)), replace=False)
     sample = examples.at(drawn)
     mean, directions = moments.mean.astype(np.float32), moments.directions.astype(np.float32)
-    projected = [
-        (part.inputs() - mean).astype(np.float32, copy=False) @ directions for part in sample.parts(CHUNK)
-    ]
-    return np.concatenate(projected)
+    inputs = (part.inputs() for part in sample.parts(CHUNK))
+    return np.concatenate([(part - mean).astype(np.float32, copy=False) @ directions for part in inputs])
 
 
 class _Sums:

@@ -33,7 +33,7 @@ from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model
 
-TRIED = (3, 6, 12)
+TRIED = (2, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
 
 COMPONENT_STEPS = 25

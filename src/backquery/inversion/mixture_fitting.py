@@ -18,8 +18,8 @@ import numpy as np
 
 from backquery.model import Array
 
-COUNTS = (10, 40)
-"""Numbers of components that are tried in turn, as long as more of them pay."""
+COUNTS = (40, 20, 10)
+"""Numbers of components: the first is tried that there are images enough for, as more describe images better."""
 
 DIRECTIONS = 60
 """Directions of each component at most."""
@@ -29,8 +29,11 @@ PROVEN_WITH = 30
 the directions that help, not the components.
 """
 
-PAYS = 0.01
-"""What more components must add to the log density of held-out images, in nats for each pixel."""
+PAYS = 0.04
+"""What components must add to the log density of held-out images, in nats for each pixel.
+
+Digits that stand in the middle gain 0.03, silhouettes of animals 0.06, digits anywhere 0.12, shapes 0.55.
+"""
 
 IMAGES_EACH = 150
 """Images that there must be for each component, which would else be a picture rather than what pictures have in
@@ -41,7 +44,7 @@ KMEANS_WIDTH = 40
 """Leading directions in which the first clusters are sought."""
 
 ROUNDS = 1
-"""Rounds of expectation and maximisation: what more of them gain is little beside what more components do."""
+"""Rounds of expectation and maximisation. From clusters, the first gains a hundredth of what components do."""
 
 NEGLIGIBLE = 1e-8
 """A responsibility below this moves nothing."""
@@ -67,34 +70,29 @@ class Components(NamedTuple):
 
 
 def choose_components(scores: Array, noise: float, one: Components, pixels: int, most: int) -> Components | None:
-    """As many components as held-out scores say, or None where `one`, what there would be without, does as well.
+    """Components, if held-out scores say so, or None where `one`, what there would be without, does as well.
 
     scores: (n, width), centred, in random order; pixels: how many there are, for `PAYS`; most: the largest number
     that is allowed.
     """
+    count = next((count for count in COUNTS if count <= most), None)
+    if count is None:
+        return None
     apart = len(scores) // HELD_OUT
     held_out, used = scores[:apart], scores[apart:]
-    best, chosen = log_likelihood(held_out, one, noise), None
-    for count in COUNTS:
-        if count > most:
-            break
-        found = fit_components(used, noise, count, rank=PROVEN_WITH)
-        likelihood = log_likelihood(held_out, found, noise)
-        if likelihood - best < PAYS * pixels:
-            break
-        best, chosen = likelihood, found
-    if chosen is None:
+    found = fit_components(used, noise, count, rank=PROVEN_WITH, rounds=0)
+    if log_likelihood(held_out, found, noise) - log_likelihood(held_out, one, noise) < PAYS * pixels:
         return None
-    return maximise(scores, expect(scores, chosen, noise)[0], DIRECTIONS)
+    return maximise(scores, expect(scores, found, noise)[0], DIRECTIONS)
 
 
 def fit_components(
-    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, seed: int = 0
+    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, rounds: int = ROUNDS, seed: int = 0
 ) -> Components:
-    """At most `count` components of scores (n, width): clusters by k-means (k-means++ starts), then `ROUNDS`."""
+    """At most `count` components of scores (n, width): clusters by k-means, then so many `rounds` from there."""
     responsibilities = _clusters(scores, count, seed)
     components = maximise(scores, responsibilities, rank)
-    for _ in range(ROUNDS if count > 1 else 0):
+    for _ in range(rounds if count > 1 else 0):
         responsibilities = expect(scores, components, noise)[0]
         components = maximise(scores, responsibilities, rank)
     return components
@@ -109,7 +107,7 @@ def _clusters(scores: Array, count: int, seed: int) -> Array:
         # A cluster that loses all its images is dropped when the likelihood is maximised.
         warnings.simplefilter("ignore", UserWarning)
         rng = np.random.default_rng(seed)
-        _, of_image = kmeans2(scores[:, :KMEANS_WIDTH], count, iter=15, minit="++", rng=rng)
+        _, of_image = kmeans2(scores[:, :KMEANS_WIDTH], count, iter=10, minit="++", rng=rng)
     return np.asarray(np.eye(count)[of_image])
 
 
