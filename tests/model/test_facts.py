@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backquery.model.facts import MOST_ENTRIES, about_in_words, facts_in_words, plain_facts
+from backquery.model.facts import MOST_ENTRIES, about_in_words, facts_in_words, plain_facts, reveals
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
-from backquery.model.statistics import Statistics
+from backquery.model.statistics import Mixture, Statistics
 from tests.inversion.conftest import Opaque
 
 
@@ -76,7 +77,16 @@ def test_what_a_model_remembers_in_words():
     )
     for typical in (None, np.eye(3)):
         told = plain_facts(network(statistics=statistics(typical)))["statistics"]
-        assert told == {"rank": 2, "typical": typical is not None}
+        assert told == {"rank": 2, "typical": typical is not None, "components": 1}
+
+
+def test_a_mixture_is_told_with_what_it_gives_away():
+    mixture = Mixture(np.full(4, 0.25), np.eye(6)[:, :2], np.zeros((4, 2)), np.zeros((4, 2, 1)))
+    kept = replace(statistics(), mixture=mixture)
+    assert "a mixture of 4 components" in facts_in_words(network(statistics=kept))["remembers"]
+    assert plain_facts(network(statistics=kept))["statistics"]["components"] == 4
+    assert "each of 4 groups of them, which comes nearer to single pictures" in reveals(kept)
+    assert "groups" not in reveals(statistics())
 
 
 def test_how_it_came_to_be_in_words():

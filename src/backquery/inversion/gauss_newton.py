@@ -24,7 +24,7 @@ from backquery.errors import InversionError
 from backquery.inversion.components import promises
 from backquery.inversion.mixtures import Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
-from backquery.inversion.priors import Prior
+from backquery.inversion.priors import Prior, flat_prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
@@ -111,6 +111,7 @@ class GaussNewton:
             return self._answer_under_components(problem, prior, used)
         guess, trusting = first_guess(problem, prior)
         found = self._search(problem, prior, guess, used, trusting)
+        found = self._freed(problem, prior, found)
         for start in other_starts(problem, prior):
             lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
             if not lost.size:
@@ -118,6 +119,20 @@ class GaussNewton:
             again = self._search(problem.of(lost), prior, start[lost], found.steps[lost])
             found = found.improved(lost, again)
         return found
+
+    def _freed(self, problem: Problem, prior: Prior, found: _Found) -> _Found:
+        """Where the prior's shape kept a search from the answer: there without it, and on from there with it."""
+        lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+        if not lost.size:
+            return found
+        flat = flat_prior(prior.inputs, problem.low, problem.high)
+        aside = self._search(problem.of(lost), flat, found.images[lost], found.steps[lost])
+        there = np.flatnonzero(aside.holds)
+        if not there.size:
+            return found
+        lost = lost[there]
+        again = self._search(problem.of(lost), prior, aside.images[there], aside.steps[there], trusting=True)
+        return found.improved(lost, again)
 
     def _answer_under_components(
         self, problem: Problem, mixture: MixturePrior, used: NDArray[np.int64] | int
