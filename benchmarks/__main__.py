@@ -47,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"unknown section {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
-    console = Console(width=150)
+    console = Console(width=170)
     figures = {}
     for name in options.sections or SECTIONS:
         title, columns, rows = SECTIONS[name]()
