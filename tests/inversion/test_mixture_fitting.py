@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 from backquery import datasets, fit_statistics
 from backquery.errors import DataError
 from backquery.inversion import mixture_fitting
+from backquery.inversion.fitting import components_gain
 from backquery.inversion.mixture_fitting import Components, expect, fit_components, log_densities, maximise
 from backquery.model import Scaling
 from backquery.model.network import Network
@@ -115,6 +116,15 @@ def test_things_that_stand_anywhere_get_a_mixture_and_centred_digits_keep_one() 
     assert fit_statistics(untrained(64, (8, 8), 16), digits.train).mixture is None
 
 
+def test_what_is_kept_is_what_pays() -> None:
+    rng, shapes = np.random.default_rng(0), datasets.load("shapes").train
+    one_heap = rng.normal(0.5, 0.1, (6000, 64)), np.zeros(6000, int)
+    network = untrained(64, (8, 8), 1)
+    assert components_gain(untrained(1024, (32, 32), 255), shapes) > mixture_fitting.PAYS
+    assert components_gain(network, one_heap) < mixture_fitting.PAYS
+    assert fit_statistics(network, one_heap).mixture is None
+
+
 def test_as_many_components_as_are_asked_for() -> None:
     digits = datasets.load("digits")
     network = untrained(64, (8, 8), 16)
@@ -122,6 +132,8 @@ def test_as_many_components_as_are_asked_for() -> None:
     assert mixture is not None
     assert len(mixture) == 7
     assert fit_statistics(network, digits.train, components=1).mixture is None
+    with pytest.raises(DataError, match="700 components are too many: 1078 images of 64 pixels allow 539"):
+        fit_statistics(network, digits.train, components=700)
     with pytest.raises(DataError, match="components must be above zero"):
         fit_statistics(network, digits.train, components=0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -163,6 +165,30 @@ def test_answers_hold_and_are_the_densest_of_those_found(shown: bool) -> None:
     for row in range(3):
         others = [mixture.log_density(one.images)[row] for one in each if one.outcome[row] == "converged"]
         assert density[row] > np.sort(others)[max(len(others) - 3, 0)] - 0.5
+
+
+class Speechless(Opaque):
+    """A model whose answers are not numbers."""
+
+    def __getattr__(self, name: str) -> Any:
+        outputs, inputs = self.network.outputs, self.network.inputs
+        nothing = {
+            "query": lambda images: np.full((len(images), outputs), np.nan),
+            "log_odds": lambda images: np.full((len(images), outputs), np.nan),
+            "log_odds_and_jacobian": lambda images: (
+                np.full((len(images), outputs), np.nan),
+                np.full((len(images), outputs, inputs), np.nan),
+            ),
+        }
+        return nothing[name] if name in nothing else super().__getattr__(name)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_model_that_answers_nothing_is_told_as_what_it_is() -> None:
+    model, mixture = Speechless(network_of("the book's")), mixture_of(3, count=4)
+    result = back_query(model, [[0.5, 0.1, 0.1], [0.3, 0.2, 0.2]], method="gauss-newton", prior=mixture)
+    assert "converged" not in result.outcome
+    assert not result.read_as_asked.any()
 
 
 def test_what_follows_a_slider_stays_within_its_component() -> None:

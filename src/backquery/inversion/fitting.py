@@ -24,6 +24,7 @@ from backquery.inversion.mixture_fitting import (
     Components,
     choose_components,
     fit_components,
+    proven,
 )
 from backquery.inversion.priors import NOISE
 from backquery.model import Array, Data, Examples, Mixture, Model, Network, Statistics, ends_of
@@ -38,6 +39,9 @@ CHUNK = 4096
 
 WIDTH = 256
 """Leading directions within which a mixture describes the images."""
+
+FEWEST_IMAGES = 2
+"""Images for each component that is asked for, whatever held-out images say."""
 
 SAMPLE = 10_000
 """Images that a mixture is fitted to."""
@@ -113,18 +117,30 @@ def moments_of(
     A training may thus be running meanwhile.
     """
     examples = Examples.of(model, data)
+    wide = _wide_moments(model, examples, rank)
+    moments = replace(wide, variances=wide.variances[:rank], directions=wide.directions[:, :rank])
+    if components == 1:
+        return moments
+    return replace(moments, mixture=_mixture(examples, wide, rank, noise, components))
+
+
+def components_gain(model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE) -> float:
+    """What components add to the log density of held-out images, in nats for each pixel: see `PAYS`."""
+    examples = Examples.of(model, data)
+    wide = _wide_moments(model, examples, rank)
+    scores, noise = _scores(examples, wide), noise * float(np.mean(wide.span**2))
+    return proven(scores, noise, _one(wide, rank), max(COUNTS))[1] / model.inputs
+
+
+def _wide_moments(model: Model, examples: Examples, rank: int) -> Moments:
+    """The moments along all directions that a mixture may use."""
     scaling = model.scaling if examples.pixels is not None else None
     gain, offset = (1.0, 0.0) if scaling is None else (scaling.gain, scaling.offset)
     sums = _Exact(model.inputs, gain) if model.inputs <= EXACT else _Sketch(model.inputs, gain, rank)
     for part in examples.parts(CHUNK):
         sums.add(part.inputs() if part.pixels is None else part.pixels)
     variances, directions = sums.directions(max(rank, WIDTH) if isinstance(sums, _Exact) else rank)
-    mean, span = sums.mean * gain + offset, _span(model, examples)
-    moments = Moments(mean, variances[:rank], directions[:, :rank], span)
-    if components == 1:
-        return moments
-    wide = replace(moments, variances=variances, directions=directions)
-    return replace(moments, mixture=_mixture(examples, wide, rank, noise, components))
+    return Moments(sums.mean * gain + offset, variances, directions, _span(model, examples))
 
 
 def _mixture(
@@ -132,25 +148,31 @@ def _mixture(
 ) -> Mixture | None:
     """A mixture of so many components, or where None are asked for as many as pay, along all of the directions."""
     inputs, width = moments.directions.shape
-    most = min(
-        components or max(COUNTS),
-        MOST_BYTES // (3 * 8 * inputs * DIRECTIONS),
-        len(examples) // (IMAGES_EACH if components is None else 2),
-    )
+    each = IMAGES_EACH if components is None else FEWEST_IMAGES
+    most = min(MOST_BYTES // (3 * 8 * inputs * DIRECTIONS), len(examples) // each)
+    if components is not None and components > most:
+        raise DataError(
+            f"{components} components are too many: {len(examples)} images of {inputs} pixels allow {max(most, 1)}"
+        )
     if most < 2 or not width:
         return None
     scores, noise = _scores(examples, moments), noise * float(np.mean(moments.span**2))
     if components is None:
-        leading = np.eye(width)[None, :, :rank]
-        one = Components(np.ones(1), np.zeros((1, width)), moments.variances[None, :rank], leading)
-        found = choose_components(scores, noise, one, inputs, most)
+        found = choose_components(scores, noise, _one(moments, rank), inputs, most)
     else:
-        found = fit_components(scores, noise, most)
+        found = fit_components(scores, noise, components)
     if found is None:
         return None
     axes = found.axes * np.sqrt(found.variances)[:, None, :]
     parts = (found.weights, moments.directions, found.centres, axes)
     return Mixture(*(np.asarray(part, np.float32) for part in parts))
+
+
+def _one(moments: Moments, rank: int) -> Components:
+    """The one Gaussian that is kept in any case, over scores."""
+    width = len(moments.variances)
+    leading = np.eye(width)[None, :, :rank]
+    return Components(np.ones(1), np.zeros((1, width)), moments.variances[None, :rank], leading)
 
 
 def _scores(examples: Examples, moments: Moments) -> Array:

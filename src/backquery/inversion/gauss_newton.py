@@ -123,7 +123,7 @@ class GaussNewton:
     def _freed(self, problem: Problem, prior: Prior, found: _Found) -> _Found:
         """Where the prior's shape kept a search from the answer: there without it, and on from there with it."""
         lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
-        if not lost.size:
+        if not lost.size or not prior.rank:
             return found
         flat = flat_prior(prior.inputs, problem.low, problem.high)
         aside = self._search(problem.of(lost), flat, found.images[lost], found.steps[lost])
@@ -152,7 +152,10 @@ class GaussNewton:
                 break
             begin += count
             promise = np.take_along_axis(promised[lost], few, axis=1)
-            question, place = np.nonzero(promise > promise[:, :1] - BEHIND)
+            worthwhile = promise > promise[:, :1] - BEHIND
+            # Each question needs one, also where a model that answers NaN lets nothing be promised.
+            worthwhile[:, 0] = True
+            question, place = np.nonzero(worthwhile)
             under = mixture.chosen(few[question, place])
             each = hurried._search(problem.of(lost[question]), under, under.mean)
             found = found.improved(lost, each.best_of(question, mixture))

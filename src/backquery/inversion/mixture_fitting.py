@@ -78,12 +78,18 @@ def choose_components(scores: Array, noise: float, one: Components, pixels: int,
     count = next((count for count in COUNTS if count <= most), None)
     if count is None:
         return None
+    found, gain = proven(scores, noise, one, count)
+    if gain < PAYS * pixels:
+        return None
+    return maximise(scores, expect(scores, found, noise)[0], DIRECTIONS)
+
+
+def proven(scores: Array, noise: float, one: Components, count: int) -> tuple[Components, float]:
+    """So many components with few directions, and what they add to the mean log density of held-out scores."""
     apart = len(scores) // HELD_OUT
     held_out, used = scores[:apart], scores[apart:]
     found = fit_components(used, noise, count, rank=PROVEN_WITH, rounds=0)
-    if log_likelihood(held_out, found, noise) - log_likelihood(held_out, one, noise) < PAYS * pixels:
-        return None
-    return maximise(scores, expect(scores, found, noise)[0], DIRECTIONS)
+    return found, log_likelihood(held_out, found, noise) - log_likelihood(held_out, one, noise)
 
 
 def fit_components(
