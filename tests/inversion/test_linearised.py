@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backquery.inversion import Prior
-from backquery.inversion.linearised import BoundPixels, newton_step
+from backquery.inversion.linearised import BoundPixels, Linearisation, newton_step
 from tests.reference import inversion as twin
 
 WIDE = 1e9
@@ -30,11 +30,12 @@ class Whitened:
         self.bound = prior.bound_pixels(1)
 
     def step(self, x, residual, u, multipliers, damping=0.0, restore=False):
-        return newton_step(
-            self.prior, self.jacobian, residual[None], self.prior.whiten(x[None]), u, multipliers,
+        here = Linearisation(
+            self.jacobian, residual[None], self.prior.whiten(x[None]), u, multipliers,
             low=self.low[None], high=self.high[None], damping=np.array([damping]), restore=np.array([restore]),
             bound=self.bound, rows=np.array([0]),
         )  # fmt: skip
+        return self.prior.newton_step(here)
 
     def image(self, solution) -> np.ndarray:
         return self.prior.unwhiten(solution.target[0])
@@ -161,9 +162,12 @@ def test_a_prior_needs_no_matrix(restore: bool) -> None:
     jacobian, residual, image = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 3)), rng.uniform(-1, 1, (2, 5))
     steps = [
         newton_step(
-            prior, jacobian, residual, image, prior.explained(image)[0], np.ones((2, 3)), low=-np.ones((1, 5)),
-            high=np.ones((1, 5)), damping=np.full(2, 0.1), restore=np.full(2, restore),
-            bound=prior.bound_pixels(2), rows=np.arange(2),
+            prior,
+            Linearisation(
+                jacobian, residual, image, prior.explained(image)[0], np.ones((2, 3)), low=-np.ones((1, 5)),
+                high=np.ones((1, 5)), damping=np.full(2, 0.1), restore=np.full(2, restore),
+                bound=prior.bound_pixels(2), rows=np.arange(2),
+            ),
         )
         for prior in (shifting, matrix)
     ]  # fmt: skip

@@ -86,13 +86,6 @@ def test_the_smooth_prior_scales_with_the_image_and_with_the_inputs() -> None:
     np.testing.assert_array_equal(shifted.mean, -1)
 
 
-def test_colours_are_smooth_each_for_itself() -> None:
-    dense = covariance(smooth_prior((4, 4, 3)))
-    grey = covariance(smooth_prior((4, 4)))
-    np.testing.assert_allclose(dense[::3, ::3], grey, atol=1e-12)
-    np.testing.assert_allclose(dense[::3, 1::3], 0, atol=1e-12)
-
-
 def test_the_flat_prior_knows_nothing() -> None:
     np.testing.assert_array_equal(covariance(flat_prior(4, 0, 2)), 4 * np.eye(4))
 
@@ -103,7 +96,9 @@ def test_the_default_is_the_most_that_is_known() -> None:
     assert prior_for(square, None, 0, 1).name == "smooth"
     assert prior_for(row, None, 0, 1).name == "flat"
     assert prior_for(square, None, 0, 1) is prior_for(square, "smooth", 0, 1), "remembered, not made again"
-    assert set(PRIORS) == {"data", "mixture", "smooth", "flat"}
+    colour = Network.create([48, 5, 3], rng=0, input_shape=(4, 4, 3))
+    assert prior_for(colour, None, 0, 1).name == "natural"
+    assert set(PRIORS) == {"data", "mixture", "natural", "smooth", "flat"}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +106,7 @@ def test_the_default_is_the_most_that_is_known() -> None:
     [
         ("data", InversionError, "needs statistics"),
         ("mixture", InversionError, "'mixture' needs statistics"),
-        ("warm", TargetError, "unknown prior 'warm'; choose one of data, mixture, smooth, flat"),
+        ("warm", TargetError, "unknown prior 'warm'; choose one of data, mixture, natural, smooth, flat"),
         ("smooth", InversionError, "where the pixels lie"),
         (flat_prior(9), InversionError, "images of 9 pixels, but the model takes 16"),
     ],

@@ -10,7 +10,7 @@ from scipy.special import logit
 
 from backquery.errors import TargetError
 from backquery.inversion import answers, back_query, confidence, difference, hidden_node, several, typical
-from backquery.inversion.targets import contrasts
+from backquery.inversion.targets import STRONGEST, contrasts
 from backquery.model.network import Network
 from backquery.model.statistics import Statistics
 
@@ -156,3 +156,55 @@ def test_questions_can_be_taken_apart() -> None:
 def test_questions_without_an_answer_are_refused_in_words(ask, words: str) -> None:
     with pytest.raises(TargetError, match=words):
         ask()
+
+
+def many(seed: int = 0) -> Network:
+    """A network that tells a hundred labels apart, and what is typical of them, as real images give it."""
+    rng = np.random.default_rng(seed)
+    network = Network.create([36, 200, 100], activation=["tanh", "softmax"], rng=seed, input_shape=(6, 6))
+    answers = 4 * network.log_odds(rng.uniform(0, 1, (100, 36)))
+    return replace(network, statistics=Statistics(np.full(36, 0.5), np.zeros((36, 0)), np.ones(36), answers))
+
+
+def test_of_many_answers_the_strongest_are_asked_for_each_against_all_others() -> None:
+    network = many()
+    asked = typical(network, [3, 70])
+    assert asked.own and asked.maps.shape == (2, STRONGEST, 100)
+    for row in range(2):
+        chosen = asked.maps[row].argmax(axis=1)
+        strongest = np.argsort(-asked.answers[row])[:STRONGEST]
+        assert set(chosen) == set(strongest)
+        np.testing.assert_allclose(asked.values[row], logit(asked.answers[row, chosen]), rtol=1e-9)
+    np.testing.assert_allclose(asked.of_log_odds(np.log(asked.answers)), asked.values)
+    few = confidence(network, [3, 70], 0.9)
+    assert few.maps.shape == (2, 1, 100), "the others are asked for alike, so that none stands out"
+    np.testing.assert_allclose(few.values, logit(0.9))
+    assert several(network, {"4": 0.5, "9": 0.3}).maps[0].argmax(axis=1).tolist() == [4, 9]
+
+
+def test_outputs_that_exceed_what_is_usual_are_asked_for_too() -> None:
+    network = many()
+    asked = typical(network, [3])
+    kept = np.log(asked.answers)
+    assert not np.isfinite(asked.exceeding(kept, 1e-3)).any()
+    last = int(asked.answers[0].argmin())
+    louder = kept.copy()
+    louder[0, last] = kept[0].max()
+    above = asked.exceeding(louder, 1e-3)
+    assert np.flatnonzero(np.isfinite(above[0])).tolist() == [last]
+    more = asked.asking_more(np.array([[last]]))
+    assert more.maps.shape == (1, STRONGEST + 1, 100) and more.maps[0, -1, last] == 1
+    np.testing.assert_allclose(more.values[0, -1], logit(asked.answers[0, last]), rtol=1e-9)
+    assert not np.isfinite(more.exceeding(louder, 1e-3)).any(), "what is asked for cannot exceed"
+
+
+def test_a_search_for_many_answers_holds_for_all_outputs() -> None:
+    network = many()
+    asked = answers(network, network.query(np.random.default_rng(5).uniform(0, 1, (2, 36))))
+    found = back_query(network, asked, method="gauss-newton", prior="natural")
+    assert found.converged.all(), found.advice
+    given = found.answers
+    chosen = asked.maps.any(axis=1)
+    np.testing.assert_allclose(logit(given[chosen]), logit(asked.answers[chosen]), atol=1.1e-3)
+    highest = np.maximum(asked.answers, np.where(chosen, asked.answers, 1).min(axis=1, keepdims=True))
+    assert np.all(logit(given) <= logit(highest) + 1.1e-3), "no other output is above its own"

@@ -82,6 +82,27 @@ def test_the_jacobian_is_that_of_finite_differences(device):
         np.testing.assert_allclose(jacobian[:, :, pixel], slope, atol=1e-7)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_products_with_the_jacobian_need_no_jacobian(device):
+    model = from_torch(convolutional().to(device), input_shape=(6, 8))
+    rng, x = np.random.default_rng(0), images(40)
+    own, shared = rng.normal(size=(40, 2, 3)), rng.normal(size=(1, 5, 3))
+    log_odds, jacobian = model.log_odds_and_jacobian(x)
+    for vectors in (own, shared):
+        values, products = model.log_odds_and_products(x, vectors)
+        np.testing.assert_allclose(values, log_odds, atol=1e-12)
+        np.testing.assert_allclose(products, vectors @ jacobian, atol=1e-12)
+    assert model.log_odds_and_products(x[:0], shared)[1].shape == (0, 5, 48)
+
+
+def test_the_quick_twin_is_the_same_model_in_float32():
+    model = from_torch(convolutional(), input_shape=(6, 8))
+    assert model.quick.dtype == "float32" and model.quick is model.quick
+    assert model.quick.quick is model.quick
+    np.testing.assert_allclose(model.quick.log_odds(images()), model.log_odds(images()), atol=1e-4)
+    assert next(model.module.parameters()).dtype == torch.float64
+
+
 def test_many_images_go_through_in_pieces_and_come_out_in_order():
     model = from_torch(convolutional(), input_shape=(6, 8))
     x = images(70)

@@ -15,11 +15,12 @@ from backquery.errors import InversionError, TargetError
 from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
-from backquery.inversion.mixtures import MixturePrior
+from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import PRIORS, kept_prior
-from backquery.inversion.priors import Prior, data_prior, flat_prior, smooth_prior
+from backquery.inversion.priors import Prior, data_prior, flat_prior, natural_prior, smooth_prior
 from backquery.inversion.problem import Method, Problem, box
 from backquery.inversion.result import BackQuery
+from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.targets import (
     LabelNames,
     Targets,
@@ -34,9 +35,10 @@ from backquery.inversion.transpose import Transpose
 from backquery.model import Model, Seed, typical_of
 
 __all__ = [
-    "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Method", "MixturePrior", "Prior", "Targets",
-    "Transpose", "answers", "back_query", "confidence", "data_prior", "difference", "fit_statistics", "flat_prior",
-    "hidden_node", "kept_prior", "several", "smooth_prior", "typical", "usable_methods", "usual_method",
+    "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Method", "MixturePrior", "Prior", "SpectralPrior",
+    "Targets", "Transpose", "answers", "back_query", "confidence", "data_prior", "difference", "fit_statistics",
+    "flat_prior", "hidden_node", "kept_prior", "natural_prior", "several", "smooth_prior", "typical",
+    "usable_methods", "usual_method",
 ]  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}
@@ -48,7 +50,7 @@ def back_query(
     targets: LabelNames | ArrayLike | Targets,
     *,
     method: str | Method | None = None,
-    prior: str | Prior | MixturePrior | None = None,
+    prior: str | AnyPrior | None = None,
     confidence: float | None = None,
     near: ArrayLike | None = None,
     start: ArrayLike | None = None,
@@ -63,13 +65,13 @@ def back_query(
     them, and every other case for the book's 0.99. Where gauss-newton knows the typical answers, a confidence
     changes only the label's own: the others are asked for what is usual.
 
-    `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by
-    default `usual_method(model)`: gauss-newton where the model keeps statistics or has no inverse, else the
-    book's transpose. `prior` is ``"data"``, ``"mixture"``, ``"smooth"``, ``"flat"`` or a prior of your own; by
-    default what the model keeps. `near` is one image, or one for each question, in input scale: then the smallest
-    change, in the prior's measure, is sought that gives the answer. `start` tells a search where to begin, such as
-    the images of an earlier result. `bounds` are the lowest and highest inputs; by default those of the model's
-    scaling, or 0 and 1. `rng` is used by methods that draw numbers.
+    `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by default
+    `usual_method(model)`: gauss-newton where the model keeps statistics or has no inverse, else the book's
+    transpose. `prior` is ``"data"``, ``"mixture"``, ``"natural"``, ``"smooth"``, ``"flat"`` or a prior of your
+    own; by default what the model keeps. `near` is one image, or one for each question, in input scale: then the
+    smallest change, in the prior's measure, is sought that gives the answer. `start` tells a search where to
+    begin, such as the images of an earlier result. `bounds` are the lowest and highest inputs; by default those of
+    the model's scaling, or 0 and 1. `rng` is used by methods that draw numbers.
 
     Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
     no error: it is an outcome, with advice.

@@ -30,7 +30,9 @@ class Means(NamedTuple):
     gain: Array
 
 
-_known: Memory[WeakKeyDictionary[MixturePrior, dict[tuple[int | None, bytes], Means]]] = Memory(WeakKeyDictionary)
+_known: Memory[WeakKeyDictionary[MixturePrior, dict[tuple[int | None, bool, bytes], Means]]] = Memory(
+    WeakKeyDictionary
+)
 
 
 def promises(problem: Problem, mixture: MixturePrior) -> Array:
@@ -55,7 +57,7 @@ def _squares(means: Means, asked: Array) -> Array:
 
 def _remembered(problem: Problem, mixture: MixturePrior, maps: Array) -> Means:
     known = _known.of(problem.model).setdefault(mixture, {})
-    key = (problem.asked.layer, maps.tobytes())
+    key = (problem.asked.layer, problem.asked.own, maps.tobytes())
     if key not in known:
         known[key] = _at_means(problem, mixture, maps)
     return known[key]
@@ -66,7 +68,8 @@ def _at_means(problem: Problem, mixture: MixturePrior, maps: Array) -> Means:
     for begin in range(0, len(mixture.components), AT_ONCE):
         chosen = mixture.chosen(np.arange(begin, min(begin + AT_ONCE, len(mixture.components))))
         rows = np.arange(len(chosen.components))
-        readout = readout_for(problem.model, problem.asked.layer, maps, chosen.mean, mixture.deviation)
+        asked = problem.asked
+        readout = readout_for(problem.model, asked.layer, maps, chosen.mean, mixture.deviation, asked.own)
         c, kept = readout.values(np.zeros_like(chosen.mean), rows)
         jacobian = readout.jacobian(kept, rows)
         along = chosen.gather(jacobian)

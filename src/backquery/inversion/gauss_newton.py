@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 
 from backquery.errors import InversionError
 from backquery.inversion.components import promises
-from backquery.inversion.mixtures import Chosen, MixturePrior
+from backquery.inversion.mixtures import AnyPrior, Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
-from backquery.inversion.priors import Prior, flat_prior
+from backquery.inversion.priors import OnePrior, flat_prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model
+from backquery.model import Array, Model, quick_of
 
 TRIED = (2, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
@@ -41,6 +41,12 @@ COMPONENT_STEPS = 25
 
 BEHIND = 10.0
 """Components that promise so many nats less than the best are not tried beside it."""
+
+GROWTHS, GROWING = 6, 5
+"""How often, and by how many outputs at most, what is asked of many outputs grows until it holds for all."""
+
+DERIVATIVES = 2**22
+"""Derivatives that are held at once, where images are large: fewer questions are then worked on at a time."""
 
 ONE = -1
 """In place of a component, where a prior has no others."""
@@ -76,11 +82,12 @@ class GaussNewton:
         """Search for all questions, block by block; see `BackQuery` for the outcomes."""
         model, asked = problem.model, problem.asked
         prior = prior_for(model, problem.prior, problem.low, problem.high)
-        if len(asked) <= self.block:
-            found = self._answer(problem, prior)
+        at_once = min(self.block, max(1, DERIVATIVES // (model.inputs * asked.values.shape[1])))
+        if len(asked) <= at_once:
+            found = self._answer_of_all(problem, prior)
         else:
-            blocks = np.array_split(np.arange(len(asked)), range(self.block, len(asked), self.block))
-            found = _Found.joined([self._answer(problem.of(rows), prior) for rows in blocks])
+            blocks = np.array_split(np.arange(len(asked)), range(at_once, len(asked), at_once))
+            found = _Found.joined([self._answer_of_all(problem.of(rows), prior) for rows in blocks])
         outcome = [
             CONVERGED if holds else OUT_OF_REACH if lost else STALLED
             for holds, lost in zip(found.holds, found.trapped | found.impossible, strict=True)
@@ -101,7 +108,23 @@ class GaussNewton:
             second_best=found.behind if isinstance(prior, MixturePrior) else None,
         )
 
-    def _answer(self, problem: Problem, prior: Prior | MixturePrior, used: NDArray[np.int64] | int = 0) -> _Found:
+    def _answer_of_all(self, problem: Problem, prior: AnyPrior, growths: int = GROWTHS) -> _Found:
+        """Search for what is asked and, where not all outputs are, ask for more until none exceeds its answer."""
+        found = self._answer(problem, prior)
+        if not problem.asked.own:
+            return found
+        above = problem.asked.exceeding(np.asarray(problem.model.log_odds(found.images)), self.tolerance)
+        rows = np.flatnonzero(found.holds & np.isfinite(above).any(axis=1))
+        if not rows.size:
+            return found
+        if not growths:
+            return found.without(rows)
+        more = np.argsort(-above[rows], axis=1, kind="stable")[:, :GROWING]
+        lacking = problem.of(rows)
+        grown = replace(lacking, asked=lacking.asked.asking_more(more), start=found.images[rows])
+        return found.replaced(rows, self._answer_of_all(grown, prior, growths - 1))
+
+    def _answer(self, problem: Problem, prior: AnyPrior, used: NDArray[np.int64] | int = 0) -> _Found:
         """Search from the best start there is, and from others where that was in vain."""
         if problem.start is not None:
             return self._answer_from(problem, prior, problem.start)
@@ -120,13 +143,13 @@ class GaussNewton:
             found = found.improved(lost, again)
         return found
 
-    def _freed(self, problem: Problem, prior: Prior, found: _Found) -> _Found:
+    def _freed(self, problem: Problem, prior: OnePrior, found: _Found) -> _Found:
         """Where the prior's shape kept a search from the answer: there without it, and on from there with it."""
         lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
         if not lost.size or not prior.rank:
             return found
         flat = flat_prior(prior.inputs, problem.low, problem.high)
-        aside = self._search(problem.of(lost), flat, found.images[lost], found.steps[lost])
+        aside = self._search(problem.of(lost), flat, found.images[lost], found.steps[lost], improving=False)
         there = np.flatnonzero(aside.holds)
         if not there.size:
             return found
@@ -165,7 +188,7 @@ class GaussNewton:
             found = found.improved(lost, replace(whole, cost=-mixture.log_density(whole.images)))
         return found
 
-    def _answer_from(self, problem: Problem, prior: Prior | MixturePrior, start: Array) -> _Found:
+    def _answer_from(self, problem: Problem, prior: AnyPrior, start: Array) -> _Found:
         """Search from the start that was given, and without it where that was in vain."""
         found = self._search(problem, prior.likeliest(start), start, trusting=True)
         lost = np.flatnonzero(~found.holds & (found.steps < self.steps))
@@ -175,7 +198,7 @@ class GaussNewton:
         return found.improved(lost, self._answer(cold, prior, found.steps[lost]))
 
     def _answer_near(
-        self, problem: Problem, prior: Prior | MixturePrior, near: Array, used: NDArray[np.int64] | int = 0
+        self, problem: Problem, prior: AnyPrior, near: Array, used: NDArray[np.int64] | int = 0
     ) -> _Found:
         """The smallest change of `near`, searched for from `near` itself and from the likeliest answer of all.
 
@@ -193,20 +216,32 @@ class GaussNewton:
     def _search(
         self,
         problem: Problem,
-        prior: Prior | Chosen,
+        prior: OnePrior | Chosen,
         start: Array,
         used: NDArray[np.int64] | int = 0,
         trusting: bool = False,
+        exactly: bool = False,
+        improving: bool = True,
     ) -> _Found:
-        """What a search from `start` (n, inputs) comes to, when `used` of the steps are gone."""
+        """What a search from `start` (n, inputs) comes to, when `used` of the steps are gone.
+
+        Unless `exactly`, a model with a quick twin is searched by that, and what is found is verified by itself.
+        """
         asked, origin = problem.asked, prior.mean if problem.near is None else problem.near
         low, high, begin = (prior.whiten(images, origin) for images in (problem.low, problem.high, start))
-        readout = readout_for(problem.model, asked.layer, asked.maps, origin, prior.deviation)
-        effort = Effort(asked.tolerance(self.tolerance), self.optimality, self.steps, trusting, self.confirming)
+        model = problem.model if exactly else quick_of(problem.model)
+        readout = readout_for(model, asked.layer, asked.maps, origin, prior.deviation, asked.own)
+        effort = Effort(
+            asked.tolerance(self.tolerance), self.optimality, self.steps, trusting, self.confirming, improving
+        )
         ended = Search(Task(readout, prior, asked.values, low, high, begin, effort, used)).run()
         # Rounding on the way back from whitened coordinates may leave the box.
         images = np.clip(prior.unwhiten(ended.y, origin), problem.low, problem.high)
-        error = np.abs(asked.values - ended.c).max(axis=1)
+        c = ended.c
+        if model is not problem.model:
+            exact = readout_for(problem.model, asked.layer, asked.maps, origin, prior.deviation, asked.own)
+            c, _ = exact.values(ended.y, np.arange(len(asked)))
+        error = np.abs(asked.values - c).max(axis=1)
         holds = error < effort.tolerance
         beyond = np.zeros(len(asked), bool)
         if not holds.all():
@@ -214,9 +249,14 @@ class GaussNewton:
             beyond = ~holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
         component = prior.components if isinstance(prior, Chosen) else np.full(len(asked), ONE)
         behind = np.full(len(asked), np.nan)
-        return _Found(
-            images, ended.c, ended.cost, error, holds, ended.trapped, beyond, ended.steps, component, behind
+        found = _Found(images, c, ended.cost, error, holds, ended.trapped, beyond, ended.steps, component, behind)
+        rounded = np.flatnonzero(~holds & (np.abs(asked.values - ended.c).max(axis=1) < effort.tolerance))
+        if not rounded.size:
+            return found
+        again = self._search(
+            problem.of(rounded), prior.of(rounded), images[rounded], ended.steps[rounded], True, exactly=True
         )
+        return found.improved(rounded, again)
 
 
 @dataclass(frozen=True)
@@ -271,6 +311,22 @@ class _Found:
         """All blocks' results in one."""
         return cls(*(np.concatenate([getattr(block, part.name) for block in blocks]) for part in fields(cls)))
 
+    def without(self, rows: NDArray[np.intp]) -> _Found:
+        """These results, those of `rows` being none."""
+        holds = self.holds.copy()
+        holds[rows] = False
+        return replace(self, holds=holds)
+
+    def replaced(self, rows: NDArray[np.intp], other: _Found) -> _Found:
+        """These results with those of `other` at `rows`, of which more was asked; steps add up."""
+        merged = {part.name: getattr(self, part.name).copy() for part in fields(self)}
+        for name, values in merged.items():
+            new = getattr(other, name)
+            values[rows] = (
+                new[:, : values.shape[1]] if name == "c" else values[rows] + new if name == "steps" else new
+            )
+        return _Found(**merged)
+
     def improved(self, rows: NDArray[np.intp], other: _Found) -> _Found:
         """These results, with those of `other` at `rows` where they are better; steps add up."""
         holds, other_holds = self.holds[rows], other.holds
@@ -294,7 +350,8 @@ def _sentence(model: Model, asked: Targets, found: Array, row: int, outcome: str
     if asked.log_odds is None:
         worst = int(np.abs(found - asked.values[row]).argmax())
         got, wanted = found[worst], asked.values[row, worst]
-        gap = f"{asked.question}: {got:.4g} is as near as it comes to the {wanted:.4g} asked for"
+        what = f"output {model.classes[int(asked.maps[row, worst].argmax())]!r}" if asked.own else asked.question
+        gap = f"{what}: {got:.4g} is as near as it comes to the {wanted:.4g} asked for"
         instead = f"ask for {got:.4g} instead"
     else:
         log_odds = asked.maps.T @ found  # because the maps' rows are orthonormal

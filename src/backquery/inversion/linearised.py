@@ -11,14 +11,15 @@ lie between their bounds (S), and of the pixels at a bound (B) it needs only sum
 
     (I + F_B' F_B) du - H' dl = -r_u,    H du + (J_S J_S' + damping) dl = r_b,    H = J_S F_S.
 
-Of the prior this asks what `Whitened` says, and no matrix.
+Of the prior this asks what `LowRank` says, and no matrix. A prior of as many directions as there are pixels takes
+the step its own way (`spectral`): what a search asks of any prior is `Whitened`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,32 +39,80 @@ FLAT = 1e-30
 
 
 class Whitened(Protocol):
+    """What a search asks of a prior, in coordinates y about an origin, a box of which is a box of images."""
+
+    def of(self, rows: Rows) -> Whitened:
+        """The prior of the questions `rows` of a batch, each of which may have its own."""
+
+    def explained(self, y: Array) -> tuple[Array, Array]:
+        """What is kept of each image for further steps (n, ...), and its squared distance from the origin (n,)."""
+
+    def precise(self, y: Array, kept: Array) -> Array:
+        """C^-1 y for each image y (n, inputs), of which `explained` said `kept`."""
+
+    def bound_pixels(self, images: int) -> Any:
+        """What steps of so many images remember of one another, whose sets of bound pixels change."""
+
+    def newton_step(self, here: Linearisation) -> Step:
+        """One step of the linearised problem, or all of them."""
+
+
+class Linearisation(NamedTuple):
+    """A batch of images where the constraints are taken as linear: ``J (y - image) = residual`` is wanted.
+
+    jacobian: (n, k, inputs); residual, multipliers: (n, k); image: (n, inputs); kept: what the prior `explained`
+    of the images; low, high: (n, inputs) or (1, inputs); damping: (n,), in parts of the k x k system's mean
+    diagonal, keeps the multipliers small; restore: (n,), where the likeliest *change of the image* is sought
+    instead of the likeliest image; bound: what `bound_pixels` gave; rows: (n,), which images of its batch these
+    are."""
+
+    jacobian: Array
+    residual: Array
+    image: Array
+    kept: Array
+    multipliers: Array
+    low: Array
+    high: Array
+    damping: Array
+    restore: Mask
+    bound: Any
+    rows: Rows
+
+
+class Step(Protocol):
+    """Where one step leads: images `target` (n, inputs), with the constraints' `multipliers` (n, k)."""
+
+    @property
+    def target(self) -> Array:
+        """(n, inputs)."""
+
+    @property
+    def multipliers(self) -> Array:
+        """(n, k)."""
+
+    def correction(self, residual: Array, rows: Rows) -> Array:
+        """The likeliest change (n, inputs) of the free pixels that makes up for a `residual` (n, k)."""
+
+
+class LowRank(Protocol):
     """A prior as operations, in coordinates y in which its covariance is ``I + F F'``.
 
-    `Prior` is one. Nothing here shows F, so that one whose F is no matrix, as a transform or a stream is not, can
-    be another: F may have any number of columns, `rank`, as many as there are pixels or more. The exception
-    proves the rule: `bound_pixels` inverts rank by rank systems, which a prior of few directions does exactly, by
-    sums that it keeps up to date and Cholesky factors, and any other may do by conjugate gradients.
-    """
+    `Prior` is one. Nothing here shows F, so that one whose F is no matrix can be another. The exception proves the
+    rule: `bound_pixels` inverts rank by rank systems, which a prior of few directions does exactly, by sums that
+    it keeps up to date and Cholesky factors, and any other may do by conjugate gradients."""
 
     @property
     def rank(self) -> int:
         """How many directions, columns of F, there are."""
 
-    def of(self, rows: Rows) -> Whitened:
-        """The prior of the questions `rows` of a batch, each of which may have its own."""
+    def of(self, rows: Rows) -> LowRank:
+        """See `Whitened`."""
 
     def spread(self, scores: Array) -> Array:
         """F u for each row u of scores (n, rank): (n, inputs)."""
 
     def gather(self, y: Array) -> Array:
         """F' y for each row y of (n, inputs) or (n, k, inputs): (n, rank) or (n, k, rank)."""
-
-    def explained(self, y: Array) -> tuple[Array, Array]:
-        """The scores u (n, rank) that explain each image best, and its squared distance from the origin (n,)."""
-
-    def bound_pixels(self, images: int) -> Bound:
-        """Who answers systems with ``I + F_B' F_B`` for so many images, whose sets of bound pixels B change."""
 
 
 class Bound(Protocol):
@@ -115,7 +164,7 @@ class Linearised:
 
     target: Array
     multipliers: Array
-    _prior: Whitened
+    _prior: LowRank
     _inside: Array
     _free: Mask
     _response: Array
@@ -130,26 +179,9 @@ class Linearised:
         return change
 
 
-def newton_step(
-    prior: Whitened,
-    jacobian: Array,
-    residual: Array,
-    image: Array,
-    u: Array,
-    multipliers: Array,
-    *,
-    low: Array,
-    high: Array,
-    damping: Array,
-    restore: Mask,
-    bound: Bound,
-    rows: Rows,
-) -> Linearised:
-    """One semismooth Newton step from (u, multipliers) towards ``J (y - image) = residual``.
-
-    Where `restore` (n,) is set, the likeliest *change of the image* is sought instead of the likeliest image.
-    `damping` (n,), in parts of the k x k system's mean diagonal, keeps the multipliers small.
-    """
+def newton_step(prior: LowRank, here: Linearisation) -> Linearised:
+    """One semismooth Newton step from (u, multipliers), u being the scores that are kept of the images."""
+    jacobian, residual, image, u, multipliers, low, high, damping, restore, bound, rows = here
     forget = restore[:, None] if restore.any() else None
     if forget is not None:
         multipliers = np.where(forget, 0.0, multipliers)
@@ -157,11 +189,11 @@ def newton_step(
     pull = likeliest + times_transposed(jacobian, multipliers)
     if forget is not None:
         pull = np.where(forget, _released(prior, jacobian, residual, image, low, high), pull)
-    here = boxed(pull, low, high)
-    free = here == pull
+    inside_box = boxed(pull, low, high)
+    free = inside_box == pull
     if forget is not None:
-        here = np.where(forget, image, here)
-    r_u = u - prior.gather(here - likeliest)
+        inside_box = np.where(forget, image, inside_box)
+    r_u = u - prior.gather(inside_box - likeliest)
     if forget is not None:
         r_u = np.where(forget, 0.0, r_u)
 
@@ -176,7 +208,7 @@ def newton_step(
     # Inverted rather than factored: it is k x k, and every correction multiplies by it again.
     inverse = np.linalg.inv(gain)
 
-    r_b = residual - times(jacobian, here - image)
+    r_b = residual - times(jacobian, inside_box - image)
     if damping.any():
         r_b -= damped * (multipliers - _centre(inverse, inside, image, forget))
     step = times(inverse, r_b + times(mixed, shift))
@@ -201,7 +233,7 @@ def _centre(inverse: Array, inside: Array, image: Array, forget: Mask | None) ->
     return fitting if forget is None else np.where(forget, 0.0, fitting)
 
 
-def _released(prior: Whitened, jacobian: Array, residual: Array, image: Array, low: Array, high: Array) -> Array:
+def _released(prior: LowRank, jacobian: Array, residual: Array, image: Array, low: Array, high: Array) -> Array:
     """The images, with the pixels at a bound that cannot help to make up for the residual moved beyond it."""
     wish = times_transposed(jacobian, residual)
     # The prior's covariance, I + F F' in these coordinates, says which pixels move together.

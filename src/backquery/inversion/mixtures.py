@@ -14,8 +14,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.inversion.linearised import Bound, BoundPixels, Rows
-from backquery.inversion.priors import Prior, data_prior
+from backquery.inversion.linearised import Bound, BoundPixels, Linearisation, Linearised, Rows, newton_step
+from backquery.inversion.priors import OnePrior, Prior, data_prior
 from backquery.model import Array, Statistics
 
 
@@ -133,6 +133,14 @@ class Chosen:
         each = [prior.explained(row[None]) for prior, row in zip(self._priors, y, strict=True)]
         return np.concatenate([u for u, _ in each]), np.concatenate([squares for _, squares in each])
 
+    def precise(self, y: Array, kept: Array) -> Array:
+        """See `Whitened`."""
+        return y - self.spread(kept)
+
+    def newton_step(self, here: Linearisation) -> Linearised:
+        """See `linearised.newton_step`."""
+        return newton_step(self, here)
+
     def bound_pixels(self, images: int) -> Bound:
         """See `Whitened`."""
         assert images == len(self.components)
@@ -141,3 +149,7 @@ class Chosen:
     @property
     def _priors(self) -> Sequence[Prior]:
         return [self.mixture.components[j] for j in self.components]
+
+
+AnyPrior = OnePrior | MixturePrior
+"""What a back query can be asked under."""

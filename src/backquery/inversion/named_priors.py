@@ -7,27 +7,25 @@ from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.memory import Memory
-from backquery.inversion.mixtures import MixturePrior
-from backquery.inversion.priors import Prior, data_prior, flat_prior, smooth_prior
+from backquery.inversion.mixtures import AnyPrior, MixturePrior
+from backquery.inversion.priors import data_prior, flat_prior, natural_prior, smooth_prior
 from backquery.model import Layout, Model, Statistics
 
-PRIORS = ("data", "mixture", "smooth", "flat")
+PRIORS = ("data", "mixture", "natural", "smooth", "flat")
 """The names that `back_query(..., prior=)` knows; a `Prior` of one's own can be given too."""
 
 
-def kept_prior(statistics: Statistics) -> Prior | MixturePrior:
+def kept_prior(statistics: Statistics) -> AnyPrior:
     """The prior that statistics are kept for: their mixture, or where one Gaussian says as much, `data`."""
     return data_prior(statistics) if statistics.mixture is None else MixturePrior.of(statistics)
 
 
-def prior_for(
-    model: Model, prior: str | Prior | MixturePrior | None, low: ArrayLike, high: ArrayLike
-) -> Prior | MixturePrior:
+def prior_for(model: Model, prior: str | AnyPrior | None, low: ArrayLike, high: ArrayLike) -> AnyPrior:
     """The prior asked for, remembered for as long as the model lives.
 
-    By default what the model keeps, `mixture` or `data`, else `smooth`, or `flat` where its images have no shape.
-    """
-    if isinstance(prior, Prior | MixturePrior):
+    By default what the model keeps, `mixture` or `data`; else `natural` for images in colour, `smooth` for others,
+    or `flat` where they have no shape."""
+    if isinstance(prior, AnyPrior):
         if prior.inputs != model.inputs:
             raise InversionError(
                 f"the prior is for images of {prior.inputs} pixels, but the model takes {model.inputs}"
@@ -41,16 +39,17 @@ def prior_for(
     return known[key]
 
 
-_named: Memory[dict[tuple[str, bytes, bytes], Prior | MixturePrior]] = Memory(dict)
+_named: Memory[dict[tuple[str, bytes, bytes], AnyPrior]] = Memory(dict)
 
 
 def _usual(model: Model) -> str:
     if model.statistics is not None:
         return "data" if model.statistics.mixture is None else "mixture"
-    return "smooth" if Layout.of(model.input_shape).known else "flat"
+    layout = Layout.of(model.input_shape)
+    return "flat" if not layout.known else "natural" if layout.channels == 3 else "smooth"
 
 
-def _build(model: Model, name: str, low: ArrayLike, high: ArrayLike) -> Prior | MixturePrior:
+def _build(model: Model, name: str, low: ArrayLike, high: ArrayLike) -> AnyPrior:
     if name in ("data", "mixture"):
         if model.statistics is None:
             raise InversionError(
@@ -67,6 +66,8 @@ def _build(model: Model, name: str, low: ArrayLike, high: ArrayLike) -> Prior | 
         return MixturePrior.of(model.statistics)
     if name == "smooth":
         return smooth_prior(model.input_shape, low, high)
+    if name == "natural":
+        return natural_prior(model.input_shape, low, high)
     if name == "flat":
         return flat_prior(model.inputs, low, high)
     raise TargetError(f"unknown prior {name!r}; choose one of {', '.join(PRIORS)}, or give a Prior")

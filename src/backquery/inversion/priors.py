@@ -6,19 +6,28 @@ query, never its scale.
 
 Whoever works with a prior asks it for operations, never for F: they are the methods of `Prior`. Whitening is
 done pixel by pixel, because a box of images must stay a box: ``x = origin + deviation * y``, in which coordinates
-the covariance is ``I + F F'``, with F whitened (`linearised.Whitened`).
+the covariance is ``I + F F'``, with F whitened (`linearised.LowRank`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError
-from backquery.inversion.linearised import BoundPixels, Rows, matrix_product
+from backquery.inversion.linearised import (
+    BoundPixels,
+    Linearisation,
+    Linearised,
+    Rows,
+    matrix_product,
+    newton_step,
+)
+from backquery.inversion.spectral import SpectralPrior, Waves
 from backquery.model import Array, Layout, Statistics
 
 NOISE = 0.01
@@ -26,6 +35,21 @@ NOISE = 0.01
 
 SMOOTH_VARIANCE = 0.09
 """Variance of the smooth part of the prior `smooth`, for ink between 0 and 1."""
+
+FACTORED = 2**14
+"""Pixels of a grey image up to which `smooth` is kept as a factor, of which a search makes the most."""
+
+COLOUR_AXES = (
+    (-0.5675, -0.5808, -0.5836),
+    (0.7192, -0.0045, -0.6948),
+    (0.4009, -0.8140, 0.4203),
+)
+COLOUR_VARIANCES = (0.2175, 0.0188, 0.0045)
+"""How red, green and blue of photographs vary together, for colours from 0 to 1: the principal axes and variances
+of ImageNet's pixels (Krizhevsky, Sutskever & Hinton 2012, section 4.1; figures as in fb.resnet.torch)."""
+
+COLOUR_MEANS = (0.485, 0.456, 0.406)
+"""The mean red, green and blue of ImageNet's pixels, for colours from 0 to 1 (as torchvision prints them)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +130,21 @@ class Prior:
         u: Array = along @ self._inner
         return u, np.asarray(np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", along, u))
 
+    def precise(self, y: Array, kept: Array) -> Array:
+        """C^-1 y for whitened images y (n, inputs) and the scores `kept` (n, rank) that explain them."""
+        return y - self.spread(kept)
+
+    def covary(self, y: Array) -> Array:
+        """C y for each row y of (n, inputs), in whitened coordinates."""
+        return y + self.spread(self.gather(y))
+
     def bound_pixels(self, images: int) -> BoundPixels:
-        """Who answers systems with ``I + F_B' F_B``: see `linearised.Whitened`."""
+        """Who answers systems with ``I + F_B' F_B``: see `linearised.LowRank`."""
         return BoundPixels([self.whitened] * images)
+
+    def newton_step(self, here: Linearisation) -> Linearised:
+        """See `linearised.newton_step`."""
+        return newton_step(self, here)
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Scores (count, rank) of images as the prior draws them, an even number, each with its mirror image."""
@@ -117,8 +153,7 @@ class Prior:
 
     def covariance_times(self, vectors: ArrayLike) -> Array:
         """C v for each row v of (n, inputs), without ever forming C."""
-        v = np.asarray(vectors, np.float64) * self.deviation
-        return self.deviation * (v + self.spread(self.gather(v)))
+        return self.deviation * self.covary(np.asarray(vectors, np.float64) * self.deviation)
 
     def squared_distance(self, images: ArrayLike, mean: ArrayLike | None = None) -> Array:
         """The squared Mahalanobis distance ``(x - m)' C^-1 (x - m)`` of each row of (n, inputs) from `mean`."""
@@ -156,6 +191,10 @@ class Prior:
         return Prior(self.name, self.mean, self.factor * scale**0.5, self.diagonal * scale)
 
 
+OnePrior = Prior | SpectralPrior
+"""One mean and one covariance."""
+
+
 def data_prior(statistics: Statistics) -> Prior:
     """The prior `data`: the mean and the covariance of the training images."""
     return Prior("data", statistics.mean, statistics.factor, statistics.diagonal)
@@ -163,14 +202,14 @@ def data_prior(statistics: Statistics) -> Prior:
 
 def smooth_prior(
     shape: tuple[int, ...], low: ArrayLike = 0.0, high: ArrayLike = 1.0, *, length: float | None = None
-) -> Prior:
+) -> OnePrior:
     """The prior `smooth`: neighbouring pixels are alike, and more is not known; it needs no data.
 
-    The mean is blank paper (`low`). The covariance between two pixels is ``exp(-(distance / length)^2 / 2)``
-    along each axis, a Kronecker product whose factor is cut where its variances fall below the noise; what
-    is cut stays on the diagonal. Channels are smooth each for itself, wherever `shape` has them (see `Layout`);
-    `length` is in pixels, by default a fourteenth of the longer side (2 for 28 x 28), at least one.
-    """
+    The mean is blank paper (`low`). The covariance between two pixels is ``exp(-(distance / length)^2 / 2)`` along
+    each axis. Of small grey images this Kronecker product's factor is cut where its variances fall below the
+    noise, and what is cut stays on the diagonal; of others it is kept whole, as waves. Channels are smooth each
+    for itself, wherever `shape` has them (see `Layout`); `length` is in pixels, by default a fourteenth of the
+    longer side (2 for 28 x 28), at least one."""
     layout = Layout.of(shape)
     if not layout.known:
         raise InversionError(
@@ -180,15 +219,14 @@ def smooth_prior(
     length = max(1.0, max(layout.rows, layout.columns) / 14) if length is None else float(length)
     if not length > 0:
         raise InversionError(f"the length scale must be a positive number of pixels; received {length:g}")
+    if layout.channels > 1 or layout.inputs > FACTORED:
+        return _smooth_waves(layout, length, low, high)
     # Eigenvalues of a Kronecker product are products of its parts': no matrix of pixels by pixels is needed.
     (down, columns), (across, rows) = (_similarity(side, length) for side in (layout.rows, layout.columns))
     products = np.multiply.outer(down, across)
     kept = np.nonzero(products > NOISE / SMOOTH_VARIANCE)
     variances = products[kept]
     vectors: Array = (columns[:, None, kept[0]] * rows[None, :, kept[1]]).reshape(-1, variances.size)
-    if layout.channels > 1:
-        variances, vectors = np.repeat(variances, layout.channels), np.kron(vectors, np.eye(layout.channels))
-        vectors = vectors[layout.places]
     factor = vectors * np.sqrt(variances * SMOOTH_VARIANCE)
     lost = np.maximum(SMOOTH_VARIANCE - np.sum(factor**2, axis=1), 0.0)
     return _in_input_scale("smooth", factor, lost + NOISE, low, high)
@@ -205,10 +243,86 @@ def _similarity(side: int, length: float) -> tuple[Array, Array]:
     return np.linalg.eigh(np.exp(-0.5 * ((places[:, None] - places) / length) ** 2))
 
 
-def _in_input_scale(name: str, factor: Array, diagonal: Array, low: ArrayLike, high: ArrayLike) -> Prior:
-    inputs = len(diagonal)
+def _smooth_waves(layout: Layout, length: float, low: ArrayLike, high: ArrayLike) -> SpectralPrior:
+    (down, rows), (across, columns) = (_similarity(side, length) for side in (layout.rows, layout.columns))
+    # Rounding leaves eigenvalues a trifle below zero.
+    power = np.maximum(np.multiply.outer(down, across), 0.0)
+    colours = _Colours.of(layout)
+    waves = Waves(layout, rows.T, columns.T, colours.axes)
+    each = colours.variances / colours.variances.mean() * SMOOTH_VARIANCE
+    paper, span = _paper(layout.inputs, low, high)
+    mean = colours.mean(layout, low, high) if layout.channels > 1 else paper
+    return _of_waves("smooth", mean, span, waves, each[:, None, None] * power + NOISE)
+
+
+def natural_prior(shape: tuple[int, ...], low: ArrayLike = 0.0, high: ArrayLike = 1.0) -> SpectralPrior:
+    """The prior `natural`: what photographs look like, whatever they show; it needs no data.
+
+    The power falls with the square of the frequency (Field 1987), and red, green and blue vary together as they do
+    in photographs, whose mean is also theirs (`COLOUR_AXES`; Olah, Mordvintsev & Schubert 2017 parametrise images
+    so). Grey images and other channels vary as brightness does, each channel for itself.
+    """
+    layout = Layout.of(shape)
+    if not layout.known:
+        raise InversionError(
+            f"the prior 'natural' must know where the pixels lie, but the model's images have shape {shape}; "
+            "give the model an input shape such as (3, 32, 32), or use the prior 'flat'"
+        )
+    colours, power = _Colours.of(layout), _falling_power(layout)
+    waves = Waves.cosines(layout, colours.axes)
+    _, span = _paper(layout.inputs, low, high)
+    return _of_waves(
+        "natural", colours.mean(layout, low, high), span, waves, colours.variances[:, None, None] * power
+    )
+
+
+class _Colours(NamedTuple):
+    """How channels vary in photographs: principal axes, one in each row, their variances, and the means."""
+
+    axes: Array
+    variances: Array
+    means: Array
+
+    @classmethod
+    def of(cls, layout: Layout) -> _Colours:
+        """Red, green and blue where there are three channels, else brightness, each channel for itself."""
+        count = layout.channels
+        if count != len(COLOUR_MEANS):
+            alike = (np.full(count, sum(each) / 3) for each in (COLOUR_VARIANCES, COLOUR_MEANS))
+            return cls(np.eye(count), *alike)
+        # The published axes are rounded to four digits, and waves must be orthogonal.
+        axes, _ = np.linalg.qr(np.array(COLOUR_AXES).T)
+        return cls(axes.T, np.array(COLOUR_VARIANCES), np.array(COLOUR_MEANS))
+
+    def mean(self, layout: Layout, low: ArrayLike, high: ArrayLike) -> Array:
+        """The mean image (inputs,) within a box."""
+        ends = [np.broadcast_to(np.asarray(end, np.float64), layout.inputs) for end in (low, high)]
+        grid = np.broadcast_to(self.means, (layout.rows, layout.columns, layout.channels))
+        mean: Array = ends[0] + (ends[1] - ends[0]) * layout.flat(grid)
+        return mean
+
+
+def _of_waves(name: str, mean: Array, deviation: Array, waves: Waves, variances: Array) -> SpectralPrior:
+    """A prior of waves alone; variances: (channels, rows, columns)."""
+    return SpectralPrior(name, mean, deviation, waves, waves.in_order(variances), np.zeros((mean.size, 0)))
+
+
+def _falling_power(layout: Layout) -> Array:
+    """``1 / f^2`` of each cosine (rows, columns), at least one in the longer side; 1 in the mean."""
+    down, across = (np.arange(side) / (2 * side) for side in (layout.rows, layout.columns))
+    lowest = 1 / (2 * max(layout.rows, layout.columns))
+    power = 1 / np.maximum(down[:, None] ** 2 + across**2, lowest**2)
+    return np.asarray(power / power.mean())
+
+
+def _paper(inputs: int, low: ArrayLike, high: ArrayLike) -> tuple[Array, Array]:
+    """Blank paper, and how far full ink is from it, (inputs,) each."""
     paper = np.broadcast_to(np.asarray(low, np.float64), inputs)
     span = np.abs(np.broadcast_to(np.asarray(high, np.float64), inputs) - paper)
     # A pixel whose ink is its paper still needs a positive variance.
-    span = np.where(span > 0, span, 1.0)
+    return paper, np.where(span > 0, span, 1.0)
+
+
+def _in_input_scale(name: str, factor: Array, diagonal: Array, low: ArrayLike, high: ArrayLike) -> Prior:
+    paper, span = _paper(len(diagonal), low, high)
     return Prior(name, paper, factor * span[:, None], diagonal * span**2)

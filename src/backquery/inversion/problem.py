@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError, InversionError
-from backquery.inversion.mixtures import MixturePrior
-from backquery.inversion.priors import Prior
+from backquery.inversion.mixtures import AnyPrior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model, Seed, ends_of
@@ -30,7 +29,7 @@ class Problem:
     asked: Targets
     low: Array
     high: Array
-    prior: str | Prior | MixturePrior | None = None
+    prior: str | AnyPrior | None = None
     near: Array | None = None
     start: Array | None = None
     rng: Seed = 0

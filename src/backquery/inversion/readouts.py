@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from backquery.errors import InversionError
 from backquery.inversion.linearised import matrix_product, of_rows, times
+from backquery.inversion.log_odds import own_log_odds, own_log_odds_pulled
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Model, Network
+from backquery.model import Array, Model, Network, log_odds_and_products
 
 Rows = NDArray[np.intp]
 
@@ -116,25 +117,32 @@ class Chain:
 
 
 class ModelReadout:
-    """``maps @ log-odds`` of any model that can differentiate itself."""
+    """``maps @ log-odds`` of any model that can differentiate itself.
 
-    def __init__(self, model: Model, maps: Array, origin: Array, deviation: Array) -> None:
+    own: whether each output's own log-odds, against all others together, are meant, instead of those with mean
+    zero."""
+
+    def __init__(self, model: Model, maps: Array, origin: Array, deviation: Array, own: bool = False) -> None:
         self._model = model
         self._maps = maps
         self._origin = np.atleast_2d(origin)
         self._deviation = deviation
+        self._own = own
 
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
         images = of_rows(self._origin, rows) + y * self._deviation
         log_odds = np.asarray(self._model.log_odds(images), np.float64)
-        return times(self._maps_of(rows), log_odds), [images]
+        read = own_log_odds(log_odds) if self._own else log_odds
+        return times(self._maps_of(rows), read), [images, log_odds]
 
     def jacobian(self, kept: list[Array], rows: Rows) -> Array:
         """See `Readout`."""
-        _, jacobian = self._model.log_odds_and_jacobian(kept[0])
-        product: Array = self._maps_of(rows) @ np.asarray(jacobian, np.float64) * self._deviation
-        return product
+        images, log_odds = kept
+        maps = self._maps_of(rows)
+        vectors = own_log_odds_pulled(log_odds, maps) if self._own else maps
+        _, products = log_odds_and_products(self._model, images, vectors if vectors.ndim == 3 else vectors[None])
+        return np.asarray(products, np.float64) * self._deviation
 
     def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Nothing is known of a model that does not show its layers."""
@@ -146,13 +154,13 @@ class ModelReadout:
 
 
 def readout_for(
-    model: Model, layer: int | None, maps: Array, origin: Array, deviation: Array
+    model: Model, layer: int | None, maps: Array, origin: Array, deviation: Array, own: bool = False
 ) -> ChainReadout | ModelReadout:
-    """The fastest readout there is for a model; `layer` None means the log-odds."""
-    if isinstance(model, Network):
+    """The fastest readout there is for a model; `layer` None means the log-odds, each output's `own` or all."""
+    if isinstance(model, Network) and not own:
         return ChainReadout(_chain_of(model, deviation), layer or len(model.layers), maps, origin)
     nodes_of(model, layer)
-    return ModelReadout(model, maps, origin, deviation)
+    return ModelReadout(model, maps, origin, deviation, own)
 
 
 def nodes_of(model: Model, layer: int | None) -> int:

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.linearised import (
-    Linearised,
+    Linearisation,
     Mask,
     Rows,
+    Step,
     Whitened,
     boxed,
     lifted,
-    newton_step,
     of_rows,
     times,
 )
@@ -75,6 +75,7 @@ class Effort:
     steps: int = 100
     trusting: bool = False
     confirming: bool = True
+    improving: bool = True
     corrections: int = 3
     halvings: int = 6
 
@@ -166,23 +167,31 @@ class Search:
 
     def _advance(self, rows: Rows) -> None:
         here = self.images.of(rows)
-        residual = of_rows(self._asked, rows) - here.c
-        held = _largest(residual) < self._effort.tolerance
         jacobian = self._readout.jacobian(here.kept, rows)
         self._estimate(rows, jacobian, here.y)
-        # A damped step falls short of the constraint, so an image that meets it takes undamped ones.
-        solution = newton_step(
-            self._prior.of(rows), jacobian, residual, here.y,
-            of_rows(self._u, rows), of_rows(self._multipliers, rows),
-            low=of_rows(self._low, rows), high=of_rows(self._high, rows),
-            damping=np.where(held, 0.0, of_rows(self._damping, rows)), restore=of_rows(self._restoring, rows),
-            bound=self._bound, rows=rows,
-        )  # fmt: skip
         self.steps[rows] += 1
+        self._look_back(rows, here)
+        turned = self._step(rows, here, jacobian)
+        if turned.size:
+            # What was linearised holds where the image stayed.
+            self._step(of_rows(rows, turned), here.of(turned), of_rows(jacobian, turned))
+
+    def _step(self, rows: Rows, here: Images, jacobian: Array) -> Rows:
+        """One step of each image, or none; which of `rows` are to be restored instead, being where they were."""
+        residual = of_rows(self._asked, rows) - here.c
+        held = _largest(residual) < self._effort.tolerance
+        # A damped step falls short of the constraint, so an image that meets it takes undamped ones.
+        linearised = Linearisation(
+            jacobian, residual, here.y,
+            of_rows(self._u, rows), of_rows(self._multipliers, rows),
+            of_rows(self._low, rows), of_rows(self._high, rows),
+            np.where(held, 0.0, of_rows(self._damping, rows)), of_rows(self._restoring, rows),
+            self._bound, rows,
+        )  # fmt: skip
+        solution = self._prior.of(rows).newton_step(linearised)
         size = _length(residual)
-        self._look_back(rows, held, size)
         promised = self._promised(rows, size, residual, jacobian, solution.target - here.y)
-        waiting, share = np.arange(len(rows)), 1.0
+        waiting, share, turned = np.arange(len(rows)), 1.0, []
         for _ in range(self._effort.halvings):
             trial, error = self._trial(rows, waiting, here.y, solution, share)
             explained = self._explained(trial.y, rows[waiting])
@@ -195,10 +204,13 @@ class Search:
             self._accept(rows, waiting, good, trial, explained, solution, held, share)
             waiting, share = waiting[~good], share / 2
             if share < TURNING:
-                waiting = self._turn_to_restoring(rows, waiting, held)
+                turning = self._turning_to_restoring(rows, waiting, held)
+                turned.append(waiting[turning])
+                waiting = waiting[~turning]
             if not waiting.size:
-                return
+                break
         self._refuse(rows[waiting], solution.multipliers[waiting])
+        return np.concatenate(turned) if turned else waiting[:0]
 
     def _estimate(self, rows: Rows, jacobian: Array, y: Array) -> None:
         """The multipliers that come nearest to explaining trusted starts, which no step has led to."""
@@ -211,7 +223,7 @@ class Search:
         inside = jacobian * ((y > low) & (y < high))[:, None, :]
         gain = inside @ inside.transpose(0, 2, 1)
         lifted(gain, DOUBT)
-        wish = times(inside, y - self._prior.of(chosen).spread(self._u[chosen]))
+        wish = times(inside, self._prior.of(chosen).precise(y, self._u[chosen]))
         self._multipliers[chosen] = np.linalg.solve(gain, wish[:, :, None])[:, :, 0]
         self._unknown[chosen] = False
 
@@ -222,9 +234,7 @@ class Search:
             return size
         return np.where(restoring, size - _length(residual - times(jacobian, change)), size)
 
-    def _trial(
-        self, rows: Rows, waiting: Rows, y: Array, solution: Linearised, share: float
-    ) -> tuple[Images, Array]:
+    def _trial(self, rows: Rows, waiting: Rows, y: Array, solution: Step, share: float) -> tuple[Images, Array]:
         """Go a `share` of the way to the solution's target, then correct what the constraints then lack."""
         y, target, asked = of_rows(y, waiting), of_rows(solution.target, waiting), self._asked[rows[waiting]]
         images = self._look(target if share == 1 else y + share * (target - y), rows[waiting])
@@ -256,7 +266,7 @@ class Search:
 
     def _accept(
         self, rows: Rows, waiting: Rows, good: Mask, trial: Images, explained: tuple[Array, Array],
-        solution: Linearised, held: Mask, share: float,
+        solution: Step, held: Mask, share: float,
     ) -> None:  # fmt: skip
         better = np.flatnonzero(good)
         if not better.size:
@@ -283,12 +293,14 @@ class Search:
         self._finished[chosen] |= held & holds & (expected < self._effort.optimality * cost)
         if share == 1:
             self._finished[chosen] |= self._small[chosen] & holds
+        if not self._effort.improving:
+            self._finished[chosen] |= holds
 
-    def _turn_to_restoring(self, rows: Rows, waiting: Rows, held: Mask) -> Rows:
-        """Let images that no step towards the likeliest one brings nearer be restored; return the others."""
-        turning = ~held[waiting] & ~self._restoring[rows[waiting]]
+    def _turning_to_restoring(self, rows: Rows, waiting: Rows, held: Mask) -> Mask:
+        """Which images, that no step towards the likeliest one brings nearer, are to be restored from now on."""
+        turning: Mask = ~held[waiting] & ~self._restoring[rows[waiting]]
         self._restoring[rows[waiting[turning]]] = True
-        return waiting[~turning]
+        return turning
 
     def _refuse(self, rows: Rows, multipliers: Array) -> None:
         """No share of the step was good: try again with more damping, or with the multipliers just found."""
@@ -299,10 +311,12 @@ class Search:
         self._damping[rows] = np.minimum(self._damping[rows] * 10, 1.0)
         self._multipliers[rows] = np.where(self._restoring[rows, None], 0.0, multipliers)
 
-    def _look_back(self, rows: Rows, held: Mask, size: Array) -> None:
+    def _look_back(self, rows: Rows, here: Images) -> None:
         """End searches that have not come half the way nearer in a stretch of steps."""
+        residual = of_rows(self._asked, rows) - here.c
+        size = _length(residual)
         self._since[rows] += 1
-        self._since[rows[held]] = 0
+        self._since[rows[_largest(residual) < self._effort.tolerance]] = 0
         self._mark[rows] = np.where(self._since[rows] <= 1, size, self._mark[rows])
         due = rows[self._since[rows] > STRETCH]
         slow = _length(self._asked[due] - self.images.c[due]) > 0.5 * self._mark[due]
@@ -314,7 +328,7 @@ class Search:
         return Images(y, *self._readout.values(y, rows))
 
     def _explained(self, y: Array, rows: Rows) -> tuple[Array, Array]:
-        """The scores u that explain each image, and half its squared Mahalanobis distance."""
+        """What the prior keeps of each image, and half its squared Mahalanobis distance."""
         u, squares = self._prior.of(rows).explained(y)
         return u, 0.5 * squares
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from backquery.inversion.linearised import lifted, matrix_product, times, times_transposed
 from backquery.inversion.memory import Memory
-from backquery.inversion.priors import Prior
+from backquery.inversion.priors import OnePrior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import ChainReadout, Rows
 from backquery.model import Array
@@ -40,10 +40,10 @@ class Seen(NamedTuple):
     covariance: Array
 
 
-_seen: Memory[WeakKeyDictionary[Prior, Seen]] = Memory(WeakKeyDictionary)
+_seen: Memory[WeakKeyDictionary[OnePrior, Seen]] = Memory(WeakKeyDictionary)
 
 
-def likeliest_answer(problem: Problem, prior: Prior, readout: ChainReadout) -> Array:
+def likeliest_answer(problem: Problem, prior: OnePrior, readout: ChainReadout) -> Array:
     """Images (n, inputs), not yet kept within the box; `readout` has the prior's mean for its origin."""
     seen, asked = _seen_by(problem, prior, readout), problem.asked.values
     v = np.zeros((len(asked), len(seen.covariance)))
@@ -85,9 +85,9 @@ def _share(readout: ChainReadout, asked: Array, size: Array, sums: Array, change
     return share
 
 
-def _seen_by(problem: Problem, prior: Prior, readout: ChainReadout) -> Seen:
+def _seen_by(problem: Problem, prior: OnePrior, readout: ChainReadout) -> Seen:
     known = _seen.of(problem.model)
     if prior not in known:
-        images = readout.first + prior.spread(prior.gather(readout.first))
+        images = prior.covary(readout.first)
         known[prior] = Seen(images, images @ readout.first.T)
     return known[prior]

@@ -17,14 +17,21 @@ import numpy as np
 
 from backquery.inversion.linearised import boxed
 from backquery.inversion.memory import Memory
-from backquery.inversion.priors import Prior
+from backquery.inversion.priors import OnePrior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import ChainReadout, nodes_of, readout_for
 from backquery.inversion.signal_space import likeliest_answer
-from backquery.model import Array
+from backquery.inversion.spectral import SpectralPrior
+from backquery.model import Array, quick_of
 
-DRAWS = 1024
-"""Images drawn, half of them mirrored about the prior's mean."""
+DRAWS, FEWEST_DRAWS = 1024, 16
+"""Images drawn, half of them mirrored about the prior's mean, and the fewest where images are large."""
+
+DRAWN = 2**20
+"""Pixels drawn, about, where images are large."""
+
+FAINT = 0.1
+"""Draws from a prior with as many directions as pixels are so much fainter, as the likeliest answers are."""
 
 SPREAD = 0.25
 """How far the pixels of draws deviate from the mean, in parts of the box, as those of handwritten digits do."""
@@ -38,24 +45,23 @@ RETRIES = 12
 
 @dataclass(frozen=True)
 class Shown:
-    """Scores of draws (n, rank), a layer's signals for them (n, nodes), and moments of both.
+    """Scores of draws (n, rank), a layer's signals for them (n, nodes), and moments of the signals.
 
-    mean: (nodes,); covariance: (nodes, nodes), of the signals; mixed: (rank, nodes), of draws with signals.
+    mean: (nodes,); covariance: (nodes, nodes).
     """
 
     draws: Array
     signals: Array
     mean: Array
     covariance: Array
-    mixed: Array
 
 
-_shown_to: Memory[WeakKeyDictionary[Prior, dict[tuple[int | None, bytes, bytes], Shown]]] = Memory(
+_shown_to: Memory[WeakKeyDictionary[OnePrior, dict[tuple[int | None, bool, bytes, bytes], Shown]]] = Memory(
     WeakKeyDictionary
 )
 
 
-def first_guess(problem: Problem, prior: Prior) -> tuple[Array, bool]:
+def first_guess(problem: Problem, prior: OnePrior) -> tuple[Array, bool]:
     """Images (n, inputs) to start at, and whether they are to be trusted as nearly answers."""
     chain = _first_layer(problem, prior)
     if chain is not None:
@@ -63,17 +69,17 @@ def first_guess(problem: Problem, prior: Prior) -> tuple[Array, bool]:
     return _regressed(problem, prior), False
 
 
-def _first_layer(problem: Problem, prior: Prior) -> ChainReadout | None:
+def _first_layer(problem: Problem, prior: OnePrior) -> ChainReadout | None:
     """What a network's layers make of an image, if the first of them is no wider than the image."""
     asked = problem.asked
-    readout = readout_for(problem.model, asked.layer, asked.maps, prior.mean, prior.deviation)
+    readout = readout_for(problem.model, asked.layer, asked.maps, prior.mean, prior.deviation, asked.own)
     return readout if isinstance(readout, ChainReadout) and len(readout.first) <= prior.inputs else None
 
 
-def _regressed(problem: Problem, prior: Prior) -> Array:
-    """The images that go with the answers, by regression; the mean of a prior that has no directions to go."""
+def _regressed(problem: Problem, prior: OnePrior) -> Array:
+    """The images that go with the answers, by regression; the mean of a prior of which draws say nothing."""
     asked = problem.asked
-    if not prior.rank:
+    if not prior.rank or isinstance(prior, SpectralPrior):
         return np.broadcast_to(prior.mean, (len(asked), prior.inputs))
     shown = _shown(problem, prior)
     maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
@@ -84,11 +90,12 @@ def _regressed(problem: Problem, prior: Prior) -> Array:
     # Answers may repeat one another, which makes this singular; a share of the mean variance fits any scale.
     regular = spread + 1e-9 * unit[:, None, None] * np.eye(k)
     weights = np.linalg.solve(regular, (asked.values - maps @ shown.mean)[:, :, None])
-    scores = (shown.mixed @ maps.transpose(0, 2, 1) @ weights)[:, :, 0]
-    return prior.unwhiten(prior.spread(scores))
+    # The draws need no centring: each has its mirror image, so they add up to zero.
+    shares = ((shown.signals - shown.mean) @ maps.transpose(0, 2, 1) @ weights)[:, :, 0] / len(shown.draws)
+    return prior.unwhiten(prior.spread(shares @ shown.draws))
 
 
-def other_starts(problem: Problem, prior: Prior) -> Iterator[Array]:
+def other_starts(problem: Problem, prior: OnePrior) -> Iterator[Array]:
     """Where to try again, (n, inputs) each: by regression where that was not the first guess; then the prior's
     mean, and the draws whose answers come nearest.
     """
@@ -104,28 +111,34 @@ def other_starts(problem: Problem, prior: Prior) -> Iterator[Array]:
         yield prior.unwhiten(prior.spread(shown.draws[nearest]))
 
 
-def _shown(problem: Problem, prior: Prior) -> Shown:
+def _shown(problem: Problem, prior: OnePrior) -> Shown:
     """The draws, shown to the model once for each box that they are kept within."""
     known = _shown_to.of(problem.model).setdefault(prior, {})
-    key = (problem.asked.layer, problem.low.tobytes(), problem.high.tobytes())
+    key = (problem.asked.layer, problem.asked.own, problem.low.tobytes(), problem.high.tobytes())
     if key not in known:
         known[key] = _show(problem, prior)
     return known[key]
 
 
-def _show(problem: Problem, prior: Prior) -> Shown:
-    model, layer = problem.model, problem.asked.layer
-    readout = readout_for(model, layer, np.eye(nodes_of(model, layer)), prior.mean, prior.deviation)
+def _show(problem: Problem, prior: OnePrior) -> Shown:
+    model, layer = quick_of(problem.model), problem.asked.layer
+    every = np.eye(nodes_of(model, layer))
+    readout = readout_for(model, layer, every, prior.mean, prior.deviation, problem.asked.own)
     # A fixed seed, because the draws are remembered: no answer may depend on what was asked before.
-    draws = prior.draw(DRAWS, np.random.default_rng(0))
+    count = draws_of(prior)
+    draws = prior.draw(count, np.random.default_rng(0))
     images = prior.spread(draws)
-    scale = _scale(problem, images * prior.deviation)
+    scale = _scale(problem, images * prior.deviation) * (FAINT if isinstance(prior, SpectralPrior) else 1.0)
     images = boxed(scale * images, prior.whiten(problem.low), prior.whiten(problem.high))
-    signals, _ = readout.values(images, np.arange(DRAWS))
+    signals, _ = readout.values(images, np.arange(count))
     mean = signals.mean(axis=0)
     centred = signals - mean
-    # The draws need no centring: each has its mirror image, so they add up to zero.
-    return Shown(scale * draws, signals, mean, centred.T @ centred / DRAWS, scale * draws.T @ centred / DRAWS)
+    return Shown(scale * draws, signals, mean, centred.T @ centred / count)
+
+
+def draws_of(prior: OnePrior) -> int:
+    """How many images are drawn from a prior: an even number."""
+    return min(DRAWS, max(FEWEST_DRAWS, DRAWN // prior.inputs // 2 * 2))
 
 
 def _scale(problem: Problem, drawn: Array) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import TargetError
 from backquery.inversion.linearised import times
+from backquery.inversion.log_odds import own_log_odds
 from backquery.model import RELU, SOFTMAX, TANH, Activation, Array, Labels, Model, Network, typical_of
 
 Label = int | str
@@ -23,16 +24,22 @@ LabelNames = Label | Sequence[Label] | NDArray[np.integer[Any]]
 BOOK_CONFIDENCE = 0.99
 """What the book asks for at the label; elsewhere, it asks for what is left of 1."""
 
+MANY = 64
+"""Of a softmax with more outputs not all are asked for, since each costs a row of the Jacobian."""
+
+STRONGEST = 10
+"""How many of them are: the label and its rivals."""
+
 
 @dataclass(frozen=True, eq=False)
 class Targets:
     """n questions of one kind: ``maps @ z = values``, with z the log-odds, or a layer's pre-activations.
 
-    maps: (k, nodes), the same for all questions, or (n, k, nodes); values: (n, k).
-    layer: None for the log-odds, or the number of a hidden layer, counted from 1.
-    labels: (n,), the positions of the labels asked for, -1 where a question names none.
-    answers, log_odds: (n, outputs), where all answers are asked for.
-    """
+    maps: (k, nodes), the same for all questions, or (n, k, nodes); values: (n, k). own: whether z are each
+    answer's own log-odds, ``ln(p / (1 - p))``, as where a softmax has so many outputs that only some are asked
+    for. layer: None for the log-odds, or the number of a hidden layer, counted from 1. labels: (n,), the positions
+    of the labels asked for, -1 where a question names none. answers, log_odds: (n, outputs), where all answers are
+    asked for."""
 
     question: str
     maps: Array
@@ -41,6 +48,7 @@ class Targets:
     answers: Array | None = None
     log_odds: Array | None = None
     layer: int | None = None
+    own: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -66,7 +74,23 @@ class Targets:
     def of_log_odds(self, log_odds: ArrayLike) -> Array:
         """The constraint values (n, k) of log-odds (n, outputs)."""
         vectors = np.asarray(log_odds, np.float64)
-        return times(self.maps, vectors)
+        return times(self.maps, own_log_odds(vectors) if self.own else vectors)
+
+    def exceeding(self, log_odds: Array, tolerance: float) -> Array:
+        """By how much outputs (n, outputs) that were not asked for are above their answers and all that were.
+
+        Those that are not, and those that were asked for, exceed by minus infinity.
+        """
+        assert self.own and self.answers is not None
+        wanted = _own(self.answers)
+        above = own_log_odds(log_odds) - np.maximum(wanted, self.values.min(axis=1, keepdims=True)) - tolerance
+        return np.where((above > 0) & ~self.maps.any(axis=1), above, -np.inf)
+
+    def asking_more(self, outputs: NDArray[np.intp]) -> Targets:
+        """These questions, that ask each for some `outputs` (n, more) more."""
+        assert self.own and self.answers is not None
+        maps = np.concatenate([self.maps, np.eye(self.maps.shape[2])[outputs]], axis=1)
+        return replace(self, maps=maps, values=times(maps, _own(self.answers)))
 
 
 def typical(model: Model, labels: LabelNames) -> Targets:
@@ -278,12 +302,30 @@ def _check_inside(wanted: Array, activation: Activation) -> None:
 
 
 def _all_answers(model: Model, wanted: Array, log_odds: Array, positions: Labels, question: str) -> Targets:
+    if model.output_activation is SOFTMAX and model.outputs > MANY:
+        return _strongest_answers(wanted, positions, question)
     if model.output_activation is SOFTMAX:
         log_odds = log_odds - log_odds.mean(axis=1, keepdims=True)
         maps = contrasts(model.outputs)
     else:
         maps = np.eye(model.outputs)
     return Targets(question, maps, log_odds @ maps.T, positions, wanted, log_odds)
+
+
+def _strongest_answers(wanted: Array, positions: Labels, question: str) -> Targets:
+    """Of many answers the strongest: as many as stand out from those that are asked for alike."""
+    order = np.argsort(-wanted, axis=1, kind="stable")[:, : STRONGEST + 1]
+    strongest = np.take_along_axis(wanted, order, axis=1)
+    apart = strongest[:, :-1] - strongest[:, -1:] > 1e-9
+    count = max(1, int(apart.sum(axis=1).max()))
+    maps = np.eye(wanted.shape[1])[order[:, :count]]
+    values = times(maps, _own(wanted))
+    return Targets(question, maps, values, positions, wanted, own=True)
+
+
+def _own(answers: Array) -> Array:
+    """The log-odds of each of a softmax's answers (n, outputs) against all others together."""
+    return own_log_odds(np.log(np.maximum(answers, np.finfo(float).tiny)))
 
 
 def contrasts(count: int) -> Array:

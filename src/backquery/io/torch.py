@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
     import torch
 
 FORWARD, BACKWARD = 256, 32
-"""Images that are run at once, alone and with their Jacobian, so that memory stays small."""
+"""Images that are run at once, alone and with their Jacobian."""
+
+FORWARD_NUMBERS, BACKWARD_NUMBERS = 2**20, 2**21
+"""Inputs at once, and derivatives by them, where images are large, so that memory stays small."""
 
 
 def from_torch(
@@ -166,29 +170,53 @@ class TorchModel:
         """The log-odds (n, outputs) of inputs (n, inputs), with mean zero where answers are a softmax."""
         torch = import_torch()
         with _clean(torch), torch.no_grad():
-            parts = [_numpy(self._scores(part)) for part in self._tensors(x, FORWARD)]
+            size = min(max(FORWARD_NUMBERS // self.inputs, 1), FORWARD)
+            parts = [_numpy(self._scores(part)) for part in self._tensors(x, size)]
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), self.dtype)
 
     def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
         """The log-odds (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
-        torch = import_torch()
-        with _clean(torch):
-            parts = [self._pulled_back(torch, part) for part in self._tensors(x, BACKWARD)]
-        if not parts:
-            empty = (0, self.outputs, self.inputs)
-            return np.zeros(empty[:2], self.dtype), np.zeros(empty, self.dtype)
-        return np.concatenate([values for values, _ in parts]), np.concatenate([slopes for _, slopes in parts])
+        return self.log_odds_and_products(x, np.eye(self.outputs)[None])
 
-    def _pulled_back(self, torch: Any, inputs: torch.Tensor) -> tuple[Array, Array]:
-        """One run forwards, and one vectorised run backwards for all outputs of all images."""
+    def log_odds_and_products(self, x: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
+        """The log-odds (n, outputs), and the products (n, k, inputs) of vectors (n, k, outputs) with the Jacobian.
+
+        Vectors (1, k, outputs) are the same for all.
+        """
+        torch = import_torch()
+        wanted = np.asarray(vectors, self.dtype)
+        size = BACKWARD_NUMBERS // (wanted.shape[1] * self.inputs)
+        values, products, begin = [], [], 0
+        with _clean(torch):
+            for part in self._tensors(x, min(max(size, 1), BACKWARD)):
+                chosen = wanted if len(wanted) == 1 else wanted[begin : begin + len(part)]
+                one, other = self._pulled_back(torch, part, chosen)
+                values.append(one)
+                products.append(other)
+                begin += len(part)
+        if not values:
+            empty = (0, wanted.shape[1], self.inputs)
+            return np.zeros((0, self.outputs), self.dtype), np.zeros(empty, self.dtype)
+        return np.concatenate(values), np.concatenate(products)
+
+    def _pulled_back(self, torch: Any, inputs: torch.Tensor, vectors: Array) -> tuple[Array, Array]:
+        """One run forwards, and one vectorised run backwards for all vectors of all images."""
         values, pull = torch.func.vjp(self._scores, inputs)
-        units = torch.eye(self.outputs, dtype=inputs.dtype, device=inputs.device)
-        units = units[:, None, :].expand(-1, len(inputs), -1)
+        wanted = torch.tensor(vectors, device=inputs.device).transpose(0, 1).expand(-1, len(inputs), -1)
         with warnings.catch_warnings():
             # Attention has no batched rule for its derivative yet; the loop in its place is right, only slower.
             warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
-            (slopes,) = torch.func.vmap(pull)(units)
+            (slopes,) = torch.func.vmap(pull)(wanted)
         return _numpy(values), np.ascontiguousarray(_numpy(slopes).transpose(1, 0, 2))
+
+    @cached_property
+    def quick(self) -> TorchModel:
+        """The same model in float32, which searches several times faster; what it finds, this one verifies."""
+        if self.dtype == "float32":
+            return self
+        torch = import_torch()
+        with torch.inference_mode(False):
+            return replace(self, module=copied(torch, self.module, "float32"), dtype="float32")
 
     def _tensors(self, x: ArrayLike, size: int) -> Iterator[torch.Tensor]:
         torch = import_torch()

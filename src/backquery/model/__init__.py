@@ -21,7 +21,17 @@ from backquery.model.facts import about_in_words, facts_in_words, plain_facts, p
 from backquery.model.layout import Layout, image_shape
 from backquery.model.meaning import GROUNDS, INK_ON_PAPER, Ground, Meaning
 from backquery.model.network import Layer, Network
-from backquery.model.protocol import Model, ends_of, ground_of, ink_of, meaning_of, shades_of, typical_of
+from backquery.model.protocol import (
+    Model,
+    ends_of,
+    ground_of,
+    ink_of,
+    log_odds_and_products,
+    meaning_of,
+    quick_of,
+    shades_of,
+    typical_of,
+)
 from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
 from backquery.model.scaling import Scaling, checked_inputs, scaled_images
 from backquery.model.statistics import MIXTURE_PARTS, Mixture, Statistics
@@ -32,6 +42,7 @@ __all__ = [
     "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network", "Pixels", "Progress",
     "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of",
     "evaluate", "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read",
-    "leaky_relu", "meaning_of", "name_read", "plain_facts", "plain_scaling", "reveals", "rounded_slope",
+    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "plain_facts", "plain_scaling", "quick_of",
+    "reveals", "rounded_slope",
     "scaled_images", "shades_of", "typical_of",
 ]  # fmt: skip

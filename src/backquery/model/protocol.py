@@ -63,6 +63,37 @@ class Model(Protocol):
         """Log-odds (n, outputs) and their Jacobian (n, outputs, inputs)."""
 
 
+@runtime_checkable
+class Pulling(Protocol):
+    """A model that gives products with its Jacobian without the Jacobian, which many outputs make dear."""
+
+    def log_odds_and_products(self, x: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
+        """Log-odds (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
+
+
+@runtime_checkable
+class Roughly(Protocol):
+    """A model with a quicker twin of lower precision, to search with; what it finds, the model itself verifies."""
+
+    @property
+    def quick(self) -> Model:
+        """The twin."""
+
+
+def log_odds_and_products(model: Model, x: Array, vectors: Array) -> tuple[Array, Array]:
+    """The log-odds (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
+    if isinstance(model, Pulling):
+        return model.log_odds_and_products(x, vectors)
+    log_odds, jacobian = model.log_odds_and_jacobian(x)
+    product: Array = vectors @ np.asarray(jacobian, np.float64)
+    return log_odds, product
+
+
+def quick_of(model: Model) -> Model:
+    """The model to search with: a twin of lower precision where there is one."""
+    return model.quick if isinstance(model, Roughly) else model
+
+
 def typical_of(model: Model) -> Array | None:
     """The typical log-odds (labels, outputs) that a model keeps, row k for label k; None where it keeps none."""
     return None if model.statistics is None else model.statistics.typical

@@ -1,0 +1,37 @@
+"""Log-odds of each answer of a softmax against all others together, where not all answers can be asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backquery.model import Array
+
+TINY = 1e-300
+"""Of an answer that cannot be told from 1, this much is left to the others."""
+
+
+def own_log_odds(log_odds: Array) -> Array:
+    """Of the logits z of a softmax, (n, outputs): ``ln(p / (1 - p))`` for each answer p."""
+    from scipy.special import log_softmax, logsumexp
+
+    shares = log_softmax(log_odds, axis=1)
+    own: Array = shares - np.log1p(-np.minimum(np.exp(shares), 0.5))
+    rows, best = np.arange(len(log_odds)), log_odds.argmax(axis=1)
+    others = log_odds.copy()
+    others[rows, best] = -np.inf
+    # Of an answer near 1, what is left is the sum of the others, not a difference.
+    own[rows, best] = log_odds[rows, best] - logsumexp(others, axis=1)
+    return own
+
+
+def own_log_odds_pulled(log_odds: Array, maps: Array) -> Array:
+    """``maps`` (k, outputs) or (n, k, outputs) times the derivatives of the own log-odds by the logits."""
+    from scipy.special import softmax
+
+    rest = np.exp(-np.logaddexp(0, own_log_odds(log_odds)))[:, None, :]
+    shares = softmax(log_odds, axis=1)[:, None, :]
+    # d own_i / d z_j is 1 for j = i, and - p_j / (1 - p_i) elsewhere.
+    weighted = np.where(maps == 0, 0.0, maps / np.maximum(rest, TINY))
+    total = weighted.sum(axis=-1, keepdims=True)
+    pulled: Array = maps - shares * (total - weighted)
+    return pulled

@@ -1,0 +1,406 @@
+"""Priors with as many directions as there are pixels: independent in orthogonal waves over rows, columns, colours.
+
+A covariance ``T' diag(v) T + L L'`` needs no matrix of pixels by pixels, nor a factor of it: T takes an image to
+its coefficients along rows, columns and channels in turn, each by a small orthogonal matrix, v are their
+variances, and L has few columns or none. So memory grows with the pixels, and a product costs little more than
+reading the image.
+
+The linearised back query of `linearised` is solved here for such a covariance C. Its answer has the form
+
+    y = C (J' l + s),   J y = b,   low <= y <= high,
+
+where s, a force that holds a pixel at its bound, is zero wherever the pixel lies between its bounds (B: the pixels
+at one). With l eliminated, ``P_BB s_B = rest`` with ``P = C - C J' (J C J')^-1 J C`` is solved by conjugate
+gradients; pixels that a force would pull inwards leave B, those that left the box enter it, until nothing changes
+(the primal-dual active set method: Hintermüller, Ito & Kunisch 2003)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from backquery.errors import InversionError
+from backquery.inversion.linearised import ROUNDING, Linearisation, Mask, Rows, boxed, lifted
+from backquery.model import Array, Layout
+
+ROUNDS = 6
+"""How often the set of bound pixels is guessed anew in a step, which the next step goes on with."""
+
+ITERATIONS, ACCURATE = 40, 1e-3
+"""Conjugate gradients at most for each guess, and the share of the error from which on it is good enough."""
+
+
+@dataclass(frozen=True, eq=False)
+class Waves:
+    """Orthogonal functions over an image's rows, columns and channels, one in each row of each matrix.
+
+    rows: (rows, rows); columns: (columns, columns); channels: (channels, channels).
+    """
+
+    layout: Layout
+    rows: Array
+    columns: Array
+    channels: Array
+
+    def __post_init__(self) -> None:
+        sides = (self.layout.rows, self.layout.columns, self.layout.channels)
+        for side, matrix in zip(sides, (self.rows, self.columns, self.channels), strict=True):
+            if matrix.shape != (side, side) or not np.allclose(matrix @ matrix.T, np.eye(side), atol=1e-8):
+                raise InversionError(
+                    f"waves need an orthogonal matrix of {side} by {side}; received {matrix.shape}"
+                )
+
+    @classmethod
+    def cosines(cls, layout: Layout, channels: Array | None = None) -> Waves:
+        """Cosines, which do not take opposite edges for neighbours as a Fourier transform does (DCT-II)."""
+        colours = np.eye(layout.channels) if channels is None else channels
+        return cls(layout, _cosines(layout.rows), _cosines(layout.columns), colours)
+
+    def coefficients(self, y: Array) -> Array:
+        """Images (..., inputs) to coefficients, of the shape `in_order` gives an image."""
+        return _along_axes(y.reshape(*y.shape[:-1], *self.shape), self._matrices)
+
+    def images(self, coefficients: Array) -> Array:
+        """Coefficients to images (..., inputs)."""
+        y = _along_axes(coefficients, self._transposed)
+        return y.reshape(*y.shape[:-3], self.layout.inputs)
+
+    def in_order(self, channels_first: Array) -> Array:
+        """Numbers (channels, rows, columns) in the order in which the inputs lie, as coefficients do."""
+        ordered = channels_first if self.layout.channels_first else np.moveaxis(channels_first, 0, -1)
+        return np.ascontiguousarray(ordered)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of an image as its inputs lie, and of its coefficients."""
+        a, b, c = (len(matrix) for matrix in self._matrices)
+        return a, b, c
+
+    @cached_property
+    def _matrices(self) -> tuple[Array, Array, Array]:
+        if self.layout.channels_first:
+            return self.channels, self.rows, self.columns
+        return self.rows, self.columns, self.channels
+
+    @cached_property
+    def _transposed(self) -> tuple[Array, Array, Array]:
+        # Copies, because BLAS is slower with small matrices that lie the other way.
+        a, b, c = (np.ascontiguousarray(matrix.T) for matrix in self._matrices)
+        return a, b, c
+
+
+def _along_axes(images: Array, matrices: tuple[Array, Array, Array]) -> Array:
+    """Each matrix times the images (..., a, b, c) along its own axis."""
+    first, second, third = matrices
+    if len(third) > 1:
+        images = images @ third.T
+    if len(second) > 1:
+        images = second @ images
+    if len(first) > 1:
+        flat = (*images.shape[:-2], images.shape[-2] * images.shape[-1])
+        images = (first @ images.reshape(flat)).reshape(images.shape)
+    return images
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralPrior:
+    """N(mean, D (T' diag(variances) T + L L') D): as many directions as there are pixels, and no matrix of them.
+
+    mean, deviation: (inputs,), D being the diagonal matrix of `deviation`; waves: T; variances: as coefficients
+    lie, positive; factor: L, (inputs, rank) where rank may be 0.
+    """
+
+    name: str
+    mean: Array
+    deviation: Array
+    waves: Waves
+    variances: Array
+    factor: Array
+
+    def __post_init__(self) -> None:
+        inputs = self.waves.layout.inputs
+        fits = self.mean.shape == self.deviation.shape == (inputs,) and self.factor.shape[:1] == (inputs,)
+        if not fits or self.variances.shape != self.waves.shape:
+            raise InversionError(
+                f"a spectral prior of {inputs} pixels needs a mean and a deviation for each, variances "
+                f"{self.waves.shape} and a factor (inputs, rank); received {self.mean.shape}, "
+                f"{self.deviation.shape}, {self.variances.shape} and {self.factor.shape}"
+            )
+        for part in ("mean", "deviation", "variances", "factor"):
+            if not np.all(np.isfinite(getattr(self, part))):
+                raise InversionError(f"the {part} of the prior {self.name!r} holds numbers that are not finite")
+        if np.any(self.variances <= 0) or np.any(self.deviation <= 0):
+            raise InversionError("the variances and deviations of a prior must be positive")
+
+    @property
+    def inputs(self) -> int:
+        """The number of pixels."""
+        return self.mean.size
+
+    @property
+    def rank(self) -> int:
+        """How many directions there are."""
+        return self.inputs
+
+    def whiten(self, images: ArrayLike, origin: Array | None = None) -> Array:
+        """Images (..., inputs) in the prior's own coordinates, from `origin`, or the mean."""
+        return (np.asarray(images, np.float64) - (self.mean if origin is None else origin)) / self.deviation
+
+    def unwhiten(self, y: Array, origin: Array | None = None) -> Array:
+        """The images that are `y` (..., inputs) in the prior's own coordinates."""
+        return (self.mean if origin is None else origin) + self.deviation * y
+
+    def of(self, rows: Rows) -> SpectralPrior:
+        """What the questions `rows` of a batch are asked under: the same for all."""
+        return self
+
+    def likeliest(self, images: ArrayLike) -> SpectralPrior:
+        """Which part of the prior images most probably come from: there is only one."""
+        return self
+
+    def covary(self, y: Array) -> Array:
+        """C y for each y of (..., inputs), in whitened coordinates."""
+        product = self.waves.images(self.variances * self.waves.coefficients(y))
+        return product + (y @ self.factor) @ self.factor.T if self.factor.shape[1] else product
+
+    def precision_times(self, y: Array) -> Array:
+        """C^-1 y for each y of (..., inputs), by Woodbury's identity in the space of L."""
+        product = self._wave_precision_times(y)
+        if not self.factor.shape[1]:
+            return product
+        return product - (product @ self.factor) @ self._inner @ self._explaining
+
+    def explained(self, y: Array) -> tuple[Array, Array]:
+        """C^-1 y (n, inputs), and the squared Mahalanobis distance (n,) of each image."""
+        kept = self.precision_times(y)
+        return kept, np.asarray(np.einsum("ij,ij->i", y, kept))
+
+    def precise(self, y: Array, kept: Array) -> Array:
+        """C^-1 y, which is what is kept."""
+        return kept
+
+    def draw(self, count: int, rng: np.random.Generator) -> Array:
+        """Images (count, inputs) in whitened coordinates as the prior draws them, each with its mirror image."""
+        half = count // 2
+        coefficients = np.sqrt(self.variances) * rng.normal(size=(half, *self.variances.shape))
+        y = self.waves.images(coefficients) + rng.normal(size=(half, self.factor.shape[1])) @ self.factor.T
+        return np.concatenate([y, -y])
+
+    def spread(self, scores: Array) -> Array:
+        """Draws (n, inputs) as whitened images: what they are."""
+        return scores
+
+    def squared_distance(self, images: ArrayLike, mean: ArrayLike | None = None) -> Array:
+        """The squared Mahalanobis distance ``(x - m)' C^-1 (x - m)`` of each row of (n, inputs) from `mean`."""
+        centre = None if mean is None else np.asarray(mean, np.float64)
+        return self.explained(self.whiten(images, centre))[1]
+
+    def log_density(self, images: ArrayLike) -> Array:
+        """The natural logarithm of the density at each row of (n, inputs), in input scale."""
+        return self.log_peak - 0.5 * self.squared_distance(images)
+
+    @cached_property
+    def log_peak(self) -> float:
+        """The natural logarithm of the density at the mean."""
+        gram = np.eye(self.factor.shape[1]) + self.factor.T @ self._explaining.T
+        spread = np.log(self.variances).sum() + np.linalg.slogdet(gram)[1]
+        return float(-0.5 * (self.inputs * np.log(2 * np.pi) + spread) - np.log(self.deviation).sum())
+
+    def bound_pixels(self, images: int) -> None:
+        """Nothing: what a step needs of the ones before, `explained` says."""
+
+    def newton_step(self, here: Linearisation) -> SpectralSteps:
+        """The linearised problem, solved, not only brought one step nearer: see `linearised.Whitened`."""
+        each = []
+        for row, restore in enumerate(here.restore):
+            box = Box(*(bounds[row % len(bounds)] for bounds in (here.low, here.high)))
+            asked = Asked(here.jacobian[row], here.residual[row], float(here.damping[row]))
+            if restore:
+                each.append(self._restored(asked, here.image[row], box))
+            else:
+                each.append(self._solved(asked, here.image[row], here.kept[row], here.multipliers[row], box))
+        return SpectralSteps(each)
+
+    def _solved(self, asked: Asked, image: Array, kept: Array, multipliers: Array, box: Box) -> SpectralStep:
+        """The likeliest image in the box whose linearised constraints are those asked for."""
+        force = kept - multipliers @ asked.jacobian
+        force = np.where((image <= box.low) & (force > 0) | (image >= box.high) & (force < 0), force, 0.0)
+        wanted = asked.residual + asked.jacobian @ image
+        linear = self._linear(asked)
+        # Damping draws towards the multipliers that fit the image as it is, bound pixels being held.
+        centre = linear.inverse @ (asked.jacobian @ image - linear.covaried @ force)
+        return self._in_box(linear, wanted + linear.damped * centre, force, box)
+
+    def _restored(self, asked: Asked, image: Array, box: Box) -> SpectralStep:
+        """The likeliest change of the image itself that brings the constraints nearer."""
+        change = Box(box.low - image, box.high - image)
+        step = self._in_box(self._linear(asked), asked.residual, np.zeros_like(image), change)
+        return replace(step, target=boxed(step.target + image, box.low, box.high))
+
+    def _linear(self, asked: Asked) -> Linear:
+        covaried = self.covary(asked.jacobian)
+        gain = (asked.jacobian @ covaried.T)[None]
+        share = asked.damping + ROUNDING
+        damped = share * float(lifted(gain, share)[0, 0])
+        return Linear(asked.jacobian, covaried, np.linalg.inv(gain[0]), damped)
+
+    def _in_box(self, linear: Linear, wanted: Array, force: Array, box: Box) -> SpectralStep:
+        """Solve for the forces at the bounds, guessing again which pixels are there as long as that changes."""
+        low, high = force > 0, force < 0
+        for _ in range(ROUNDS):
+            bound = np.flatnonzero(low | high)
+            held = np.where(low, box.low, box.high)[bound]
+            free_image = (linear.inverse @ wanted) @ linear.covaried
+            force = self._forces(linear, bound, held - free_image[bound], force)
+            multipliers = linear.inverse @ (wanted - linear.covaried @ force)
+            target = multipliers @ linear.covaried + (self.covary(force) if bound.size else 0.0)
+            free = force == 0
+            next_low = np.where(free, target < box.low, force > 0)
+            next_high = np.where(free, target > box.high, force < 0)
+            if np.array_equal(next_low, low) and np.array_equal(next_high, high):
+                break
+            low, high = next_low, next_high
+        inside = (target > box.low) & (target < box.high) & (force == 0)
+        return SpectralStep(self, boxed(target, box.low, box.high), multipliers, linear, inside)
+
+    def _forces(self, linear: Linear, bound: Rows, wanted: Array, start: Array) -> Array:
+        """The forces (inputs,), zero but at `bound`, that move these pixels by `wanted`, the constraints kept."""
+        force = np.zeros_like(start)
+        if not bound.size:
+            return force
+
+        def full(part: Array) -> Array:
+            image = np.zeros_like(start)
+            image[bound] = part
+            return image
+
+        def moved(part: Array) -> Array:
+            held = full(part)
+            return (self.covary(held) - (linear.inverse @ (linear.covaried @ held)) @ linear.covaried)[bound]
+
+        force[bound] = conjugate_gradients(
+            moved, wanted, start[bound], lambda part: self._wave_precision_times(full(part))[bound]
+        )
+        return force
+
+    def _wave_precision_times(self, y: Array) -> Array:
+        return self.waves.images(self.waves.coefficients(y) / self.variances)
+
+    @cached_property
+    def _explaining(self) -> Array:
+        """L' times the precision of the waves, (rank, inputs)."""
+        return self._wave_precision_times(self.factor.T)
+
+    @cached_property
+    def _inner(self) -> Array:
+        """``(I + L' S^-1 L)^-1``, (rank, rank), with S the covariance of the waves."""
+        return np.asarray(np.linalg.inv(np.eye(self.factor.shape[1]) + self._explaining @ self.factor))
+
+
+class Asked(NamedTuple):
+    """One image's linearised constraints: jacobian (k, inputs), residual (k,), and how strongly it is damped."""
+
+    jacobian: Array
+    residual: Array
+    damping: float
+
+
+class Box(NamedTuple):
+    """The lowest and highest inputs (inputs,)."""
+
+    low: Array
+    high: Array
+
+
+class Linear(NamedTuple):
+    """J (k, inputs), J C (k, inputs), the inverse of the damped J C J' (k, k), and what damping added to it."""
+
+    jacobian: Array
+    covaried: Array
+    inverse: Array
+    damped: float
+
+
+@dataclass(frozen=True)
+class SpectralStep:
+    """Where one image's step leads (inputs,), its multipliers (k,), and which pixels lie `inside` their bounds."""
+
+    prior: SpectralPrior
+    target: Array
+    multipliers: Array
+    linear: Linear
+    inside: Mask
+
+    def correction(self, residual: Array) -> Array:
+        """The change (inputs,), of pixels inside the box, that makes up for a residual (k,)."""
+        return (self._inverse @ residual) @ self._directions
+
+    @cached_property
+    def _directions(self) -> Array:
+        if self.inside.all():
+            return self.linear.covaried
+        return self.prior.covary(self.linear.jacobian * self.inside) * self.inside
+
+    @cached_property
+    def _inverse(self) -> Array:
+        gain = (self.linear.jacobian @ self._directions.T)[None]
+        lifted(gain, ROUNDING)
+        return np.asarray(np.linalg.inv(gain[0]))
+
+
+@dataclass(frozen=True)
+class SpectralSteps:
+    """The steps of a batch of images, as `linearised.Step`."""
+
+    each: list[SpectralStep]
+
+    @cached_property
+    def target(self) -> Array:
+        """See `linearised.Step`."""
+        return np.stack([step.target for step in self.each])
+
+    @cached_property
+    def multipliers(self) -> Array:
+        """See `linearised.Step`."""
+        return np.stack([step.multipliers for step in self.each])
+
+    def correction(self, residual: Array, rows: Rows) -> Array:
+        """See `linearised.Step`."""
+        return np.stack([self.each[row].correction(part) for row, part in zip(rows, residual, strict=True)])
+
+
+def conjugate_gradients(
+    times: Callable[[Array], Array], wanted: Array, start: Array, nearly_inverse: Callable[[Array], Array]
+) -> Array:
+    """A solution x (m,) of ``A x = wanted``, roughly, for a positive A given as products (Hestenes & Stiefel
+    1952)."""
+    x = start.copy()
+    residual = wanted - times(x)
+    direction, goal, before = np.zeros_like(x), ACCURATE * np.linalg.norm(wanted), 1.0
+    for _ in range(ITERATIONS):
+        if np.linalg.norm(residual) <= goal:
+            break
+        guess = nearly_inverse(residual)
+        size = float(residual @ guess)
+        direction = guess + (size / before) * direction
+        along = times(direction)
+        curvature = float(direction @ along)
+        if curvature <= 0:
+            break
+        x += (size / curvature) * direction
+        residual -= (size / curvature) * along
+        before = size
+    return x
+
+
+def _cosines(side: int) -> Array:
+    """The orthonormal cosines over `side` pixels, (side, side), the slowest first."""
+    places, waves = np.arange(side) + 0.5, np.arange(side)[:, None]
+    matrix: Array = np.cos(np.pi * waves * places / side) * np.sqrt(2.0 / side)
+    matrix[0] /= np.sqrt(2.0)
+    return matrix
