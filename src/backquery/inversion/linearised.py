@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from backquery.model import Array
 
@@ -77,6 +77,11 @@ class Linearisation(NamedTuple):
     restore: Mask
     bound: Any
     rows: Rows
+
+    def astype(self, dtype: DTypeLike) -> Linearisation:
+        """The same in another precision."""
+        numbers = ("jacobian", "residual", "image", "kept", "multipliers", "low", "high", "damping")
+        return self._replace(**{name: getattr(self, name).astype(dtype) for name in numbers})
 
 
 class Step(Protocol):

@@ -16,6 +16,9 @@ from backquery.model import SIGMOID, Array, Model, Network, ends_of
 PROBES = 32
 """Noise images asked about, a quarter of them at each strength."""
 
+LARGE = 2**15
+"""Inputs from which on a quarter of them is asked about: large models take their time."""
+
 STRENGTHS = (1.0, 0.3, 0.1, 0.01)
 
 TOLERANCES = {"float64": 1e-7, "float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
@@ -28,8 +31,9 @@ EASY, HARD = 10.0, 1000.0
 def probes(model: Model) -> Array:
     """Inputs (n, inputs) to ask a model and its original about: paper, ink, and noise on paper."""
     paper, ink = ends_of(model)
-    strengths = np.resize(STRENGTHS, PROBES)[:, None]
-    noise = np.random.default_rng(0).uniform(size=(PROBES, model.inputs)) * strengths
+    count = PROBES if model.inputs < LARGE else PROBES // 4
+    strengths = np.resize(STRENGTHS, count)[:, None]
+    noise = np.random.default_rng(0).uniform(size=(count, model.inputs)) * strengths
     return np.concatenate([paper[None], ink[None], paper + noise * (ink - paper)])
 
 
