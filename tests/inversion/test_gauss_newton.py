@@ -389,3 +389,14 @@ def test_a_slider_that_jumped_is_searched_to_the_end():
         for confirming in (True, False)
     )
     np.testing.assert_array_equal(sure.images, quick.images)
+
+
+def test_progress_says_how_many_questions_are_answered_and_how_far_off_the_present_ones_are() -> None:
+    network, said = network_of("deep tanh"), []
+    asked = network.query([image_of(prior_of(), seed) for seed in range(3)])
+    method = GaussNewton(block=1)
+    back_query(network, asked, method=method, prior=prior_of(), progress=lambda *told: said.append(told))
+    done = [one for one, _, _ in said]
+    assert sorted(set(done)) == [0.0, 1.0, 2.0] and done == sorted(done)
+    assert {total for _, total, _ in said} == {3}
+    assert all(words.startswith("step ") and words.endswith("from what is asked") for _, _, words in said)

@@ -66,18 +66,18 @@ def bar(what: str = "getting ready", *, stays: bool = False) -> Iterator[Progres
 
     On a terminal it is a bar; elsewhere a line when a step with a name begins, but not more than about `LINES`.
     """
-    said = ""
+    said, spoken = "", -1
     with _drawn(transient=not stays) as drawn:
         task = drawn.add_task(what, total=None, reached="")
 
         def tell(done: float, total: float, step: str = "", /) -> None:
-            nonlocal said
+            nonlocal said, spoken
             reached = f"{done / total:.0%}" if step else f"{done}/{total}"
             drawn.update(task, completed=done, total=total, description=step or what, reached=reached)
             due = int(done) % -(-total // LINES) == 0 and done < total
-            if due and step != said and drawn.disable:
+            if due and step != said and int(done) != spoken and drawn.disable:
                 say(step)
-                said = step
+                said, spoken = step, int(done)
 
         yield tell
 

@@ -32,7 +32,7 @@ from backquery.inversion.targets import (
     typical,
 )
 from backquery.inversion.transpose import Transpose
-from backquery.model import Model, Seed, typical_of
+from backquery.model import Model, Progress, Seed, typical_of
 
 __all__ = [
     "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Method", "MixturePrior", "Prior", "SpectralPrior",
@@ -56,6 +56,7 @@ def back_query(
     start: ArrayLike | None = None,
     bounds: tuple[ArrayLike, ArrayLike] | None = None,
     rng: Seed = 0,
+    progress: Progress | None = None,
 ) -> BackQuery:
     """Ask a model backwards which images give these answers.
 
@@ -71,7 +72,8 @@ def back_query(
     own; by default what the model keeps. `near` is one image, or one for each question, in input scale: then the
     smallest change, in the prior's measure, is sought that gives the answer. `start` tells a search where to
     begin, such as the images of an earlier result. `bounds` are the lowest and highest inputs; by default those of
-    the model's scaling, or 0 and 1. `rng` is used by methods that draw numbers.
+    the model's scaling, or 0 and 1. `rng` is used by methods that draw numbers. `progress` is
+    told, by gauss-newton, how many questions are answered and how far off the present ones are.
 
     Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
     no error: it is an outcome, with advice.
@@ -80,7 +82,7 @@ def back_query(
     asked = _questions(model, targets, confidence, chosen)
     low, high = box(model, bounds)
     # A problem makes arrays of `near` and `start` itself, as it checks them.
-    return chosen.invert(Problem(model, asked, low, high, prior, near, start, rng))  # type: ignore[arg-type]
+    return chosen.invert(Problem(model, asked, low, high, prior, near, start, rng, progress))  # type: ignore[arg-type]
 
 
 def usual_method(model: Model) -> str:

@@ -83,11 +83,11 @@ class GaussNewton:
         model, asked = problem.model, problem.asked
         prior = prior_for(model, problem.prior, problem.low, problem.high)
         at_once = min(self.block, max(1, DERIVATIVES // (model.inputs * asked.values.shape[1])))
-        if len(asked) <= at_once:
+        blocks = np.array_split(np.arange(len(asked)), range(at_once, len(asked), at_once))
+        if len(blocks) == 1:
             found = self._answer_of_all(problem, prior)
         else:
-            blocks = np.array_split(np.arange(len(asked)), range(at_once, len(asked), at_once))
-            found = _Found.joined([self._answer_of_all(problem.of(rows), prior) for rows in blocks])
+            found = _Found.joined([self._answer_of_all(_one_block(problem, rows), prior) for rows in blocks])
         outcome = [
             CONVERGED if holds else OUT_OF_REACH if lost else STALLED
             for holds, lost in zip(found.holds, found.trapped | found.impossible, strict=True)
@@ -234,7 +234,8 @@ class GaussNewton:
         effort = Effort(
             asked.tolerance(self.tolerance), self.optimality, self.steps, trusting, self.confirming, improving
         )
-        ended = Search(Task(readout, prior, asked.values, low, high, begin, effort, used)).run()
+        task = Task(readout, prior, asked.values, low, high, begin, effort, used, problem.progress)
+        ended = Search(task).run()
         # Rounding on the way back from whitened coordinates may leave the box.
         images = np.clip(prior.unwhiten(ended.y, origin), problem.low, problem.high)
         c = ended.c
@@ -337,6 +338,14 @@ class _Found:
             values[rows[better]] = getattr(other, name)[better]
         merged["steps"][rows] = other.steps
         return _Found(**merged)
+
+
+def _one_block(problem: Problem, rows: NDArray[np.intp]) -> Problem:
+    """Some of the questions, whose progress is that of all."""
+    block, tell, total = problem.of(rows), problem.progress, len(problem.asked)
+    if tell is None:
+        return block
+    return replace(block, progress=lambda done, _, step="", /: tell(rows[0] + done, total, step))
 
 
 def _advice(model: Model, asked: Targets, found: Array, outcome: list[str], steps: int) -> list[str]:

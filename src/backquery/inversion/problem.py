@@ -12,7 +12,7 @@ from backquery.errors import DataError, InversionError
 from backquery.inversion.mixtures import AnyPrior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model, Seed, ends_of
+from backquery.model import Array, Model, Progress, Seed, ends_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,8 @@ class Problem:
     low, high: (inputs,) in input scale; prior: a name, a prior or None for the default;
     near: (n, inputs), the images that are to be changed as little as possible, or None;
     start: (n, inputs), images to begin the search at, or None. Either may be given as one image for all questions,
-    and is kept within the box; `DataError` says what does not fit.
+    and is kept within the box; `DataError` says what does not fit. progress: told how many questions are answered,
+    and how far off the present ones are.
     """
 
     model: Model
@@ -33,6 +34,7 @@ class Problem:
     near: Array | None = None
     start: Array | None = None
     rng: Seed = 0
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         for name in ("near", "start"):

@@ -31,7 +31,7 @@ from backquery.inversion.linearised import (
     times,
 )
 from backquery.inversion.readouts import Readout
-from backquery.model import Array
+from backquery.model import Array, Progress
 
 SLACK = 0.1
 """A step must bring at least this share of what it promised; corrections aim this far below the tolerance."""
@@ -84,7 +84,7 @@ class Task(NamedTuple):
     """A batch of questions and how they are to be searched for, all in whitened coordinates.
 
     asked: (n, k) values of the constraints; low, high: (inputs,) or (n, inputs); start: (n, inputs);
-    used: the steps that are already gone.
+    used: the steps that are already gone; progress: told of each step.
     """
 
     readout: Readout
@@ -95,6 +95,7 @@ class Task(NamedTuple):
     start: Array
     effort: Effort
     used: NDArray[np.int64] | int = 0
+    progress: Progress | None = None
 
 
 class Ended(NamedTuple):
@@ -134,7 +135,7 @@ class Search:
     def __init__(self, task: Task) -> None:
         n, effort = len(task.asked), task.effort
         self._readout, self._asked, self._effort = task.readout, task.asked, effort
-        self._prior = task.prior
+        self._prior, self._progress = task.prior, task.progress
         self._low, self._high = np.atleast_2d(task.low), np.atleast_2d(task.high)
         self._bound = task.prior.bound_pixels(n)
         self.images = self._look(task.start, np.arange(n))
@@ -163,7 +164,13 @@ class Search:
         """Search until every image is done or the steps are used up."""
         while (rows := np.flatnonzero(~self._finished & (self.steps < self._effort.steps))).size:
             self._advance(rows)
+            self._tell()
         return Ended(self.images.y, self.images.c, self.cost, self.steps, self.trapped)
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            error = float(_largest(self._asked - self.images.c).max())
+            self._progress(0.0, len(self._asked), f"step {self.steps.max()}: {error:.2g} from what is asked")
 
     def _advance(self, rows: Rows) -> None:
         here = self.images.of(rows)

@@ -24,7 +24,7 @@ Prior = Annotated[
     Parameter(
         choices=PRIORS,
         help="What gauss-newton takes images to be like: data, those it was trained on; mixture, the same for "
-        "things that stand anywhere; smooth; flat. By default mixture or data, whichever the model keeps, "
-        "else smooth.",
+        "things that stand anywhere; natural, photographs of anything; smooth; flat. By default mixture or data, "
+        "whichever the model keeps, else natural in colour and smooth in grey.",
     ),
 ]
