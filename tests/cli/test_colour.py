@@ -17,7 +17,7 @@ from backquery.cli.source import load_for_data, load_for_images, prepared, prepa
 from backquery.datasets import Dataset, Split
 from backquery.errors import AssumptionWarning, DataError
 from backquery.io import load_model, save_model
-from backquery.model import Scaling, evaluate
+from backquery.model import IN_COLOUR, Scaling, evaluate
 from tests.conftest import Run
 
 RED, GREEN = (200, 60, 70), (70, 180, 60)
@@ -136,3 +136,27 @@ def test_the_shape_of_rows_is_told(run: Run, tmp_path: Path) -> None:
     assert summary["input_shape"] == [2, 2, 3]
     code, _, err = run("data", "inspect", tmp_path / "a.csv")
     assert code != 0 and "--shape 2,2,3" in err
+
+
+@pytest.mark.reads(
+    "data", "images in colour for a model of a row of numbers", "in the order that it reads best; said"
+)
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_a_row_of_numbers_becomes_colours_in_the_better_order(tmp_path: Path, channels_first: bool) -> None:
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, (300, 5, 6, 3), np.uint8)
+    shape, scaling = (3, 5, 6) if channels_first else (5, 6, 3), Scaling.unit(meaning=IN_COLOUR)
+    teacher = Network.create(
+        [90, 20, 3], activation="relu", rng=3, input_shape=shape, scaling=scaling, classes=("0", "1", "2")
+    )
+    labels = teacher.query_images(images).argmax(axis=1)
+    np.savez(tmp_path / "made.npz", images=images, labels=labels)
+    save_model(replace(teacher, input_shape=(90,)), tmp_path / "row.safetensors")
+    asked = (str(tmp_path / "row.safetensors"), str(tmp_path / "made.npz"), None)
+    with pytest.warns(
+        AssumptionWarning, match=r"does not say how its inputs lie .*100% of 300 .*--shape 5,6,3 or 3,5,6"
+    ):
+        model, dataset = load_for_data(*asked)
+    assert model.input_shape == shape and evaluate(model, dataset.train).performance == 1
+    for told, becomes in (("5,6,3", (5, 6, 3)), ("3,5,6", (3, 5, 6))):
+        assert load_for_data(*asked, ReadingOptions(shape=told))[0].input_shape == becomes

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from inspect import signature
+from math import prod
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from backquery.datasets import Dataset, Split
     from backquery.datasets.images import Light, Preparation
     from backquery.datasets.options import Ink
+    from backquery.model import Shape
 
 FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)(?:@(?P<weights>.+))?")
 
@@ -106,6 +108,7 @@ def load_for_data(
     if model.scaling is not None and scale is not None:
         model = _told_otherwise(model, source, scale)
     dataset = open_data(data, test, how=how.reading(), model=model)
+    model = _in_colour(model, source, dataset, how.reading().shape)
     if model.scaling is None:
         scaling = (
             scaling_called(scale, dataset.maximum, model.input_shape)
@@ -118,6 +121,34 @@ def load_for_data(
     model.scale(dataset.train.images[:1])  # images of another size are refused now, not after long work
     _say_if_turned(model, dataset)
     return model, dataset
+
+
+def _in_colour(model: Model, source: str, dataset: Dataset, told: Shape | None) -> Model:
+    """A model of a row of numbers as one of a data set's images in colour, in the order that reads most rightly.
+
+    Any other model as it is.
+    """
+    from backquery.model import evaluate
+
+    if Layout.of(model.input_shape).known or not dataset.colour or dataset.inputs != prod(model.input_shape):
+        return model
+    rows, columns, colours = dataset.input_shape
+    settable: Any = model
+    last, first = (
+        replace(settable, input_shape=shape) for shape in ((rows, columns, colours), (colours, rows, columns))
+    )
+    if told is not None:
+        return cast(Model, first if Layout.of(told).channels_first else last)
+    some = _some(dataset.to_test_on, TRIALS)
+    scaling = model.scaling or Scaling.unit(dataset.maximum)
+    pixels, channels = (evaluate(with_scaling(each, source, scaling), some).performance for each in (last, first))
+    taken = "one colour after the other" if channels > pixels else "each pixel's colours together"
+    assume(
+        f"{source} does not say how its inputs lie on the image: {taken} is taken ({max(pixels, channels):.0%} of "
+        f"{count(len(some), 'image')} read rightly, else {min(pixels, channels):.0%}); --shape "
+        f"{rows},{columns},{colours} or {colours},{rows},{columns} says otherwise"
+    )
+    return cast(Model, first if channels > pixels else last)
 
 
 def _told_otherwise(model: Model, source: str, scale: str) -> Model:

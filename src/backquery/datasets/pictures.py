@@ -40,7 +40,7 @@ of a picture from which on such colours are more than ink."""
 LUMA = (0.299, 0.587, 0.114)
 """The shares of red, green and blue in brightness, by ITU-R 601."""
 
-LOST = 15.0
+LOST = 18.0
 """Of 255: what is lost without colour, root mean square over all pixels, is no more than this by chance."""
 
 
