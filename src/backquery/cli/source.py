@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from inspect import signature
+from math import prod
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, cast
 
-from backquery.cli.options.reading import AS_FOUND, ReadingOptions, scaling_called
+from backquery.cli.options.reading import AS_FOUND, BY_CHANNEL, ReadingOptions, scaling_called
 from backquery.cli.terminal import count, say
 from backquery.errors import AssumptionWarning, BackqueryError, ModelError, assume
 from backquery.io import load_model
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from backquery.datasets import Dataset, Split
     from backquery.datasets.images import Light, Preparation
     from backquery.datasets.options import Ink
+    from backquery.model import Shape
 
 FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)(?:@(?P<weights>.+))?")
 
@@ -86,7 +88,7 @@ def load_for_images(source: str, scale: str | None = None) -> Model:
     if scale is not None and model.scaling is not None:
         return _told_otherwise(model, source, scale)
     if scale is not None:
-        return with_scaling(model, source, scaling_called(scale, 255.0))
+        return with_scaling(model, source, scaling_called(scale, 255.0, model.input_shape))
     if model.scaling is None:
         assume(
             f"{source} does not say how pixels become inputs: the book's pixel / 255 * 0.99 + 0.01 is taken; "
@@ -106,9 +108,10 @@ def load_for_data(
     if model.scaling is not None and scale is not None:
         model = _told_otherwise(model, source, scale)
     dataset = open_data(data, test, how=how.reading(), model=model)
+    model = _in_colour(model, source, dataset, how.reading().shape)
     if model.scaling is None:
         scaling = (
-            scaling_called(scale, dataset.maximum)
+            scaling_called(scale, dataset.maximum, model.input_shape)
             if scale is not None
             else _likeliest_scaling(model, source, dataset)
         )
@@ -120,13 +123,41 @@ def load_for_data(
     return model, dataset
 
 
+def _in_colour(model: Model, source: str, dataset: Dataset, told: Shape | None) -> Model:
+    """A model of a row of numbers as one of a data set's images in colour, in the order that reads most rightly.
+
+    Any other model as it is.
+    """
+    from backquery.model import evaluate
+
+    if Layout.of(model.input_shape).known or not dataset.colour or dataset.inputs != prod(model.input_shape):
+        return model
+    rows, columns, colours = dataset.input_shape
+    settable: Any = model
+    last, first = (
+        replace(settable, input_shape=shape) for shape in ((rows, columns, colours), (colours, rows, columns))
+    )
+    if told is not None:
+        return cast(Model, first if Layout.of(told).channels_first else last)
+    some = _some(dataset.to_test_on, TRIALS)
+    scaling = model.scaling or Scaling.unit(dataset.maximum)
+    pixels, channels = (evaluate(with_scaling(each, source, scaling), some).performance for each in (last, first))
+    taken = "one colour after the other" if channels > pixels else "each pixel's colours together"
+    assume(
+        f"{source} does not say how its inputs lie on the image: {taken} is taken ({max(pixels, channels):.0%} of "
+        f"{count(len(some), 'image')} read rightly, else {min(pixels, channels):.0%}); --shape "
+        f"{rows},{columns},{colours} or {colours},{rows},{columns} says otherwise"
+    )
+    return cast(Model, first if channels > pixels else last)
+
+
 def _told_otherwise(model: Model, source: str, scale: str) -> Model:
     """The model with the scaling that `--scale` asks for; where it says another itself, that is told."""
     import numpy as np
 
     own = model.scaling
     assert own is not None
-    told = scaling_called(scale, own.maximum)
+    told = scaling_called(scale, own.maximum, model.input_shape)
     if not (np.allclose(own.low, told.low, atol=1e-6) and np.allclose(own.high, told.high, rtol=1e-4)):
         said = " to ".join(f"{float(np.mean(end)):g}" for end in (own.low, own.high))
         assume(
@@ -165,16 +196,20 @@ def _likeliest_scaling(model: Model, source: str, dataset: Dataset) -> Scaling:
     maximum, some = dataset.maximum, _some(dataset.to_test_on, TRIALS)
     usual = {"book": Scaling.book(maximum), "unit": Scaling.unit(maximum), "raw": Scaling(1.0, 0.0, maximum)}
     others = {f"{low:g},{high:g}": Scaling.between(low, high, maximum) for low, high in OTHER_ENDS}
-    every = usual | others
+    named = BY_CHANNEL if Layout.of(model.input_shape).channels == 3 else ()
+    channels = {name: scaling_called(name, maximum, model.input_shape) for name in named}
+    every = usual | others | channels
     tried = {name: _right_and_fitting(with_scaling(model, source, each), some) for name, each in every.items()}
     most = max((right for right, _ in tried.values()), key=np.sum)
     as_many = [name for name, (right, _) in tried.items() if not _clearly_fewer(right, most)]
     best = max([name for name in as_many if name in usual] or as_many, key=lambda name: tried[name][1])
     scaling, share = every[best], {name: np.mean(right) for name, (right, _) in tried.items()}
+    paper, ink = ("black", "white") if dataset.colour else ("paper", "ink")
+    ends = f"{np.mean(scaling.low):g} for {paper} to {np.mean(scaling.high):g} for {ink}"
     assume(
-        f"{source} does not say how pixels become inputs: {float(scaling.low):g} for paper to "
-        f"{float(scaling.high):g} for ink is taken, which fits the labels best ({share[best]:.0%} of "
-        f"{count(len(some), 'image')} read rightly; as in the book {share['book']:.0%}); --scale says otherwise"
+        f"{source} does not say how pixels become inputs: {f'{best} ({ends})' if best in channels else ends} is "
+        f"taken, which fits the labels best ({share[best]:.0%} of {count(len(some), 'image')} read rightly; as in "
+        f"the book {share['book']:.0%}); --scale says otherwise"
     )
     return scaling
 
@@ -208,11 +243,11 @@ def _say_if_turned(model: Model, dataset: Dataset) -> None:
     right = evaluate(model, some).performance
     if right > DOUBTFUL:
         return
-    turned: dict[str, NDArray[Any]] = {
-        "dark and bright change places: --ink": dataset.maximum - some.images.astype(np.float64)
-    }
+    turned: dict[str, NDArray[Any]] = {}
+    if not dataset.colour:
+        turned["dark and bright change places: --ink"] = dataset.maximum - some.images.astype(np.float64)
     if dataset.input_shape[0] == dataset.input_shape[1]:
-        turned["rows and columns change places: --transposed"] = some.images.transpose(0, 2, 1)
+        turned["rows and columns change places: --transposed"] = some.images.swapaxes(1, 2)
     otherwise = {how: evaluate(model, Split(images, some.labels)).performance for how, images in turned.items()}
     how, best = max(otherwise.items(), key=lambda pair: pair[1])
     if best > DOUBTFUL and best > 2 * right:
@@ -228,9 +263,12 @@ def _some(images: Split, most: int) -> Split:
 
 
 def _say_what_is_assumed(source: str, dataset: Dataset) -> None:
+    black, white, others = (
+        ("black", "white", "") if dataset.colour else ("the paper on which all images stand", "ink", "--ink, ")
+    )
     assume(
-        f"{source} does not say what its pixels mean: 0 is taken for the paper on which all images stand, "
-        f"{dataset.maximum:g} for ink; --ink, --range and --scale say otherwise"
+        f"{source} does not say what its pixels mean: 0 is taken for {black}, "
+        f"{dataset.maximum:g} for {white}; {others}--range and --scale say otherwise"
     )
 
 
@@ -243,8 +281,9 @@ def prepared(
 ) -> NDArray[Any]:
     """Pictures (n, height, width) as raw pixels on the network's scale, with the meaning that its own images have.
 
-    They are turned to the network's ground where its images had one, and centred where those were, unless told
-    otherwise; what is done to them is said.
+    For a network that takes colours they are (n, height, width, 3), as they are. For others they are turned to the
+    network's ground where its images had one, and centred where those were, unless told otherwise; what is done to
+    them is said.
     """
     import numpy as np
 
@@ -258,10 +297,12 @@ def prepared_steps(
     from backquery.datasets.images import prepare_steps
 
     layout = Layout.of(network.input_shape)
-    if not layout.known or layout.channels > 1:
+    if not layout.known or layout.channels not in (1, 3):
         raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
     assert network.scaling is not None
     shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
+    if layout.channels == 3:
+        return [prepare_steps(path, (*shape, 3), maximum, ink=ink) for path in images]
     meaning = meaning_of(network)
     if meaning.ground == "none":
         # The model's own images had no one ground: nothing is turned, and no paper is looked for.
