@@ -9,9 +9,10 @@ import pytest
 
 from backquery.errors import DataError
 from backquery.inversion import fit_statistics, fitting
-from backquery.inversion.fitting import typical_log_odds
+from backquery.inversion.fitting import images_read, medoid, typical_images, typical_log_odds
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
+from tests.reference import inversion as reference
 
 
 def drawn(count: int = 400, inputs: int = 16, seed: int = 0) -> SimpleNamespace:
@@ -35,8 +36,8 @@ def test_mean_covariance_and_typical_answers_are_numpy_s(monkeypatch: pytest.Mon
     np.testing.assert_allclose(factor @ factor.T, np.cov(inputs.T, bias=True), atol=1e-6)
     log_odds = model.log_odds(inputs)
     for label in np.unique(log_odds.argmax(axis=1)):
-        expected = np.median(log_odds[log_odds.argmax(axis=1) == label], axis=0)
-        np.testing.assert_allclose(statistics.typical[label], expected, atol=1e-12)
+        read = log_odds[log_odds.argmax(axis=1) == label]
+        np.testing.assert_allclose(statistics.typical[label], read[reference.medoid(read)], atol=1e-12)
 
 
 def test_the_leading_directions_are_kept() -> None:
@@ -99,8 +100,57 @@ def test_a_label_that_is_never_read_has_the_answers_that_come_nearest() -> None:
     log_odds = rng.normal(loc=[4, 0, -30], size=(500, 3))
     typical = typical_log_odds(log_odds)
     nearest = np.argsort(log_odds[:, :2].max(axis=1) - log_odds[:, 2])[:5]
-    np.testing.assert_allclose(typical[2], np.median(log_odds[nearest], axis=0))
-    np.testing.assert_allclose(typical[0], np.median(log_odds[log_odds.argmax(axis=1) == 0], axis=0))
+    read = log_odds[log_odds.argmax(axis=1) == 0]
+    np.testing.assert_array_equal(typical[2], log_odds[nearest][reference.medoid(log_odds[nearest])])
+    np.testing.assert_array_equal(typical[0], read[reference.medoid(read)])
+
+
+def test_typical_answers_are_those_of_an_image_that_is_read_so() -> None:
+    model, data = network(), drawn()
+    inputs = model.scale(data.images)
+    log_odds = model.log_odds(inputs)
+    found = typical_images(log_odds)
+    for label, (position, read) in enumerate(zip(found, images_read(log_odds), strict=True)):
+        assert position in read
+        np.testing.assert_allclose(fit_statistics(model, data).typical[label], log_odds[position], atol=1e-12)
+
+
+@pytest.mark.parametrize(("count", "width"), [(150, 4), (90, 12), (12, 12), (9, 40), (3, 40), (5, 3)], ids=str)
+def test_the_medoid_is_that_of_all_distances_one_by_one(count: int, width: int) -> None:
+    rng = np.random.default_rng(count)
+    rows = rng.gamma(0.5, size=(count, width)) @ rng.normal(size=(width, width)) + 100
+    assert medoid(rows) == reference.medoid(rows)
+
+
+def test_the_medoid_does_not_hang_on_the_units_of_answers() -> None:
+    rows = np.random.default_rng(1).normal(size=(300, 5)) * [1, 2, 3, 4, 5]
+    assert medoid(rows) == medoid(1000 * rows - 7)
+
+
+def test_few_alike_or_endlessly_many_outputs_have_a_medoid() -> None:
+    rng = np.random.default_rng(2)
+    assert medoid(rng.normal(size=(1, 10))) == 0
+    assert medoid(np.ones((20, 10))) in range(20)
+    assert medoid(rng.normal(size=(2, 10))) in (0, 1)
+    # With three rows of a thousand numbers the covariance is formed among the rows: the middle one is found.
+    line = np.outer([0.0, 1.0, 3.0], rng.normal(size=1000))
+    assert medoid(line) == 1
+
+
+def test_a_thousand_labels_speak_for_themselves() -> None:
+    """A hundredth of all images would be those of ten labels."""
+    rng = np.random.default_rng(3)
+    truth = np.repeat(np.arange(200), 6)
+    log_odds = rng.normal(size=(1200, 200)) + 20 * (truth[:, None] == np.arange(200))
+    np.testing.assert_array_equal(truth[typical_images(log_odds)], np.arange(200))
+
+
+def test_a_single_output_is_typical_where_it_is_above_even_odds() -> None:
+    log_odds = np.random.default_rng(4).normal(size=(60, 1))
+    above = log_odds[log_odds[:, 0] > 0]
+    found = typical_log_odds(log_odds)[0]
+    sums = [np.abs(above - point).sum() for point in (found, np.median(above))]
+    assert found in above and sums[0] <= 1.001 * sums[1]
 
 
 def test_the_settings_must_make_sense() -> None:

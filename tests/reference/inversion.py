@@ -115,3 +115,22 @@ def total_variation(image: np.ndarray, softness: float = 0.01) -> float:
             if column + 1 < width:
                 total += math.hypot(image[row, column + 1] - image[row, column], softness)
     return total
+
+
+def ledoit_wolf(rows) -> np.ndarray:
+    """The covariance of rows shrunk towards equal variances, from the sums of Ledoit & Wolf (2004), section 3."""
+    count, width = rows.shape
+    centred = rows - rows.mean(axis=0)
+    covariance = sum(np.outer(row, row) for row in centred) / count
+    equal = np.trace(covariance) / width * np.eye(width)
+    apart = np.sum((covariance - equal) ** 2) / width
+    sampling = sum(np.sum((np.outer(row, row) - covariance) ** 2) for row in centred) / count**2 / width
+    share = min(sampling, apart) / apart if apart else 0.0
+    return share * equal + (1 - share) * covariance
+
+
+def medoid(rows) -> int:
+    """The row from which the Mahalanobis distances to all others, one by one, add up to the least."""
+    inverse = np.linalg.inv(ledoit_wolf(rows))
+    sums = [sum(math.sqrt((a - b) @ inverse @ (a - b)) for b in rows) for a in rows]
+    return int(np.argmin(sums))

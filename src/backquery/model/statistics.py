@@ -64,9 +64,9 @@ class Statistics:
     labels in a back query comes from the network.
 
     mean: (inputs,) in input scale; factor: (inputs, rank); diagonal: (inputs,), positive;
-    typical: (labels, outputs), row k the median log-odds of the real images that the network reads as label k,
-    or None where no network was asked; mixture: where one mean and one covariance say too little of the images,
-    several, just as blind to classes; else None.
+    typical: (labels, outputs), row k the log-odds of one real image, the most typical of those that the network
+    reads as label k, or None where no network was asked; mixture: where one mean and one covariance say too
+    little of the images, several, just as blind to classes; else None.
     """
 
     mean: Array
