@@ -3,14 +3,17 @@
 Up to `EXACT` pixels the covariance itself is summed and its leading directions are exact. Above, only its
 product with a few random directions is, and a covariance of low rank is recovered from that (Tropp, Yurtsever,
 Udell & Cevher 2017, fixed-rank approximation of a positive matrix from streaming data), so that memory and time
-grow with pixels times rank. Whether several means and covariances say more than one, a sample tells, projected on
-the leading directions (`mixture_fitting`).
+grow with pixels times rank. Of images in colour and of large ones the power of their cosine coefficients is summed
+beside, ring of frequencies by ring, which says how the variance lies that the leading directions leave. Whether
+several means and covariances say more than one, a sample tells, projected on the leading directions
+(`mixture_fitting`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from math import ceil
 from typing import Any
 
@@ -28,7 +31,20 @@ from backquery.inversion.mixture_fitting import (
     proven,
 )
 from backquery.inversion.priors import NOISE
-from backquery.model import Array, Data, Examples, Mixture, Model, Network, Statistics, ends_of
+from backquery.model import (
+    Array,
+    Data,
+    Examples,
+    Layout,
+    Mixture,
+    Model,
+    Network,
+    Spectrum,
+    Statistics,
+    ends_of,
+    rings_of,
+)
+from backquery.model.layout import CHANNELS
 
 RANK = 64
 """Directions kept by default. On MNIST they hold 86 % of the variance, and more change no scan to the eye."""
@@ -36,7 +52,8 @@ RANK = 64
 EXACT = 2048
 """The largest number of pixels for which the whole covariance is formed."""
 
-CHUNK = 4096
+CHUNK, CHUNK_BYTES = 4096, 2**26
+"""Images at a time, and the memory that they may take as float64, whatever their size."""
 
 WIDTH = 256
 """Leading directions within which a mixture describes the images."""
@@ -48,7 +65,13 @@ SAMPLE = 10_000
 """Images that a mixture is fitted to."""
 
 MOST_BYTES = 2**28
-"""A mixture whose search would hold more than this in memory is not kept."""
+"""A mixture whose search would hold more than this in memory is not kept.
+
+A sample of the images says what is typical where the answers to all would take more.
+"""
+
+FAINT = 0.01
+"""The least that is taken for the variance left by the leading directions, in parts of the noise."""
 
 FEWEST = 0.01
 """The share of all images that says what is typical of a label which is hardly ever read."""
@@ -93,15 +116,29 @@ def fit_statistics(
             f"rank, noise and components must be above zero; received {rank}, {noise} and {components}"
         )
     moments = moments or moments_of(model, data, rank, noise=noise, components=components)
-    parts = Examples.of(model, data).parts(CHUNK)
-    given = np.concatenate([np.asarray(model.log_odds(part.inputs()), np.float64) for part in parts])
+    given = _answers(model, Examples.of(model, data))
     return Statistics(
         mean=moments.mean,
         factor=(moments.directions * np.sqrt(moments.variances)).astype(np.float32),
         diagonal=noise * moments.span**2,
         typical=typical_log_odds(given[np.isfinite(given).all(axis=1)]),
         mixture=moments.mixture,
+        spectrum=moments.spectrum,
     )
+
+
+def images_at_once(inputs: int) -> int:
+    """How many images of so many inputs are taken at a time."""
+    return max(1, min(CHUNK, CHUNK_BYTES // (8 * inputs)))
+
+
+def _answers(model: Model, examples: Examples) -> Array:
+    """The model's log-odds for all images, or for as many as memory allows, (n, outputs)."""
+    most = max(1, MOST_BYTES // (8 * model.outputs))
+    if len(examples) > most:
+        examples = examples.at(np.sort(np.random.default_rng(0).choice(len(examples), most, replace=False)))
+    parts = examples.parts(images_at_once(model.inputs))
+    return np.concatenate([np.asarray(model.log_odds(part.inputs()), np.float64) for part in parts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +147,8 @@ class Moments:
 
     mean: (inputs,); variances: (rank,), the largest first; directions: (inputs, rank), orthonormal; span:
     (inputs,), the distance from paper to full ink or, without a scaling, from the smallest input to the largest;
-    mixture: several means and covariances, where they say more than one.
+    mixture: several means and covariances, where they say more than one; spectrum: how the variance lies that the
+    directions leave, for images in colour or large ones.
     """
 
     mean: Array
@@ -118,6 +156,7 @@ class Moments:
     directions: Array
     span: Array
     mixture: Mixture | None = None
+    spectrum: Spectrum | None = None
 
 
 def moments_of(
@@ -128,8 +167,15 @@ def moments_of(
     A training may thus be running meanwhile.
     """
     examples = Examples.of(model, data)
-    wide = _wide_moments(model, examples, rank)
+    sums = _sums(model, examples, rank)
+    wide = _wide_moments(model, examples, sums, rank)
     moments = replace(wide, variances=wide.variances[:rank], directions=wide.directions[:, :rank])
+    if sums.power is not None:
+        factor, least = (
+            moments.directions * np.sqrt(moments.variances),
+            FAINT * noise * float(np.mean(wide.span**2)),
+        )
+        moments = replace(moments, spectrum=sums.power.left_by(factor, sums.shift * sums.gain, sums.count, least))
     if components == 1:
         return moments
     return replace(moments, mixture=_mixture(examples, wide, rank, noise, components))
@@ -138,20 +184,29 @@ def moments_of(
 def components_gain(model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE) -> float:
     """What components add to the log density of held-out images, in nats for each pixel: see `PAYS`."""
     examples = Examples.of(model, data)
-    wide = _wide_moments(model, examples, rank)
+    wide = _wide_moments(model, examples, _sums(model, examples, rank), rank)
     scores, noise = _scores(examples, wide), noise * float(np.mean(wide.span**2))
     return proven(scores, noise, _one(wide, rank), max(COUNTS))[1] / model.inputs
 
 
-def _wide_moments(model: Model, examples: Examples, rank: int) -> Moments:
-    """The moments along all directions that a mixture may use."""
+def _sums(model: Model, examples: Examples, rank: int) -> _Exact | _Sketch:
+    """What is summed over all examples, in one pass."""
     scaling = model.scaling if examples.pixels is not None else None
-    gain, offset = (1.0, 0.0) if scaling is None else (scaling.gain, scaling.offset)
-    sums = _Exact(model.inputs, gain) if model.inputs <= EXACT else _Sketch(model.inputs, gain, rank)
-    for part in examples.parts(CHUNK):
+    gain, layout = 1.0 if scaling is None else scaling.gain, Layout.of(model.input_shape)
+    coloured = 1 < layout.channels <= CHANNELS or (model.inputs > EXACT and layout.channels == 1)
+    power = _Power(layout, gain) if layout.known and coloured else None
+    exact = model.inputs <= EXACT
+    sums = _Exact(model.inputs, gain, power) if exact else _Sketch(model.inputs, gain, power, rank)
+    for part in examples.parts(images_at_once(model.inputs)):
         sums.add(part.inputs() if part.pixels is None else part.pixels)
+    return sums
+
+
+def _wide_moments(model: Model, examples: Examples, sums: _Exact | _Sketch, rank: int) -> Moments:
+    """The moments along all directions that a mixture may use."""
+    offset = 0.0 if model.scaling is None or examples.pixels is None else model.scaling.offset
     variances, directions = sums.directions(max(rank, WIDTH) if isinstance(sums, _Exact) else rank)
-    return Moments(sums.mean * gain + offset, variances, directions, _span(model, examples))
+    return Moments(sums.mean * sums.gain + offset, variances, directions, _span(model, examples))
 
 
 def _mixture(
@@ -192,9 +247,9 @@ def _scores(examples: Examples, moments: Moments) -> Array:
     Labels may come in turns, and every tenth image may be of the same.
     """
     drawn = np.random.default_rng(0).choice(len(examples), min(SAMPLE, len(examples)), replace=False)
-    sample = examples.at(drawn)
     mean, directions = moments.mean.astype(np.float32), moments.directions.astype(np.float32)
-    inputs = (part.inputs() for part in sample.parts(CHUNK))
+    size = images_at_once(len(mean))
+    inputs = (examples.at(drawn[begin : begin + size]).inputs() for begin in range(0, len(drawn), size))
     return np.concatenate([(part - mean).astype(np.float32, copy=False) @ directions for part in inputs])
 
 
@@ -205,8 +260,8 @@ class _Sums:
     what is taken from them, so that float32 adds them up without rounding.
     """
 
-    def __init__(self, inputs: int, gain: float | Array) -> None:
-        self.count, self._gain = 0, gain
+    def __init__(self, inputs: int, gain: float | Array, power: _Power | None) -> None:
+        self.count, self.gain, self.power = 0, gain, power
         self._origin: Array | None = None
         self._sum = np.zeros(inputs)
 
@@ -214,10 +269,11 @@ class _Sums:
     def mean(self) -> Array:
         """The mean of all rows so far, (inputs,)."""
         assert self._origin is not None
-        return self._origin + self._shift
+        return self._origin + self.shift
 
     @property
-    def _shift(self) -> Array:
+    def shift(self) -> Array:
+        """How far the mean is from the origin that is taken off all rows, (inputs,)."""
         return self._sum / self.count
 
     def _shifted(self, rows: NDArray[Any]) -> Array:
@@ -229,14 +285,16 @@ class _Sums:
         shifted -= self._origin
         self.count += len(rows)
         self._sum += shifted.sum(axis=0, dtype=None if whole else np.float64)
+        if self.power is not None:
+            self.power.add(shifted)
         return shifted
 
 
 class _Exact(_Sums):
     """The whole covariance."""
 
-    def __init__(self, inputs: int, gain: float | Array) -> None:
-        super().__init__(inputs, gain)
+    def __init__(self, inputs: int, gain: float | Array, power: _Power | None) -> None:
+        super().__init__(inputs, gain, power)
         self._squares = np.zeros((inputs, inputs))
 
     def add(self, rows: NDArray[Any]) -> None:
@@ -246,8 +304,8 @@ class _Exact(_Sums):
 
     def directions(self, rank: int) -> tuple[Array, Array]:
         """The leading variances (rank,) and their directions (inputs, rank)."""
-        covariance = self._squares / self.count - np.outer(self._shift, self._shift)
-        gains = np.broadcast_to(self._gain, len(covariance))
+        covariance = self._squares / self.count - np.outer(self.shift, self.shift)
+        gains = np.broadcast_to(self.gain, len(covariance))
         variances, vectors = np.linalg.eigh(covariance * np.outer(gains, gains))
         return _leading(variances[::-1], vectors[:, ::-1], rank)
 
@@ -255,8 +313,8 @@ class _Exact(_Sums):
 class _Sketch(_Sums):
     """The covariance times random directions."""
 
-    def __init__(self, inputs: int, gain: float | Array, rank: int) -> None:
-        super().__init__(inputs, gain)
+    def __init__(self, inputs: int, gain: float | Array, power: _Power | None, rank: int) -> None:
+        super().__init__(inputs, gain, power)
         # More probes than directions, because the last ones are recovered badly; fixed, so that the same data
         # give the same prior.
         gaussian = np.random.default_rng(0).normal(size=(inputs, min(2 * rank + 16, inputs)))
@@ -273,7 +331,7 @@ class _Sketch(_Sums):
 
     def directions(self, rank: int) -> tuple[Array, Array]:
         """The leading variances (rank,) and their directions (inputs, rank), by the shifted Nystroem method."""
-        shift = self._shift
+        shift = self.shift
         products = self._gains * (self._products / self.count - np.outer(shift, shift @ self._scaled))
         # A trace of the identity keeps Cholesky from failing on a core that rounding has made singular; it is
         # taken off the variances again.
@@ -284,6 +342,40 @@ class _Sketch(_Sums):
         triangle = np.linalg.cholesky((core + core.T) / 2)
         vectors, values, _ = np.linalg.svd(np.linalg.solve(triangle, shifted.T).T, full_matrices=False)
         return _leading(values**2 - tiny, vectors, rank)
+
+
+class _Power:
+    """The products of the channels of each cosine coefficient, summed over rows and over rings of frequency."""
+
+    def __init__(self, layout: Layout, gain: float | Array) -> None:
+        self._layout, self._gain = layout, np.asarray(gain, np.float32)
+        self._rings = rings_of(layout.rows, layout.columns).ravel()
+        self._sums: Array = np.zeros((int(self._rings.max()) + 1, layout.channels, layout.channels))
+
+    def add(self, shifted: Array) -> None:
+        """Take in rows (n, inputs), pixels as they are stored."""
+        self._sums += self._of(shifted * self._gain)
+
+    def left_by(self, factor: Array, shift: Array, count: int, least: float) -> Spectrum:
+        """The spectrum of the rows about their mean, of which the factor (inputs, rank) takes its share."""
+        whole = self._sums / count - self._of(shift[None])
+        axes = np.linalg.eigh(whole.sum(axis=0))[1][:, ::-1]
+        left = np.einsum("ca,rcd,da->ra", axes, whole - self._of(factor.T), axes)
+        coefficients = np.bincount(self._rings, minlength=len(left))[:, None]
+        return Spectrum(np.maximum(left / np.maximum(coefficients, 1), least), np.ascontiguousarray(axes))
+
+    def _of(self, rows: Array) -> Array:
+        """The sums for rows (n, inputs) in input scale, (rings, channels, channels)."""
+        from scipy.fft import dctn
+
+        images = np.moveaxis(self._layout.grid(rows), -1, 0)
+        channels = dctn(images, axes=(2, 3), norm="ortho").reshape(len(images), len(rows), -1)
+        sums = np.zeros_like(self._sums)
+        for first, second in combinations_with_replacement(range(len(channels)), 2):
+            products = np.einsum("np,np->p", channels[first], channels[second])
+            sums[:, first, second] = np.bincount(self._rings, products, len(sums))
+            sums[:, second, first] = sums[:, first, second]
+        return sums
 
 
 def _leading(variances: Array, vectors: Array, rank: int) -> tuple[Array, Array]:
@@ -390,7 +482,7 @@ def _in_units_of_spread(values: Array) -> Array:
     count, width = values.shape
     rows = values - np.full(count, 1 / count) @ values
     if count < width:
-        rows = np.linalg.qr(rows.T, mode="r").T
+        rows = np.asarray(np.linalg.qr(rows.T, mode="r")).T
     variances, axes = np.linalg.eigh(rows.T @ rows / count)
     mean = variances.sum() / width
     fourth = np.mean(np.einsum("ij,ij->i", rows, rows) ** 2)
@@ -398,4 +490,5 @@ def _in_units_of_spread(values: Array) -> Array:
     share = min(max(sampling / apart, 0.0), 1.0) if apart > 0 else 1.0
     # Rounding must not be taken for a direction: two rows have a variance along one only.
     least = TINY * variances[-1] if variances[-1] > 0 else 1.0
-    return rows @ (axes / np.sqrt(np.maximum((1 - share) * variances + share * mean, least)))
+    deviations = np.sqrt(np.maximum((1 - share) * variances + share * mean, least))
+    return np.asarray(rows @ (axes / deviations))
