@@ -119,7 +119,7 @@ def fit_statistics(
     given = _answers(model, Examples.of(model, data))
     return Statistics(
         mean=moments.mean,
-        factor=(moments.directions * np.sqrt(moments.variances)).astype(np.float32),
+        factor=_factor(moments),
         diagonal=noise * moments.span**2,
         typical=typical_log_odds(given[np.isfinite(given).all(axis=1)]),
         mixture=moments.mixture,
@@ -179,6 +179,11 @@ def moments_of(
     if components == 1:
         return moments
     return replace(moments, mixture=_mixture(examples, wide, rank, noise, components))
+
+
+def _factor(moments: Moments) -> Array:
+    """The leading directions, each as long as its deviation, (inputs, rank)."""
+    return np.asarray(moments.directions * np.sqrt(moments.variances), np.float32)
 
 
 def components_gain(model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE) -> float:
@@ -311,37 +316,51 @@ class _Exact(_Sums):
 
 
 class _Sketch(_Sums):
-    """The covariance times random directions."""
+    """The covariance times random directions; of arrays (inputs, probes), which may be large, there are two."""
 
     def __init__(self, inputs: int, gain: float | Array, power: _Power | None, rank: int) -> None:
         super().__init__(inputs, gain, power)
         # More probes than directions, because the last ones are recovered badly; fixed, so that the same data
         # give the same prior.
-        gaussian = np.random.default_rng(0).normal(size=(inputs, min(2 * rank + 16, inputs)))
-        self._probes = np.linalg.qr(gaussian)[0]
-        self._gains = np.broadcast_to(gain, inputs)[:, None]
-        self._scaled = self._gains * self._probes
+        self._probes = np.random.default_rng(0).normal(size=(inputs, min(2 * rank + 16, inputs)))
+        _divide(self._probes, np.linalg.cholesky(self._probes.T @ self._probes))
         self._products = np.zeros_like(self._probes)
 
     def add(self, rows: NDArray[Any]) -> None:
         """Take in rows (n, inputs)."""
         # Not in float32: what it rounds could leave the core below without a root.
-        shifted = self._shifted(rows).astype(np.float64, copy=False)
-        self._products += shifted.T @ (shifted @ self._scaled)
+        scaled = self._shifted(rows).astype(np.float64, copy=False) * self.gain
+        self._products += scaled.T @ (scaled @ self._probes)
 
     def directions(self, rank: int) -> tuple[Array, Array]:
-        """The leading variances (rank,) and their directions (inputs, rank), by the shifted Nystroem method."""
-        shift = self.shift
-        products = self._gains * (self._products / self.count - np.outer(shift, shift @ self._scaled))
+        """The leading variances (rank,) and their directions (inputs, rank), by the shifted Nystroem method.
+
+        The sums are used up by that.
+        """
+        from scipy.linalg.blas import dger
+
+        shift, products = self.shift * self.gain, self._products
+        products /= self.count
+        dger(-1.0, shift @ self._probes, shift, a=products.T, overwrite_a=True)
         # A trace of the identity keeps Cholesky from failing on a core that rounding has made singular; it is
         # taken off the variances again.
         tiny = np.finfo(float).eps * max(np.linalg.norm(products), np.finfo(float).tiny) * 10
-        shifted = products + tiny * self._probes
-        core = self._probes.T @ shifted
+        self._probes *= tiny
+        products += self._probes
+        self._probes /= tiny
+        core = self._probes.T @ products
         # Cholesky reads one triangle only, and rounding makes the two differ.
-        triangle = np.linalg.cholesky((core + core.T) / 2)
-        vectors, values, _ = np.linalg.svd(np.linalg.solve(triangle, shifted.T).T, full_matrices=False)
-        return _leading(values**2 - tiny, vectors, rank)
+        _divide(products, np.linalg.cholesky((core + core.T) / 2))
+        squares, turned = np.linalg.eigh(products.T @ products)
+        variances, kept = _leading(squares[::-1] - tiny, turned[:, ::-1], rank)
+        return variances, products @ (kept / np.sqrt(variances + tiny))
+
+
+def _divide(rows: Array, triangle: Array) -> None:
+    """Rows (n, k) times the transposed inverse of a lower triangle (k, k), in their place."""
+    from scipy.linalg.blas import dtrsm
+
+    dtrsm(1.0, triangle, rows.T, lower=1, overwrite_b=1)
 
 
 class _Power:
