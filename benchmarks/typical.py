@@ -1,8 +1,8 @@
 """What is asked for as a label's typical answers: the median of each number, or what one real image gives.
 
-Twenty networks, ten of them on MNIST and ten on silhouettes of animals, are asked for all ten labels by either rule:
-how many are read as asked, how many within 1e-3, and how many each judge reads as asked. Where a search is in vain,
-it begins once more at the image whose answers are asked for. What it then returns may be that image again: that is
+Ten networks on MNIST and ten on silhouettes of animals are asked for all ten labels by either rule:
+how many are read as asked, how many within 1e-3, and how many each judge reads so. Where a search is in vain, it
+begins once more at the image whose answers are asked for. What it then returns may be that image again: that is
 said, and counts as not found.
 """
 
