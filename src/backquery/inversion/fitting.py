@@ -106,7 +106,8 @@ def fit_statistics(
     reads as label k, or of the hundredth of all images nearest to that where those are more: see
     `typical_images`. The data's own labels have no part in it: else the question itself would say what they
     look like, and even an untrained model would seem to know. `moments`: what `moments_of` gave for the same
-    data and settings.
+    data and settings. Of images in colour, and of more than `EXACT` pixels, a `Spectrum` says how the variance
+    that the directions leave is spread over frequencies and channels.
 
     This says something about the data: the mean and the leading directions are themselves blurred images, and the
     means of a mixture's components are less blurred, the more of them there are.
