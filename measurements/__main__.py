@@ -15,7 +15,17 @@ from time import perf_counter
 
 from measurements.page import PICTURES, write_section
 
-SECTIONS = ("evidence", "wandering", "audit", "damage", "sharpness", "curves", "rotations", "photographs")
+SECTIONS = (
+    "evidence",
+    "wandering",
+    "audit",
+    "damage",
+    "sharpness",
+    "curves",
+    "rotations",
+    "photographs",
+    "typical",
+)
 """Each is a module here with a function ``measure(pictures)``: it writes its pictures into that folder and returns
 its section as Markdown, from its heading (##) on."""
 

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from backquery.errors import DataError
+from backquery.errors import DataError, ModelError
 from backquery.inversion import fit_statistics, fitting
-from backquery.inversion.fitting import typical_log_odds
+from backquery.inversion.fitting import images_read, medoid, typical_images, typical_log_odds
+from backquery.model.layout import Layout
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
+from backquery.model.statistics import Spectrum, rings_of
+from tests.reference import inversion as reference
 
 
 def drawn(count: int = 400, inputs: int = 16, seed: int = 0) -> SimpleNamespace:
@@ -35,8 +38,8 @@ def test_mean_covariance_and_typical_answers_are_numpy_s(monkeypatch: pytest.Mon
     np.testing.assert_allclose(factor @ factor.T, np.cov(inputs.T, bias=True), atol=1e-6)
     log_odds = model.log_odds(inputs)
     for label in np.unique(log_odds.argmax(axis=1)):
-        expected = np.median(log_odds[log_odds.argmax(axis=1) == label], axis=0)
-        np.testing.assert_allclose(statistics.typical[label], expected, atol=1e-12)
+        read = log_odds[log_odds.argmax(axis=1) == label]
+        np.testing.assert_allclose(statistics.typical[label], read[reference.medoid(read)], atol=1e-12)
 
 
 def test_the_leading_directions_are_kept() -> None:
@@ -99,8 +102,57 @@ def test_a_label_that_is_never_read_has_the_answers_that_come_nearest() -> None:
     log_odds = rng.normal(loc=[4, 0, -30], size=(500, 3))
     typical = typical_log_odds(log_odds)
     nearest = np.argsort(log_odds[:, :2].max(axis=1) - log_odds[:, 2])[:5]
-    np.testing.assert_allclose(typical[2], np.median(log_odds[nearest], axis=0))
-    np.testing.assert_allclose(typical[0], np.median(log_odds[log_odds.argmax(axis=1) == 0], axis=0))
+    read = log_odds[log_odds.argmax(axis=1) == 0]
+    np.testing.assert_array_equal(typical[2], log_odds[nearest][reference.medoid(log_odds[nearest])])
+    np.testing.assert_array_equal(typical[0], read[reference.medoid(read)])
+
+
+def test_typical_answers_are_those_of_an_image_that_is_read_so() -> None:
+    model, data = network(), drawn()
+    inputs = model.scale(data.images)
+    log_odds = model.log_odds(inputs)
+    found = typical_images(log_odds)
+    for label, (position, read) in enumerate(zip(found, images_read(log_odds), strict=True)):
+        assert position in read
+        np.testing.assert_allclose(fit_statistics(model, data).typical[label], log_odds[position], atol=1e-12)
+
+
+@pytest.mark.parametrize(("count", "width"), [(150, 4), (90, 12), (12, 12), (9, 40), (3, 40), (5, 3)], ids=str)
+def test_the_medoid_is_that_of_all_distances_one_by_one(count: int, width: int) -> None:
+    rng = np.random.default_rng(count)
+    rows = rng.gamma(0.5, size=(count, width)) @ rng.normal(size=(width, width)) + 100
+    assert medoid(rows) == reference.medoid(rows)
+
+
+def test_the_medoid_does_not_hang_on_the_units_of_answers() -> None:
+    rows = np.random.default_rng(1).normal(size=(300, 5)) * [1, 2, 3, 4, 5]
+    assert medoid(rows) == medoid(1000 * rows - 7)
+
+
+def test_few_alike_or_endlessly_many_outputs_have_a_medoid() -> None:
+    rng = np.random.default_rng(2)
+    assert medoid(rng.normal(size=(1, 10))) == 0
+    assert medoid(np.ones((20, 10))) in range(20)
+    assert medoid(rng.normal(size=(2, 10))) in (0, 1)
+    # With three rows of a thousand numbers the covariance is formed among the rows: the middle one is found.
+    line = np.outer([0.0, 1.0, 3.0], rng.normal(size=1000))
+    assert medoid(line) == 1
+
+
+def test_a_thousand_labels_speak_for_themselves() -> None:
+    """A hundredth of all images would be those of ten labels."""
+    rng = np.random.default_rng(3)
+    truth = np.repeat(np.arange(200), 6)
+    log_odds = rng.normal(size=(1200, 200)) + 20 * (truth[:, None] == np.arange(200))
+    np.testing.assert_array_equal(truth[typical_images(log_odds)], np.arange(200))
+
+
+def test_a_single_output_is_typical_where_it_is_above_even_odds() -> None:
+    log_odds = np.random.default_rng(4).normal(size=(60, 1))
+    above = log_odds[log_odds[:, 0] > 0]
+    found = typical_log_odds(log_odds)[0]
+    sums = [np.abs(above - point).sum() for point in (found, np.median(above))]
+    assert found in above and sums[0] <= 1.001 * sums[1]
 
 
 def test_the_settings_must_make_sense() -> None:
@@ -108,3 +160,99 @@ def test_the_settings_must_make_sense() -> None:
         fit_statistics(network(), drawn(), rank=0)
     with pytest.raises(DataError, match="above zero"):
         fit_statistics(network(), drawn(), noise=0)
+
+
+def coloured(count: int = 60, shape: tuple[int, ...] = (3, 6, 8), seed: int = 5) -> SimpleNamespace:
+    """Smooth images whose channels go together, with noise, as bytes in the order of `shape`."""
+    rng, layout = np.random.default_rng(seed), Layout.of(shape)
+    coarse = rng.normal(0, 30, (count, 2, 2, 3)).repeat(layout.rows // 2, 1).repeat(layout.columns // 2, 2)
+    pixels = 120 + coarse @ np.array([[1, 0.8, 0.6], [0, 0.5, -0.5], [0.1, 0, 0.2]])
+    noisy = np.clip(pixels + rng.normal(0, 8, pixels.shape), 0, 255)
+    flat = layout.flat(noisy[..., : layout.channels]).reshape(count, *shape)
+    return SimpleNamespace(images=flat.round().astype(np.uint8), labels=np.arange(count) % 3)
+
+
+def for_shape(shape: tuple[int, ...], **description) -> Network:
+    return network(int(np.prod(shape)), input_shape=shape, **description)
+
+
+@pytest.mark.parametrize("exact", [2048, 10])
+@pytest.mark.parametrize("shape", [(3, 6, 8), (6, 8, 3)], ids=str)
+def test_the_spectrum_is_what_the_leading_directions_leave(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], exact: int
+) -> None:
+    monkeypatch.setattr(fitting, "EXACT", exact)
+    monkeypatch.setattr(fitting, "CHUNK", 17)
+    data, gain = coloured(shape=shape), np.linspace(0.5, 1.5, 144) / 255
+    model = for_shape(shape, scaling=Scaling(gain, -0.3, 255))
+    statistics = fit_statistics(model, data, rank=2, noise=1e-6)
+    layout, inputs = Layout.of(shape), model.scale(data.images).astype(np.float64)
+    expected = reference.power_left(layout.grid(inputs), layout.grid(statistics.factor.T.astype(np.float64)))
+    spectrum = statistics.spectrum
+    assert spectrum is not None and len(spectrum.powers) == max(expected) + 1
+    for ring, power in expected.items():
+        np.testing.assert_allclose(
+            np.diag(spectrum.axes.T @ power @ spectrum.axes), spectrum.powers[ring], atol=1e-6
+        )
+    whole = sum(
+        power * np.sum(rings_of(6, 8) == ring)
+        for ring, power in reference.power_left(layout.grid(inputs), np.zeros((1, 6, 8, 3))).items()
+    )
+    np.testing.assert_allclose(
+        spectrum.axes.T @ whole @ spectrum.axes, np.diag(np.linalg.eigvalsh(whole)[::-1]), atol=1e-5
+    )
+
+
+def test_factor_and_spectrum_together_have_all_of_the_variance() -> None:
+    model, data = for_shape((3, 6, 8)), coloured()
+    statistics = fit_statistics(model, data, rank=3, noise=1e-6)
+    left = statistics.spectrum.variances(6, 8)
+    assert left.shape == (6, 8, 3)
+    total = np.sum(statistics.factor.astype(np.float64) ** 2) + left.sum()
+    np.testing.assert_allclose(total, model.scale(data.images).astype(np.float64).var(axis=0).sum(), rtol=1e-4)
+
+
+def test_what_the_directions_leave_is_never_nothing() -> None:
+    model, data = for_shape((3, 6, 8)), coloured(4)
+    spectrum = fit_statistics(model, data, noise=0.01).spectrum
+    np.testing.assert_allclose(spectrum.powers.min(), fitting.FAINT * 0.01 * 0.99**2)
+
+
+def test_a_spectrum_is_kept_of_images_in_colour_and_of_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = coloured(shape=(6, 8))
+    assert fit_statistics(for_shape((6, 8)), grey).spectrum is None
+    monkeypatch.setattr(fitting, "EXACT", 40)
+    assert fit_statistics(for_shape((6, 8)), grey).spectrum.powers.shape[1] == 1
+    assert (
+        fit_statistics(
+            network(48), SimpleNamespace(images=grey.images.reshape(60, -1), labels=grey.labels)
+        ).spectrum
+        is None
+    )
+
+
+def test_however_large_images_are_no_more_are_taken_at_once_than_memory_allows() -> None:
+    assert fitting.images_at_once(784) == fitting.CHUNK
+    assert 1 <= fitting.images_at_once(3 * 224 * 224) <= fitting.CHUNK_BYTES / (8 * 3 * 224 * 224)
+    assert fitting.images_at_once(10**9) == 1
+
+
+def test_a_sample_of_the_images_says_what_is_typical_where_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, data = network(), drawn()
+    monkeypatch.setattr(fitting, "MOST_BYTES", 8 * 3 * 50)
+    answers = model.log_odds(model.scale(data.images))
+    for row in fit_statistics(model, data, components=1).typical:
+        assert np.abs(answers - row).max(axis=1).min() < 1e-12
+
+
+def test_a_spectrum_must_make_sense() -> None:
+    with pytest.raises(ModelError, match="powers \\(rings, channels\\)"):
+        Spectrum(np.ones((4, 2)), np.eye(3))
+    with pytest.raises(ModelError, match="positive"):
+        Spectrum(np.zeros((4, 3)), np.eye(3))
+    with pytest.raises(ModelError, match="orthonormal"):
+        Spectrum(np.ones((4, 3)), np.ones((3, 3)))
+    with pytest.raises(ModelError, match="not finite"):
+        Spectrum(np.full((4, 3), np.nan), np.eye(3))

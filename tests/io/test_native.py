@@ -19,7 +19,7 @@ from backquery.errors import ModelError, OutputError
 from backquery.io import native
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
-from backquery.model.statistics import MIXTURE_PARTS, Mixture, Statistics
+from backquery.model.statistics import MIXTURE_PARTS, SPECTRUM_PARTS, Mixture, Spectrum, Statistics
 
 
 def full_network(rng: int = 0, dtype: str = "float32") -> Network:
@@ -40,6 +40,7 @@ def full_network(rng: int = 0, dtype: str = "float32") -> Network:
             random.uniform(1, 2, 6),
             random.normal(size=(3, 3)),
             mixture_of(random),
+            Spectrum(random.uniform(1, 2, (5, 3)), np.linalg.qr(random.normal(size=(3, 3)))[0]),
         ),
         about={"recipe": "book", "epochs": 5, "history": [{"loss": 0.25}], "note": "ink — на бумаге"},
     )
@@ -71,12 +72,11 @@ def assert_same(one: Network, other: Network) -> None:
             one_part, other_part = np.asarray(getattr(mine, name)), np.asarray(getattr(yours, name))
             assert np.array_equal(one_part, other_part), f"{part}.{name}"
             assert part == "scaling" or one_part.dtype == other_part.dtype
-    if one.statistics is not None and one.statistics.mixture is not None:
-        assert other.statistics is not None
-        for name in MIXTURE_PARTS:
-            np.testing.assert_array_equal(
-                getattr(other.statistics.mixture, name), getattr(one.statistics.mixture, name)
-            )
+    for part, names in (("mixture", MIXTURE_PARTS), ("spectrum", SPECTRUM_PARTS)):
+        mine, yours = (getattr(network.statistics, part, None) for network in (one, other))
+        assert (mine is None) == (yours is None)
+        for name in names if mine is not None else ():
+            np.testing.assert_array_equal(getattr(yours, name), getattr(mine, name))
 
 
 networks = st.builds(
@@ -116,6 +116,15 @@ def test_statistics_may_lack_the_typical_answers_and_have_no_factor(tmp_path: Pa
     bare = replace(network, statistics=replace(network.statistics, typical=None, factor=np.empty((6, 0))))
     native.save(bare, tmp_path / "bare.safetensors")
     assert_same(bare, native.load(tmp_path / "bare.safetensors"))
+
+
+@pytest.mark.parametrize(("kept", "version"), [((), 1), (("mixture",), 2), (("spectrum",), 3)], ids=str)
+def test_files_say_the_oldest_format_that_knows_what_they_keep(kept: tuple[str, ...], version: int) -> None:
+    network = full_network()
+    statistics = replace(network.statistics, **dict.fromkeys({"mixture", "spectrum"}.difference(kept)))
+    content = native.to_bytes(replace(network, statistics=statistics))
+    header = json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
+    assert json.loads(header["__metadata__"]["backquery"])["version"] == version
 
 
 def test_other_programs_can_read_the_tensors(tmp_path: Path) -> None:
@@ -158,7 +167,7 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 3}, "written by a newer backquery"),
+        ({"version": 4}, "written by a newer backquery"),
         ({"version": True}, "needs a whole number as version"),
         ({"dtype": "float64"}, r"layers.0.weights should be F64 of shape \[4, 6\]"),
         ({"dtype": "float16"}, "dtype is 'float16', which this version does not know"),
@@ -190,6 +199,9 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
         ({"statistics.mixture.components": 3}, r"mixture.weights should be F32 of shape \[3\]"),
         ({"statistics.mixture.width": "3"}, "needs a whole number as statistics.mixture.width"),
         ({"statistics.mixture.rank": 0}, "statistics.mixture.rank must be at least 1"),
+        ({"statistics.spectrum": None}, "disagree about statistics.spectrum.axes"),
+        ({"statistics.spectrum.rings": 4}, r"spectrum.powers should be F64 of shape \[4, 3\]"),
+        ({"statistics.spectrum.channels": 0}, "statistics.spectrum.channels must be at least 1"),
         ({"about": "mine"}, "needs an object as about"),
     ],
 )

@@ -115,3 +115,48 @@ def total_variation(image: np.ndarray, softness: float = 0.01) -> float:
             if column + 1 < width:
                 total += math.hypot(image[row, column + 1] - image[row, column], softness)
     return total
+
+
+def ledoit_wolf(rows) -> np.ndarray:
+    """The covariance of rows shrunk towards equal variances, from the sums of Ledoit & Wolf (2004), section 3."""
+    count, width = rows.shape
+    centred = rows - rows.mean(axis=0)
+    covariance = sum(np.outer(row, row) for row in centred) / count
+    equal = np.trace(covariance) / width * np.eye(width)
+    apart = np.sum((covariance - equal) ** 2) / width
+    sampling = sum(np.sum((np.outer(row, row) - covariance) ** 2) for row in centred) / count**2 / width
+    share = min(sampling, apart) / apart if apart else 0.0
+    return share * equal + (1 - share) * covariance
+
+
+def medoid(rows) -> int:
+    """The row from which the Mahalanobis distances to all others, one by one, add up to the least."""
+    inverse = np.linalg.inv(ledoit_wolf(rows))
+    sums = [sum(math.sqrt((a - b) @ inverse @ (a - b)) for b in rows) for a in rows]
+    return int(np.argmin(sums))
+
+
+def cosines(length: int) -> np.ndarray:
+    """The orthonormal discrete cosine transform (DCT-II): row k is wave k."""
+    waves = [[math.cos(math.pi * k * (2 * n + 1) / (2 * length)) for n in range(length)] for k in range(length)]
+    return np.array(
+        [[value / math.sqrt(length / (1 if k == 0 else 2)) for value in w] for k, w in enumerate(waves)]
+    )
+
+
+def power_left(images, factor) -> dict[int, np.ndarray]:
+    """Of images (n, rows, columns, channels), and a factor of their covariance as images (rank, rows, ...).
+
+    For each ring of frequency the mean covariance (channels, channels) of the coefficients, less the factor's.
+    """
+    count, rows, columns, channels = images.shape
+    down, across = cosines(rows), cosines(columns)
+    centred = images - images.mean(axis=0)
+    found = {}
+    for row, column in itertools.product(range(rows), range(columns)):
+        ring = round(math.hypot(row * max(rows, columns) / rows, column * max(rows, columns) / columns))
+        wave = np.outer(down[row], across[column])
+        of_images = np.array([[np.sum(wave * image[..., c]) for c in range(channels)] for image in centred])
+        of_factor = np.array([[np.sum(wave * image[..., c]) for c in range(channels)] for image in factor])
+        found.setdefault(ring, []).append(of_images.T @ of_images / count - of_factor.T @ of_factor)
+    return {ring: np.mean(parts, axis=0) for ring, parts in found.items()}

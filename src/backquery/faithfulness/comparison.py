@@ -267,8 +267,8 @@ def _obedience(model: Model, labels: Labels, result: BackQuery) -> Obedience | N
 def _of_networks(network: Network, dataset: Dataset, labels: Labels, rng: np.random.Generator) -> list[_Draft]:
     """The faithful back query of networks that have learned nothing, or the wrong thing, with both questions.
 
-    Neither question knows the data's labels: typical answers are medians over the images that the network itself
-    reads as a label, and the book's 0.99 at the label and 0.01 elsewhere are the same for all.
+    Neither question knows the data's labels: typical answers are given by one of the images that the network
+    itself reads as a label, and the book's 0.99 at the label and 0.01 elsewhere are the same for all.
     """
     drafts = []
     for name, control in control_networks(network, dataset, rng).items():

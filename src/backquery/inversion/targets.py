@@ -94,7 +94,7 @@ class Targets:
 
 
 def typical(model: Model, labels: LabelNames) -> Targets:
-    """Each label as the model usually says it: the median log-odds of the real images that it reads as that."""
+    """Each label as the model usually says it: as it says it of the most typical image that it reads as that."""
     positions = label_positions(model, labels)
     kept = typical_of(model)
     if kept is None:

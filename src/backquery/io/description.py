@@ -176,7 +176,7 @@ def _statistics_tensors(fields: Fields, inputs: int, outputs: int) -> Expected:
     }
     kept = [part for part in shapes if part != "typical" or dtypes.has(part)]
     tensors = {f"statistics.{part}": (_dtype(dtypes, part), shapes[part]) for part in kept}
-    return tensors | _mixture_tensors(statistics, inputs)
+    return tensors | _mixture_tensors(statistics, inputs) | _spectrum_tensors(statistics)
 
 
 def _mixture_tensors(statistics: Fields, inputs: int) -> Expected:
@@ -191,3 +191,12 @@ def _mixture_tensors(statistics: Fields, inputs: int) -> Expected:
         "directions": (components, width, mixture.count("rank")),
     }
     return {f"statistics.mixture.{part}": ("F32", shape) for part, shape in shapes.items()}
+
+
+def _spectrum_tensors(statistics: Fields) -> Expected:
+    spectrum = statistics.optional("spectrum") if statistics.has("spectrum") else None
+    if spectrum is None:
+        return {}
+    rings, channels = spectrum.count("rings"), spectrum.count("channels")
+    shapes = {"powers": (rings, channels), "axes": (channels, channels)}
+    return {f"statistics.spectrum.{part}": ("F64", shape) for part, shape in shapes.items()}

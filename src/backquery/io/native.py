@@ -21,19 +21,21 @@ from backquery.files import replacing
 from backquery.io.description import Fields, description_text, expected_tensors, read_meaning
 from backquery.model import (
     MIXTURE_PARTS,
+    SPECTRUM_PARTS,
     Array,
     Layer,
     Mixture,
     Network,
     Scaling,
+    Spectrum,
     Statistics,
     activation_named,
     plain_scaling,
 )
 
 KEY = "backquery"
-VERSION = 2
-"""Of the format. Files without a mixture say 1: they hold nothing that its readers do not know."""
+VERSION = 3
+"""Of the format. Files without a spectrum say 2, without a mixture too 1: older readers know all of it."""
 HEADER_LIMIT = 16 * 2**20
 """More bytes of description than any network has; a longer header is a broken or hostile file."""
 
@@ -106,6 +108,17 @@ def _named_arrays(network: Network) -> Iterator[tuple[str, Array]]:
                     f"statistics.mixture.{part}",
                     np.asarray(getattr(network.statistics.mixture, part), np.float32),
                 )
+        if network.statistics.spectrum is not None:
+            for part in SPECTRUM_PARTS:
+                values = getattr(network.statistics.spectrum, part)
+                yield f"statistics.spectrum.{part}", np.asarray(values, np.float64)
+
+
+def _version(statistics: Statistics | None) -> int:
+    """The oldest format that knows all that is kept."""
+    if statistics is None:
+        return 1
+    return VERSION if statistics.spectrum is not None else 1 if statistics.mixture is None else 2
 
 
 def _vectors(scaling: Scaling) -> list[str]:
@@ -120,7 +133,7 @@ def _floating(values: Array) -> Array:
 def _description(network: Network) -> str:
     scaling, statistics = network.scaling, network.statistics
     description: dict[str, Any] = {
-        "version": VERSION if statistics is not None and statistics.mixture is not None else 1,
+        "version": _version(statistics),
         "dtype": network.dtype.name,
         "layers": [
             {
@@ -143,6 +156,7 @@ def _description(network: Network) -> str:
                 if (values := getattr(statistics, part)) is not None
             },
             **({} if statistics.mixture is None else {"mixture": _mixture_sizes(statistics.mixture)}),
+            **({} if statistics.spectrum is None else {"spectrum": _spectrum_sizes(statistics.spectrum)}),
         },
         "about": dict(network.about),
     }
@@ -152,6 +166,11 @@ def _description(network: Network) -> str:
 def _mixture_sizes(mixture: Mixture) -> dict[str, int]:
     width = mixture.basis.shape[1]
     return {"components": len(mixture), "width": width, "rank": mixture.rank}
+
+
+def _spectrum_sizes(spectrum: Spectrum) -> dict[str, int]:
+    rings, channels = spectrum.powers.shape
+    return {"rings": rings, "channels": channels}
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -225,6 +244,8 @@ def _network(fields: Fields, tensors: Tensors) -> Network:
     kept: Any = {part: tensors.get(f"statistics.{part}") for part in STATISTICS}
     if statistics is not None and statistics.has("mixture"):
         kept["mixture"] = Mixture(*(tensors[f"statistics.mixture.{part}"] for part in MIXTURE_PARTS))
+    if statistics is not None and statistics.has("spectrum"):
+        kept["spectrum"] = Spectrum(*(tensors[f"statistics.spectrum.{part}"] for part in SPECTRUM_PARTS))
     return Network(
         layers,
         input_shape=fields.counts("input_shape"),

@@ -34,14 +34,15 @@ from backquery.model.protocol import (
 )
 from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
 from backquery.model.scaling import Scaling, checked_inputs, ordered_images, scaled_images
-from backquery.model.statistics import MIXTURE_PARTS, Mixture, Statistics
+from backquery.model.statistics import MIXTURE_PARTS, SPECTRUM_PARTS, Mixture, Spectrum, Statistics, rings_of
 
 __all__ = [
     "ACTIVATIONS", "GROUNDS", "IDENTITY", "INK_ON_PAPER", "IN_COLOUR", "LEAK", "LEAKY_RELU", "MIXTURE_PARTS",
-    "RELU", "SIGMOID", "SOFTMAX", "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation", "Examples",
-    "Ground", "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network", "Pixels",
-    "Progress", "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named", "checked_inputs",
-    "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read",
-    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "ordered_images", "plain_facts",
-    "plain_scaling", "quick_of", "reveals", "rounded_slope", "scaled_images", "shades_of", "typical_of",
+    "RELU", "SIGMOID", "SOFTMAX", "SPECTRUM_PARTS", "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation",
+    "Examples", "Ground", "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network",
+    "Pixels", "Progress", "Scaling", "Seed", "Shape", "Spectrum", "Statistics", "about_in_words",
+    "activation_named", "checked_inputs", "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of",
+    "image_shape", "ink_of", "labels_read", "leaky_relu", "log_odds_and_products", "meaning_of", "name_read",
+    "ordered_images", "plain_facts", "plain_scaling", "quick_of", "reveals", "rings_of", "rounded_slope",
+    "scaled_images", "shades_of", "typical_of",
 ]  # fmt: skip

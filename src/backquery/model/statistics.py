@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backquery.errors import ModelError
 from backquery.model.aliases import Array
@@ -56,6 +57,51 @@ class Mixture:
 MIXTURE_PARTS = ("weights", "basis", "centres", "directions")
 
 
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The variance of images in colour, or large ones, that their leading directions leave, by its frequency.
+
+    It is diagonal in the images' orthonormal discrete cosine coefficients (DCT-II of rows and columns) along
+    orthonormal axes of channels, and alike for all coefficients of one ring: see `rings_of`.
+
+    powers: (rings, channels), positive, variances in squared input scale; axes: (channels, channels), column j
+    the direction in the channels that ``powers[:, j]`` belong to.
+    """
+
+    powers: Array
+    axes: Array
+
+    def __post_init__(self) -> None:
+        channels = len(self.axes)
+        if self.axes.shape != (channels,) * 2 or self.powers.ndim != 2 or self.powers.shape[1] != channels:
+            shapes = f"{self.powers.shape} and {self.axes.shape}"
+            raise ModelError(
+                f"a spectrum needs powers (rings, channels) and axes (channels, channels); received {shapes}"
+            )
+        _check_finite(self, "spectrum", SPECTRUM_PARTS)
+        if np.any(self.powers <= 0):
+            raise ModelError("the powers of a spectrum must be positive")
+        if not np.allclose(self.axes.T @ self.axes, np.eye(channels), atol=1e-6):
+            raise ModelError("the axes of a spectrum must be orthonormal")
+
+    def variances(self, rows: int, columns: int) -> Array:
+        """The variance of each coefficient of images of that size, (rows, columns, channels)."""
+        return np.asarray(self.powers[rings_of(rows, columns)])
+
+
+SPECTRUM_PARTS = ("powers", "axes")
+
+
+def rings_of(rows: int, columns: int) -> NDArray[np.intp]:
+    """The ring of frequency to which each cosine coefficient of an image belongs, (rows, columns).
+
+    Ring r holds what goes up and down about r / 2 times along the longer side, in whichever direction.
+    """
+    side = max(rows, columns)
+    down, across = (np.arange(length) * (side / length) for length in (rows, columns))
+    return np.asarray(np.rint(np.hypot(down[:, None], across)), np.intp)
+
+
 @dataclass(frozen=True)
 class Statistics:
     """One mean and one covariance for *all* training images, and the typical log-odds of each label.
@@ -64,9 +110,10 @@ class Statistics:
     labels in a back query comes from the network.
 
     mean: (inputs,) in input scale; factor: (inputs, rank); diagonal: (inputs,), positive;
-    typical: (labels, outputs), row k the median log-odds of the real images that the network reads as label k,
-    or None where no network was asked; mixture: where one mean and one covariance say too little of the images,
-    several, just as blind to classes; else None.
+    typical: (labels, outputs), row k the log-odds of one real image, the most typical of those that the network
+    reads as label k, or None where no network was asked; mixture: where one mean and one covariance say too
+    little of the images, several, just as blind to classes; else None; spectrum: of images in colour and of large
+    ones, the variance that the factor leaves, more exactly than the diagonal has it; else None.
     """
 
     mean: Array
@@ -74,6 +121,7 @@ class Statistics:
     diagonal: Array
     typical: Array | None = None
     mixture: Mixture | None = None
+    spectrum: Spectrum | None = None
 
     def __post_init__(self) -> None:
         inputs = self.mean.shape[0]
