@@ -88,15 +88,12 @@ def test_an_image_has_no_lengths_of_one(shape):
     assert image_shape((1, *shape)) == image_shape((*shape, 1)) == found
 
 
-def covariance(prior):
-    return prior.factor @ prior.factor.T + np.diag(prior.diagonal)
-
-
 def test_the_smooth_prior_is_the_same_wherever_the_channels_stand():
-    first, last = covariance(smooth_prior((3, 5, 6))), covariance(smooth_prior((5, 6, 3)))
+    first, last = (smooth_prior(shape).covary(np.eye(90)) for shape in ((3, 5, 6), (5, 6, 3)))
     cells = Layout.of((3, 5, 6)).cells.ravel()
     np.testing.assert_allclose(first[np.ix_(cells, cells)], last, atol=1e-12)
-    assert np.abs(first[:30, 30:]).max() < 1e-12, "two channels know nothing of each other"
+    two = smooth_prior((2, 5, 6)).covary(np.eye(60))
+    assert np.abs(two[:30, 30:]).max() < 1e-12, "channels that are no colours know nothing of each other"
 
 
 def test_ascent_moves_and_smooths_pixels_wherever_the_channels_stand():

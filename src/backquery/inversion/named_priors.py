@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.memory import Memory
 from backquery.inversion.mixtures import AnyPrior, MixturePrior
-from backquery.inversion.priors import data_prior, flat_prior, natural_prior, smooth_prior
+from backquery.inversion.priors import data_prior, flat_prior, large_data_prior, natural_prior, smooth_prior
 from backquery.model import Layout, Model, Statistics
 
 PRIORS = ("data", "mixture", "natural", "smooth", "flat")
@@ -57,7 +57,7 @@ def _build(model: Model, name: str, low: ArrayLike, high: ArrayLike) -> AnyPrior
                 "fit them with fit_statistics(model, data), or use the prior 'smooth' or 'flat'"
             )
         if name == "data":
-            return data_prior(model.statistics)
+            return large_data_prior(model.statistics, model.input_shape)
         if model.statistics.mixture is None:
             raise InversionError(
                 "this model keeps no mixture: one mean and covariance described its training images as well; use "

@@ -37,7 +37,7 @@ SMOOTH_VARIANCE = 0.09
 """Variance of the smooth part of the prior `smooth`, for ink between 0 and 1."""
 
 FACTORED = 2**14
-"""Pixels of a grey image up to which `smooth` is kept as a factor, of which a search makes the most."""
+"""Inputs up to which `smooth` (of grey images) and `data` are a factor and a diagonal, which are searched best."""
 
 COLOUR_AXES = (
     (-0.5675, -0.5808, -0.5836),
@@ -198,6 +198,20 @@ OnePrior = Prior | SpectralPrior
 def data_prior(statistics: Statistics) -> Prior:
     """The prior `data`: the mean and the covariance of the training images."""
     return Prior("data", statistics.mean, statistics.factor, statistics.diagonal)
+
+
+def large_data_prior(statistics: Statistics, shape: tuple[int, ...]) -> OnePrior:
+    """The prior `data` of large images, where what the leading directions leave falls off with the frequency.
+
+    Of small images the diagonal says as much: coloured digits are drawn better with it.
+    """
+    layout, spectrum = Layout.of(shape), statistics.spectrum
+    if spectrum is None or layout.inputs <= FACTORED:
+        return data_prior(statistics)
+    waves = Waves.cosines(layout, spectrum.axes.T)
+    variances = waves.in_order(np.moveaxis(spectrum.variances(layout.rows, layout.columns), -1, 0))
+    factor = np.asarray(statistics.factor, np.float64)
+    return SpectralPrior("data", statistics.mean, np.ones(layout.inputs), waves, variances, factor)
 
 
 def smooth_prior(
