@@ -19,7 +19,7 @@ from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.examples import Data, Examples, LabelledImages
 from backquery.model.facts import about_in_words, facts_in_words, plain_facts, plain_scaling, reveals
 from backquery.model.layout import Layout, image_shape
-from backquery.model.meaning import GROUNDS, INK_ON_PAPER, Ground, Meaning
+from backquery.model.meaning import GROUNDS, IN_COLOUR, INK_ON_PAPER, Ground, Meaning
 from backquery.model.network import Layer, Network
 from backquery.model.protocol import (
     Model,
@@ -33,16 +33,15 @@ from backquery.model.protocol import (
     typical_of,
 )
 from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
-from backquery.model.scaling import Scaling, checked_inputs, scaled_images
+from backquery.model.scaling import Scaling, checked_inputs, ordered_images, scaled_images
 from backquery.model.statistics import MIXTURE_PARTS, Mixture, Statistics
 
 __all__ = [
-    "ACTIVATIONS", "GROUNDS", "IDENTITY", "INK_ON_PAPER", "LEAK", "LEAKY_RELU", "MIXTURE_PARTS", "RELU", "SIGMOID",
-    "SOFTMAX", "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation", "Examples", "Ground",
-    "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network", "Pixels", "Progress",
-    "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of",
-    "evaluate", "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read",
-    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "plain_facts", "plain_scaling", "quick_of",
-    "reveals", "rounded_slope",
-    "scaled_images", "shades_of", "typical_of",
+    "ACTIVATIONS", "GROUNDS", "IDENTITY", "INK_ON_PAPER", "IN_COLOUR", "LEAK", "LEAKY_RELU", "MIXTURE_PARTS",
+    "RELU", "SIGMOID", "SOFTMAX", "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation", "Examples",
+    "Ground", "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network", "Pixels",
+    "Progress", "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named", "checked_inputs",
+    "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read",
+    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "ordered_images", "plain_facts",
+    "plain_scaling", "quick_of", "reveals", "rounded_slope", "scaled_images", "shades_of", "typical_of",
 ]  # fmt: skip

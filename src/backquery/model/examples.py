@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from backquery.errors import DataError
 from backquery.model.aliases import Array
 from backquery.model.protocol import Model
+from backquery.model.scaling import ordered_images
 
 
 class LabelledImages(Protocol):
@@ -32,7 +33,7 @@ Data = LabelledImages | tuple[ArrayLike, ArrayLike]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Checked examples: raw `pixels` (n, inputs) to be scaled, or `inputs` (n, inputs) as they are."""
+    """Checked examples (n, inputs) in the model's order: raw `pixels` to be scaled, or inputs as `given`."""
 
     model: Model
     labels: NDArray[np.int64]
@@ -48,11 +49,11 @@ class Examples:
         else:
             labels = data.labels
             images = np.asarray(data.images)
-            given, pixels = None, images.reshape(len(images), -1)
-            if len(pixels):
-                # For its errors alone: what does not fit is refused before anything is worked out.
+            given, pixels = None, ordered_images(images, model.input_shape) if len(images) else images
+            if model.scaling is None:
+                # For its error alone: what cannot be scaled is refused before anything is worked out.
                 model.scale(images[:1])
-            if model.scaling is not None:
+            else:
                 model.scaling.check(pixels)
         count = len(pixels) if pixels is not None else len(given if given is not None else ())
         return cls(model, _labels(labels, count, model.outputs), pixels, given)
@@ -80,7 +81,7 @@ class Examples:
         if self.given is not None:
             return self.given
         assert self.pixels is not None
-        return self.model.scale(self.pixels.reshape(len(self.pixels), *self.model.input_shape))
+        return self.model.scale(self.pixels)
 
 
 def _inputs(values: ArrayLike, width: int) -> Array:

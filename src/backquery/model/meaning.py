@@ -41,3 +41,6 @@ class Meaning:
 
 INK_ON_PAPER = Meaning("one")
 """0 is the ground on which every image stands; nothing more is known."""
+
+IN_COLOUR = Meaning("none", False, ("the numbers are colours: red, green and blue, 0 for none of it",))
+"""Pixels of colour images; 0 is black, and nothing is turned over."""

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.errors import DataError, ModelError
-from backquery.model.aliases import Array
-from backquery.model.meaning import Meaning
+from backquery.model.aliases import Array, Shape
+from backquery.model.layout import Layout
+from backquery.model.meaning import IN_COLOUR, Meaning
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,31 @@ class Scaling:
         deviation = pixels.std(axis=0)
         gain = 1.0 / np.where(deviation > 0, deviation, 1.0)
         return cls(gain, -pixels.mean(axis=0) * gain, maximum, meaning)
+
+    @classmethod
+    def by_channel(
+        cls,
+        mean: ArrayLike,
+        deviation: ArrayLike,
+        input_shape: Shape,
+        *,
+        maximum: float = 255.0,
+        white: float = 1.0,
+        meaning: Meaning | None = None,
+    ) -> Scaling:
+        """``(pixel * white / maximum - mean) / deviation``, as torchvision's ``Normalize(mean, std)``.
+
+        mean, deviation: a number for each channel of images of `input_shape`, in the channels' order there, or one
+        for all. maximum: the raw pixel for white. white: what that is where `mean` and `deviation` were taken, 1
+        as torchvision prints them, 255 where they are given for bytes. Images of more channels than one mean
+        colours, 0 for black, unless `meaning` says otherwise. `ModelError` for anything else.
+        """
+        layout = Layout.of(tuple(input_shape))
+        means, deviations = (_of_each(layout, numbers) for numbers in (mean, deviation))
+        if not (np.all(deviations > 0) and white > 0 and maximum > 0):
+            raise ModelError("deviations, white and the maximum must be above zero")
+        known = meaning or (IN_COLOUR if layout.channels > 1 else None)
+        return cls(white / (maximum * deviations), -means / deviations, maximum, known)
 
     @property
     def uniform(self) -> bool:
@@ -136,12 +162,50 @@ def as_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 def scaled_images(images: ArrayLike, scaling: Scaling | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """One raw image of `shape`, or raw images (n, ...), to inputs (n, inputs); `ModelError` without a scaling."""
+    """Raw images as `ordered_images` takes them to inputs (n, inputs); `ModelError` without a scaling."""
     if scaling is None:
         raise ModelError("this network does not know how to scale raw images; give it a scaling")
-    pixels = np.asarray(images)
-    if pixels.shape == shape:
+    return scaling.apply(ordered_images(images, shape), dtype)
+
+
+def ordered_images(images: ArrayLike, shape: Shape) -> NDArray[Any]:
+    """Raw images (n, ...), or a single one, as rows of pixels (n, inputs) in the order of a model's inputs.
+
+    shape: one image as the model takes it. Images in colour may have their channels first or last, whichever way
+    the model has them: (n, rows, columns, 3) and (n, 3, rows, columns) both fit (3, rows, columns). Rows of pixels
+    stay as they are. Images that do not fit raise `DataError`.
+    """
+    pixels, layout = np.asarray(images), Layout.of(shape)
+    last, first = (layout.rows, layout.columns, layout.channels), (layout.channels, layout.rows, layout.columns)
+    own, other = (first, last) if layout.channels_first else (last, first)
+    if pixels.shape == shape or (layout.channels > 1 and pixels.shape in (own, other)):
         pixels = pixels[None]
-    if prod(pixels.shape[1:]) != prod(shape):
-        raise DataError(f"the network takes images of shape {shape}; received {pixels.shape[1:]}")
-    return scaling.apply(pixels, dtype)
+    each = pixels.shape[1:]
+    if layout.channels > 1 and each == other != own:
+        return layout.flat(pixels if layout.channels_first else np.moveaxis(pixels, 1, -1))
+    if prod(each) != layout.inputs or not _lies_alike(each, shape, layout):
+        raise DataError(f"the network takes images of shape {shape}; received {each}{_advice(each, layout)}")
+    return pixels.reshape(len(pixels), layout.inputs)
+
+
+def _lies_alike(each: Shape, shape: Shape, layout: Layout) -> bool:
+    """Whether images of as many pixels have the same sides, lengths of one aside; a row of pixels has none."""
+    sides, wanted = (tuple(length for length in one if length != 1) for one in (each, shape))
+    return len(sides) < 2 or not layout.known or sides == wanted
+
+
+def _advice(each: Shape, layout: Layout) -> str:
+    given = Layout.of(each) if len(each) > 1 else layout
+    if given.channels > 1 == layout.channels:
+        return "; images in colour are read in grey with --colour no (in Python Reading(colour=False))"
+    if layout.channels > 1 and each == (layout.rows, layout.columns):
+        return f"; np.repeat(images[..., None], {layout.channels}, -1) shows grey images in as many channels"
+    return ""
+
+
+def _of_each(layout: Layout, numbers: ArrayLike) -> Array:
+    """A number for each channel, or one for all, as one for each input (inputs,)."""
+    channels = np.asarray(numbers, np.float64)
+    if channels.shape not in ((), (1,), (layout.channels,)) or not np.isfinite(channels).all():
+        raise ModelError(f"a finite number for each of {layout.channels} channels is needed; received {numbers!r}")
+    return layout.flat(np.broadcast_to(channels, (layout.rows, layout.columns, layout.channels)))
