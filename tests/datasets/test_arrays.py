@@ -195,8 +195,42 @@ def test_images_of_any_order(array: np.ndarray) -> None:
     np.testing.assert_array_equal(images_from_array(array, 12, "x"), IMAGES)
 
 
-@pytest.mark.reads("data", "pictures in colour", "refused so far: grey ones are read")
-@pytest.mark.parametrize("shape", [(12, 5, 5, 3), (12, 3, 5, 5), (5, 5, 3, 12), (12, 5, 5, 4)])
-def test_colour_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match=r"pictures in colour, .* images are grey so far"):
-        images_from_array(np.zeros(shape), 12, "x")
+COLOURS = RNG.integers(0, 256, (12, 5, 6, 3), np.uint8)
+
+
+@pytest.mark.reads(
+    "data",
+    "arrays in colour, (n, height, width, 3), (n, 3, height, width) or (height, width, 3, n)",
+    "read",
+)
+@pytest.mark.parametrize(
+    "array",
+    [
+        COLOURS,
+        COLOURS.transpose(0, 3, 1, 2),
+        COLOURS.transpose(1, 2, 3, 0),
+        np.concatenate([COLOURS, np.full((12, 5, 6, 1), 255, np.uint8)], axis=-1),
+    ],
+)
+def test_colours_of_any_order(array: np.ndarray) -> None:
+    np.testing.assert_array_equal(images_from_array(array, 12, "x"), COLOURS)
+
+
+@pytest.mark.reads("data", "rows of pixels in colour", "read with `--shape 32,32,3`, or `3,32,32`")
+def test_rows_of_colours_become_images_where_the_shape_is_told() -> None:
+    first = COLOURS.transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(images_from_array(COLOURS.reshape(12, -1), 12, "x", (5, 6, 3)), COLOURS)
+    np.testing.assert_array_equal(images_from_array(first.reshape(12, -1), 12, "x", (3, 5, 6)), COLOURS)
+    grey = COLOURS[..., 0]
+    np.testing.assert_array_equal(images_from_array(grey.reshape(12, -1), 12, "x", (5, 6)), grey)
+    with pytest.raises(DataError, match=r"rows of 90 pixels, which make no image of the shape \(5, 5\)"):
+        images_from_array(COLOURS.reshape(12, -1), 12, "x", (5, 5))
+    with pytest.raises(DataError, match=r"--shape 20,28 or 32,32,3"):
+        images_from_array(COLOURS.reshape(12, -1), 12, "x")
+
+
+def test_what_is_transparent_in_parts_is_refused() -> None:
+    holes = np.concatenate([COLOURS, np.full((12, 5, 6, 1), 255, np.uint8)], axis=-1)
+    holes[3, 2, 2, 3] = 0
+    with pytest.raises(DataError, match="transparent in parts"):
+        images_from_array(holes, 12, "x")

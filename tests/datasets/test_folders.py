@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backquery.datasets import Dataset, Reading, read
+from backquery import Network
+from backquery.datasets import Dataset, Reading, open_data, read
 from backquery.datasets.picture_names import labels_in_names
 from backquery.datasets.reading import files_of
 from backquery.errors import AssumptionWarning, DataError
+from backquery.model import Scaling
 
 
 def draw(path: Path, pixels: np.ndarray) -> np.ndarray:
@@ -267,18 +270,96 @@ def test_a_test_half_alone_is_read(tmp_path: Path) -> None:
     assert (dataset.classes, len(dataset.train), dataset.test) == (("3", "5"), 2, None)
 
 
-@pytest.mark.reads("data", "a folder of pictures in colour", "taken in grey, and said")
-def test_colour_that_is_lost_is_said_and_grey_saved_as_colour_is_not(tmp_path: Path) -> None:
-    colours = np.zeros((12, 12, 3), np.uint8)
-    colours[2:-2, 2:-2] = (250, 200, 40)
+def in_two_classes(folder: Path, *drawn: np.ndarray) -> Path:
+    """Pictures in two classes by turns."""
+    for k, pixels in enumerate(drawn):
+        draw(folder / "ab"[k % 2] / f"{k}.png", pixels)
+    return folder
+
+
+def pale(seed: int, shape: tuple[int, int] = (12, 12)) -> np.ndarray:
+    """Something in many colours, none of them strong."""
+    return np.random.default_rng(seed).integers(100, 160, (*shape, 3), np.uint8)
+
+
+@pytest.mark.reads("data", "a folder of pictures in colour", "read in colour, and said (`--no-colour`)")
+def test_pictures_in_colour_are_read_in_colour_and_said(tmp_path: Path) -> None:
+    drawn = [pale(k) for k in range(4)]
+    with pytest.warns(AssumptionWarning, match=r"in colour, and are read so; --colour or --no-colour") as said:
+        dataset = read(in_two_classes(tmp_path, *drawn))
+    assert len(said) == 1
+    np.testing.assert_array_equal(np.sort(dataset.train.images, axis=0), np.sort(drawn, axis=0))
+    assert (dataset.input_shape, dataset.meaning.ground, dataset.maximum) == ((12, 12, 3), "none", 255)
+    grey = read(tmp_path, how=Reading(colour=False, ink="light")).train.images
+    expected = [np.asarray(Image.fromarray(one).convert("L")) for one in drawn]
+    np.testing.assert_array_equal(np.sort(grey, axis=0), np.sort(expected, axis=0))
+    with pytest.raises(DataError, match="no ink is turned over; --no-colour"):
+        read(tmp_path, how=Reading(colour=True, ink="dark"))
+
+
+@pytest.mark.reads("data", "grey pictures that are saved in colour, or ink on paper by lamplight", "taken in grey")
+def test_pictures_of_which_grey_tells_all_are_grey(tmp_path: Path) -> None:
     lamplight = np.full((12, 12, 3), (235, 220, 195), np.uint8)
     lamplight[3:-3, 5:7] = 40
-    for name, drawn in (("colour", colours), ("grey", np.stack([digit(1, 12)] * 3, axis=-1)), ("lamp", lamplight)):
-        for label in "ab":
-            draw(tmp_path / name / label / "1.png", drawn)
-    with pytest.warns(AssumptionWarning, match="the pictures are in colour, which is not read so far") as said:
-        dataset = read(tmp_path / "colour")
-    assert len(said) == 1
-    assert dataset.train.images.max() == 197
-    assert read(tmp_path / "grey").train.images.max() == digit(1, 12).max()
-    assert read(tmp_path / "lamp").maximum == 255
+    blue_ink = np.full((12, 12, 3), 250, np.uint8)
+    blue_ink[3:-3, 5:7] = (40, 50, 160)
+    grey = np.stack([digit(1, 12)] * 3, axis=-1)
+    assert read(in_two_classes(tmp_path / "grey", grey, grey)).train.images.max() == digit(1, 12).max()
+    for name, drawn in (("lamp", lamplight), ("pen", blue_ink)):
+        dataset = read(in_two_classes(tmp_path / name, drawn, drawn))
+        assert (dataset.maximum, dataset.input_shape, dataset.meaning.ground) == (255, (12, 12), "one")
+    told = read(tmp_path / "grey", how=Reading(colour=True))
+    np.testing.assert_array_equal(told.train.images[0], grey)
+
+
+def test_strong_colours_are_colours_even_one_by_one(tmp_path: Path) -> None:
+    yellow = np.zeros((12, 12, 3), np.uint8)
+    yellow[2:-2, 2:-2] = (250, 200, 40)
+    with pytest.warns(AssumptionWarning, match="in colour, and are read so"):
+        assert read(in_two_classes(tmp_path, yellow, yellow)).colour
+
+
+@pytest.mark.reads("data", "pictures in colour of many sizes", "32 x 32, padded with black")
+def test_pictures_in_colour_of_many_sizes_become_alike(tmp_path: Path) -> None:
+    wide, tall = np.full((20, 40, 3), (200, 30, 90), np.uint8), np.full((64, 64, 3), (10, 160, 80), np.uint8)
+    in_two_classes(tmp_path, wide, tall)
+    with pytest.warns(AssumptionWarning, match="in colour"):
+        first, second = read(tmp_path).train.images
+    assert first.shape == second.shape == (32, 32, 3)
+    assert (first[:7] == 0).all() and (first[-7:] == 0).all() and (first[9:-9] == (200, 30, 90)).all()
+    assert (second == (10, 160, 80)).all()
+
+
+def model_of(shape: tuple[int, ...]) -> Network:
+    return Network.create([int(np.prod(shape)), 2], rng=0, input_shape=shape, classes=("a", "b"),
+                          scaling=Scaling.book())  # fmt: skip
+
+
+@pytest.mark.reads("data", "pictures in colour for a model that takes grey, and grey ones for one of colours",
+                   "as the model takes them, and said")  # fmt: skip
+def test_pictures_become_what_a_model_takes(tmp_path: Path) -> None:
+    in_two_classes(tmp_path / "colour", *(pale(k) for k in range(4)))
+    in_two_classes(tmp_path / "grey", *(digit(k, 12) for k in range(4)))
+    in_two_classes(tmp_path / "sizes", *(pale(k, (12 + k, 14)) for k in range(4)))
+    for shape, size in (((3, 12, 12), (12, 12, 3)), ((12, 12, 3), (12, 12, 3)), ((12, 12), (12, 12))):
+        model, colours = model_of(shape), size[2:] == (3,)
+        for name in ("colour", "grey", "sizes"):
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                dataset = open_data(tmp_path / name, model=model)
+            assert dataset.input_shape == size
+            assert model.scale(dataset.train.images).shape == (4, np.prod(size))
+            told = "and the model takes them in three" if name == "grey" else "as the model takes them"
+            assert any(told in str(one.message) for one in said) == (colours == (name == "grey"))
+    with pytest.raises(DataError, match="the model takes grey images, and colours were asked for"):
+        open_data(tmp_path / "colour", model=model_of((12, 12)), how=Reading(colour=True))
+
+
+def test_a_model_of_a_row_of_numbers_takes_what_there_are_as_many_of(tmp_path: Path) -> None:
+    in_two_classes(tmp_path / "alike", *(pale(k) for k in range(4)))
+    in_two_classes(tmp_path / "sizes", *(pale(k, (12 + k, 14)) for k in range(4)))
+    for inputs, size in ((144, (12, 12)), (432, (12, 12, 3))):
+        for name in ("alike", "sizes"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AssumptionWarning)
+                assert open_data(tmp_path / name, model=model_of((inputs,))).input_shape == size

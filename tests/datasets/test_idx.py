@@ -129,7 +129,7 @@ def test_images_without_their_labels_make_no_set(tmp_path: Path) -> None:
     ("images", "labels", "message"),
     [
         (IMAGES, np.zeros(3, np.uint8), "2 images, but .* 3 labels"),
-        (IMAGES[0], np.zeros(2, np.uint8), "images have three"),
+        (IMAGES[0], np.zeros(2, np.uint8), "images have three axes"),
         (IMAGES, np.zeros((2, 1), np.uint8), "one row of whole numbers"),
         (IMAGES, np.zeros(2, np.float32), "one row of whole numbers"),
     ],

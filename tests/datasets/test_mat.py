@@ -48,11 +48,32 @@ def test_emnist(tmp_path: Path) -> None:
     assert "".join(test.labels) == "ABCDEFGHIJKLMNOPQRSTUVWXYZABCD"
 
 
-@pytest.mark.reads("data", "SVHN's `.mat` files", "refused so far: they are in colour")
+def svhn(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and digits in a file as SVHN's: MATLAB's order, and 10 for the digit 0."""
+    images, digits = RNG.integers(0, 256, (count, 32, 32, 3), np.uint8), np.arange(count) % 10
+    savemat(path, {"X": images.transpose(1, 2, 3, 0), "y": np.where(digits == 0, 10, digits)[:, None]})
+    return images, digits
+
+
+@pytest.mark.reads("data", "SVHN's `.mat` files", "read in colour, both halves, with 0 for their label 10")
 def test_svhn_is_in_colour(tmp_path: Path) -> None:
-    savemat(tmp_path / "train_32x32.mat", {"X": np.zeros((32, 32, 3, 40), np.uint8), "y": LABELS[:, None]})
-    with pytest.raises(DataError, match=r"train_32x32\.mat: 'X' holds pictures in colour"):
-        read(tmp_path / "train_32x32.mat")
+    train, test = svhn(tmp_path / "train_32x32.mat", 40), svhn(tmp_path / "test_32x32.mat", 20)
+    for path in (tmp_path, tmp_path / "train_32x32.mat"):
+        dataset = read(path)
+        assert dataset.test is not None and dataset.classes == tuple("0123456789")
+        for (images, digits), half in zip((train, test), (dataset.train, dataset.test), strict=True):
+            np.testing.assert_array_equal(half.images, images)
+            np.testing.assert_array_equal(half.labels, digits)
+    (tmp_path / "others").mkdir()
+    svhn(tmp_path / "others" / "mine.mat", 40)
+    assert read(tmp_path / "others").classes == tuple(map(str, range(1, 11)))
+
+
+def test_several_files_of_matlab_s_are_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        savemat(tmp_path / f"{name}.mat", {"X": IMAGES, "y": LABELS})
+    with pytest.raises(DataError, match=r"name one of a\.mat, b\.mat"):
+        read(tmp_path)
 
 
 def test_what_is_there_is_listed(tmp_path: Path) -> None:

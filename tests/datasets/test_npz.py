@@ -87,10 +87,7 @@ def test_the_maximum_is_guessed_for_fractions(tmp_path: Path, highest: float, ma
         ({"images": IMAGES}, r"it has images uint8 \(3, 2, 2\)"),
         ({"images": IMAGES, "labels": LABELS[:2]}, "holds 3 images, but there are 2 labels"),
         ({"images": np.array([[{}]], object), "labels": LABELS}, "Python objects, which are never unpickled"),
-        (
-            {"images": np.zeros((3, 2, 2, 3)), "labels": LABELS},
-            r"in colour, shape \(3, 2, 2, 3\); images are grey so far",
-        ),
+        ({"images": np.zeros((3, 2, 2, 2)), "labels": LABELS}, r"\(n, height, width, 3\) in colour"),
         ({"images": np.zeros((3, 5)), "labels": LABELS}, r"side \* side"),
         ({"images": np.full((3, 2, 2), "x"), "labels": LABELS}, "pixels must be numbers"),
         ({"images": np.zeros((3, 2, 2), complex), "labels": LABELS}, "pixels must be numbers"),

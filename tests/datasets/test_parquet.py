@@ -12,7 +12,7 @@ from PIL import Image
 
 from backquery.datasets import Reading, read
 from backquery.datasets.reading import files_of
-from backquery.errors import DataError, MissingExtraError
+from backquery.errors import AssumptionWarning, DataError, MissingExtraError
 from tests.needs import needs
 
 needs("pyarrow")
@@ -44,6 +44,22 @@ def huggingface(path: Path, part: slice = slice(None), named: bool = True) -> Pa
     path.parent.mkdir(exist_ok=True)
     pq.write_table(table, path)
     return path
+
+
+def test_pictures_and_pixels_in_colour(tmp_path: Path) -> None:
+    colours = RNG.integers(0, 256, (8, 6, 6, 3), np.uint8)
+    files = pa.table({"image": [as_png(one) for one in colours], "label": LABELS})
+    pq.write_table(files, tmp_path / "files.parquet")
+    nested = pa.table({"pixels": colours.transpose(0, 3, 1, 2).tolist(), "label": LABELS})
+    pq.write_table(nested, tmp_path / "nested.parquet")
+    with pytest.warns(AssumptionWarning, match="in colour, and are read so"):
+        np.testing.assert_array_equal(read(tmp_path / "files.parquet").train.images, colours)
+    np.testing.assert_array_equal(read(tmp_path / "nested.parquet").train.images, colours)
+    grey = read(tmp_path / "files.parquet", how=Reading(colour=False, ink="light")).train.images
+    np.testing.assert_array_equal(grey[3], np.asarray(Image.fromarray(colours[3]).convert("L")))
+    with pytest.warns(AssumptionWarning):
+        nested_grey = read(tmp_path / "nested.parquet", how=Reading(colour=False)).train.images
+    np.testing.assert_array_equal(nested_grey, grey)
 
 
 @pytest.mark.reads(

@@ -23,6 +23,14 @@ def test_counts_range_and_blank_share() -> None:
     assert (summary.input_shape, summary.maximum) == ((2, 2), 255)
 
 
+def test_in_colour_the_means_of_the_colours_are_told() -> None:
+    images = np.zeros((2, 2, 2, 3), np.uint8)
+    images[0, 0, 0] = (8, 16, 0)
+    summary = inspect(Dataset("colours", Split(images, [0, 1]), None, ("a", "b")))
+    assert summary.train.colours == {"red": 1, "green": 2, "blue": 0}
+    assert summary.train.blank == 7 / 8 and summary.input_shape == (2, 2, 3)
+
+
 def test_shared_images_are_counted_whatever_their_type(small: Dataset) -> None:
     assert small.test is not None
     assert inspect(small).shared == 0

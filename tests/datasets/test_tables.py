@@ -270,3 +270,36 @@ def test_the_digits_as_their_authors_published_them(tmp_path: Path) -> None:
         dataset = read(tmp_path / "optdigits.tra", how=Reading(pixel_range=(0, 16)))
     np.testing.assert_array_equal(dataset.train.images, digits.images)
     np.testing.assert_array_equal(dataset.train.labels, digits.target)
+
+
+@pytest.mark.reads("data", "CSV of colours, 3072 pixels a row", "read with `--shape 32,32,3`, or `3,32,32`")
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("shape", [(4, 6, 3), (3, 4, 6), (4, 18)])
+def test_rows_make_images_of_the_shape_that_is_told(tmp_path: Path, named: bool, shape: tuple[int, ...]) -> None:
+    pixels = RNG.integers(0, 256, (COUNT, 72), np.uint8)
+    header = ",".join(["label", *(f"pixel{k}" for k in range(72))]) + "\n" if named else ""
+    rows = "\n".join(",".join(map(str, row)) for row in np.column_stack([LABELS, pixels]))
+    (tmp_path / "colours.csv").write_text(header + rows)
+    images = pixels.reshape(-1, *shape)
+    images = images.transpose(0, 2, 3, 1) if shape[0] == 3 else images
+    check(
+        read(tmp_path / "colours.csv", how=Reading(shape=shape, ink="light" if shape[-1] == 18 else "auto")),
+        images,
+    )
+    with pytest.raises(DataError, match=r"they make no image of the shape \(3, 5, 5\)"):
+        read(tmp_path / "colours.csv", how=Reading(shape=(3, 5, 5)))
+
+
+def test_a_row_that_may_be_colours_is_an_error_with_the_option(tmp_path: Path) -> None:
+    rows = "\n".join(
+        ",".join(map(str, row)) for row in np.column_stack([LABELS, *[IMAGES.reshape(COUNT, -1)] * 3])
+    )
+    (tmp_path / "colours.csv").write_text(rows)
+    with pytest.raises(DataError, match=r"--shape 6,6,3 \(in Python Reading\(shape=...\)\)"):
+        read(tmp_path / "colours.csv")
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2, 2), (0, 4), (3, 2, 2, 2), (2.0, 2)])
+def test_a_shape_that_is_no_image_s_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="a shape is one image's"):
+        Reading(shape=shape)

@@ -91,7 +91,7 @@ def test_what_scales_no_channels_is_one_clear_error(mean, deviation, more):
     ("given", "shape", "advice"),
     [
         ((5, 4, 6), FIRST, r"np.repeat"),
-        ((5, 4, 6, 3), (4, 6), r"--colour no"),
+        ((5, 4, 6, 3), (4, 6), r"--no-colour"),
         ((5, 6, 4, 3), FIRST, r"received \(6, 4, 3\)$"),
         ((5, 12, 6), LAST, r"received \(12, 6\)$"),
         ((5, 6, 4), (4, 6), r"received \(6, 4\)$"),

@@ -18,7 +18,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, cast
 
-from backquery.cli.options.reading import AS_FOUND, ReadingOptions, scaling_called
+from backquery.cli.options.reading import AS_FOUND, BY_CHANNEL, ReadingOptions, scaling_called
 from backquery.cli.terminal import count, say
 from backquery.errors import AssumptionWarning, BackqueryError, ModelError, assume
 from backquery.io import load_model
@@ -86,7 +86,7 @@ def load_for_images(source: str, scale: str | None = None) -> Model:
     if scale is not None and model.scaling is not None:
         return _told_otherwise(model, source, scale)
     if scale is not None:
-        return with_scaling(model, source, scaling_called(scale, 255.0))
+        return with_scaling(model, source, scaling_called(scale, 255.0, model.input_shape))
     if model.scaling is None:
         assume(
             f"{source} does not say how pixels become inputs: the book's pixel / 255 * 0.99 + 0.01 is taken; "
@@ -108,7 +108,7 @@ def load_for_data(
     dataset = open_data(data, test, how=how.reading(), model=model)
     if model.scaling is None:
         scaling = (
-            scaling_called(scale, dataset.maximum)
+            scaling_called(scale, dataset.maximum, model.input_shape)
             if scale is not None
             else _likeliest_scaling(model, source, dataset)
         )
@@ -126,7 +126,7 @@ def _told_otherwise(model: Model, source: str, scale: str) -> Model:
 
     own = model.scaling
     assert own is not None
-    told = scaling_called(scale, own.maximum)
+    told = scaling_called(scale, own.maximum, model.input_shape)
     if not (np.allclose(own.low, told.low, atol=1e-6) and np.allclose(own.high, told.high, rtol=1e-4)):
         said = " to ".join(f"{float(np.mean(end)):g}" for end in (own.low, own.high))
         assume(
@@ -165,16 +165,20 @@ def _likeliest_scaling(model: Model, source: str, dataset: Dataset) -> Scaling:
     maximum, some = dataset.maximum, _some(dataset.to_test_on, TRIALS)
     usual = {"book": Scaling.book(maximum), "unit": Scaling.unit(maximum), "raw": Scaling(1.0, 0.0, maximum)}
     others = {f"{low:g},{high:g}": Scaling.between(low, high, maximum) for low, high in OTHER_ENDS}
-    every = usual | others
+    named = BY_CHANNEL if Layout.of(model.input_shape).channels == 3 else ()
+    channels = {name: scaling_called(name, maximum, model.input_shape) for name in named}
+    every = usual | others | channels
     tried = {name: _right_and_fitting(with_scaling(model, source, each), some) for name, each in every.items()}
     most = max((right for right, _ in tried.values()), key=np.sum)
     as_many = [name for name, (right, _) in tried.items() if not _clearly_fewer(right, most)]
     best = max([name for name in as_many if name in usual] or as_many, key=lambda name: tried[name][1])
     scaling, share = every[best], {name: np.mean(right) for name, (right, _) in tried.items()}
+    paper, ink = ("black", "white") if dataset.colour else ("paper", "ink")
+    ends = f"{np.mean(scaling.low):g} for {paper} to {np.mean(scaling.high):g} for {ink}"
     assume(
-        f"{source} does not say how pixels become inputs: {float(scaling.low):g} for paper to "
-        f"{float(scaling.high):g} for ink is taken, which fits the labels best ({share[best]:.0%} of "
-        f"{count(len(some), 'image')} read rightly; as in the book {share['book']:.0%}); --scale says otherwise"
+        f"{source} does not say how pixels become inputs: {f'{best} ({ends})' if best in channels else ends} is "
+        f"taken, which fits the labels best ({share[best]:.0%} of {count(len(some), 'image')} read rightly; as in "
+        f"the book {share['book']:.0%}); --scale says otherwise"
     )
     return scaling
 
@@ -208,11 +212,11 @@ def _say_if_turned(model: Model, dataset: Dataset) -> None:
     right = evaluate(model, some).performance
     if right > DOUBTFUL:
         return
-    turned: dict[str, NDArray[Any]] = {
-        "dark and bright change places: --ink": dataset.maximum - some.images.astype(np.float64)
-    }
+    turned: dict[str, NDArray[Any]] = {}
+    if not dataset.colour:
+        turned["dark and bright change places: --ink"] = dataset.maximum - some.images.astype(np.float64)
     if dataset.input_shape[0] == dataset.input_shape[1]:
-        turned["rows and columns change places: --transposed"] = some.images.transpose(0, 2, 1)
+        turned["rows and columns change places: --transposed"] = some.images.swapaxes(1, 2)
     otherwise = {how: evaluate(model, Split(images, some.labels)).performance for how, images in turned.items()}
     how, best = max(otherwise.items(), key=lambda pair: pair[1])
     if best > DOUBTFUL and best > 2 * right:
@@ -228,9 +232,12 @@ def _some(images: Split, most: int) -> Split:
 
 
 def _say_what_is_assumed(source: str, dataset: Dataset) -> None:
+    black, white, others = (
+        ("black", "white", "") if dataset.colour else ("the paper on which all images stand", "ink", "--ink, ")
+    )
     assume(
-        f"{source} does not say what its pixels mean: 0 is taken for the paper on which all images stand, "
-        f"{dataset.maximum:g} for ink; --ink, --range and --scale say otherwise"
+        f"{source} does not say what its pixels mean: 0 is taken for {black}, "
+        f"{dataset.maximum:g} for {white}; {others}--range and --scale say otherwise"
     )
 
 
@@ -243,8 +250,9 @@ def prepared(
 ) -> NDArray[Any]:
     """Pictures (n, height, width) as raw pixels on the network's scale, with the meaning that its own images have.
 
-    They are turned to the network's ground where its images had one, and centred where those were, unless told
-    otherwise; what is done to them is said.
+    For a network that takes colours they are (n, height, width, 3), as they are. For others they are turned to the
+    network's ground where its images had one, and centred where those were, unless told otherwise; what is done to
+    them is said.
     """
     import numpy as np
 
@@ -258,10 +266,12 @@ def prepared_steps(
     from backquery.datasets.images import prepare_steps
 
     layout = Layout.of(network.input_shape)
-    if not layout.known or layout.channels > 1:
+    if not layout.known or layout.channels not in (1, 3):
         raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
     assert network.scaling is not None
     shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
+    if layout.channels == 3:
+        return [prepare_steps(path, (*shape, 3), maximum, ink=ink) for path in images]
     meaning = meaning_of(network)
     if meaning.ground == "none":
         # The model's own images had no one ground: nothing is turned, and no paper is looked for.

@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
 from backquery.datasets.labels import labels_from_array
 from backquery.datasets.names import Half, beside, pairs, said
-from backquery.datasets.options import Reading
+from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.table import makes_images
 from backquery.errors import DataError, assume
+from backquery.model import Layout, Shape
 
 ABOUT_THE_OTHERS = ("classes", "maximum", "class_names")
 """Arrays under these names say something about the others."""
+
+COLOURS = (3, 4)
+"""So many channels have pictures in colour: red, green and blue, and perhaps how opaque they are."""
 
 MOST_NAMED = 20
 """So many arrays are listed in a message."""
@@ -61,7 +65,7 @@ def choose(stored: Mapping[str, Stored], source: str, how: Reading) -> Chosen:
 
 
 def read_chosen(
-    stored: Mapping[str, Stored], chosen: Chosen, source: str, **known: Any
+    stored: Mapping[str, Stored], chosen: Chosen, source: str, how: Reading = AS_FOUND, **known: Any
 ) -> tuple[Labelled, Labelled | None]:
     """The train half, and the test half or None, with what is `known` of all the images (`Labelled`)."""
     if sum(_size(stored[name]) for name in chosen.names) > MEMORY_LIMIT:
@@ -69,55 +73,85 @@ def read_chosen(
 
     def half(images: str, labels: str) -> Labelled:
         targets = labels_from_array(stored[labels].read(), f"{source}: {labels!r}")
-        pixels = images_from_array(stored[images].read(), len(targets), f"{source}: {images!r}")
+        pixels = images_from_array(stored[images].read(), len(targets), f"{source}: {images!r}", how.shape)
         return Labelled(pixels, targets, source, **known)
 
     return half(*chosen.train), None if chosen.test is None else half(*chosen.test)
 
 
-def images_from_array(array: NDArray[Any], count: int, where: str) -> NDArray[Any]:
+def images_from_array(array: NDArray[Any], count: int, where: str, shape: Shape | None = None) -> NDArray[Any]:
     """Images (count, height, width) from an array that holds them first to last or last to first, flat or not.
 
-    (n, height, width), with 1 for a channel behind n or at the end, and (n, side * side); or n at the end, as
-    MATLAB has it. Colour, and numbers of images and labels that differ, raise `DataError`.
+    (n, height, width), with 1 for a channel behind n or at the end, and (n, side * side), or rows of pixels that
+    make images of `shape`; or n at the end, as MATLAB has it. With 3 for a channel behind n or at the end they are
+    in colour, and become (count, height, width, 3); a fourth channel must say that nothing is transparent. Any
+    other array, and numbers of images and labels that differ, raise `DataError`.
     """
     if array.dtype.kind not in "biuf":
         raise DataError(f"{where} holds {array.dtype}; pixels must be numbers")
     if _is_last_to_first(array.shape, count):
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
-    grey = _without_channel(array, where)
-    if grey.ndim == 2 and makes_images(grey.shape[1]):
-        side = isqrt(grey.shape[1])
-        grey = grey.reshape(-1, side, side)
-    if grey.ndim != 3:
+    images = _with_channels_last(_as_told(array, shape, where), where)
+    if images.ndim != 3 and images.shape[3:] != (3,):
         raise DataError(
-            f"{where} has the shape {array.shape}; images are grey, (n, height, width), "
-            "or (n, side * side) for squares"
+            f"{where} has the shape {array.shape}; images are (n, height, width), (n, height, width, 3) in "
+            "colour, or (n, side * side) for squares; --shape 20,28 or 32,32,3 (in Python Reading(shape=...)) "
+            "says what image a row makes"
         )
-    if len(grey) != count:
-        raise DataError(f"{where} holds {len(grey)} images, but there are {count} labels; each image needs one")
-    return grey
+    if len(images) != count:
+        raise DataError(f"{where} holds {len(images)} images, but there are {count} labels; each image needs one")
+    return images
 
 
 def _is_last_to_first(shape: tuple[int, ...], count: int) -> bool:
     """Whether the images are counted by the last side, and cannot be by the first."""
     if len(shape) < 2 or shape[-1] != count or shape[0] == count:
         return False
-    return count > max(shape[:-1]) or (len(shape) == 2 and makes_images(shape[0]) and not makes_images(count))
+    return (
+        count > max(shape[:-1])
+        or (len(shape) == 2 and makes_images(shape[0]) and not makes_images(count))
+        or (len(shape) == 4 and shape[2] in COLOURS and shape[3] not in COLOURS)
+    )
 
 
-def _without_channel(array: NDArray[Any], where: str) -> NDArray[Any]:
+def _as_told(array: NDArray[Any], shape: Shape | None, where: str) -> NDArray[Any]:
+    """Rows of pixels as images: of the shape that was told, or else square."""
+    if array.ndim != 2:
+        return array
+    if shape is not None:
+        if prod(shape) != array.shape[1]:
+            raise DataError(
+                f"{where} holds rows of {array.shape[1]} pixels, which make no image of the shape {shape}"
+            )
+        return array.reshape(-1, *shape)
+    side = isqrt(array.shape[1])
+    return array.reshape(-1, side, side) if makes_images(array.shape[1]) else array
+
+
+def _with_channels_last(array: NDArray[Any], where: str) -> NDArray[Any]:
+    """Images (n, height, width), or (n, height, width, 3) in colour, wherever their channels stand."""
     if array.ndim != 4:
         return array
     for axis in (3, 1):
         if array.shape[axis] == 1:
             return np.squeeze(array, axis)
-    if {array.shape[3], array.shape[1]} & {2, 3, 4}:
+    layout = Layout.of(array.shape[1:])
+    if layout.channels not in COLOURS:
+        return array
+    images = np.moveaxis(array, 1, -1) if layout.channels_first else array
+    if layout.channels == 4:
+        images = _without_transparency(images, where)
+    return np.ascontiguousarray(images)
+
+
+def _without_transparency(images: NDArray[Any], where: str) -> NDArray[Any]:
+    opacity = images[..., 3]
+    if (opacity != opacity.max()).any():
         raise DataError(
-            f"{where} holds pictures in colour, shape {array.shape}; images are grey so far: "
-            "save their mean over the colours instead"
+            f"{where} holds pictures that are transparent in parts, shape {images.shape}; lay them on a ground, "
+            "and save red, green and blue alone"
         )
-    return array
+    return images[..., :3]
 
 
 def _named(stored: Mapping[str, Stored], source: str, how: Reading) -> tuple[str, str]:

@@ -42,7 +42,7 @@ def shift(split: Split, down: int, right: int) -> Split:
 
     What leaves the image is lost. Moving by a whole side or more raises `DataError`.
     """
-    height, width = split.images.shape[1:]
+    height, width = split.images.shape[1:3]
     if abs(down) >= height or abs(right) >= width:
         raise DataError(
             f"images of {height} x {width} pixels can be moved by less than that; "

@@ -14,7 +14,7 @@ from backquery.datasets.augmentation import augment
 from backquery.datasets.labels import label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError
-from backquery.model import INK_ON_PAPER, Meaning, Seed
+from backquery.model import INK_ON_PAPER, Meaning, Seed, Shape
 
 Half = TypeVar("Half")
 
@@ -59,14 +59,18 @@ class Dataset:
         return train if self.test is None else (*train, ("test", self.test))
 
     @property
-    def input_shape(self) -> tuple[int, int]:
-        """Height and width of one image."""
-        _, height, width = self.train.images.shape
-        return height, width
+    def input_shape(self) -> Shape:
+        """Height and width of one image, and 3 if it is in colour."""
+        return self.train.images.shape[1:]
+
+    @property
+    def colour(self) -> bool:
+        """Whether the images are in colour."""
+        return len(self.input_shape) == 3
 
     @property
     def inputs(self) -> int:
-        """Pixels of one image."""
+        """Numbers of one image: its pixels, or three times as many in colour."""
         return prod(self.input_shape)
 
     @property
@@ -149,10 +153,10 @@ class Dataset:
 class Labelled:
     """What a reader found in one file or folder, before the labels have become positions.
 
-    images: (n, height, width) numbers of any type, as they stood there; labels: (n,) numbers or names, as they
-    stood there; `source` is the path, for messages; `maximum` is the number for full ink where the file itself
-    says it; `transposed` images are stored column by column, by the rule of a known kind of files; `brightness`
-    says that the numbers are those of pictures, 0 for black.
+    images: (n, height, width) numbers of any type, as they stood there, or (n, height, width, 3) for colours;
+    labels: (n,) numbers or names, as they stood there; `source` is the path, for messages; `maximum` is the number
+    for full ink where the file itself says it; `transposed` images are stored column by column, by the rule of a
+    known kind of files; `brightness` says that the numbers are those of pictures, 0 for black.
     """
 
     images: NDArray[Any]
@@ -161,6 +165,11 @@ class Labelled:
     maximum: float | None = None
     transposed: bool = False
     brightness: bool = False
+
+    @property
+    def colour(self) -> bool:
+        """Whether the images are in colour."""
+        return self.images.ndim == 4
 
 
 def as_halves(read: Sequence[Half]) -> tuple[Half, Half | None]:

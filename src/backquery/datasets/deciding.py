@@ -14,18 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.datasets.colours import Asked, Found, one_kind, square_colours
 from backquery.datasets.dataset import Dataset, Labelled
 from backquery.datasets.frames import border, frame_width, within_frame
 from backquery.datasets.labels import classes_of, label_positions
 from backquery.datasets.options import AS_FOUND, Reading
-from backquery.datasets.pictures import USUAL_SHAPE, Loose
+from backquery.datasets.pictures import USUAL_COLOUR_SHAPE, USUAL_SHAPE, Loose
 from backquery.datasets.ranges import range_of, unsigned
 from backquery.datasets.split import Split
 from backquery.errors import DataError, assume
 from backquery.model import Ground, Layout, Meaning, Model, Scaling
-
-Found = Labelled | Loose
-"""What a reader brings: numbers, or pictures that have yet to be brought to one size."""
 
 CERTAIN, LIKELY = 0.95, 0.75
 """Shares of the images that stand on the same ground, from which on it is the ground of all, and of nearly all."""
@@ -53,25 +51,26 @@ OFF_CENTRE = 1 / 28
 
 
 class Wanted(NamedTuple):
-    """What a model's inputs are, as far as it says: the range, the ground, and rows and columns."""
+    """What a model's inputs are, as far as it says: the range, the ground, rows and columns, whether colours."""
 
     maximum: float | None = None
     ground: Ground | None = None
     shape: tuple[int, int] | None = None
+    colours: Asked = Asked()
 
     @classmethod
     def by(cls, model: Model) -> Wanted:
         """What a model wants."""
-        layout = Layout.of(model.input_shape)
-        shape = (layout.rows, layout.columns) if layout.channels == 1 else None
+        shape, colours = _shape_by(model)
         scaling = model.scaling or Scaling(1.0, 0.0)
         meaning = scaling.meaning or Meaning()
-        return cls(None if model.scaling is None else scaling.maximum, meaning.ground, shape)
+        return cls(None if model.scaling is None else scaling.maximum, meaning.ground, shape, colours)
 
     @classmethod
     def as_in(cls, dataset: Dataset) -> Wanted:
         """What more images for a data set have to be like."""
-        return cls(dataset.maximum, dataset.meaning.ground, dataset.input_shape)
+        height, width = dataset.input_shape[:2]
+        return cls(dataset.maximum, dataset.meaning.ground, (height, width), Asked(dataset.colour))
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,11 @@ class Decision:
         return self.high - self.low
 
     def raw(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Numbers as they stood, as raw pixels (n, height, width) from 0 to `maximum`; beyond paper is paper."""
+        """Numbers as they stood, as raw pixels from 0 to `maximum`, of the same shape; beyond paper is paper."""
         if images.dtype.kind == "b":
             images = images.view(np.uint8)
         if self.transposed:
-            images = np.ascontiguousarray(images.transpose(0, 2, 1))
+            images = np.ascontiguousarray(images.swapaxes(1, 2))
         if not self.turned:
             return np.maximum(images, self.low) - self.low if self.low else images
         if images.dtype == np.uint8 and self.high == 255:
@@ -118,7 +117,7 @@ def assemble(
     Without `classes` they are those that are there (`classes_of`).
     """
     names = classes_of([half.labels for half in found], found[0].source) if classes is None else tuple(classes)
-    found = unsigned(found, how)
+    found = one_kind(unsigned(found, how), how, None if wanted is None else wanted.colours)
     decision = decide(found, how, wanted)
     halves = [
         Split(pixels, label_positions(half.labels, names, half.source))
@@ -140,7 +139,8 @@ def decide(found: Sequence[Found], how: Reading = AS_FOUND, wanted: Wanted | Non
 
 
 def _pixels(found: Sequence[Found], decision: Decision, wanted: Wanted | None) -> Iterator[NDArray[Any]]:
-    shape = USUAL_SHAPE if wanted is None or wanted.shape is None else wanted.shape
+    usual = USUAL_COLOUR_SHAPE if found[0].colour else USUAL_SHAPE
+    shape = usual if wanted is None or wanted.shape is None else wanted.shape
     for half in found:
         if isinstance(half, Loose):
             yield half.prepared(shape, "dark" if decision.turned else "light", decision.ground != "none")
@@ -152,6 +152,8 @@ def _ground(
     found: Sequence[Found], low: float, high: float, how: Reading, wanted: Wanted | None
 ) -> tuple[bool, Ground | None, str]:
     """Whether the numbers are turned round, on what ground images stand, and how that is known."""
+    if found[0].colour:
+        return _in_colour(found[0].source, how)
     if how.ink != "auto":
         return how.ink == "dark", "one", f"the ink was told to be {how.ink}"
     if wanted is not None and wanted.ground == "none":
@@ -172,6 +174,26 @@ def _ground(
     elif wanted is not None:
         _say_grey(found, low, high, share > 0.5)
     return share > 0.5, ground, _one_ground(found, bright, images, share)
+
+
+def _in_colour(source: str, how: Reading) -> tuple[bool, Ground | None, str]:
+    """Nothing is turned over in colour; `DataError` where it was asked for."""
+    if how.ink == "dark":
+        raise DataError(
+            f"{source}: the images are in colour, where 0 is black and no ink is turned over; --no-colour (in "
+            "Python Reading(colour=False)) takes them in grey"
+        )
+    return False, "none", "the images are in colour, and are taken as they are"
+
+
+def _shape_by(model: Model) -> tuple[tuple[int, int] | None, Asked]:
+    """Rows and columns of a model's images, and whether it takes colours, as far as its shape tells."""
+    layout = Layout.of(model.input_shape)
+    shape = (layout.rows, layout.columns)
+    if layout.known:
+        return (shape, Asked(layout.channels == 3)) if layout.channels in (1, 3) else (None, Asked())
+    side = square_colours(layout.inputs)
+    return shape if side is None else (side, side), Asked(inputs=layout.inputs)
 
 
 def _votes(half: Found, blank: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -258,7 +280,7 @@ def _say_grey(found: Sequence[Found], low: float, high: float, turned: bool) -> 
 
 
 def _are_pictures(found: Sequence[Found]) -> bool:
-    return any(isinstance(half, Loose) or half.brightness for half in found)
+    return any(half.brightness for half in found)
 
 
 def grounds(images: NDArray[Any], blank: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -280,7 +302,7 @@ def grounds(images: NDArray[Any], blank: float) -> tuple[NDArray[np.bool_], NDAr
 def _looked_at(half: Found) -> Iterator[NDArray[Any]]:
     """The images of one half, or so many of them, evenly, that looking at them takes no time."""
     if isinstance(half, Loose):
-        yield from (brightness[None] for brightness in half.brightness())
+        yield from (brightness[None] for brightness in half.looked_at())
     elif len(half.images):
         yield half.images[:: max(1, -(-len(half.images) // MOST_LOOKED_AT))]
 

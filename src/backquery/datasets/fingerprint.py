@@ -11,6 +11,9 @@ from backquery.datasets.cache import content_hash
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.reading import files_of
 
+FIRST_TOLD = 6
+"""So many things could be told of data at first."""
+
 
 def fingerprint(
     name_or_path: str | os.PathLike[str],
@@ -24,7 +27,9 @@ def fingerprint(
     """
     facts: list[object] = [_facts(name_or_path, how), None if test is None else _facts(test, how)]
     if how != AS_FOUND:
-        facts.append(astuple(how))
+        told = astuple(how)
+        # What was added later counts only where it says anything, so that a begun sweep still knows its data.
+        facts.append((*told[:FIRST_TOLD], *(one for one in told[FIRST_TOLD:] if one is not None)))
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 

@@ -70,13 +70,14 @@ class Folder:
 def read_image_folder(folder: Folder, how: Reading = AS_FOUND) -> tuple[Labelled | Loose, Labelled | Loose | None]:
     """Train half, and test half or None, of a folder of PNG, JPEG, BMP, WebP, TIFF or GIF pictures.
 
-    Pictures of one size, up to 128 pixels a side, are used pixel by pixel: grey, and turned to 0 for paper
-    if most of their borders are bright. Pictures of different or larger sizes are each prepared as
-    `prepare_image` does, 28 x 28 and centred. `DataError` names the file that cannot be read or has no label.
+    Pictures of one size, up to 128 pixels a side, are used pixel by pixel: in colour if most are, else grey, and
+    turned to 0 for paper if most of their borders are bright. Pictures of different or larger sizes are each
+    prepared as `prepare_image` does, 28 x 28 and centred, or 32 x 32 in colour. `DataError` names the file that
+    cannot be read or has no label.
     """
     labelled = labelled_pictures(folder, how)
     _say_left_out(folder, [picture for half in labelled for picture, _ in half])
-    return as_halves(read_pictures([half.path for half in folder.halves], labelled))
+    return as_halves(read_pictures([half.path for half in folder.halves], labelled, how.colour))
 
 
 def look_into(path: Path) -> Folder | None:

@@ -70,10 +70,13 @@ def write_idx(path: Path, values: NDArray[Any]) -> None:
 
 
 def read_pair(images: Path, labels: Path) -> Labelled:
-    """Images (n, height, width) and labels (n,) from the two files that belong together."""
+    """Images (n, height, width), or (n, height, width, 3) in colour, and labels (n,) from two files."""
     pixels, numbers = read_idx(images), read_idx(labels)
-    if pixels.ndim != 3:
-        raise DataError(f"{images}: {pixels.ndim} dimensions; images have three (n, height, width)")
+    if pixels.ndim != 3 and pixels.shape[3:] != (3,):
+        raise DataError(
+            f"{images}: the shape {pixels.shape}; images have three axes, (n, height, width), and in colour a "
+            "fourth of length 3"
+        )
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
         raise DataError(f"{labels}: labels must be one row of whole numbers")
     if len(pixels) != len(numbers):

@@ -13,6 +13,9 @@ The steps, in order:
    picture is padded with paper to the shape's proportions and scaled.
 
 Scaling is antialiased. A blank picture stays blank.
+
+In colour, which a shape of (height, width, 3) asks for, a picture is turned upright, its transparency shows white,
+and the whole is padded with black and scaled: nothing is turned over, cut off, cleaned or moved.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from backquery.datasets.photographs import (
     within,
 )
 from backquery.errors import DataError, assume
+from backquery.model import Shape
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     Picture = str | os.PathLike[str] | bytes | IO[bytes] | NDArray[Any] | Image
 
 Light = Literal["auto", "even", "uneven"]
+Colours = NDArray[np.uint8]
 
 FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".gif": "GIF",
@@ -67,17 +72,13 @@ FAINTEST_INK = 0.2
 
 _ORIENTATION = 0x0112  # the EXIF tag; from 5 on, its values mean a picture lying on its side
 
-STRONG_COLOUR, COLOURFUL = 64, 0.2
-"""Of 255, by how much red, green and blue differ in a strong colour, more than paper by lamplight; and the share
-of a picture from which on such colours are more than ink."""
-
 BLANK = 12.0
 """Of 255: a picture whose brightness varies by no more has nothing drawn on it."""
 
 
 def prepare_image(
     picture: Picture,
-    shape: tuple[int, int] = (28, 28),
+    shape: Shape = (28, 28),
     maximum: float = 255.0,
     *,
     ink: Ink = "auto",
@@ -86,6 +87,8 @@ def prepare_image(
     box_share: float = BOX_SHARE,
 ) -> NDArray[np.float64]:
     """Raw pixels of `shape`, 0 for paper to `maximum` for ink, from a picture by the steps of this module.
+
+    Of a shape (height, width, 3) they are red, green and blue, 0 for none of it.
 
     `picture` is a path, the bytes of a file, an open binary file, a Pillow image, or an array (height, width)
     or (height, width, 3 or 4) of brightness from 0 (black) to 255 (white). `ink` is ``"dark"`` or ``"light"``
@@ -102,11 +105,13 @@ class Preparation:
     """What became of a picture, step by step."""
 
     given: Brightness
-    """The picture upright and in grey (height, width), 0 for black to 255 for white."""
+    """The picture upright (height, width), 0 for black to 255 for white; in colour (height, width, 3)."""
     paper: Brightness
-    """What the paper alone shows at each place, 0 to 255: one shade, but for a photograph in uneven light."""
+    """What the paper alone shows at each place, 0 to 255: one shade, but for a photograph in uneven light.
+    In colour there is none, and it is black."""
     ink: Brightness
-    """The ink that was found, 0 to 255, in the shape of `paper`; of a large photograph that is smaller."""
+    """The ink that was found, 0 to 255, in the shape of `paper`; of a large photograph that is smaller. In colour
+    all of the picture."""
     pixels: NDArray[np.float64]
     """Raw pixels in the shape asked for, 0 for paper to the maximum for ink."""
     dark_ink: bool
@@ -118,13 +123,13 @@ class Preparation:
 
     def within(self, side: int) -> Preparation:
         """The same with pictures of at most `side` pixels, to be looked at; the raw pixels stay as they are."""
-        given, paper, ink = (within(each, side) for each in (self.given, self.paper, self.ink))
+        given, paper, ink = (_within(each, side) for each in (self.given, self.paper, self.ink))
         return replace(self, given=given, paper=paper, ink=ink)
 
 
 def prepare_steps(
     picture: Picture,
-    shape: tuple[int, int] = (28, 28),
+    shape: Shape = (28, 28),
     maximum: float = 255.0,
     *,
     ink: Ink = "auto",
@@ -134,11 +139,15 @@ def prepare_steps(
 ) -> Preparation:
     """All that `prepare_image` does, from the picture as given to the raw pixels; the arguments are the same."""
     _check_choices(ink, light)
-    if len(shape) != 2 or min(shape) < 1 or not 0 < box_share <= 1 or not maximum > 0:
+    height, width, *colours = shape if len(shape) > 1 else (0, 0)
+    if min(height, width) < 1 or colours not in ([], [3]) or not 0 < box_share <= 1 or not maximum > 0:
         raise DataError(
-            "a shape of height and width, a maximum above 0 and a box share in (0, 1] are needed; "
-            f"received {shape}, {maximum} and {box_share}"
+            "a shape of height and width (and 3 for colours), a maximum above 0 and a box share in (0, 1] are "
+            f"needed; received {shape}, {maximum} and {box_share}"
         )
+    if colours:
+        return _in_colour(picture, (height, width), maximum, ink)
+    shape = (height, width)
     given = read_brightness(picture)
     inner = within_frame(given[None], frame_width(given[None]))[0]
     # A picture that is taken pixel by pixel keeps its frame, as the model's own images would.
@@ -150,6 +159,23 @@ def prepare_steps(
     # Rounding must not take the strongest ink beyond the scale, where it would be refused.
     raw = np.minimum(pixels.astype(np.float64) * (maximum / 255), maximum)
     return Preparation(given, paper, drawing, raw, dark, page is not None, brightness.shape != given.shape)
+
+
+def _within(values: Brightness, side: int) -> Brightness:
+    """A picture of at most so many pixels a side, in grey or in colour."""
+    if values.ndim == 2:
+        return within(values, side)
+    return np.stack([within(np.ascontiguousarray(one), side) for one in np.moveaxis(values, -1, 0)], axis=-1)
+
+
+def _in_colour(picture: Picture, shape: tuple[int, int], maximum: float, ink: Ink) -> Preparation:
+    """A picture as it is, in colour, brought to the shape."""
+    if ink == "dark":
+        raise DataError(f"{_name(picture)}: dark ink is turned over in grey alone; in colour 0 is black")
+    given = read_colours(picture).astype(np.float32)
+    fitted = [_fitted(np.ascontiguousarray(channel), shape) for channel in np.moveaxis(given, -1, 0)]
+    raw = np.minimum(np.stack(fitted, axis=-1).astype(np.float64) * (maximum / 255), maximum)
+    return Preparation(given, np.zeros(given.shape[:2], np.float32), given, raw, False, False)
 
 
 def _check_choices(ink: Ink, light: Light) -> None:
@@ -191,13 +217,21 @@ def read_brightness(picture: Picture) -> Brightness:
         return _brightness(image)
 
 
-def is_colourful(picture: Picture) -> bool:
-    """Whether so much of a picture is in strong colours that grey does not tell all of it."""
+def read_colours(picture: Picture) -> Colours:
+    """Red, green and blue (height, width, 3), 0 to 255, of a picture as `prepare_image` takes it."""
     with _opened(picture) as image:
-        if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
-            return False
-        numbers = np.asarray(image.convert("RGB").resize((32, 32)), np.int16)
-    return bool(np.mean(np.ptp(numbers, axis=2) > STRONG_COLOUR) > COLOURFUL)
+        return _colours(image)
+
+
+def small_colours(picture: Picture, side: int) -> Colours:
+    """The same, each side scaled to `side` pixels, for a look at what colours there are."""
+    with _opened(picture) as image:
+        if image.mode == "RGB":
+            # A JPEG is then decoded at a fraction of its size.
+            image.draft("RGB", (side, side))
+        from PIL import Image as pillow  # noqa: N813
+
+        return np.asarray(pillow.fromarray(_colours(image)).resize((side, side)))
 
 
 def upright_shape(picture: Picture) -> tuple[int, int]:
@@ -265,17 +299,30 @@ def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _brightness(image: Image) -> Brightness:
+    upright = _upright(image)
+    if upright.mode.startswith("I"):
+        deep = np.asarray(upright, np.float32) * np.float32(255 / 65535)
+        return deep.clip(0, 255)
+    return np.asarray(upright.convert("L"), np.float32)
+
+
+def _colours(image: Image) -> Colours:
+    upright = _upright(image)
+    if upright.mode == "F" or upright.mode.startswith("I"):
+        return np.repeat(np.rint(_brightness(upright)).astype(np.uint8)[..., None], 3, axis=-1)
+    return np.asarray(upright.convert("RGB"))
+
+
+def _upright(image: Image) -> Image:
+    """The picture as it is to be looked at, with white paper behind what is transparent."""
     from PIL import Image as pillow  # noqa: N813
     from PIL import ImageOps
 
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        deep = np.asarray(upright, np.float32) * np.float32(255 / 65535)
-        return deep.clip(0, 255)
-    if upright.has_transparency_data:
-        seen = upright.convert("RGBA")
-        upright = pillow.alpha_composite(pillow.new("RGBA", seen.size, "white"), seen)
-    return np.asarray(upright.convert("L"), np.float32)
+    if upright.mode.startswith("I") or not upright.has_transparency_data:
+        return upright
+    seen = upright.convert("RGBA")
+    return pillow.alpha_composite(pillow.new("RGBA", seen.size, "white"), seen)
 
 
 def _paper(brightness: Brightness) -> float:

@@ -53,7 +53,7 @@ def what_lies_at(path: Path, how: Reading) -> Lying:
 
 
 def _in_folder(folder: Path, how: Reading) -> Lying | None:
-    for look in (_idx_in, _tables_in, _arrays_in, _parquet_in, _pictures_in):
+    for look in (_idx_in, _tables_in, _arrays_in, _mats_in, _parquet_in, _pictures_in):
         if found := look(folder, how):
             return found
     inner = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith((".", "__"))]
@@ -69,7 +69,7 @@ def _in_file(path: Path, how: Reading) -> Lying:
     if idx.is_idx(head):
         return _idx(path)
     if head.startswith(mat.MATLAB):
-        return Lying([path], lambda: mat.read_mat(path, how))
+        return _mats(path, how)
     if head.startswith(parquet.PARQUET):
         return _parquet(path, how)
     if head.startswith(_PICTURES):
@@ -199,6 +199,21 @@ def _is_long(path: Path) -> bool:
     except DataError:
         return False
     return layout.columns >= _LONG and 2 * len(layout.wordy) < layout.columns
+
+
+def _mats(path: Path, how: Reading) -> Lying:
+    files = mat.halves_beside(path)
+    return Lying(files, lambda: mat.read_mats(files, how))
+
+
+def _mats_in(folder: Path, how: Reading) -> Lying | None:
+    """The only ``.mat`` file, or the only train half among them."""
+    files = sorted(path for path in folder.glob("*.mat") if path.is_file())
+    trains = [path for path in files if said(path.stem).half == "train"]
+    chosen = trains or files
+    if len(chosen) > 1:
+        raise DataError(f"{folder}: more than one data set may lie here; name one of {_names(chosen)}")
+    return _in_file(chosen[0], how) if chosen else None
 
 
 def _parquet(path: Path, how: Reading) -> Lying:

@@ -33,7 +33,7 @@ def read_npz(path: Path, how: Reading = AS_FOUND) -> tuple[Labelled, Labelled | 
     """
     stored = stored_in(path)
     chosen = choose(stored, str(path), how)
-    train, test = read_chosen(stored, chosen, str(path), maximum=_maximum(path, stored))
+    train, test = read_chosen(stored, chosen, str(path), how, maximum=_maximum(path, stored))
     told = next((name for name in ("classes", "class_names") if name in stored and name not in chosen.names), None)
     names = None if told is None else stored[told].read()
     return train, test, None if names is None else tuple(str(name) for name in names.reshape(-1))
@@ -80,7 +80,7 @@ def files_of(singles: Singles, source: Path, how: Reading) -> list[Path]:
 def read_singles(singles: Singles, source: Path, how: Reading) -> tuple[Labelled, Labelled | None]:
     """The train half, and the test half or None, from single arrays."""
     stored = {name: array for name, (_, array) in singles.items()}
-    return read_chosen(stored, choose(stored, str(source), how), str(source))
+    return read_chosen(stored, choose(stored, str(source), how), str(source), how)
 
 
 def _single(path: Path) -> Stored:

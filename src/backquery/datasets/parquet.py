@@ -65,7 +65,7 @@ def read_parquet(
     labels = [_labels(table, label, names, source) for table, source in zip(tables, sources, strict=True)]
     columns = [table.column(pictures) for table in tables]
     read = _read_files if _holds_files(tables[0], pictures) else _read_pixels
-    return *as_halves(read(columns, labels, sources)), None if names is None else tuple(names)
+    return *as_halves(read(columns, labels, sources, how)), None if names is None else tuple(names)
 
 
 def _half_and_name(path: Path) -> tuple[str | None, tuple[str, ...]]:
@@ -168,13 +168,13 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _read_files(
-    columns: Sequence[pa.ChunkedArray], labels: Sequence[NDArray[Any]], sources: Sequence[str]
+    columns: Sequence[pa.ChunkedArray], labels: Sequence[NDArray[Any]], sources: Sequence[str], how: Reading
 ) -> Sequence[Labelled | Loose]:
     found = [
         list(zip(_files(column, source), given, strict=True))
         for column, given, source in zip(columns, labels, sources, strict=True)
     ]
-    return read_pictures([Path(source) for source in sources], found)
+    return read_pictures([Path(source) for source in sources], found, how.colour)
 
 
 def _files(column: pa.ChunkedArray, source: str) -> list[bytes]:
@@ -187,10 +187,10 @@ def _files(column: pa.ChunkedArray, source: str) -> list[bytes]:
 
 
 def _read_pixels(
-    columns: Sequence[pa.ChunkedArray], labels: Sequence[NDArray[Any]], sources: Sequence[str]
+    columns: Sequence[pa.ChunkedArray], labels: Sequence[NDArray[Any]], sources: Sequence[str], how: Reading
 ) -> Sequence[Labelled | Loose]:
     return [
-        Labelled(images_from_array(_pixels(column, source), len(given), source), given, source)
+        Labelled(images_from_array(_pixels(column, source), len(given), source, how.shape), given, source)
         for column, given, source in zip(columns, labels, sources, strict=True)
     ]
 

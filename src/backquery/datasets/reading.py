@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from backquery.datasets.catalogue import catalogue, fetch, load
-from backquery.datasets.dataset import Dataset
-from backquery.datasets.deciding import Found, Wanted, assemble
+from backquery.datasets.colours import Found, one_kind
+from backquery.datasets.dataset import Dataset, Labelled
+from backquery.datasets.deciding import Wanted, assemble
 from backquery.datasets.lying import UNDERSTOOD, what_lies_at
 from backquery.datasets.options import AS_FOUND, Reading
+from backquery.datasets.split import Split
 from backquery.errors import DataError
 from backquery.model import Model
 
@@ -34,7 +36,7 @@ def open_data(
         if not Path(name_or_path).exists():
             raise _nothing_there(name_or_path)
         return read(name_or_path, test, classes=classes, how=how, model=model)
-    dataset = load(str(name_or_path))
+    dataset = _as_asked(load(str(name_or_path)), how, model)
     names = _classes(classes, model)
     dataset = dataset if names is None else dataset.with_classes(names)
     return _for_model(dataset if test is None else _with_test(dataset, Path(test), how), model)
@@ -101,6 +103,16 @@ def _classes(classes: Sequence[str] | None, model: Model | None) -> tuple[str, .
 def _for_model(dataset: Dataset, model: Model | None) -> Dataset:
     """The data set with full ink as the same number as in the model, so that no image looks faint to it."""
     return dataset if model is None or model.scaling is None else dataset.with_maximum(model.scaling.maximum)
+
+
+def _as_asked(dataset: Dataset, how: Reading, model: Model | None) -> Dataset:
+    """A data set known by name in grey or in colour, as the model takes it or as was told."""
+    halves: list[Found] = [Labelled(half.images, half.labels, dataset.name) for _, half in dataset.halves]
+    found = one_kind(halves, how, None if model is None else Wanted.by(model).colours)
+    if found[0].colour == dataset.colour:
+        return dataset
+    train, *test = [Split(half.images, half.labels) for half in found if isinstance(half, Labelled)]
+    return replace(dataset, train=train, test=test[0] if test else None)
 
 
 def _nothing_there(name_or_path: str | os.PathLike[str]) -> DataError:

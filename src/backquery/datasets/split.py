@@ -19,8 +19,9 @@ HELD_OUT = 0.2
 class Split:
     """One half of a data set: raw images and their labels, both read-only.
 
-    images: (n, height, width), uint8 or floating raw pixels, 0 for paper and the data set's maximum for ink;
-    labels: (n,), int64 positions into the data set's classes. Anything else raises `DataError`.
+    images: (n, height, width), uint8 or floating raw pixels, 0 for paper and the data set's maximum for ink, or
+    (n, height, width, 3) for red, green and blue, 0 for none of it; labels: (n,), int64 positions into the data
+    set's classes. Anything else raises `DataError`.
     """
 
     images: Pixels
@@ -28,8 +29,11 @@ class Split:
 
     def __post_init__(self) -> None:
         images, labels = _raw_pixels(self.images), _whole_labels(self.labels)
-        if images.ndim != 3 or 0 in images.shape[1:]:
-            raise DataError(f"images must have the shape (n, height, width); received {images.shape}")
+        if (images.ndim != 3 and images.shape[3:] != (3,)) or 0 in images.shape[1:]:
+            raise DataError(
+                "images must have the shape (n, height, width), or (n, height, width, 3) in colour; "
+                f"received {images.shape}"
+            )
         if len(images) != len(labels):
             raise DataError(f"every image needs one label: {len(images)} images, {len(labels)} labels")
         if not len(images):

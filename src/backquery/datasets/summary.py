@@ -11,14 +11,17 @@ import numpy as np
 
 from backquery.datasets.dataset import Dataset
 from backquery.datasets.split import Split
-from backquery.model import Meaning
+from backquery.model import Meaning, Shape
+
+COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
 class SplitSummary:
     """One half: how many images, how many of each class, and what their raw pixels are like.
 
-    `lowest` and `highest` are raw pixels; `blank` is the share of pixels that are paper, exactly 0.
+    `lowest` and `highest` are raw pixels; `blank` is the share of pixels that are paper (or black), exactly 0.
+    `colours` are the mean raw pixels of red, green and blue, where images are in colour.
     """
 
     images: int
@@ -26,6 +29,7 @@ class SplitSummary:
     lowest: float
     highest: float
     blank: float
+    colours: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Summary:
 
     name: str
     classes: tuple[str, ...]
-    input_shape: tuple[int, int]
+    input_shape: Shape
     maximum: float
     meaning: Meaning
     train: SplitSummary
@@ -63,12 +67,15 @@ def inspect(dataset: Dataset) -> Summary:
 
 def _summary(split: Split, classes: tuple[str, ...]) -> SplitSummary:
     counts = np.bincount(split.labels, minlength=len(classes))
+    in_colour = split.images.ndim == 4
+    blank = (split.images == 0).all(axis=-1) if in_colour else split.images == 0
     return SplitSummary(
         len(split),
         dict(zip(classes, counts.tolist(), strict=True)),
         float(split.images.min()),
         float(split.images.max()),
-        float(np.mean(split.images == 0)),
+        float(np.mean(blank)),
+        dict(zip(COLOURS, split.images.mean(axis=(0, 1, 2)).tolist(), strict=True)) if in_colour else None,
     )
 
 

@@ -16,6 +16,7 @@ from backquery.datasets.labels import MOST_CLASSES, labels_from_text, listed
 from backquery.datasets.names import LABEL_COLUMNS
 from backquery.datasets.options import Reading
 from backquery.errors import DataError, assume
+from backquery.model import Layout, Shape
 
 _PIXEL = re.compile(
     r"(?:pixels?|pix|px|p|x|y|f|v|i|c|features?|feat|attributes?|attr|att|col|column|inputs?|in|r|row|var)?"
@@ -45,17 +46,22 @@ class Table:
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the labels stand, and the pixels in the order of an image of this height and width."""
+    """Where the labels stand, and the pixels in the order of an image of this shape."""
 
     label: int
     pixels: NDArray[np.int64]
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
 
 
 def as_images(table: Table, how: Reading) -> Labelled:
-    """The images (n, height, width) and labels (n,) of a table; whole pixels from 0 to 255 become uint8."""
+    """The images (n, height, width) and labels (n,) of a table; whole pixels from 0 to 255 become uint8.
+
+    Of a shape told with 3 for colours they are (n, height, width, 3).
+    """
     columns = columns_of(table, how)
-    images = _narrowest(table.values[:, columns.pixels]).reshape(-1, *columns.shape)
+    rows, layout = _narrowest(table.values[:, columns.pixels]), Layout.of(columns.shape)
+    images = np.ascontiguousarray(layout.grid(rows))
+    images = images if layout.channels == 3 else images[..., 0]
     return Labelled(images, _labels(table, columns.label), table.source)
 
 
@@ -64,26 +70,26 @@ def columns_of(table: Table, how: Reading) -> Columns:
 
     A label may stand in any column that is called so, or else first or last. Columns that number the rows are
     passed over, other columns beside the pixels are in one line of warning. `DataError` where no square image
-    is left, or there is no label.
+    is left, nor one of the shape that was told, or there is no label.
     """
     everything = list(range(table.values.shape[1]))
     label = _label_by_name(table, how)
-    pixels = _pixels_by_name(table, label)
+    pixels = _pixels_by_name(table, label, how.shape)
     if pixels is None:
-        label, pixels = _by_content(table, label, everything)
+        label, pixels = _by_content(table, label, everything, how.shape)
     elif label is None:
         raise DataError(
             f"{table.source}: all {len(pixels)} columns are pixels, and none is a label; "
             "a column with the labels is needed"
         )
     _say_left_out(table, [column for column in everything if column != label and column not in pixels])
-    order, shape = _order_and_shape(table, pixels)
+    order, shape = _order_and_shape(table, pixels, how.shape)
     return Columns(label, np.array(pixels)[order], shape)
 
 
-def makes_images(count: int) -> bool:
-    """Whether so many pixels make a square image."""
-    return count > 0 and isqrt(count) ** 2 == count
+def makes_images(count: int, shape: Shape | None = None) -> bool:
+    """Whether so many pixels make a square image, or one of the shape that was told."""
+    return count > 0 and (isqrt(count) ** 2 if shape is None else prod(shape)) == count
 
 
 def _label_by_name(table: Table, how: Reading) -> int | None:
@@ -112,29 +118,40 @@ def _asked(table: Table, names: Sequence[str], asked: str) -> int:
     raise DataError(f"{table.source}: there is no column {asked!r} for --label-column; {there}")
 
 
-def _pixels_by_name(table: Table, label: int | None) -> list[int] | None:
+def _pixels_by_name(table: Table, label: int | None, shape: Shape | None) -> list[int] | None:
     named = enumerate(table.names or ())
     pixels = [column for column, name in named if column != label and _PIXEL.fullmatch(name)]
-    return pixels if makes_images(len(pixels)) or _rows_and_columns(table, pixels) is not None else None
+    told = shape is None and _rows_and_columns(table, pixels) is not None
+    return pixels if told or makes_images(len(pixels), shape) else None
 
 
-def _by_content(table: Table, label: int | None, everything: Sequence[int]) -> tuple[int, list[int]]:
+def _by_content(
+    table: Table, label: int | None, everything: Sequence[int], shape: Shape | None
+) -> tuple[int, list[int]]:
     rest = [column for column in everything if column != label and column not in table.words]
     labels = int(label is None)
     if (
-        not makes_images(len(rest) - labels)
-        and makes_images(len(rest) - labels - 1)
+        not makes_images(len(rest) - labels, shape)
+        and makes_images(len(rest) - labels - 1, shape)
         and _is_running(table, rest[0])
     ):
         rest = rest[1:]
-    if not makes_images(len(rest) - labels):
-        count = len(everything)
-        raise DataError(
-            f"{table.source}: {count} columns, a label and {count - 1} pixels; the pixels must make a square "
-            "image, like 784 for 28 x 28"
-        )
+    if not makes_images(len(rest) - labels, shape):
+        raise _no_image(table, len(everything), shape)
     label = _first_or_last(table, rest) if label is None else label
     return label, [column for column in rest if column != label]
+
+
+def _no_image(table: Table, count: int, shape: Shape | None) -> DataError:
+    found = f"{table.source}: {count} columns, a label and {count - 1} pixels"
+    if shape is not None:
+        return DataError(f"{found}; they make no image of the shape {shape} that was told")
+    side = isqrt((count - 1) // 3)
+    likely = f"{side},{side},3" if 3 * side**2 == count - 1 else "20,28"
+    return DataError(
+        f"{found}; the pixels must make a square image, like 784 for 28 x 28, or say what image they make: "
+        f"--shape {likely} (in Python Reading(shape=...))"
+    )
 
 
 def _first_or_last(table: Table, rest: Sequence[int]) -> int:
@@ -178,16 +195,18 @@ def _say_left_out(table: Table, columns: Sequence[int]) -> None:
         )
 
 
-def _order_and_shape(table: Table, pixels: Sequence[int]) -> tuple[NDArray[np.int64], tuple[int, int]]:
+def _order_and_shape(
+    table: Table, pixels: Sequence[int], told: Shape | None
+) -> tuple[NDArray[np.int64], tuple[int, ...]]:
     """How the pixels are to be put in order by their names' numbers, row by row, and the image's shape."""
-    numbered = _rows_and_columns(table, pixels)
+    numbered = _rows_and_columns(table, pixels) if told is None else None
     if numbered is not None:
         return _by_rows(table, numbered)
-    side = isqrt(len(pixels))
+    shape = (isqrt(len(pixels)),) * 2 if told is None else told
     numbers = [re.findall(r"\d+", table.names[column]) for column in pixels] if table.names else []
     if all(len(found) == 1 for found in numbers) and len({found[0] for found in numbers}) == len(pixels):
-        return np.argsort([int(found[0]) for found in numbers], kind="stable"), (side, side)
-    return np.arange(len(pixels)), (side, side)
+        return np.argsort([int(found[0]) for found in numbers], kind="stable"), shape
+    return np.arange(len(pixels)), shape
 
 
 def _rows_and_columns(table: Table, pixels: Sequence[int]) -> NDArray[np.int64] | None:

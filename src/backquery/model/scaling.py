@@ -197,7 +197,7 @@ def _lies_alike(each: Shape, shape: Shape, layout: Layout) -> bool:
 def _advice(each: Shape, layout: Layout) -> str:
     given = Layout.of(each) if len(each) > 1 else layout
     if given.channels > 1 == layout.channels:
-        return "; images in colour are read in grey with --colour no (in Python Reading(colour=False))"
+        return "; images in colour are read in grey with --no-colour (in Python Reading(colour=False))"
     if layout.channels > 1 and each == (layout.rows, layout.columns):
         return f"; np.repeat(images[..., None], {layout.channels}, -1) shows grey images in as many channels"
     return ""

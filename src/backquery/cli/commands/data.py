@@ -46,9 +46,10 @@ def inspect_(
 ) -> None:
     """Count and measure the images of a data set before a network is trained on it.
 
-    With --json: name, classes, input_shape, maximum, meaning (ground: one where 0 is the ground of all images,
-    none where 0 is black; centred; decided: how that is known), shared (test images that are also in the train
-    half), and for each of train and test (or null) images, counts, lowest, highest, blank.
+    With --json: name, classes, input_shape (with 3 at its end for colours), maximum, meaning (ground: one where 0
+    is the ground of all images, none where 0 is black; centred; decided: how that is known), shared (test images
+    that are also in the train half), and for each of train and test (or null) images, counts, lowest, highest,
+    blank, colours (the means of red, green and blue; null for grey).
     """
     from backquery.datasets import inspect, open_data
 
@@ -66,10 +67,11 @@ def _entry(name: str, description: str) -> dict[str, Any]:
 
 
 def _about(summary: Summary) -> list[tuple[str, str]]:
-    height, width = summary.input_shape
+    height, width = summary.input_shape[:2]
+    kind = "pixels in colour" if len(summary.input_shape) == 3 else "pixels"
     return [
         ("data set", summary.name),
-        ("images", f"{height} x {width} pixels, {summary.meaning.range_in_words(summary.maximum)}"),
+        ("images", f"{height} x {width} {kind}, {summary.meaning.range_in_words(summary.maximum)}"),
         ("train", _half(summary.train)),
         ("test", "none; a share of the others can be held out" if summary.test is None else _half(summary.test)),
         *zip(chain(["meaning"], repeat(" ")), summary.meaning.decided, strict=False),
@@ -78,7 +80,11 @@ def _about(summary: Summary) -> list[tuple[str, str]]:
 
 def _half(part: SplitSummary) -> str:
     images = count(part.images, "image")
-    return f"{images}, raw pixels {part.lowest:g} to {part.highest:g}, {part.blank:.0%} of them blank"
+    told = f"{images}, raw pixels {part.lowest:g} to {part.highest:g}, {part.blank:.0%} of them "
+    if part.colours is None:
+        return f"{told}blank"
+    means = ", ".join(f"{colour} {mean:.0f}" for colour, mean in part.colours.items())
+    return f"{told}black; on average {means}"
 
 
 def _counts(summary: Summary, name: str) -> list[str]:
