@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,21 +14,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from backquery.datasets import (
     Dataset,
     catalogue,
+    coloured,
     fetch,
     fingerprint,
     inspect,
     is_at_hand,
     load,
     needs_fetching,
+    read,
     wander,
 )
 from backquery.datasets.catalogue import SOURCES, Source
 from backquery.datasets.download import RemoteFile
 from backquery.datasets.idx import read_idx, write_idx
+from backquery.datasets.made import COLOURS
 from backquery.errors import DataError, DownloadError
 from tests.datasets.conftest import Mirror
 
@@ -66,8 +71,9 @@ def served(mirror: Mirror, folder: Path) -> dict[str, bytes]:
 
 
 def test_the_catalogue_names_what_load_knows() -> None:
-    fetched = ["mnist", "fashion-mnist", "kmnist", "emnist-letters"]
-    made = ["shapes", "wandering-digits", "wandering-mnist"]
+    fetched = ["mnist", "fashion-mnist", "kmnist", "emnist-letters", "cifar10", "cifar100", "svhn"]
+    coloured = [f"coloured-{of}{tie}" for of in ("digits", "mnist") for tie in ("", "-tied")]
+    made = ["shapes", "wandering-digits", "wandering-mnist", *coloured]
     assert list(catalogue()) == ["digits", *fetched, *made]
     assert all(len(description) > 20 for description in catalogue().values())
 
@@ -75,8 +81,10 @@ def test_the_catalogue_names_what_load_knows() -> None:
 def test_every_source_is_complete() -> None:
     for source in SOURCES.values():
         assert all(mirror.endswith("/") and mirror.startswith("http") for mirror in source.mirrors)
-        assert all(len(file.checksum) == len("sha256:") + 64 for file in source.files)
-        assert len(source.wanted) == 4
+        for file in source.files:
+            kind, digest = file.checksum.split(":")
+            assert len(bytes.fromhex(digest)) == {"sha256": 32, "md5": 16}[kind]
+        assert len(source.wanted) == {"idx": 4, "cifar": len(source.members), "svhn": 2}[source.kind]
         assert len(set(source.classes)) == len(source.classes)
 
 
@@ -93,7 +101,7 @@ def test_digits_are_bundled_and_divided_the_same_way_every_time() -> None:
     np.testing.assert_array_equal(np.sort(ours), np.sort(load_digits().images.sum(axis=(1, 2))))
 
 
-@pytest.mark.parametrize("name", ["digits", "shapes", "wandering-digits"])
+@pytest.mark.parametrize("name", ["digits", "shapes", "wandering-digits", "coloured-digits"])
 def test_what_is_bundled_or_made_has_no_files(name: str, cache: Path) -> None:
     assert fetch(name) is None and is_at_hand(name) is None and not needs_fetching(name)
     assert not cache.exists() or not list(cache.iterdir())
@@ -292,3 +300,121 @@ def test_wandering_mnist_is_made_from_the_files_of_mnist(
     assert (made.name, made.train.images.shape, made.meaning.centred) == ("wandering-mnist", (6, 32, 32), False)
     np.testing.assert_array_equal(made.train.images, wander(load("mnist").train, 32, rng=0).images)
     assert fingerprint("wandering-mnist") != fingerprint("mnist")
+
+
+PHOTOGRAPHS = RNG.integers(0, 256, (12, 32, 32, 3), np.uint8)
+
+
+def cifar_archive(folder: str, files: dict[str, slice], names: tuple[str, list[str]], label_bytes: int) -> bytes:
+    """What the publisher has: a folder of records, each a byte or two for labels and then the three colours."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+
+        def add(name: str, content: bytes) -> None:
+            about = tarfile.TarInfo(f"{folder}/{name}")
+            about.size = len(content)
+            archive.addfile(about, io.BytesIO(content))
+
+        for name, which in files.items():
+            labels = np.arange(12, dtype=np.uint8)[which, None] % len(names[1])
+            colours = PHOTOGRAPHS[which].transpose(0, 3, 1, 2).reshape(len(labels), -1)
+            add(name, np.hstack([*[labels] * label_bytes, colours]).tobytes())
+        add(names[0], "\n".join([*names[1], ""]).encode())
+        add("readme.html", b"unwanted")
+    return packed.getvalue()
+
+
+def cifar10() -> bytes:
+    files = {f"data_batch_{k + 1}.bin": slice(2 * k, 2 * k + 2) for k in range(5)} | {
+        "test_batch.bin": slice(10, 12)
+    }
+    return cifar_archive("cifar-10-batches-bin", files, ("batches.meta.txt", [*"abcdefghij"]), 1)
+
+
+def check_photographs(dataset: Dataset, labels: list[int], count: int = 10) -> None:
+    assert dataset.test is not None
+    np.testing.assert_array_equal(dataset.train.images, PHOTOGRAPHS[:count])
+    np.testing.assert_array_equal(dataset.test.images, PHOTOGRAPHS[count:])
+    assert [*dataset.train.labels, *dataset.test.labels] == labels
+    assert (dataset.meaning.ground, dataset.maximum, dataset.colour) == ("none", 255, True)
+
+
+@pytest.mark.reads(
+    "data", "CIFAR's binary version (`cifar-10-batches-bin`, `cifar-100-binary`)", "both halves, in colour"
+)
+def test_cifar_is_fetched_unpacked_and_read_without_unpickling(
+    mirror: Mirror, nobody: str, relocate: Callable[..., None], cache: Path
+) -> None:
+    mirror.files["cifar-10-binary.tar.gz"] = cifar10()
+    relocate("cifar10", [nobody, mirror.address], mirror.files)
+    assert needs_fetching("cifar10")
+    dataset = load("cifar10")
+    check_photographs(dataset, [*range(10), 0, 1])
+    assert dataset.classes == tuple("abcdefghij")
+    assert sorted(path.name for path in (cache / "cifar10").iterdir()) == sorted(SOURCES["cifar10"].wanted)
+    load("cifar10")
+    assert mirror.asked == ["cifar-10-binary.tar.gz"] and not needs_fetching("cifar10")
+    check_photographs(read(cache / "cifar10"), [*range(10), 0, 1])
+
+
+def test_cifar_100_has_its_finer_labels(mirror: Mirror, relocate: Callable[..., None], cache: Path) -> None:
+    files = {"train.bin": slice(0, 7), "test.bin": slice(7, 12)}
+    names = [f"thing_{k}" for k in range(12)]
+    packed = cifar_archive("cifar-100-binary", files, ("fine_label_names.txt", names), 2)
+    mirror.files["cifar-100-binary.tar.gz"] = packed
+    relocate("cifar100", [mirror.address], mirror.files)
+    dataset = load("cifar100")
+    check_photographs(dataset, [*range(12)], 7)
+    assert dataset.classes == tuple(names)
+    (cache / "cifar100" / "test.bin").write_bytes(bytes(3000))
+    with pytest.raises(DataError, match=r"test\.bin: 3000 bytes, which are not whole images of 3074"):
+        load("cifar100")
+    (cache / "cifar100" / "test.bin").write_bytes(b"\x63" * 3074)
+    with pytest.raises(DataError, match=r"a label of 99, but fine_label_names\.txt names 12 classes"):
+        load("cifar100")
+
+
+@pytest.mark.parametrize("content", [b"no archive", gzip.compress(b"no tape")])
+def test_a_broken_tape_is_named(cache: Path, content: bytes) -> None:
+    (cache / "cifar10").mkdir(parents=True)
+    (cache / "cifar10" / "cifar-10-binary.tar.gz").write_bytes(content)
+    with pytest.raises(DownloadError, match=r"cifar-10-binary\.tar\.gz is broken .*; remove it"):
+        load("cifar10")
+
+
+def test_svhn_is_fetched_and_its_ten_is_nought(
+    mirror: Mirror, relocate: Callable[..., None], tmp_path: Path, cache: Path
+) -> None:
+    labels = np.array([10, *range(1, 10), 10, 4])
+    for name, which in (("train_32x32.mat", slice(0, 10)), ("test_32x32.mat", slice(10, 12))):
+        colours = PHOTOGRAPHS[which].transpose(1, 2, 3, 0)
+        savemat(tmp_path / name, {"X": colours, "y": labels[which, None].astype(np.uint8)}, do_compression=True)
+    relocate("svhn", [mirror.address], served(mirror, tmp_path))
+    check_photographs(load("svhn"), [*(labels % 10)])
+    assert is_at_hand("svhn") == cache / "svhn" and load("svhn").classes == tuple("0123456789")
+
+
+@pytest.mark.parametrize(("name", "tied"), [("coloured-digits", False), ("coloured-digits-tied", True)])
+def test_coloured_digits_are_made_the_same_every_time(name: str, tied: bool) -> None:
+    made, again, digits = load(name), load(name), load("digits")
+    assert made.test is not None and again.test is not None and digits.test is not None
+    assert (made.input_shape, made.maximum, made.meaning.ground) == ((32, 32, 3), 255, "none")
+    for (_, half), (_, other) in zip(made.halves, again.halves, strict=True):
+        np.testing.assert_array_equal(half.images, other.images)
+    np.testing.assert_array_equal(made.train.labels, np.repeat(digits.train.labels, 6))
+    np.testing.assert_array_equal(made.test.labels, digits.test.labels)
+    strongest = made.test.images.reshape(len(made.test), -1, 3).max(axis=1).astype(float)
+    hues = np.array(COLOURS) / np.linalg.norm(COLOURS, axis=1, keepdims=True)
+    found = np.argmax(strongest / np.linalg.norm(strongest, axis=1, keepdims=True) @ hues.T, axis=1)
+    agreeing = np.mean(found == made.test.labels)
+    assert agreeing == 1 if tied else 0.05 < agreeing < 0.15
+
+
+def test_coloured_mnist_is_made_from_the_files_of_mnist(
+    mirror: Mirror, relocate: Callable[..., None], tmp_path: Path, cache: Path
+) -> None:
+    four_files(tmp_path)
+    relocate("mnist", [mirror.address], served(mirror, tmp_path))
+    made = load("coloured-mnist-tied")
+    assert fetch("coloured-mnist-tied") == cache / "mnist" and made.input_shape == (4, 3, 3)
+    np.testing.assert_array_equal(made.train.images, coloured(load("mnist").train, 1.0, rng=0).images)

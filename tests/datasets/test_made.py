@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backquery import datasets
-from backquery.datasets import Split, shapes, wander
-from backquery.datasets.made import LINES, RADII, SHAPES, finer
+from backquery.datasets import Split, coloured, shapes, wander
+from backquery.datasets.made import COLOURS, LINES, RADII, SHAPES, finer
 from backquery.errors import DataError
 
 SIDE, CORNERS = 32, [(1, 1), (1, -1), (-1, -1), (-1, 1)]
@@ -181,3 +181,34 @@ def test_finer_pixels_are_shaded_straight_between_the_old_ones() -> None:
     found = finer(Split(np.array([[[0.0, 8.0], [4.0, 4.0]]]), [1]), 2, 10.0)
     assert found.images[0].tolist() == [[0, 20, 60, 80], [10, 25, 55, 70], [30, 35, 45, 50], [40, 40, 40, 40]]
     assert found.images.dtype == np.uint8 and found.labels.tolist() == [1]
+
+
+def test_colours_are_the_formula() -> None:
+    split = Split(np.random.default_rng(0).integers(0, 17, (40, 3, 4)), np.arange(40) % 12)
+    made = coloured(split, 0.5, maximum=16, rng=3)
+    assert made.images.shape == (40, 3, 4, 3) and made.images.dtype == np.uint8
+    rng = np.random.default_rng(3)
+    chosen, tied = rng.integers(0, 10, 40), rng.random(40) < 0.5
+    strength = np.rint(256 * (0.7 + 0.3 * rng.random(40))) / 256
+    for k in range(40):
+        colour = COLOURS[split.labels[k] % 10 if tied[k] else chosen[k]]
+        ink = np.rint(split.images[k] * (255 / 16)) / 255
+        expected = ink[..., None] * strength[k] * np.array(colour)
+        np.testing.assert_allclose(made.images[k], expected, atol=0.51)
+    assert 10 < tied.sum() < 30
+
+
+def test_the_colours_are_as_bright_as_one_another_and_unlike() -> None:
+    colours = np.array(COLOURS, float)
+    assert np.ptp(colours @ [0.299, 0.587, 0.114]) < 1
+    apart = np.linalg.norm(colours[:, None] - colours, axis=-1)[~np.eye(10, dtype=bool)]
+    assert apart.min() > 60
+
+
+@pytest.mark.parametrize(
+    ("images", "tie"),
+    [(np.zeros((2, 3, 3, 3)), 0.5), (np.zeros((2, 3, 3)), 1.5), (np.full((2, 3, 3), 256.0), 0.5)],
+)
+def test_what_cannot_be_coloured_is_one_clear_error(images: np.ndarray, tie: float) -> None:
+    with pytest.raises(DataError, match="grey images of pixels from 0 to 255 and a share from 0 to 1"):
+        coloured(Split(images, [0, 1]), tie)

@@ -5,14 +5,14 @@ from backquery.datasets.catalogue import catalogue, fetch, is_at_hand, load, nee
 from backquery.datasets.dataset import Dataset
 from backquery.datasets.fingerprint import fingerprint
 from backquery.datasets.images import Preparation, prepare_image, prepare_steps
-from backquery.datasets.made import shapes, wander
+from backquery.datasets.made import coloured, shapes, wander
 from backquery.datasets.options import Reading
 from backquery.datasets.reading import open_data, read
 from backquery.datasets.split import Split, split_off_test
 from backquery.datasets.summary import Summary, inspect
 
 __all__ = [
-    "Dataset", "Preparation", "Reading", "Split", "Summary", "augment", "catalogue", "fetch", "fingerprint",
-    "inspect", "is_at_hand", "load", "needs_fetching", "open_data", "prepare_image", "prepare_steps", "read",
-    "rotate", "shapes", "shift", "split_off_test", "wander",
+    "Dataset", "Preparation", "Reading", "Split", "Summary", "augment", "catalogue", "coloured", "fetch",
+    "fingerprint", "inspect", "is_at_hand", "load", "needs_fetching", "open_data", "prepare_image",
+    "prepare_steps", "read", "rotate", "shapes", "shift", "split_off_test", "wander",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """The data sets known by name: one comes with scikit-learn, some are made anew, others fetched once and then kept.
 
 Addresses and checksums: MNIST's and Fashion-MNIST's SHA-256 as in TensorFlow Datasets and Keras, KMNIST's and
-EMNIST's as in TensorFlow Datasets; mirrors from there and from torchvision.
+EMNIST's as in TensorFlow Datasets; CIFAR's MD5 as on its publisher's page, SVHN's as in torchvision; mirrors from
+there and from torchvision.
 """
 
 from __future__ import annotations
@@ -9,22 +10,28 @@ from __future__ import annotations
 import os
 import shutil
 import string
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.datasets import cifar
 from backquery.datasets.dataset import Dataset, Labelled
 from backquery.datasets.download import RemoteFile, fetch_file
 from backquery.datasets.idx import find_pairs, read_pair
-from backquery.datasets.made import SHAPES, finer, shapes, wander
+from backquery.datasets.labels import label_positions
+from backquery.datasets.made import SHAPES, coloured, finer, shapes, wander
+from backquery.datasets.mat import read_mat
 from backquery.datasets.split import Split, split_off_test
 from backquery.errors import DataError, DownloadError
 from backquery.files import replacing, user_cache
@@ -35,6 +42,7 @@ DIGITS_TEST_SHARE = 0.4
 """Sixty to forty, as the published training on these digits has it."""
 
 _KNOWN = ("the data set is known by name",)
+_COLOURED = Meaning("none", False, ("the data set is made: each digit is drawn in one colour on black",))
 _ANYWHERE = Meaning("one", False, ("the data set is made: what is drawn stands anywhere, in any size",))
 
 WANDERING_SIDE = 32
@@ -49,9 +57,10 @@ CLOTHES = (
 class Source:
     """Where a data set comes from, and how its files become images and labels.
 
-    `prefixes` begin the names of the train and the test half's IDX files. Where the files come inside one
-    archive, `members` says which of its files to keep. `first_label` is the number of the first class;
-    `transposed` images are stored column by column; `centred` ones have their centre of mass in the middle.
+    `kind` says who reads them: ``"idx"``, ``"cifar"`` or ``"svhn"``. `prefixes` begin the names of the train and
+    the test half's IDX files. Where the files come inside one archive, `members` says which of its files to keep.
+    `first_label` is the number of the first class; `transposed` images are stored column by column; `centred` ones
+    have their centre of mass in the middle.
     """
 
     description: str
@@ -63,6 +72,7 @@ class Source:
     first_label: int = 0
     transposed: bool = False
     centred: bool = False
+    kind: str = "idx"
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -75,6 +85,8 @@ def _four_files(*checksums: str) -> tuple[RemoteFile, ...]:
     names = (f"{half}-{kind}-ubyte.gz" for half in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
     return tuple(RemoteFile(name, f"sha256:{digest}") for name, digest in zip(names, checksums, strict=True))
 
+
+CIFAR_MIRRORS = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
@@ -137,6 +149,29 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             first_label=1,
             transposed=True,
         ),
+        "cifar10": Source(
+            "60,000 photographs in colour of 10 kinds of things, 32 x 32 (Krizhevsky 2009); 162 MB to fetch",
+            CIFAR_MIRRORS,
+            (RemoteFile("cifar-10-binary.tar.gz", "md5:c32a1d4ab5d03f1284b67883e8d87530"),),
+            members=tuple(f"cifar-10-batches-bin/{file}" for file in cifar.TEN.files),
+            kind="cifar",
+        ),
+        "cifar100": Source(
+            "60,000 photographs in colour of 100 kinds of things, 32 x 32 (Krizhevsky 2009); 161 MB to fetch",
+            CIFAR_MIRRORS,
+            (RemoteFile("cifar-100-binary.tar.gz", "md5:03b5dce01913d631647c71ecec9e9cb8"),),
+            members=tuple(f"cifar-100-binary/{file}" for file in cifar.HUNDRED.files),
+            kind="cifar",
+        ),
+        "svhn": Source(
+            "99,289 photographed digits of house numbers, in colour, 32 x 32 (Netzer et al. 2011); 246 MB",
+            ("http://ufldl.stanford.edu/housenumbers/",),
+            (
+                RemoteFile("train_32x32.mat", "md5:e26dedcc434d2e4c54c9b2d4a06d8373"),
+                RemoteFile("test_32x32.mat", "md5:eb5a983be6a315427106f1b164d9cef3"),
+            ),
+            kind="svhn",
+        ),
     }
 )
 
@@ -169,10 +204,8 @@ def load(name: str) -> Dataset:
     folder = fetch(name)
     if folder is None:
         return _digits()
-    source = SOURCES[name]
-    with ThreadPoolExecutor(2) as both:
-        train, test = both.map(lambda pair: _split(read_pair(*pair), source), find_pairs(folder, source.prefixes))
-    return Dataset(name, train, test, source.classes, meaning=Meaning("one", source.centred, _KNOWN))
+    read = {"idx": _read_idx, "cifar": _read_cifar, "svhn": _read_svhn}
+    return read[SOURCES[name].kind](name, folder, SOURCES[name])
 
 
 def fetch(name: str) -> Path | None:
@@ -186,8 +219,7 @@ def is_at_hand(name: str) -> Path | None:
     files = _files_of(name)
     if files is None:
         return None
-    prefixes = SOURCES[files].prefixes
-    return next((folder for folder in _folders(files) if len(find_pairs(folder, prefixes)) == 2), None)
+    return next((folder for folder in _folders(files) if _is_complete(folder, SOURCES[files])), None)
 
 
 def needs_fetching(name: str) -> bool:
@@ -200,6 +232,12 @@ def _files_of(name: str) -> str | None:
     if name not in catalogue():
         raise DataError(f"unknown data set {name!r}; known are {', '.join(catalogue())}")
     return MADE[name].of if name in MADE else None if name == DIGITS else name
+
+
+def _is_complete(folder: Path, source: Source) -> bool:
+    if source.kind == "idx":
+        return len(find_pairs(folder, source.prefixes)) == 2
+    return all((folder / file).is_file() for file in source.wanted)
 
 
 def _fetched(name: str, source: Source) -> Path:
@@ -232,18 +270,60 @@ def _unpack(folder: Path, source: Source) -> None:
         return
     packed = folder / source.files[0].name
     try:
-        with zipfile.ZipFile(packed) as archive:
+        with _archive(packed) as opened:
             for member in source.members:
-                with archive.open(member) as part, replacing(folder / Path(member).name) as stream:
+                with opened(member) as part, replacing(folder / Path(member).name) as stream:
                     shutil.copyfileobj(part, stream)
-    except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, KeyError, EOFError, RuntimeError, zlib.error) as error:
         raise DownloadError(f"{packed} is broken ({error}); remove it") from error
     packed.unlink()
+
+
+@contextmanager
+def _archive(packed: Path) -> Iterator[Callable[[str], IO[bytes]]]:
+    """How to open a file in an archive by its name."""
+    if packed.suffix == ".zip":
+        with zipfile.ZipFile(packed) as archive:
+            yield archive.open
+        return
+    with tarfile.open(packed, "r:gz") as tape:
+
+        def member(name: str) -> IO[bytes]:
+            part = tape.extractfile(name)
+            if part is None:
+                raise KeyError(f"{name} is no file")
+            return part
+
+        yield member
 
 
 def _listed(source: Source) -> str:
     either = f"{source.files[0].name} (or {', '.join(source.wanted)} out of it)"
     return either if source.members else ", ".join(source.wanted)
+
+
+def _read_idx(name: str, folder: Path, source: Source) -> Dataset:
+    with ThreadPoolExecutor(2) as both:
+        train, test = both.map(lambda pair: _split(read_pair(*pair), source), find_pairs(folder, source.prefixes))
+    return Dataset(name, train, test, source.classes, meaning=Meaning("one", source.centred, _KNOWN))
+
+
+def _read_cifar(name: str, folder: Path, source: Source) -> Dataset:
+    kind = cifar.kind_in(folder)
+    assert kind is not None
+    train, test, names = cifar.read_cifar(folder, kind)
+    return _in_colour(name, (train, test), names)
+
+
+def _read_svhn(name: str, folder: Path, source: Source) -> Dataset:
+    halves = [read_mat(folder / file)[0] for file in source.wanted]
+    return _in_colour(name, [replace(half, labels=half.labels.astype(str)) for half in halves], source.classes)
+
+
+def _in_colour(name: str, halves: Sequence[Labelled], classes: Sequence[str]) -> Dataset:
+    """A data set of halves whose labels are names of classes."""
+    train, test = (Split(half.images, label_positions(half.labels, classes, name)) for half in halves)
+    return Dataset(name, train, test, tuple(classes), meaning=Meaning("none", False, _KNOWN))
 
 
 def _split(found: Labelled, source: Source) -> Split:
@@ -277,17 +357,19 @@ def _shapes() -> Dataset:
     return Dataset("shapes", shapes(6000, rng=0), shapes(1500, rng=1), tuple(SHAPES), meaning=_ANYWHERE)
 
 
-def _wandering_digits() -> Dataset:
-    """The bundled digits, their pixels divided so that they can be made smaller; six copies of each to learn."""
+def _finer_digits() -> tuple[Split, Split]:
+    """The bundled digits, their pixels divided, 32 x 32, in bytes; six copies of each to learn."""
     digits = _digits()
     train, test = (finer(split, 4, 255 / digits.maximum) for _, split in digits.halves)
-    six = train.select(np.repeat(np.arange(len(train)), 6))
-    return _wandering("wandering-digits", (six, test), digits.classes, (0.3, 0.6))
+    return train.select(np.repeat(np.arange(len(train)), 6)), test
+
+
+def _wandering_digits() -> Dataset:
+    return _wandering("wandering-digits", _finer_digits(), tuple(string.digits), (0.3, 0.6))
 
 
 def _wandering_mnist() -> Dataset:
-    mnist = load("mnist")
-    return _wandering("wandering-mnist", [half for _, half in mnist.halves], mnist.classes, (0.5, 1.0))
+    return _wandering("wandering-mnist", _mnist_halves(), tuple(string.digits), (0.5, 1.0))
 
 
 def _wandering(
@@ -295,6 +377,32 @@ def _wandering(
 ) -> Dataset:
     train, test = (wander(half, WANDERING_SIDE, scales, rng=seed) for seed, half in enumerate(halves))
     return Dataset(name, train, test, classes, meaning=_ANYWHERE)
+
+
+def _coloured(name: str, halves: Callable[[], Sequence[Split]], tie: float) -> Dataset:
+    train, test = (coloured(half, tie, rng=seed) for seed, half in enumerate(halves()))
+    return Dataset(name, train, test, tuple(string.digits), meaning=_COLOURED)
+
+
+def _mnist_halves() -> list[Split]:
+    return [half for _, half in load("mnist").halves]
+
+
+def _in_colours(of: str, halves: Callable[[], Sequence[Split]], needs: str | None = None) -> dict[str, Made]:
+    """Digits in colours that do not depend on the label, and the same in their label's own."""
+    free, tied = f"coloured-{of}", f"coloured-{of}-tied"
+    return {
+        free: Made(
+            f"{of}, each in one of ten colours, whichever digit it is; made here",
+            lambda: _coloured(free, halves, 0.0),
+            needs,
+        ),
+        tied: Made(
+            f"{of}, each digit in a colour of its own, a shortcut whose answer is known; made here",
+            lambda: _coloured(tied, halves, 1.0),
+            needs,
+        ),
+    }
 
 
 MADE: Mapping[str, Made] = MappingProxyType(
@@ -311,5 +419,7 @@ MADE: Mapping[str, Made] = MappingProxyType(
             _wandering_mnist,
             "mnist",
         ),
+        **_in_colours("digits", _finer_digits),
+        **_in_colours("mnist", _mnist_halves, "mnist"),
     }
 )

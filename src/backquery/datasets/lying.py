@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from backquery.datasets import csv, emnist, folders, idx, mat, npz, parquet
+from backquery.datasets import cifar, csv, emnist, folders, idx, mat, npz, parquet
 from backquery.datasets.dataset import Labelled, as_halves
 from backquery.datasets.labels import listed
 from backquery.datasets.names import beside, said
@@ -53,7 +53,7 @@ def what_lies_at(path: Path, how: Reading) -> Lying:
 
 
 def _in_folder(folder: Path, how: Reading) -> Lying | None:
-    for look in (_idx_in, _tables_in, _arrays_in, _mats_in, _parquet_in, _pictures_in):
+    for look in (_idx_in, _cifar_in, _tables_in, _arrays_in, _mats_in, _parquet_in, _pictures_in):
         if found := look(folder, how):
             return found
     inner = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith((".", "__"))]
@@ -131,6 +131,15 @@ def _idx_in(folder: Path, how: Reading) -> Lying | None:
             f"{_names([pairs[0][0] for pairs in sets.values()])}"
         )
     return next((_idx(pairs[0][0]) for pairs in sets.values()), None)
+
+
+def _cifar_in(folder: Path, how: Reading) -> Lying | None:
+    kind = cifar.kind_in(folder)
+    return (
+        None
+        if kind is None
+        else Lying([folder / file for file in kind.files], lambda: cifar.read_cifar(folder, kind))
+    )
 
 
 def _halves(files: list[Path], split: str | None, read: Callable[[], tuple[Labelled, Labelled | None]]) -> Lying:

@@ -31,6 +31,16 @@ STEPS = 256
 CHUNK = 2048
 """Images made at a time, so that memory stays small."""
 
+COLOURS = (
+    (255, 73, 73), (196, 117, 0), (123, 154, 0), (39, 197, 0), (0, 202, 81),
+    (0, 182, 182), (59, 138, 255), (132, 101, 255), (216, 58, 255), (255, 53, 174),
+)  # fmt: skip
+"""Red, orange, yellow, green and so on round the circle, all of them about as bright: in grey none is told from
+another."""
+
+FAINTEST = 0.7
+"""Of full ink: so strong at least is what is drawn in colour."""
+
 Distances = NDArray[np.float64]
 
 
@@ -95,6 +105,31 @@ def wander(split: Split, side: int, scales: tuple[float, float] = (0.5, 1.0), *,
     draws = generator.random((2, len(split)))
     for which in _chunks(np.arange(len(split))):
         images[which] = _set_in_frame(split.images[which], side, scale[which], draws[:, which])
+    return Split(images, split.labels)
+
+
+def coloured(split: Split, tie: float = 0.0, *, maximum: float = 255.0, rng: Seed = None) -> Split:
+    """Every image in one of ten colours on black, (n, height, width, 3), bytes.
+
+    `tie` is the share of the images that are drawn in their label's own colour (that of the label's last digit);
+    the others are drawn in any of the ten, whatever their label: at 0 the colour says nothing of the label, at 1
+    everything. How strong the ink is, from 0.7 to 1, is drawn too, so that copies of an image differ. Images that
+    are not grey, whose ink is beyond `maximum`, or a share outside 0 to 1 raise `DataError`.
+    """
+    if split.images.ndim != 3 or not 0 <= tie <= 1 or split.images.min() < 0 or split.images.max() > maximum:
+        raise DataError(
+            f"grey images of pixels from 0 to {maximum:g} and a share from 0 to 1 are needed; received images of "
+            f"the shape {split.images.shape}, up to {split.images.max():g}, and {tie}"
+        )
+    generator = np.random.default_rng(rng)
+    chosen = generator.integers(0, len(COLOURS), len(split))
+    tied = generator.random(len(split)) < tie
+    strength = np.rint(STEPS * _between(FAINTEST, 1.0, generator.random(len(split)))).astype(np.uint32)
+    inks = strength[:, None] * np.array(COLOURS, np.uint32)[np.where(tied, split.labels % len(COLOURS), chosen)]
+    images = np.empty((*split.images.shape, 3), np.uint8)
+    for which in _chunks(np.arange(len(split))):
+        ink = np.rint(split.images[which] * (255 / maximum)).astype(np.uint32)
+        images[which] = (ink[..., None] * inks[which, None, None] + STEPS * 127) // (STEPS * 255)
     return Split(images, split.labels)
 
 
