@@ -72,6 +72,14 @@ def test_one_mean_for_all_channels_is_a_grey_image_s_too():
     np.testing.assert_allclose([own.low, own.high], [[-1] * 72, [1] * 72])
 
 
+def test_scaling_by_channel_treats_all_pixels_alike_but_each_by_itself_does_not():
+    for shape in (LAST, FIRST):
+        layout = Layout.of(shape)
+        assert Scaling.by_channel(MEAN, DEVIATION, shape).alike(layout) and Scaling.book().alike(layout)
+        assert not Scaling.standardised(ordered_images(pictures(), shape)).alike(layout)
+    assert not Scaling.by_channel(MEAN, DEVIATION, FIRST).alike(Layout.of(LAST))
+
+
 @pytest.mark.parametrize(
     ("mean", "deviation", "more"),
     [

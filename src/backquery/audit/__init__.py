@@ -1,10 +1,11 @@
-"""Shortcuts: small regions of an image that alone decide what a network reads, found and tried by intervention."""
+"""Shortcuts, tried by intervention: small regions of an image that alone decide what is read, and colours."""
 
+from backquery.audit.colours import ColourOrShape, Swap, colour_or_shape, recoloured
 from backquery.audit.findings import CLEAN, LIMITS, SHORTCUT, SUSPICIOUS, VERDICTS, Audit, Finding
 from backquery.audit.regions import Box, Kind, Region
 from backquery.audit.search import find_shortcuts
 
 __all__ = [
-    "CLEAN", "LIMITS", "SHORTCUT", "SUSPICIOUS", "VERDICTS", "Audit", "Box", "Finding", "Kind", "Region",
-    "find_shortcuts",
+    "CLEAN", "LIMITS", "SHORTCUT", "SUSPICIOUS", "VERDICTS", "Audit", "Box", "ColourOrShape", "Finding", "Kind",
+    "Region", "Swap", "colour_or_shape", "find_shortcuts", "recoloured",
 ]  # fmt: skip

@@ -86,6 +86,11 @@ class Scaling:
         """Whether all pixels are scaled alike."""
         return np.ndim(self.gain) == 0 and np.ndim(self.offset) == 0
 
+    def alike(self, layout: Layout) -> bool:
+        """Whether all pixels are scaled alike, though each channel may be by itself."""
+        gains = [np.broadcast_to(np.asarray(part), layout.inputs) for part in (self.gain, self.offset)]
+        return all(bool(np.all(layout.grid(part) == layout.grid(part)[0, 0])) for part in gains)
+
     @property
     def low(self) -> float | Array:
         """The input of blank paper."""

@@ -59,6 +59,7 @@ def test_json_is_one_object_with_the_same_exit_code(run: Run, accused, backdoore
     assert code == 3
     said = json.loads(out)
     assert said.pop("output") is None
+    assert said.pop("colour_or_shape") is None
     assert said == json.loads(json.dumps(find_shortcuts(backdoored, digits.test, images=300, rng=3).as_json()))
 
 

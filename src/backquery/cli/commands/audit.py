@@ -10,10 +10,13 @@ from cyclopts.validators import Number
 
 from backquery.cli.options import AsJson, Data, Model, TestHalf, also_drawn, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
-from backquery.cli.terminal import check_outputs, give, save_picture, say, table
+from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, say, table
+from backquery.errors import DataError
 
 if TYPE_CHECKING:
-    from backquery.audit import Finding
+    from backquery.audit import ColourOrShape, Finding
+    from backquery.datasets import Split
+    from backquery.model import Model as LoadedModel
 
 SHORTCUT_FOUND = 3
 """The exit code where a label has a shortcut."""
@@ -53,6 +56,9 @@ def audit(
     clean is no proof that there is no shortcut of another kind. For example: `backquery audit mnist mnist -o
     audit.png`
 
+    Of a model that takes colours it is also asked whether colour or shape counts more: images are given the
+    colours of another label's images, and the shapes, and it is counted how often the answer stays.
+
     The exit code is 3 if a label has a shortcut; suspicious labels do not change it.
 
     With --json: performance (on the images used), images, shortcuts and suspicious (lists of labels), findings, a
@@ -60,20 +66,25 @@ def audit(
     the positions of its pixels; ink, true or false for each), images (those it was tried on), changed (value, low,
     high: the share then read as the label, and its 95 % interval), elsewhere (the same at random places), usual
     (the median, plus one deviation, of what the best regions of its size and filling do for the other labels),
-    excess (changed low less usual); output (path, or null).
+    excess (changed low less usual); colour_or_shape (null for grey: verdict, which is colour, shape or neither;
+    images; log_odds before; for other_colours, other_shape, same_colours and grey kept, log_odds and followed, as
+    value, low, high; followed is null where no other label came in); output (path, or null).
     """
     from backquery.audit import LIMITS, find_shortcuts
     from backquery.cli.progress import bar
     from backquery.cli.source import images_to_test, load_for_data
+    from backquery.model import Layout
     from backquery.plots import audit_rows
 
     check_outputs(output)
     network, dataset = load_for_data(model, data, test, reading, scale)
     split = images_to_test(dataset, "the audit draws from all its {}")
-    if network.scaling is not None and not network.scaling.uniform:
+    layout = Layout.of(network.input_shape)
+    if network.scaling is not None and not network.scaling.alike(layout):
         say(STANDARDISED)
     with bar("searching") as progress:
         found = find_shortcuts(network, split, images=images, rng=seed, progress=progress)
+    colours = _colour_or_shape(network, split, images, seed) if layout.channels == 3 else None
     if output is not None:
         save_picture(audit_rows(found, network), output)
     findings = table(
@@ -81,9 +92,38 @@ def audit(
         [_cells(finding, found.classes[finding.label]) for finding in found.findings],
         bold=[finding.verdict != "clean" for finding in found.findings],
     )
-    answer = {**found.as_json(), "output": output}
-    give(as_json, answer, findings, "", f"{found.summary}.", LIMITS, wrote=[output])
+    told: list[Drawing | str] = [] if colours is None else ["", _swaps(colours), "", f"{colours.summary}."]
+    answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "output": output}
+    give(as_json, answer, findings, "", f"{found.summary}.", LIMITS, *told, wrote=[output])
     return SHORTCUT_FOUND if found.shortcuts else 0
+
+
+def _colour_or_shape(model: LoadedModel, images: Split, most: int, seed: int) -> ColourOrShape | None:
+    """What an exchange of colours and of shapes does; None, which is said, where too few are read rightly."""
+    from backquery.audit import colour_or_shape
+
+    try:
+        return colour_or_shape(model, images, images=most, rng=seed)
+    except DataError as error:
+        say(f"colour or shape is not asked: {error}")
+        return None
+
+
+def _swaps(found: ColourOrShape) -> Drawing:
+    swaps = {
+        "colours of another label": found.other_colours,
+        "shape of another label": found.other_shape,
+        "colours of its own label": found.same_colours,
+        "grey": found.grey,
+    }
+    rows = []
+    for name, swap in swaps.items():
+        kept, odds = swap.kept, swap.log_odds
+        followed = "" if swap.followed is None else f"{swap.followed.value:.1%}"
+        shares = [f"{kept.value:.1%} ({kept.low:.0%} to {kept.high:.0%})", followed]
+        rows.append([name, *shares, f"{odds.value:+.1f} ({odds.low:+.1f} to {odds.high:+.1f})"])
+    before = f">log-odds, {found.log_odds.value:+.1f} before"
+    return table(("<images are given", ">read as before", ">as the other", before), rows)
 
 
 def _cells(finding: Finding, label: str) -> list[str]:
