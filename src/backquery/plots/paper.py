@@ -214,11 +214,11 @@ SHADES_MEAN = {
 }
 """What the shades of an image stand for, by the ground on which a model's images stand."""
 
-COLOURS_MEAN = "colours are those of the pictures, black is 0"
+COLOURS_MEAN = "colours as in the pictures, black is 0"
 
 
 def as_picture(inputs: Array, model: Model) -> Array:
-    """One image as it is drawn, on the model's own scale of inputs: shades or colours, as `picture_of` has them."""
+    """One image as it is drawn on the model's own scale of inputs: shades or colours, as `picture_of` has them."""
     return picture_of(model, ink_of(model, inputs))
 
 

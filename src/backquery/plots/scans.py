@@ -23,7 +23,8 @@ def scan_grid(result: BackQuery, model: Model, *, title: str | None = None) -> F
     """The back-queried images, each with the label asked, what the model reads and how surely, the outcome.
 
     Ink is drawn on the fixed scale from the input of blank paper to that of full ink, and colours on that from
-    black to white, never stretched for one image. An image that is not read as asked has a heavy dashed frame and a cross.
+    black to white, never stretched for one image. An image that is not read as asked has a heavy dashed frame and
+    a cross.
     """
     return figure_of(scan_sheet(result, model, title=title))
 

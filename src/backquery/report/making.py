@@ -131,7 +131,7 @@ def _lead(subject: Subject) -> Html:
     size, labels = facts_in_words(subject.model)["input"], len(subject.classes)
     return lead(
         f"A classifier of images of {size} into {labels} labels, tried on {subject.dataset.name}: how it was "
-        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Of the "
-        f"{'images' if subject.coloured else 'shades'}, {pixels_mean(subject.model)}; "
+        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. "
+        f"{'Images have their' if subject.coloured else 'Of the shades,'} {pixels_mean(subject.model)}; "
         f"{'in the maps, ' if subject.coloured else ''}orange supports, blue speaks against."
     )

@@ -27,7 +27,7 @@ from backquery.inversion import (
 )
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Model, Network, finite_answer, ink_of, meaning_of
+from backquery.model import Array, Layout, Model, Network, Shape, finite_answer, ink_of, meaning_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -204,7 +204,7 @@ def weights(subject: Subject, fields: Fields) -> Answer:
     count = read.whole(fields, "count", 1, MOST_NODES, min(MOST_NODES, len(matrix)))
     shown = matrix[first : first + count]
     if layer == 1:
-        shown = shown.reshape(-1, *subject.shape)
+        shown = subject.layout.drawn(shown)
     return Answer({"layer": layer, "from": first, "scale": float(np.abs(matrix).max())}, {"weights": shown})
 
 
@@ -258,25 +258,27 @@ def drawing(fields: Fields) -> NDArray[np.uint8]:
     return ink.reshape(rows, columns)
 
 
-def prepared(model: Model, shape: tuple[int, int], ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A drawing in the model's shape, centred as MNIST was; where its own images are not, as it stands."""
+def prepared(model: Model, shape: Shape, ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A drawing in the shape of an image, centred as MNIST was; where its own images are not, as it stands."""
     return as_pixels(prepare_image(ink, shape, 255.0, ink="light", centre=meaning_of(model).to_centre) / 255)
 
 
 def as_inputs(model: Model, pixels: NDArray[np.uint8]) -> Array:
-    """Bytes of ink as inputs (1, inputs)."""
+    """A picture's bytes as inputs (1, inputs)."""
     maximum = 255.0 if model.scaling is None else model.scaling.maximum
+    layout = Layout.of(model.input_shape)
+    pixels = layout.undrawn(pixels.reshape(1, *layout.drawn_shape))
     return model.scale((pixels * (maximum / 255)).clip(0, maximum).reshape(1, *model.input_shape))
 
 
 def as_pixels(ink: Array) -> NDArray[np.uint8]:
-    """Ink from 0 to 1 as bytes."""
+    """Ink, or colours, from 0 to 1 as bytes."""
     return np.rint(np.asarray(ink) * 255).astype(np.uint8)
 
 
 def pictures(subject: Subject, images: Array) -> Array:
-    """Images (n, inputs) in input scale as ink (n, rows, columns)."""
-    return ink_of(subject.model, images).reshape(len(images), *subject.shape)
+    """Images (n, inputs) in input scale as the page draws them, ink or colours from 0 to 1: (n, *shape)."""
+    return subject.layout.drawn(ink_of(subject.model, images))
 
 
 def share_of_range(network: Network, layer: int, signals: Array) -> Array:

@@ -155,8 +155,7 @@ export class Backwards {
   #askOpinion() {
     if (!this.hasData) return this.#unjudged("data");
     const pixels = Uint8Array.from(this.#last.ink.data, (ink) => Math.round(255 * ink));
-    const [rows, columns] = this.#last.ink.shape;
-    this.app.live.ask("opinion", { pixels: encode(pixels), rows, columns });
+    this.app.live.ask("opinion", { pixels: encode(pixels) });
   }
 
   #judged(opinion) {
@@ -247,6 +246,6 @@ export class Backwards {
     const { data, shape } = this.#last.ink;
     const marks = this.part("marks").hidden ? null : this.part("marks");
     const lines = [this.part("lead").textContent, this.app.modelWords];
-    savePicture([{ values: data, rows: shape[0], columns: shape[1], marks }], lines, `backquery-${this.classes[this.#label]}.png`);
+    savePicture([{ values: data, shape, marks }], lines, `backquery-${this.classes[this.#label]}.png`);
   }
 }

@@ -1,4 +1,4 @@
-// What a visitor takes home: pictures as PNG, always ink on white paper, and links that bring the page back.
+// What a visitor takes home: pictures as PNG, always ink on white paper or in colour, and links that bring the page back.
 
 import { download } from "./dom.js";
 import { picture } from "./ink.js";
@@ -34,9 +34,10 @@ function compose(images, lines) {
   return canvas;
 }
 
-function putImage(context, { values, rows, columns, marks, caption }, left, top, tile) {
+function putImage(context, { values, shape, marks, caption }, left, top, tile) {
+  const [rows, columns] = shape;
   const page = new OffscreenCanvas(columns, rows);
-  page.getContext("2d").putImageData(picture(values, rows, columns, PAPER, INK), 0, 0);
+  page.getContext("2d").putImageData(picture(values, shape, PAPER, INK), 0, 0);
   const height = (tile * rows) / columns;
   context.imageSmoothingEnabled = false;
   context.drawImage(page, left, top, tile, height);
