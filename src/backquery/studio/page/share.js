@@ -19,12 +19,13 @@ function compose(images, lines) {
   const tile = images.length > 1 ? TILE / 2 : TILE;
   const down = Math.ceil(images.length / across);
   const width = Math.max(across * (tile + GAP) - GAP, 640) + 2 * MARGIN;
-  const step = tile + GAP + (images[0].caption ? LINE : 0);
+  const [rows, columns] = images[0].shape;
+  const step = (tile * rows) / columns + GAP + (images[0].caption ? LINE : 0);
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
   context.font = `16px ${FONT}`;
   const text = lines.flatMap((line) => wrapped(context, line, width - 2 * MARGIN));
-  [canvas.width, canvas.height] = [width, MARGIN * 2 + down * step + text.length * LINE];
+  [canvas.width, canvas.height] = [width, Math.round(MARGIN * 2 + down * step + text.length * LINE)];
   context.fillStyle = PAPER;
   context.fillRect(0, 0, canvas.width, canvas.height);
   images.forEach((image, place) => {
