@@ -62,5 +62,10 @@ class Subject:
         """Whether the model's images are in colour."""
         return Layout.of(self.model.input_shape).coloured
 
+    @property
+    def ink(self) -> str:
+        """What a pixel has more or less of, in a word."""
+        return "light" if self.coloured else "ink"
+
 
 Step = Progress

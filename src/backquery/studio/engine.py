@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, image_evidence, measure_evidence
+from backquery.evidence.verdicts import Findings
 from backquery.faithfulness import RealDensities, Usualness, usual_density
 from backquery.inversion import (
     METHODS,
@@ -175,7 +176,7 @@ def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answe
     held_out = None if data.test is None else data.test.select(few)
     label = read.label(fields, subject.model)
     (found,) = measure_evidence(subject.model, data.train.select(few), [label], held_out=held_out)
-    verdict, mean = found.findings.verdict.reshape(subject.shape), found.findings.mean.reshape(subject.shape)
+    verdict, mean = _maps(subject, found.findings)
     told = {"label": label, "images": found.images, "rate": found.rate, "counts": found.counts}
     codes = (verdict == SUPPORT).astype(int) - (verdict == AGAINST)
     tested = {"held": found.held, "claims": len(found.claims), "likeness": found.likeness}
@@ -191,8 +192,14 @@ def why(subject: Subject, fields: Fields) -> Answer:
     told = {"label": found.labels[0], "read": found.read, "log_odds": found.log_odds, "counts": found.counts}
     trials = [{**asdict(one), "held": one.held} for one in found.trials]
     tried = {"held": found.held, "claims": len(found.claims), "trials": trials}
-    verdict, mean = found.findings.verdict.reshape(subject.shape), found.findings.mean.reshape(subject.shape)
+    verdict, mean = _maps(subject, found.findings)
     return Answer({**told, **tried}, {"verdicts": verdict, "sensitivity": mean})
+
+
+def _maps(subject: Subject, findings: Findings) -> tuple[NDArray[np.int8], Array]:
+    """The verdict and the mean sensitivity of each pixel, (rows, columns), however many channels it has."""
+    size = subject.layout.rows, subject.layout.columns
+    return findings.verdict.reshape(size), findings.mean.reshape(size)
 
 
 def weights(subject: Subject, fields: Fields) -> Answer:

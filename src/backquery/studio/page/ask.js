@@ -163,9 +163,10 @@ export class Ask {
     this.part("seen-frame").classList.toggle("explained", Boolean(message));
     if (!message) return;
     const { words } = this.app;
-    showMarks(words, this.part("why-marks"), this.part("why-legend"), message.verdicts, this.classes[message.label]);
+    showMarks(words, this.part("why-marks"), this.part("why-legend"), message.verdicts, this.classes[message.label], this.pad.coloured);
+    const kind = this.pad.coloured ? ".colour" : "";
     const taken = message.trials.find(({ region, action, change }) => region === "support" && action === "ink taken" && change !== null);
-    words.tell(this.part("why-legend").querySelector(".tested"), taken ? "why.tested" : "why.tested.none", {
+    words.tell(this.part("why-legend").querySelector(".tested"), (taken ? "why.tested" : "why.tested.none") + kind, {
       held: message.held, claims: message.claims, pixels: taken?.pixels, change: taken?.change, others: taken?.others,
       read: this.classes[taken?.read],
     });

@@ -43,8 +43,8 @@ export class Backwards {
   }
 
   /** A model to ask. */
-  begin({ classes, answers, methods, method, activations, data }) {
-    [this.classes, this.range] = [classes, answers];
+  begin({ classes, shape, answers, methods, method, activations, data }) {
+    [this.classes, this.range, this.coloured] = [classes, answers, shape.length === 3];
     this.shared = activations?.at(-1) === "softmax"; // its answers are shares of one whole
     this.sliders = new Sliders(this.part("sliders"), classes, answers, this.app.words, {
       only: (label) => this.only(label),
@@ -206,7 +206,7 @@ export class Backwards {
     this.part("marks").hidden = this.part("legend").hidden = !known;
     if (wanted && !known) this.app.live.ask("evidence", { label: this.#label });
     if (!known) return;
-    showMarks(this.app.words, this.part("marks"), this.part("legend"), this.#evidence.verdicts, this.classes[this.#label]);
+    showMarks(this.app.words, this.part("marks"), this.part("legend"), this.#evidence.verdicts, this.classes[this.#label], this.coloured);
     this.part("legend").querySelector(".caution").hidden = !this.#evidence.caution;
     this.app.words.tell(this.part("legend").querySelector(".tested"), "evidence.tested", this.#evidence);
   }

@@ -116,10 +116,11 @@ export function tiled(values, count, shape, across, gap, blank) {
 }
 
 const MARKS = { 0: ["--pencil", 5, 5, 2, 2], 1: ["--supports", 3, 3, 6, 6], 2: ["--against", 2, 5, 8, 2] };
+const RIM = "#ffffff";
 
 /** Verdicts over an image: a full square where ink supports (1), a dash where it speaks against (2), a dot where it
- *  does not matter (0), and nothing where that is unclear. */
-function drawMarks(canvas, { data, shape: [rows, columns] }) {
+ *  does not matter (0), and nothing where that is unclear. Over colours, marks have a rim that sets them off. */
+function drawMarks(canvas, { data, shape: [rows, columns] }, coloured) {
   const cell = 12;
   [canvas.width, canvas.height] = [columns * cell, rows * cell];
   const context = canvas.getContext("2d");
@@ -127,13 +128,20 @@ function drawMarks(canvas, { data, shape: [rows, columns] }) {
   data.forEach((verdict, place) => {
     if (!(verdict in MARKS)) return;
     const [colour, left, top, width, height] = MARKS[verdict];
+    const [x, y] = [(place % columns) * cell + left, Math.floor(place / columns) * cell + top];
+    if (coloured && verdict) {
+      context.fillStyle = RIM;
+      context.fillRect(x - 1, y - 1, width + 2, height + 2);
+    }
     context.fillStyle = style.getPropertyValue(colour);
-    context.fillRect((place % columns) * cell + left, Math.floor(place / columns) * cell + top, width, height);
+    context.fillRect(x, y, width, height);
   });
 }
 
-/** Verdicts over an image, and the legend that says what they mean for a label. */
-export function showMarks(words, canvas, legend, verdicts, label) {
-  drawMarks(canvas, verdicts);
-  for (const kind of ["supports", "against"]) words.tell(legend.querySelector(`.${kind}`), `evidence.${kind}`, { label });
+/** Verdicts over an image, in ink or coloured, and the legend that says what they mean for a label. */
+export function showMarks(words, canvas, legend, verdicts, label, coloured) {
+  drawMarks(canvas, verdicts, coloured);
+  for (const kind of ["supports", "against"]) {
+    words.tell(legend.querySelector(`.${kind}`), `evidence.${kind}${coloured ? ".colour" : ""}`, { label });
+  }
 }

@@ -199,7 +199,8 @@ class Studio {
     const { black, shape } = this.model ?? {};
     const kind = shape?.length === 3 ? ".colour" : black ? ".black" : this.dark ? ".dark" : "";
     for (const line of this.root.querySelectorAll("[data-shade]")) {
-      this.words.tell(line, line.dataset.shade + kind);
+      const { shade } = line.dataset;
+      this.words.tell(line, this.words.has(shade + kind) ? shade + kind : shade);
     }
   }
 
