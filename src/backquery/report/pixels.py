@@ -67,8 +67,8 @@ def evidence(subject: Subject, step: Step) -> Html:
         _control_table(found, controls) if controls else Html(""),
         shows=f"where {ink} makes this network surer of the label, and where less, on average over real images, "
         "and whether that held on images that had no part in it. The lines give the mean change of the log-odds "
-        "with its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a claim that did not hold; "
-        "the band is what counts as hardly any change. Paler colours are weaker effects.",
+        "with its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a claim that did not "
+        "hold; the band is what counts as hardly any change. Paler colours are weaker effects.",
         hides="how pixels work together, nor what one image owes its label to: a stroke may matter where no "
         "single pixel does.",
     )
