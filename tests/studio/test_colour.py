@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from backquery import Network, Scaling, back_query, fit_statistics
-from backquery.datasets import Dataset, Split, prepare_image
+from backquery import Network, Scaling, back_query
+from backquery.datasets import Dataset, prepare_image
 from backquery.errors import DataError
 from backquery.faithfulness import RealImages, neighbour_judge
-from backquery.model import IN_COLOUR, Model
+from backquery.model import Model
 from backquery.studio import engine
 from backquery.studio.describe import describe
 from backquery.studio.opened import Jury, Opened, Subject, fits
+from tests.colours import COLUMNS, ROWS, SHAPES, coloured_data, coloured_network
 from tests.studio.conftest import base64
-
-ROWS, COLUMNS = 8, 6
-SHAPES = [(ROWS, COLUMNS, 3), (3, ROWS, COLUMNS)]
-
-
-def coloured_data() -> Dataset:
-    """Dim noise, in which the label's own colour, red, green or blue, is bright in the upper half."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(240) % 3
-    images = rng.integers(0, 120, (240, ROWS, COLUMNS, 3))
-    images[np.arange(240), : ROWS // 2, :, labels] += 120
-    halves = (Split(images[part].astype(np.uint8), labels[part]) for part in (slice(180), slice(180, None)))
-    return Dataset("colours", *halves, ("red", "green", "blue"), 255.0, IN_COLOUR)
-
-
-def coloured_network(shape: tuple[int, ...], data: Dataset) -> Network:
-    """A network with statistics, which has learned nothing."""
-    sizes = [ROWS * COLUMNS * 3, 20, 3]
-    scaling = Scaling.by_channel([0.4, 0.5, 0.3], [0.2, 0.25, 0.3], shape)
-    network = Network.create(sizes, rng=1, input_shape=shape, classes=data.classes, scaling=scaling)
-    return replace(network, statistics=fit_statistics(network, data.train))
 
 
 @pytest.fixture(scope="module")

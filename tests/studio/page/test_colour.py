@@ -14,9 +14,10 @@ from PIL import Image
 from backquery import Network, back_query
 from backquery.datasets import prepare_image
 from backquery.studio.opened import Opened
+from tests.colours import COLUMNS, ROWS, SHAPES, coloured_data, coloured_network
 from tests.studio.conftest import Serving, serving
 from tests.studio.page.conftest import ONE, Open, Visitor, expect
-from tests.studio.test_colour import COLUMNS, ROWS, SHAPES, coloured_data, coloured_network, seen
+from tests.studio.test_colour import seen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
