@@ -203,7 +203,7 @@ def _legend(subject: Subject) -> Html:
         (SUPPORTS, f"{subject.ink} supports the label"),
         (AGAINST, f"{subject.ink} speaks against it"),
         (INDIFFERENT, f"{subject.ink} does not matter"),
-        ("#fff", f"unclear, or never {'light' if subject.coloured else 'inked'}"),
+        ("#fff", f"unclear, or never {'any light' if subject.coloured else 'inked'}"),
     )
     return tag("ul", *(tag("li", tag("i", style=f"background: {colour}"), name) for colour, name in names),
                class_="legend")  # fmt: skip

@@ -123,6 +123,7 @@ const RIM = "#ffffff";
 function drawMarks(canvas, { data, shape: [rows, columns] }, coloured) {
   const cell = 12;
   [canvas.width, canvas.height] = [columns * cell, rows * cell];
+  canvas.classList.toggle("coloured", coloured);
   const context = canvas.getContext("2d");
   const style = getComputedStyle(canvas);
   data.forEach((verdict, place) => {
