@@ -43,6 +43,7 @@ __all__ = [
     "Ground", "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network", "Pixels",
     "Progress", "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named", "checked_inputs",
     "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read",
-    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "ordered_images", "picture_of", "plain_facts",
-    "plain_scaling", "quick_of", "reveals", "rounded_slope", "scaled_images", "shades_of", "typical_of",
+    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "ordered_images", "picture_of",
+    "plain_facts", "plain_scaling", "quick_of", "reveals", "rounded_slope", "scaled_images", "shades_of",
+    "typical_of",
 ]  # fmt: skip
