@@ -250,6 +250,7 @@ def _example(subject: Subject, one: Finding) -> Html:
         f"left: {100 * one.box.left / columns:.2f}%; top: {100 * one.box.top / rows:.2f}%; "
         f"width: {100 * one.box.width / columns:.2f}%; height: {100 * one.box.height / rows:.2f}%"
     )
-    inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=f"framed {one.verdict}")
+    kind = f"framed {one.verdict}{' coloured' if subject.coloured else ''}"
+    inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=kind)
     still = "" if one.read == one.label else "still "
     return tile(inner, f"for {subject.classes[one.label]}: {truth}, {still}read as {read}")
