@@ -51,7 +51,7 @@ function inColour(values, image) {
   const scale = values instanceof Uint8Array ? 1 : 255;
   for (let pixel = 0; pixel < values.length / 3; pixel++) {
     for (let part = 0; part < 3; part++) image.data[4 * pixel + part] = values[3 * pixel + part] * scale;
-    image.data[4 * pixel + 3] = 255;
+    image.data[4 * pixel + 3] = Number.isNaN(values[3 * pixel]) ? 0 : 255; // what is no number is left blank
   }
   return image;
 }

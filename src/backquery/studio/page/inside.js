@@ -97,7 +97,7 @@ export class Inside {
     if (!this.#weights) return;
     const { count, shape, ink } = this.#weights;
     this.#across = Math.min(count, this.part("nodes").clientWidth < 600 ? 10 : 20);
-    const page = tiled(ink, count, shape, this.#across, GAP, 0);
+    const page = tiled(ink, count, shape, this.#across, GAP, shape.length === 3 ? NaN : 0);
     this.sheet.draw(page.values, page.shape);
     this.sheet.canvas.classList.toggle("reduced", this.sheet.canvas.clientWidth * devicePixelRatio < page.shape[1]);
     this.part("cells").style.gridTemplateColumns = `repeat(${this.#across}, 1fr)`;
