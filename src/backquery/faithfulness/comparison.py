@@ -30,6 +30,7 @@ from backquery.model import (
     SOFTMAX,
     Array,
     Labels,
+    Layout,
     Model,
     Network,
     Progress,
@@ -234,7 +235,10 @@ def compare_methods(
     elif controls:
         left_out.append("networks as controls: they are made for dense networks only")
     rows = _scored(drafts, model, dataset, real, chosen)
-    nearest = {row.name: real.ink[row.nearness.nearest] for row in rows}
+    layout = Layout.of(model.input_shape)
+    nearest = {
+        row.name: layout.undrawn(real.ink[row.nearness.nearest].reshape(-1, *layout.drawn_shape)) for row in rows
+    }
     return Comparison(model.classes, model.input_shape, rows, tuple(chosen), tuple(left_out), nearest)
 
 
@@ -317,10 +321,12 @@ def _scored(
     inputs = np.concatenate([draft.inputs for draft in drafts])
     ink = ink_of(model, inputs)
     by_name = {judge.name: judge for judge in judges}
-    read = {judge.name: judge.ask(ink) for judge in judges}
+    # Judges and real images know the pixels as the data have them, colours last.
+    shown = Layout.of(model.input_shape).drawn(ink).reshape(len(ink), -1)
+    read = {judge.name: judge.ask(shown) for judge in judges}
     density = usual_density(model.statistics or fit_statistics(model, dataset.train))
     usual = RealDensities(density, model.scale(dataset.to_test_on.images[:TEST_IMAGES])).usualness(inputs)
-    near = real.nearness(ink, dataset.test)
+    near = real.nearness(shown, dataset.test)
     rows, begin = [], 0
     for draft in drafts:
         part = slice(begin, begin := begin + len(draft.inputs))

@@ -10,12 +10,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import NEIGHBOURS, RealImages
 from backquery.files import replacing, user_cache
-from backquery.model import Array, Labels, Model, Network, Progress, Scaling, evaluate, labels_read
+from backquery.model import Array, Labels, Layout, Model, Network, Progress, Scaling, evaluate, labels_read
 from backquery.training import Online, train
 
 AT_ONCE = 50
@@ -38,7 +39,7 @@ def luck(agreed: int, images: int, chance: float) -> float:
 
 @dataclass(frozen=True)
 class Judge:
-    """`ask` reads ink (n, inputs) between 0 and 1 and names labels (n,).
+    """`ask` reads ink (n, inputs) between 0 and 1, in the order of the data's images, and names labels (n,).
 
     performance: the share of real test images that it reads rightly, where it was tried on any; images: how many
     those were.
@@ -117,7 +118,8 @@ def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
         raise BackqueryError(f"the model cannot judge images ({name}): it has no scaling; give it one")
 
     def ask(ink: Array) -> Labels:
-        inputs = model.scale((ink * scaling.maximum).reshape(len(ink), *model.input_shape))
+        pictures = (ink * scaling.maximum).reshape(len(ink), *Layout.of(model.input_shape).drawn_shape)
+        inputs = model.scale(pictures)
         return labels_read(model.query(inputs))
 
     if test is None:
@@ -149,7 +151,7 @@ def convolutional_judge(
     module.to(memory_format=torch.channels_last)
 
     def ask(ink: Array) -> Labels:
-        pictures = torch.from_numpy(np.asarray(ink, np.float32).reshape(-1, 1, *dataset.input_shape))
+        pictures = _pictures(torch, np.asarray(ink, np.float32).reshape(-1, *dataset.input_shape))
         parts = pictures.to(memory_format=torch.channels_last).split(AT_ONCE)
         with torch.inference_mode():
             read = [module(part).argmax(dim=1).numpy() for part in parts]
@@ -171,7 +173,7 @@ def taught(
     rng: int = 0,
     progress: Progress | None = None,
 ) -> Any:
-    """What `make` makes of PyTorch, taught the training images (n, 1, height, width), and ready to be asked.
+    """What `make` makes of PyTorch, taught the training images (n, channels, height, width), ready to be asked.
 
     Adam on the cross-entropy, batches of 128, the rate rising and falling once (Smith & Topin 2017). The weights
     are kept in the user's cache, under a name that says the images, the labels, the `layout`, epochs and seed.
@@ -190,19 +192,25 @@ def taught(
     return module.eval()
 
 
+def _pictures(torch: Any, images: NDArray[np.float32]) -> Any:
+    """Images (n, height, width), or (n, height, width, 3) in colour, as a tensor (n, channels, height, width)."""
+    pictures = torch.from_numpy(images)
+    return pictures.unsqueeze(1) if images.ndim == 3 else pictures.movedim(-1, 1)
+
+
 def _convolutional_module(torch: Any, shape: tuple[int, ...], outputs: int) -> Any:
-    nn = torch.nn
+    nn, (height, width, channels) = torch.nn, (*shape, 1)[:3]
     features = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
     )  # fmt: skip
     with torch.no_grad():
-        width = prod(features(torch.zeros(1, 1, *shape)).shape)
-    return nn.Sequential(features, nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, outputs))
+        inner = prod(features(torch.zeros(1, channels, height, width)).shape)
+    return nn.Sequential(features, nn.Linear(inner, 64), nn.ReLU(), nn.Linear(64, outputs))
 
 
 def _teach(torch: Any, module: Any, dataset: Dataset, epochs: int, progress: Progress | None) -> None:
-    pictures = torch.from_numpy(np.array(dataset.train.images, np.float32)).unsqueeze(1)
+    pictures = _pictures(torch, np.array(dataset.train.images, np.float32))
     pictures /= dataset.maximum
     labels = torch.from_numpy(np.array(dataset.train.labels))
     optimizer = torch.optim.Adam(module.parameters(), lr=0.002)

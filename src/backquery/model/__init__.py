@@ -28,6 +28,7 @@ from backquery.model.protocol import (
     ink_of,
     log_odds_and_products,
     meaning_of,
+    picture_of,
     quick_of,
     shades_of,
     typical_of,
@@ -43,6 +44,6 @@ __all__ = [
     "Pixels", "Progress", "Scaling", "Seed", "Shape", "Spectrum", "Statistics", "about_in_words",
     "activation_named", "checked_inputs", "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of",
     "image_shape", "ink_of", "labels_read", "leaky_relu", "log_odds_and_products", "meaning_of", "name_read",
-    "ordered_images", "plain_facts", "plain_scaling", "quick_of", "reveals", "rings_of", "rounded_slope",
-    "scaled_images", "shades_of", "typical_of",
+    "ordered_images", "picture_of", "plain_facts", "plain_scaling", "quick_of", "reveals", "rings_of",
+    "rounded_slope", "scaled_images", "shades_of", "typical_of",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How pictures become a network's inputs: step by step, with what it answers."""
+"""How pictures become a network's inputs: step by step, with what it answers. In colour there is but one step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.model import Array
+from backquery.model import Array, Layout
 from backquery.plots.paper import (
     HEADING,
     LINE,
@@ -41,11 +41,12 @@ MOST_BARS = 10
 """So many answers are drawn, the strongest ones."""
 
 STEPS = ("the picture, in grey", "the paper's light", "ink found", "what the network sees")
+STEPS_IN_COLOUR = ("the picture", "what the network sees")
 WIDE, TALL, GAP, BARS = 1.9, 1.5, 0.22, 1.9
 NAME, COLUMNS, BETWEEN = 0.26, 0.26, 0.24
 
 LIGHT: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased", "aspect": "equal"}
-"""How brightness is drawn: as the camera saw it, never stretched."""
+"""How brightness, or a picture in colour, is drawn: as the camera saw it, never stretched."""
 
 LONGEST = 90
 """Letters of a title, or of a picture's name."""
@@ -57,15 +58,18 @@ FINEST = 480
 def query_steps(prepared: Sequence[Preparation], names: Sequence[str], answers: ArrayLike, model: Model) -> Figure:
     """For each picture a row: as given, its paper's light, the ink, the network's input, and the answers as bars.
 
+    Pictures in colour are taken as they are: as given, the network's input, and the answers.
+
     `prepared` comes from `prepare_steps`, `answers` (pictures, outputs) from the model's `query`. Of more than
     20 pictures the first 20 are drawn, of more than 10 answers the strongest 10; the figure says so.
     """
     values = np.asarray(answers, np.float64)
     drawn = min(len(prepared), MOST_PICTURES)
-    left = MARGIN + len(STEPS) * (WIDE + GAP) + name_width(model.classes)
+    steps = STEPS_IN_COLOUR if Layout.of(model.input_shape).coloured else STEPS
+    left = MARGIN + len(steps) * (WIDE + GAP) + name_width(model.classes)
     row = NAME + TALL + BETWEEN
     figure = new_figure(left + BARS + 0.35 + MARGIN, HEADING + COLUMNS + drawn * row)
-    _column_heads(figure, left)
+    _column_heads(figure, steps, left)
     for k in range(drawn):
         top = HEADING + COLUMNS + k * row
         _name(figure, top, names[k], prepared[k].uneven)
@@ -74,7 +78,7 @@ def query_steps(prepared: Sequence[Preparation], names: Sequence[str], answers: 
         bars = panel(figure, left, top + NAME, BARS, TALL * len(order) / MOST_BARS)
         draw_bars(bars, values[k][order], [model.classes[label] for label in order], 8)
     read = [model.classes[label] for label in values.argmax(axis=1)]
-    heading(figure, _title(read, values), _subtitle(prepared, len(model.classes)))
+    heading(figure, _title(read, values), _subtitle(prepared, model))
     return figure
 
 
@@ -85,10 +89,12 @@ def strongest_of(answers: Array) -> list[int]:
 
 def _draw_steps(figure: Figure, top: float, one: Preparation, model: Model) -> None:
     small, inputs = one.within(FINEST), as_picture(model.scale(one.pixels[None])[0], model)
+    found = (small.paper, LIGHT), (small.ink / 255, {**SHADES, "interpolation": "antialiased"})
+    coloured = Layout.of(model.input_shape).coloured
+    given = small.given / 255 if coloured else small.given  # colours are drawn from 0 to 1
     shown: tuple[tuple[Array, dict[str, Any]], ...] = (
-        (small.given, LIGHT),
-        (small.paper, LIGHT),
-        (small.ink / 255, {**SHADES, "interpolation": "antialiased"}),
+        (given, LIGHT),
+        *(() if coloured else found),
         (inputs, SHADES),
     )
     for column, (values, look) in enumerate(shown):
@@ -97,7 +103,7 @@ def _draw_steps(figure: Figure, top: float, one: Preparation, model: Model) -> N
 
 def _draw(figure: Figure, place: tuple[float, float], values: Array, look: dict[str, Any]) -> Axes:
     """An image as large as fits into its room, in the room's upper left corner."""
-    height, width = values.shape
+    height, width = values.shape[:2]
     scale = min(WIDE / width, TALL / height)
     ax = panel(figure, *place, width * scale, height * scale)
     ax.imshow(values, **look)
@@ -106,10 +112,10 @@ def _draw(figure: Figure, place: tuple[float, float], values: Array, look: dict[
     return ax
 
 
-def _column_heads(figure: Figure, bars: float) -> None:
+def _column_heads(figure: Figure, steps: Sequence[str], bars: float) -> None:
     ax = canvas(figure)
-    places = [MARGIN + column * (WIDE + GAP) for column in range(len(STEPS))]
-    for place, text in zip((*places, bars), (*STEPS, "its answers"), strict=True):
+    places = [MARGIN + column * (WIDE + GAP) for column in range(len(steps))]
+    for place, text in zip((*places, bars), (*steps, "its answers"), strict=True):
         ax.text(place, HEADING + LINE / 2, text, va="center", **words(8.5, PENCIL))
 
 
@@ -128,9 +134,11 @@ def _title(read: Sequence[str], values: Array) -> str:
     return shorten(f"Read as {', '.join(read[:MOST_PICTURES])}", LONGEST, placeholder=" ...")
 
 
-def _subtitle(prepared: Sequence[Preparation], classes: int) -> str:
-    cleaned = sum(one.uneven for one in prepared)
+def _subtitle(prepared: Sequence[Preparation], model: Model) -> str:
+    classes, cleaned = len(model.classes), sum(one.uneven for one in prepared)
     parts = ["no shadows taken away" if not cleaned else f"shadows taken away from {cleaned} of {len(prepared)}"]
+    if Layout.of(model.input_shape).coloured:
+        parts = ["in colour, as they are"]
     if len(prepared) > MOST_PICTURES:
         parts.append(f"the first {MOST_PICTURES} of {len(prepared)} pictures")
     if classes > MOST_BARS:

@@ -48,10 +48,12 @@ def evidence(subject: Subject, step: Step) -> Html:
     one = found[0]
     held, claims = held_of(each for every in found for each in every.interventions)
     strongest, reach = strongest_effect(found), reach_of(found)
+    ink = subject.ink
     told = (
-        f"{held} of {claims} claims held when ink was added and taken on held-out images. Ink at a pixel matters "
-        f"where full ink changes the label's log-odds by {one.smallest:g} or more, at a false-discovery rate of "
-        f"{one.rate:.0%}; each label was judged on {max(every.images for every in found):,} images at most."
+        f"{held} of {claims} claims held when {ink} was added and taken on held-out images. {ink.capitalize()} at "
+        f"a pixel matters where full {ink} changes the label's log-odds by {one.smallest:g} or more, at a "
+        f"false-discovery rate of {one.rate:.0%}; each label was judged on "
+        f"{max(every.images for every in found):,} images at most."
     )
     mind = caution(found)
     cards = [_card(subject, every, strongest, reach) for every in found]
@@ -59,14 +61,14 @@ def evidence(subject: Subject, step: Step) -> Html:
     return reading(
         lead(told),
         paragraph(tag("b", "Mind: "), f"{mind}, as below.") if mind else Html(""),
-        _legend(),
+        _legend(subject),
         tag("div", *cards, class_="cards"),
         _single(subject) if mind else Html(""),
         _control_table(found, controls) if controls else Html(""),
-        shows="where ink makes this network surer of the label, and where less, on average over real images, and "
-        "whether that held on images that had no part in it. The lines give the mean change of the log-odds with "
-        "its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a claim that did not hold; "
-        "the band is what counts as hardly any change. Paler colours are weaker effects.",
+        shows=f"where {ink} makes this network surer of the label, and where less, on average over real images, "
+        "and whether that held on images that had no part in it. The lines give the mean change of the log-odds "
+        "with its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a claim that did not "
+        "hold; the band is what counts as hardly any change. Paler colours are weaker effects.",
         hides="how pixels work together, nor what one image owes its label to: a stroke may matter where no "
         "single pixel does.",
     )
@@ -103,10 +105,10 @@ def _single(subject: Subject) -> Html:
     places = [np.flatnonzero(read == label)[:1] for label in range(subject.model.outputs)]
     inputs = subject.model.scale(subject.test.images[np.concatenate(places)])
     found = [image_evidence(subject.model, x, rng=subject.seed) for x in inputs]
-    strongest = strongest_effect(found)
+    strongest, own = strongest_effect(found), "light and dark" if subject.coloured else "ink and paper"
     return joined(
         [
-            paragraph("The same of one image for each label, whose own ink and paper were changed."),
+            paragraph(f"The same of one image for each label, whose own {own} were changed."),
             tag("div", *(_single_card(subject, one, strongest) for one in found), class_="cards"),
         ]
     )
@@ -122,15 +124,15 @@ def _single_card(subject: Subject, one: ImageEvidence, strongest: float) -> Html
         "figure",
         tag("h3", one.question),
         tag("div", image, colours, class_="pair"),
-        tag("figcaption", "; ".join([held, *map(_without, taken)])),
+        tag("figcaption", "; ".join([held, *(_without(each, subject.ink) for each in taken)])),
         class_="card",
     )
 
 
-def _without(taken: Trial) -> str:
+def _without(taken: Trial, ink: str) -> str:
     return (
         f"without {taken.pixels} supporting pixels the log-odds change by {taken.change:+.1f}, without as much "
-        f"other ink by {taken.others:+.1f}"
+        f"other {ink} by {taken.others:+.1f}"
     )
 
 
@@ -138,26 +140,27 @@ def _card(subject: Subject, one: Evidence, strongest: float, reach: float) -> Ht
     mean = pixels(subject.picture(np.clip(one.mean_ink, 0, 1)), f"The mean image of {one.question}")
     counts = one.counts
     alt = (
-        f"For {one.question}, ink supports at {counts['support']} pixels, speaks against at {counts['against']}, "
-        f"does not matter at {counts['insensitive']}; {counts['unclear']} are unclear"
+        f"For {one.question}, {subject.ink} supports at {counts['support']} pixels, "
+        f"speaks against at {counts['against']}, does not matter at {counts['insensitive']}; "
+        f"{counts['unclear']} are unclear"
     )
     colours = pixels(evidence_colours(one, subject.model.input_shape, strongest), alt)
     return tag(
         "figure",
         tag("h3", one.question),
         tag("div", mean, colours, class_="pair"),
-        _claims(one, reach),
+        _claims(one, reach, subject.ink),
         tag("figcaption", f"{one.held} of {len(one.claims)} claims held"),
         class_="card",
     )
 
 
-def _claims(one: Evidence, reach: float) -> Html:
+def _claims(one: Evidence, reach: float, ink: str) -> Html:
     """The mean change that each intervention made, with its interval, as a small drawing."""
     claims = drawn(one)
     height = LINE * len(claims) + 14
     zero = _across(0.0, reach)
-    lines = [part for place, each in enumerate(claims) for part in _claim(each, place, reach)]
+    lines = [part for place, each in enumerate(claims) for part in _claim(each, place, reach, ink)]
     axis = tag("line", x1=zero, x2=zero, y1=0, y2=LINE * len(claims), class_="axis")
     ends = (
         tag("text", f"{value:+.1f}" if value else "0", x=_across(value, reach), y=height - 3, text_anchor="middle",
@@ -169,9 +172,9 @@ def _claims(one: Evidence, reach: float) -> Html:
     return tag("svg", axis, *lines, *ends, viewBox=box, role="img", aria_label=alt)
 
 
-def _claim(one: Intervention, place: int, reach: float) -> list[Html]:
+def _claim(one: Intervention, place: int, reach: float, ink: str) -> list[Html]:
     y = LINE * (place + 0.5)
-    parts = [tag("text", f"{one.region}, {sign_of(one)} ink", x=NAMES - 6, y=y + 3, text_anchor="end")]
+    parts = [tag("text", f"{one.region}, {sign_of(one)} {ink}", x=NAMES - 6, y=y + 3, text_anchor="end")]
     if one.tested is None:
         return [*parts, tag("text", "too few images", x=_across(0.0, reach) + 4, y=y + 3, class_="faint")]
     if one.claim == 0 and one.limit is not None:
@@ -195,12 +198,12 @@ def _in_words(one: Intervention) -> str:
     return f"{one.region}, {one.action}: {moved}, {'held' if one.held else 'did not hold'}"
 
 
-def _legend() -> Html:
+def _legend(subject: Subject) -> Html:
     names = (
-        (SUPPORTS, "ink supports the label"),
-        (AGAINST, "ink speaks against it"),
-        (INDIFFERENT, "ink does not matter"),
-        ("#fff", "unclear, or never inked"),
+        (SUPPORTS, f"{subject.ink} supports the label"),
+        (AGAINST, f"{subject.ink} speaks against it"),
+        (INDIFFERENT, f"{subject.ink} does not matter"),
+        ("#fff", f"unclear, or never {'any light' if subject.coloured else 'inked'}"),
     )
     return tag("ul", *(tag("li", tag("i", style=f"background: {colour}"), name) for colour, name in names),
                class_="legend")  # fmt: skip
@@ -242,11 +245,12 @@ def _example(subject: Subject, one: Finding) -> Html:
     truth, read = subject.classes[one.truth], name_read(subject.classes, one.read)
     picture = subject.picture(ink_of(subject.model, one.after[None])[0])
     alt = f"An image of {truth} with the region for {subject.classes[one.label]}; the network reads {read}"
-    rows, columns = picture.shape
+    rows, columns = picture.shape[:2]
     frame = (
         f"left: {100 * one.box.left / columns:.2f}%; top: {100 * one.box.top / rows:.2f}%; "
         f"width: {100 * one.box.width / columns:.2f}%; height: {100 * one.box.height / rows:.2f}%"
     )
-    inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=f"framed {one.verdict}")
+    kind = f"framed {one.verdict}{' coloured' if subject.coloured else ''}"
+    inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=kind)
     still = "" if one.read == one.label else "still "
     return tile(inner, f"for {subject.classes[one.label]}: {truth}, {still}read as {read}")

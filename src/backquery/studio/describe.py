@@ -35,7 +35,7 @@ def describe(subject: Subject, opened: Opened) -> dict[str, Any]:
         "name": subject.name,
         **{name: told[name] for name in ("classes", "sizes", "activations") if name in told},
         "shape": list(subject.shape),
-        "black": ground_of(model) == "none",
+        "black": subject.layout.coloured or ground_of(model) == "none",
         **(_layers(subject.whole) if isinstance(subject.whole, Network) else {}),
         "methods": _methods(subject.whole),
         "method": usual_method(model),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, image_evidence, measure_evidence
+from backquery.evidence.verdicts import Findings
 from backquery.faithfulness import RealDensities, Usualness, usual_density
 from backquery.inversion import (
     METHODS,
@@ -27,7 +28,7 @@ from backquery.inversion import (
 )
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Model, Network, finite_answer, ink_of, meaning_of
+from backquery.model import Array, Layout, Model, Network, Shape, finite_answer, ink_of, meaning_of
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -175,7 +176,7 @@ def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answe
     held_out = None if data.test is None else data.test.select(few)
     label = read.label(fields, subject.model)
     (found,) = measure_evidence(subject.model, data.train.select(few), [label], held_out=held_out)
-    verdict, mean = found.findings.verdict.reshape(subject.shape), found.findings.mean.reshape(subject.shape)
+    verdict, mean = _maps(subject, found.findings)
     told = {"label": label, "images": found.images, "rate": found.rate, "counts": found.counts}
     codes = (verdict == SUPPORT).astype(int) - (verdict == AGAINST)
     tested = {"held": found.held, "claims": len(found.claims), "likeness": found.likeness}
@@ -191,8 +192,14 @@ def why(subject: Subject, fields: Fields) -> Answer:
     told = {"label": found.labels[0], "read": found.read, "log_odds": found.log_odds, "counts": found.counts}
     trials = [{**asdict(one), "held": one.held} for one in found.trials]
     tried = {"held": found.held, "claims": len(found.claims), "trials": trials}
-    verdict, mean = found.findings.verdict.reshape(subject.shape), found.findings.mean.reshape(subject.shape)
+    verdict, mean = _maps(subject, found.findings)
     return Answer({**told, **tried}, {"verdicts": verdict, "sensitivity": mean})
+
+
+def _maps(subject: Subject, findings: Findings) -> tuple[NDArray[np.int8], Array]:
+    """The verdict and the mean sensitivity of each pixel, (rows, columns), however many channels it has."""
+    size = subject.layout.rows, subject.layout.columns
+    return findings.verdict.reshape(size), findings.mean.reshape(size)
 
 
 def weights(subject: Subject, fields: Fields) -> Answer:
@@ -204,7 +211,7 @@ def weights(subject: Subject, fields: Fields) -> Answer:
     count = read.whole(fields, "count", 1, MOST_NODES, min(MOST_NODES, len(matrix)))
     shown = matrix[first : first + count]
     if layer == 1:
-        shown = shown.reshape(-1, *subject.shape)
+        shown = subject.layout.drawn(shown)
     return Answer({"layer": layer, "from": first, "scale": float(np.abs(matrix).max())}, {"weights": shown})
 
 
@@ -258,25 +265,27 @@ def drawing(fields: Fields) -> NDArray[np.uint8]:
     return ink.reshape(rows, columns)
 
 
-def prepared(model: Model, shape: tuple[int, int], ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A drawing in the model's shape, centred as MNIST was; where its own images are not, as it stands."""
+def prepared(model: Model, shape: Shape, ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A drawing in the shape of an image, centred as MNIST was; where its own images are not, as it stands."""
     return as_pixels(prepare_image(ink, shape, 255.0, ink="light", centre=meaning_of(model).to_centre) / 255)
 
 
 def as_inputs(model: Model, pixels: NDArray[np.uint8]) -> Array:
-    """Bytes of ink as inputs (1, inputs)."""
+    """A picture's bytes as inputs (1, inputs)."""
     maximum = 255.0 if model.scaling is None else model.scaling.maximum
+    layout = Layout.of(model.input_shape)
+    pixels = layout.undrawn(pixels.reshape(1, *layout.drawn_shape))
     return model.scale((pixels * (maximum / 255)).clip(0, maximum).reshape(1, *model.input_shape))
 
 
 def as_pixels(ink: Array) -> NDArray[np.uint8]:
-    """Ink from 0 to 1 as bytes."""
+    """Ink, or colours, from 0 to 1 as bytes."""
     return np.rint(np.asarray(ink) * 255).astype(np.uint8)
 
 
 def pictures(subject: Subject, images: Array) -> Array:
-    """Images (n, inputs) in input scale as ink (n, rows, columns)."""
-    return ink_of(subject.model, images).reshape(len(images), *subject.shape)
+    """Images (n, inputs) in input scale as the page draws them, ink or colours from 0 to 1: (n, *shape)."""
+    return subject.layout.drawn(ink_of(subject.model, images))
 
 
 def share_of_range(network: Network, layer: int, signals: Array) -> Array:

@@ -72,7 +72,7 @@ def label(fields: Fields, model: Model, name: str = "label") -> int:
 
 
 def pixels(fields: Fields, model: Model, name: str = "pixels") -> NDArray[np.uint8]:
-    """Bytes of ink, one for each input, (inputs,)."""
+    """Bytes of ink, or of colours, one for each input, (inputs,)."""
     given = np.frombuffer(content(fields, name), np.uint8)
     if given.size != model.inputs:
         raise RequestError(f"{name} must be {model.inputs} bytes, one for each input; received {given.size}")

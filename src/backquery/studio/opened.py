@@ -58,9 +58,14 @@ class Subject:
         return replace(self, model=model, off=off, version=version, performance=None)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of an image."""
-        return Layout.of(self.model.input_shape).picture
+    def layout(self) -> Layout:
+        """How inputs lie as an image."""
+        return Layout.of(self.model.input_shape)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an image on the page: (rows, columns), or (rows, columns, 3) in colour."""
+        return self.layout.drawn_shape
 
 
 class Opened:

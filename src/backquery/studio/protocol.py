@@ -18,7 +18,8 @@ One with ``"code"`` went wrong: ``"error"`` is then a sentence for a person, and
 
 Labels are positions (0, 1, ...) into ``classes`` everywhere. Hidden layers are counted from 1, nodes from 0.
 **Ink** is f4 from 0 for paper to 1 for full ink; **pixels** are ink as u1, 0 to 255. Images are in the model's
-shape (rows, columns).
+**shape**: (rows, columns), or (rows, columns, 3) for red, green and blue where it sees colours, wherever its own
+inputs have them; ink is then how much there is of each, 0 for black.
 
 hello: {}
     The model: name, digest (the same for the same weights without damage), classes, shape, sizes (nodes of each
@@ -60,21 +61,21 @@ why: {pixels, label (optional: else what is read)}
     held, and trials, a list of region, action, claim, pixels, ink, change, read, others, low, high, beyond, limit
     and held.
 weights: {layer, from, count}
-    weights f4 (nodes, rows, columns), those into the nodes of a hidden layer; later layers (nodes, signals); scale
+    weights f4 (nodes, *shape), those into the nodes of a hidden layer; later layers (nodes, signals); scale
     (the largest absolute weight of the whole layer).
 damage: {off: {"1": [nodes], ...}}
     Switches these nodes off, and all others on: off, performance (null without data).
 scans: {method}
-    One image for each label: ink f4 (labels, rows, columns), answers f4 (labels, labels), read, read_as_asked,
+    One image for each label: ink f4 (labels, *shape), answers f4 (labels, labels), read, read_as_asked,
     outcome (lists).
 samples: {label (optional), count, seed}
-    Real test images: pixels u1 (n, rows, columns), labels i4 (n).
+    Real test images: pixels u1 (n, *shape), labels i4 (n).
 image: {file: the bytes of a PNG, JPEG, BMP or WebP picture, centre (true), shade ("auto", "dark" or "light":
 the ink)}
-    pixels u1 (rows, columns), prepared as the command line does.
+    pixels u1 (*shape), prepared as the command line does.
 train: {hidden, rate, epochs, images, seed, method, pace: seconds that a frame takes at least}
     state "started", then many answers with state "learning": frame, frames, updates, epoch, performance, ink f4
-    (labels, rows, columns), answers f4 (labels, labels), read and read_as_asked (lists), shape; the page keeps
+    (labels, *shape), answers f4 (labels, labels), read and read_as_asked (lists), shape; the page keeps
     those it wants to play back. The last one has state "done" or "stopped", and seconds. A second `train` takes
     the place of the first.
 pause, continue, stop: {}

@@ -17,7 +17,7 @@ from tests.studio.page.conftest import ONE, Open, Visitor, expect
 PAGE = Path(backquery.__file__).parent / "studio" / "page"
 LANGUAGES = ("en", "ru", "zh")
 PLURALS = {"en": {"one", "other"}, "ru": {"one", "few", "other"}, "zh": {"other"}}
-OPEN_ENDED = ("model.", "method.", "outcome.", "judge.", "error.", "fact.", "evidence.", "learn.")
+OPEN_ENDED = ("model.", "method.", "outcome.", "judge.", "error.", "fact.", "evidence.", "learn.", "palette.")
 """Keys that the code puts together from a name."""
 
 
@@ -57,7 +57,7 @@ def test_every_sentence_is_used_and_every_one_used_is_there() -> None:
     known, text = set(words("en")), code()
     named = set(re.findall(r'"([a-z][a-z.-]*)"', text)) | set(re.findall(r'data-words(?:-\w+)?="([\w.-]+)"', text))
     unused = {key for key in known if key not in named and not key.startswith(OPEN_ENDED)}
-    assert unused - {key for key in known if key.endswith((".dark", ".black"))} == set()
+    assert unused - {key for key in known if key.endswith((".dark", ".black", ".colour"))} == set()
     in_html = re.findall(r'data-(?:words|shade)(?:-\w+)?="([\w.-]+)"', (PAGE / "index.html").read_text())
     told = re.findall(r'(?<!#)\b(?:tell|label|notice)\((?:[^"`;\n]*, )?"([a-z][\w-]*(?:\.[\w-]+)*)"', text)
     assert set(in_html) | set(told) - {"wordsText"} <= known

@@ -3,12 +3,16 @@
 import { Bars } from "./bars.js";
 import { element, partsOf, rested } from "./dom.js";
 import { Pad } from "./drawing.js";
-import { Sheet, showMarks } from "./ink.js";
+import { Sheet, showMarks, sizeOf } from "./ink.js";
 import { encode } from "./socket.js";
 
 const SAMPLES = 12;
 const REST = 200; // milliseconds without a stroke before the picture's evidence is asked for
 const SURE = 0.6; // below this share of the scale the runner-up is named too
+const PALETTE = {
+  white: "#ffffff", grey: "#808080", black: "#000000", brown: "#7a4a21", red: "#d62728", orange: "#ff7f0e",
+  yellow: "#ffd92f", green: "#2ca02c", sky: "#7fc8f8", blue: "#1f4fd8", purple: "#8e44ad", pink: "#f29ac0",
+};
 
 export class Ask {
   #seen = null; #explaining = null; #seed = 1;
@@ -17,8 +21,22 @@ export class Ask {
     [this.app, this.part] = [app, partsOf(section)];
     this.pad = new Pad(this.part("pad"), () => this.ask());
     [this.seen, this.result] = [new Sheet(this.part("seen")), new Sheet(this.part("turned-image"))];
+    this.#palette();
     this.#listen(app.live);
     this.#wire();
+  }
+
+  /** The pen's colours, for networks that see any. */
+  #palette() {
+    const group = `colour-${Math.random().toString(36).slice(2)}`;
+    const swatches = Object.entries(PALETTE).map(([name, colour]) => {
+      const swatch = element("input", { type: "radio", name: group, checked: colour === this.pad.colour });
+      swatch.style.background = colour;
+      swatch.onchange = () => { this.pad.colour = colour; };
+      return this.app.words.label(swatch, `palette.${name}`);
+    });
+    this.part("fill").before(...swatches);
+    this.part("fill").onclick = () => this.pad.fill();
   }
 
   #listen(live) {
@@ -51,7 +69,8 @@ export class Ask {
   /** A model to ask. */
   begin({ classes, shape, answers, layers, data }) {
     [this.classes, this.range] = [classes, answers];
-    this.pad.shape(...shape);
+    this.pad.shape(shape);
+    this.part("palette").hidden = !this.pad.coloured;
     this.bars = new Bars(this.part("bars"), classes, answers, this.app.words);
     this.#lights(layers ?? []);
     this.data(data);
@@ -86,7 +105,7 @@ export class Ask {
     const rows = Math.ceil(signals.length / columns);
     const grid = new Float32Array(rows * columns); // the last row may be longer than what is left of the nodes
     grid.set(signals);
-    sheet.draw(grid, rows, columns);
+    sheet.draw(grid, [rows, columns]);
   }
 
   #turnButton(name, label) {
@@ -112,15 +131,15 @@ export class Ask {
   #blank() {
     this.#seen = null;
     this.bars.show(null);
-    this.seen.draw(new Uint8Array(this.pad.rows * this.pad.columns), this.pad.rows, this.pad.columns);
-    this.lights.forEach((sheet) => sheet.draw(sheet.values.fill(0), sheet.rows, sheet.columns));
-    this.app.words.tell(this.part("lead"), "ask.invite");
+    this.seen.draw(new Uint8Array(sizeOf(this.pad.imageShape)), this.pad.imageShape);
+    this.lights.forEach((sheet) => sheet.draw(sheet.values.fill(0), sheet.shape));
+    this.app.words.tell(this.part("lead"), this.pad.coloured ? "ask.invite.colour" : "ask.invite");
   }
 
   #answered(message) {
     if (this.pad.blank) return;
     this.#seen = message.pixels ? message.pixels.data : this.#seen;
-    if (this.#seen) this.seen.draw(this.#seen, this.pad.rows, this.pad.columns);
+    if (this.#seen) this.seen.draw(this.#seen, this.pad.imageShape);
     this.lights.forEach((sheet, number) => this.#light(sheet, this.#lit(message[`signals${number + 1}`].data, number + 1)));
     this.bars.show(message.answers.data, message.read);
     this.#say(message.answers.data, message.read);
@@ -131,7 +150,7 @@ export class Ask {
   #askWhy() {
     if (!this.part("why").checked || !this.#seen || this.pad.blank) return;
     this.#explaining = this.#seen;
-    this.app.live.ask("why", { pixels: encode(this.#seen), rows: this.pad.rows, columns: this.pad.columns });
+    this.app.live.ask("why", { pixels: encode(this.#seen) });
   }
 
   #explained(message) {
@@ -144,9 +163,10 @@ export class Ask {
     this.part("seen-frame").classList.toggle("explained", Boolean(message));
     if (!message) return;
     const { words } = this.app;
-    showMarks(words, this.part("why-marks"), this.part("why-legend"), message.verdicts, this.classes[message.label]);
+    showMarks(words, this.part("why-marks"), this.part("why-legend"), message.verdicts, this.classes[message.label], this.pad.coloured);
+    const kind = this.pad.coloured ? ".colour" : "";
     const taken = message.trials.find(({ region, action, change }) => region === "support" && action === "ink taken" && change !== null);
-    words.tell(this.part("why-legend").querySelector(".tested"), taken ? "why.tested" : "why.tested.none", {
+    words.tell(this.part("why-legend").querySelector(".tested"), (taken ? "why.tested" : "why.tested.none") + kind, {
       held: message.held, claims: message.claims, pixels: taken?.pixels, change: taken?.change, others: taken?.others,
       read: this.classes[taken?.read],
     });
@@ -169,7 +189,7 @@ export class Ask {
   /** Ask for the smallest change that makes the drawing another label. */
   turn(label) {
     if (!this.#seen) return;
-    this.app.live.ask("turn", { pixels: encode(this.#seen), rows: this.pad.rows, columns: this.pad.columns, label });
+    this.app.live.ask("turn", { pixels: encode(this.#seen), label });
   }
 
   #turned(message) {
@@ -201,18 +221,19 @@ export class Ask {
   }
 
   #sampled({ pixels, labels }) {
-    const size = pixels.shape[1] * pixels.shape[2];
+    const [, ...shape] = pixels.shape;
+    const size = sizeOf(shape);
     const buttons = [...labels.data].map((label, number) =>
-      this.#sampleButton(pixels.data.slice(number * size, (number + 1) * size), pixels.shape, this.classes[label]));
+      this.#sampleButton(pixels.data.slice(number * size, (number + 1) * size), shape, this.classes[label]));
     const more = element("button", { type: "button", onclick: () => this.#askSamples() });
     this.part("samples").replaceChildren(...buttons, this.app.words.tell(more, "real.more"));
   }
 
-  #sampleButton(bytes, [, rows, columns], label) {
+  #sampleButton(bytes, shape, label) {
     const canvas = element("canvas");
     const button = element("button", { type: "button", className: "sample", onclick: () => this.pad.put(bytes) }, canvas);
     this.part("samples").append(button); // a sheet takes its colours from its place on the page
-    new Sheet(canvas).draw(bytes, rows, columns);
+    new Sheet(canvas).draw(bytes, shape);
     return this.app.words.label(button, "real.one", { label });
   }
 }

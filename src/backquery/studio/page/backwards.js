@@ -43,8 +43,8 @@ export class Backwards {
   }
 
   /** A model to ask. */
-  begin({ classes, answers, methods, method, activations, data }) {
-    [this.classes, this.range] = [classes, answers];
+  begin({ classes, shape, answers, methods, method, activations, data }) {
+    [this.classes, this.range, this.coloured] = [classes, answers, shape.length === 3];
     this.shared = activations?.at(-1) === "softmax"; // its answers are shares of one whole
     this.sliders = new Sliders(this.part("sliders"), classes, answers, this.app.words, {
       only: (label) => this.only(label),
@@ -155,8 +155,7 @@ export class Backwards {
   #askOpinion() {
     if (!this.hasData) return this.#unjudged("data");
     const pixels = Uint8Array.from(this.#last.ink.data, (ink) => Math.round(255 * ink));
-    const [rows, columns] = this.#last.ink.shape;
-    this.app.live.ask("opinion", { pixels: encode(pixels), rows, columns });
+    this.app.live.ask("opinion", { pixels: encode(pixels) });
   }
 
   #judged(opinion) {
@@ -207,7 +206,7 @@ export class Backwards {
     this.part("marks").hidden = this.part("legend").hidden = !known;
     if (wanted && !known) this.app.live.ask("evidence", { label: this.#label });
     if (!known) return;
-    showMarks(this.app.words, this.part("marks"), this.part("legend"), this.#evidence.verdicts, this.classes[this.#label]);
+    showMarks(this.app.words, this.part("marks"), this.part("legend"), this.#evidence.verdicts, this.classes[this.#label], this.coloured);
     this.part("legend").querySelector(".caution").hidden = !this.#evidence.caution;
     this.app.words.tell(this.part("legend").querySelector(".tested"), "evidence.tested", this.#evidence);
   }
@@ -247,6 +246,6 @@ export class Backwards {
     const { data, shape } = this.#last.ink;
     const marks = this.part("marks").hidden ? null : this.part("marks");
     const lines = [this.part("lead").textContent, this.app.modelWords];
-    savePicture([{ values: data, rows: shape[0], columns: shape[1], marks }], lines, `backquery-${this.classes[this.#label]}.png`);
+    savePicture([{ values: data, shape, marks }], lines, `backquery-${this.classes[this.#label]}.png`);
   }
 }

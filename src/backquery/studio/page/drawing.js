@@ -1,6 +1,7 @@
-// The pad: strokes of a pen, by mouse, touch, stylus or keyboard, over blank paper or over an image.
+// The pad: strokes of a pen, by mouse, touch, stylus or keyboard, over blank paper or over an image; in ink, or in
+// colours where the network sees colours.
 
-import { colours, picture } from "./ink.js";
+import { colours, picture, sizeOf } from "./ink.js";
 
 const SIDE = 280; // the pad's own units along its longer side; strokes are kept in them
 const PEN = 1 / 13; // the pen's width, as a share of that side
@@ -8,12 +9,13 @@ const FINE = 84; // strokes are handed on with this many pixels along the longer
 
 export class Pad {
   #strokes = []; #under = null; #drawing = false; #cursor = null; #past = [];
+  colour = "#ffffff"; // of the pen, where there are colours
 
   /** `changed` is called after every movement of the pen. */
   constructor(canvas, changed) {
     [this.canvas, this.changed] = [canvas, changed];
     this.context = canvas.getContext("2d");
-    this.shape(1, 1);
+    this.shape([1, 1]);
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, () => this.#up());
@@ -21,13 +23,24 @@ export class Pad {
     canvas.addEventListener("blur", () => { this.#cursor = null; this.#up(); this.paint(); });
   }
 
-  /** The proportions of what the network sees. */
-  shape(rows, columns) {
+  /** The shape of what the network sees: (rows, columns), or (rows, columns, 3) in colour. */
+  shape(shape) {
+    const [rows, columns] = shape;
     const scale = SIDE / Math.max(rows, columns);
-    [this.rows, this.columns] = [rows, columns];
+    [this.rows, this.columns, this.imageShape] = [rows, columns, shape];
+    this.#under = this.#fitting(this.#under);
     [this.width, this.height] = [columns * scale, rows * scale];
     [this.canvas.width, this.canvas.height] = [2 * this.width, 2 * this.height];
     this.paint();
+  }
+
+  get coloured() {
+    return this.imageShape.length === 3;
+  }
+
+  /** An image, or none where it is one for a network of another shape. */
+  #fitting(bytes) {
+    return bytes?.length === sizeOf(this.imageShape) ? bytes : null;
   }
 
   get blank() {
@@ -45,11 +58,18 @@ export class Pad {
 
   restore({ strokes = [], under = null }) {
     this.#remember();
-    [this.#strokes, this.#under] = [strokes.map((stroke) => [...stroke]), under];
+    [this.#strokes, this.#under] = [strokes.map((stroke) => [...stroke]), this.#fitting(under)];
     this.#tell();
   }
 
-  /** Put an image (bytes of ink, in the network's shape) on the pad instead of what was there. */
+  /** Lay the pen's colour over the whole pad: a stroke that goes nowhere. */
+  fill() {
+    this.#remember();
+    this.#strokes.push([this.colour]);
+    this.#tell();
+  }
+
+  /** Put an image (bytes of ink or of colours, in the network's shape) on the pad instead of what was there. */
   put(bytes) {
     this.restore({ under: [...bytes] });
   }
@@ -61,12 +81,17 @@ export class Pad {
   undo() {
     if (!this.canUndo) return;
     [this.#strokes, this.#under] = this.#past.pop();
+    this.#under = this.#fitting(this.#under);
     this.#tell();
   }
 
-  /** Bytes of ink, {pixels, rows, columns}, and whether they are a drawing that is still to be centred. */
+  /**
+   * Bytes of ink or of colours, {pixels, rows, columns}, and whether they are a drawing that is still to be centred;
+   * pictures in colour are not.
+   */
   raster() {
-    const fine = this.#under ? 1 : FINE / Math.max(this.rows, this.columns);
+    const drawing = !this.#under && !this.coloured;
+    const fine = drawing ? FINE / Math.max(this.rows, this.columns) : 1;
     const [rows, columns] = [Math.round(this.rows * fine), Math.round(this.columns * fine)];
     const page = new OffscreenCanvas(columns, rows);
     const context = page.getContext("2d");
@@ -75,8 +100,10 @@ export class Pad {
     context.scale(columns / this.width, rows / this.height);
     this.#paintStrokes(context, "#ffffff");
     const { data } = context.getImageData(0, 0, columns, rows);
-    const pixels = Uint8Array.from({ length: rows * columns }, (_, place) => data[4 * place]);
-    return { pixels, rows, columns, drawing: !this.#under };
+    const parts = this.coloured ? 3 : 1;
+    const part = (place) => data[4 * Math.floor(place / parts) + (place % parts)];
+    const pixels = Uint8Array.from({ length: rows * columns * parts }, (_, place) => part(place));
+    return { pixels, rows, columns, drawing };
   }
 
   paint() {
@@ -93,20 +120,24 @@ export class Pad {
 
   #paintUnder(context, width, height, paper, ink) {
     const page = new OffscreenCanvas(this.columns, this.rows);
-    page.getContext("2d").putImageData(picture(Uint8Array.from(this.#under), this.rows, this.columns, paper, ink), 0, 0);
+    page.getContext("2d").putImageData(picture(Uint8Array.from(this.#under), this.imageShape, paper, ink), 0, 0);
     context.imageSmoothingEnabled = false;
     context.drawImage(page, 0, 0, width, height);
   }
 
-  #paintStrokes(context, colour) {
-    context.strokeStyle = colour;
+  /** Strokes are lists of places; those that begin with a colour are in it, all others in ink. */
+  #paintStrokes(context, ink) {
     context.lineWidth = SIDE * PEN;
     context.lineCap = context.lineJoin = "round";
     for (const stroke of this.#strokes) {
+      const coloured = typeof stroke[0] === "string";
+      context.strokeStyle = context.fillStyle = coloured && this.coloured ? stroke[0] : ink;
+      const places = coloured ? stroke.slice(1) : stroke;
+      if (!places.length && this.coloured) context.fillRect(0, 0, this.width, this.height);
       context.beginPath();
-      context.moveTo(stroke[0], stroke[1]);
-      context.lineTo(stroke[0], stroke[1]);
-      for (let place = 2; place < stroke.length; place += 2) context.lineTo(stroke[place], stroke[place + 1]);
+      context.moveTo(places[0], places[1]);
+      context.lineTo(places[0], places[1]);
+      for (let place = 2; place < places.length; place += 2) context.lineTo(places[place], places[place + 1]);
       context.stroke();
     }
   }
@@ -139,7 +170,7 @@ export class Pad {
 
   #start(place) {
     this.#remember();
-    this.#strokes.push(place);
+    this.#strokes.push(this.coloured ? [this.colour, ...place] : place);
     this.#drawing = true;
     this.#tell();
   }

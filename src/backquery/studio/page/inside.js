@@ -1,7 +1,7 @@
 // Look inside and damage: every hidden node with the weights into it; switched off by click or drag, and what that does.
 
 import { element, partsOf } from "./dom.js";
-import { Sheet, tiled } from "./ink.js";
+import { Sheet, sizeOf, tiled } from "./ink.js";
 import { Scans } from "./scans.js";
 import { savePicture } from "./share.js";
 
@@ -42,7 +42,7 @@ export class Inside {
     this.count = model.layers?.[0]?.nodes ?? 0;
     this.#off = new Set(model.off?.["1"] ?? []);
     [this.#from, this.#weights, this.#before] = [0, null, this.#off.size ? null : model.performance];
-    this.part("whole").hidden = !this.count;
+    this.part("whole").hidden = this.part("node").hidden = !this.count;
     this.scans.begin(model.classes, model.shape);
     this.#tellPerformance(model.performance);
     this.#say();
@@ -71,10 +71,10 @@ export class Inside {
     this.app.live.ask("weights", { layer: 1, from: this.#from, count: Math.min(SHOWN, this.count - this.#from) });
   }
 
-  /** Weights as ink on one scale for the whole layer: nothing is the middle grey. */
+  /** Weights as ink, or colours, on one scale for the whole layer: nothing is the middle grey. */
   #arrived({ weights, scale }) {
-    const [count, rows, columns] = weights.shape;
-    this.#weights = { count, rows, columns, ink: weights.data.map((weight) => 0.5 + (1.5 * weight) / scale) };
+    const [count, ...shape] = weights.shape;
+    this.#weights = { count, shape, ink: weights.data.map((weight) => 0.5 + (1.5 * weight) / scale) };
     const [from, to] = [this.#from + 1, this.#from + count];
     this.part("pager").hidden = this.count <= SHOWN;
     [this.part("earlier").disabled, this.part("later").disabled] = [from === 1, to === this.count];
@@ -95,11 +95,11 @@ export class Inside {
   /** Tiles in as many columns as the width has room for. */
   #arrange() {
     if (!this.#weights) return;
-    const { count, rows, columns, ink } = this.#weights;
+    const { count, shape, ink } = this.#weights;
     this.#across = Math.min(count, this.part("nodes").clientWidth < 600 ? 10 : 20);
-    const page = tiled(ink, count, rows, columns, this.#across, GAP, 0);
-    this.sheet.draw(page.values, page.rows, page.columns);
-    this.sheet.canvas.classList.toggle("reduced", this.sheet.canvas.clientWidth * devicePixelRatio < page.columns);
+    const page = tiled(ink, count, shape, this.#across, GAP, shape.length === 3 ? NaN : 0);
+    this.sheet.draw(page.values, page.shape);
+    this.sheet.canvas.classList.toggle("reduced", this.sheet.canvas.clientWidth * devicePixelRatio < page.shape[1]);
     this.part("cells").style.gridTemplateColumns = `repeat(${this.#across}, 1fr)`;
     this.part("cells").style.gridTemplateRows = `repeat(${Math.ceil(count / this.#across)}, 1fr)`;
   }
@@ -160,9 +160,9 @@ export class Inside {
 
   #look(node) {
     if (!this.#weights) return; // those of another network are on their way
-    const { rows, columns, ink } = this.#weights;
-    const start = (node - this.#from) * rows * columns;
-    this.large.draw(ink.subarray(start, start + rows * columns), rows, columns);
+    const { shape, ink } = this.#weights;
+    const start = (node - this.#from) * sizeOf(shape);
+    this.large.draw(ink.subarray(start, start + sizeOf(shape)), shape);
     this.app.words.tell(this.part("node-words"), "inside.node.words", { number: node + 1 });
     this.app.words.label(this.part("node-image"), "inside.node.words", { number: node + 1 });
   }

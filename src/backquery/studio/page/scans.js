@@ -1,7 +1,7 @@
 // One image for each label, with what the network reads in it: as a row of tiles.
 
 import { element } from "./dom.js";
-import { Sheet } from "./ink.js";
+import { Sheet, sizeOf } from "./ink.js";
 
 const [READ, NOT_READ] = ["\u2713", "\u2717"];
 
@@ -11,7 +11,7 @@ export class Scans {
   }
 
   /** Blank tiles for these labels. */
-  begin(classes, [rows, columns]) {
+  begin(classes, shape) {
     [this.classes, this.last] = [classes, null];
     this.tiles = classes.map((name) => {
       const canvas = element("canvas", { role: "img" });
@@ -22,19 +22,19 @@ export class Scans {
     });
     this.list.replaceChildren(...this.tiles.map(({ item }) => item));
     this.tiles.forEach(({ sheet, canvas }, label) => {
-      sheet.draw(new Uint8Array(rows * columns), rows, columns);
+      sheet.draw(new Uint8Array(sizeOf(shape)), shape);
       this.words.label(canvas, "scan.blank", { asked: classes[label] });
     });
   }
 
-  /** ink (labels, rows, columns), answers (labels, labels), what is read in each, and whether it is as asked. */
+  /** ink (labels, ...shape), answers (labels, labels), what is read in each, and whether it is as asked. */
   show({ ink, answers, read, read_as_asked: met }) {
-    const [count, rows, columns] = ink.shape;
-    const size = rows * columns;
+    const [count, ...shape] = ink.shape;
+    const size = sizeOf(shape);
     this.tiles.forEach(({ canvas, title, reading, sheet }, label) => {
       const sure = answers.data[label * count + read[label]];
       const values = { asked: this.classes[label], read: this.classes[read[label]], sure };
-      sheet.draw(ink.data.subarray(label * size, (label + 1) * size), rows, columns);
+      sheet.draw(ink.data.subarray(label * size, (label + 1) * size), shape);
       canvas.classList.toggle("missed", !met[label]);
       this.words.label(canvas, "scan", values);
       title.textContent = `${this.classes[label]} ${met[label] ? READ : NOT_READ}`;
@@ -49,9 +49,8 @@ export class Scans {
 
   /** The tiles as `savePicture` takes them. */
   pictures() {
-    const [, rows, columns] = this.last.ink.shape;
     return this.tiles.map(({ sheet, title, reading }) => ({
-      values: sheet.values, rows, columns, caption: `${title.textContent} ${reading.textContent}`,
+      values: sheet.values, shape: sheet.shape, caption: `${title.textContent} ${reading.textContent}`,
     }));
   }
 }

@@ -1,4 +1,4 @@
-// What a visitor takes home: pictures as PNG, always ink on white paper, and links that bring the page back.
+// What a visitor takes home: pictures as PNG, always ink on white paper or in colour, and links that bring the page back.
 
 import { download } from "./dom.js";
 import { picture } from "./ink.js";
@@ -19,12 +19,13 @@ function compose(images, lines) {
   const tile = images.length > 1 ? TILE / 2 : TILE;
   const down = Math.ceil(images.length / across);
   const width = Math.max(across * (tile + GAP) - GAP, 640) + 2 * MARGIN;
-  const step = tile + GAP + (images[0].caption ? LINE : 0);
+  const [rows, columns] = images[0].shape;
+  const step = (tile * rows) / columns + GAP + (images[0].caption ? LINE : 0);
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
   context.font = `16px ${FONT}`;
   const text = lines.flatMap((line) => wrapped(context, line, width - 2 * MARGIN));
-  [canvas.width, canvas.height] = [width, MARGIN * 2 + down * step + text.length * LINE];
+  [canvas.width, canvas.height] = [width, Math.round(MARGIN * 2 + down * step + text.length * LINE)];
   context.fillStyle = PAPER;
   context.fillRect(0, 0, canvas.width, canvas.height);
   images.forEach((image, place) => {
@@ -34,9 +35,10 @@ function compose(images, lines) {
   return canvas;
 }
 
-function putImage(context, { values, rows, columns, marks, caption }, left, top, tile) {
+function putImage(context, { values, shape, marks, caption }, left, top, tile) {
+  const [rows, columns] = shape;
   const page = new OffscreenCanvas(columns, rows);
-  page.getContext("2d").putImageData(picture(values, rows, columns, PAPER, INK), 0, 0);
+  page.getContext("2d").putImageData(picture(values, shape, PAPER, INK), 0, 0);
   const height = (tile * rows) / columns;
   context.imageSmoothingEnabled = false;
   context.drawImage(page, left, top, tile, height);

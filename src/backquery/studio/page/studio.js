@@ -194,11 +194,13 @@ class Studio {
     turn();
   }
 
-  /** What ink looks like depends on the paper. */
+  /** What ink looks like depends on the paper; colours are always themselves. */
   #legends() {
-    const lightIsFull = this.model?.black ? ".black" : this.dark ? ".dark" : "";
+    const { black, shape } = this.model ?? {};
+    const kind = shape?.length === 3 ? ".colour" : black ? ".black" : this.dark ? ".dark" : "";
     for (const line of this.root.querySelectorAll("[data-shade]")) {
-      this.words.tell(line, line.dataset.shade + lightIsFull);
+      const { shade } = line.dataset;
+      this.words.tell(line, this.words.has(shade + kind) ? shade + kind : shade);
     }
   }
 
