@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import commands, faithful, first_use, inversion, limit, reading, studio, sweep, training, untidy
+from benchmarks import commands, evidence, faithful, first_use, inversion, limit, reading, studio, sweep, training, untidy
 
 SECTIONS = {
     "training": training.single_steps,
@@ -33,6 +33,7 @@ SECTIONS = {
     "mixture": inversion.mixtures,
     "faithful": faithful.networks,
     "controls": faithful.controls,
+    "evidence": evidence.evidence,
     "untidy": untidy.untidy,
     "sweep": sweep.workers,
     "studio": studio.moves,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
 from backquery.inversion.targets import label_positions
-from backquery.model import SOFTMAX, TANH, Array, Model, Network, ends_of
+from backquery.model import SOFTMAX, TANH, Array, Layout, Model, Network, ends_of
 
 CHUNK = 100
 """Images whose whole Jacobian is held at once."""
@@ -89,17 +91,20 @@ class Question:
 class Paper:
     """What blank paper and full ink are to a model: inputs are ``blank + span * ink``, ink from 0 to 1.
 
-    blank, span: (inputs,); without a scaling, paper is 0 and ink is 1.
+    blank, span: (inputs,); without a scaling, paper is 0 and ink is 1. layout: which inputs are one pixel. A pixel
+    of several channels is inked in all of them together: towards white, where they are colours, and taken towards
+    black; its ink is their mean.
     """
 
     blank: Array
     span: Array
+    layout: Layout
 
     @classmethod
     def of(cls, model: Model) -> Paper:
         """The paper of this model."""
         blank, full = ends_of(model)
-        return cls(blank, full - blank)
+        return cls(blank, full - blank, Layout.of(model.input_shape))
 
     def ink(self, x: ArrayLike) -> Array:
         """Inputs (n, inputs) as ink."""
@@ -108,3 +113,31 @@ class Paper:
     def inputs(self, ink: Array) -> Array:
         """Ink (n, inputs) as inputs."""
         return self.blank + self.span * ink
+
+    @cached_property
+    def cells(self) -> NDArray[np.intp]:
+        """The inputs of each pixel, (pixels, channels), row by row."""
+        return self.layout.cells.reshape(-1, self.layout.channels)
+
+    def pixels(self, ink: Array) -> Array:
+        """Ink (..., inputs) as that of whole pixels, (..., pixels): the mean over the channels."""
+        return ink if self.layout.channels == 1 else np.asarray(ink[..., self.cells].mean(axis=-1))
+
+    def channels(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """What is said of pixels (..., pixels), said of all of their channels, (..., inputs)."""
+        if self.layout.channels == 1:
+            return pixels
+        spread: NDArray[Any] = np.empty((*pixels.shape[:-1], self.cells.size), pixels.dtype)
+        spread[..., self.cells] = pixels[..., None]
+        return spread
+
+    def effects(self, slopes: Array, way: Array) -> Array:
+        """What a full pixel of ink does, (n, pixels), by slopes (n, inputs) by ink and how far each input goes.
+
+        Where an input does not move, nor do its pixel's others, it is the slope of all channels together.
+        """
+        if self.layout.channels == 1:
+            return slopes
+        moved = self.pixels(way)
+        along = (slopes * way)[..., self.cells].sum(axis=-1) / np.where(moved == 0, 1.0, moved)
+        return np.asarray(np.where(moved == 0, slopes[..., self.cells].sum(axis=-1), along))
