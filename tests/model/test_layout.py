@@ -72,6 +72,18 @@ def test_images_and_inputs_go_both_ways(shape, before):
     np.testing.assert_array_equal(layout.cells.ravel()[layout.places], np.arange(layout.inputs))
 
 
+@given(SHAPES, st.lists(st.integers(1, 3), max_size=2).map(tuple))
+def test_three_channels_are_drawn_as_colours_and_all_else_in_shades(shape, before):
+    layout = Layout.of(shape)
+    inputs = np.random.default_rng(0).random((*before, layout.inputs))
+    drawn = layout.drawn(inputs)
+    assert drawn.shape == (*before, *layout.drawn_shape)
+    expected = inputs[..., layout.cells] if layout.channels == 3 else inputs.reshape(*before, *layout.picture)
+    np.testing.assert_array_equal(drawn, expected)
+    np.testing.assert_array_equal(layout.undrawn(drawn), inputs)
+    assert layout.coloured == (len(layout.drawn_shape) == 3)
+
+
 @given(st.integers(1, 2000))
 def test_a_number_of_inputs_is_a_square_where_it_can_be_one(inputs):
     shape = image_shape((inputs,))

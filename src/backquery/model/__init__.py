@@ -28,6 +28,7 @@ from backquery.model.protocol import (
     ink_of,
     log_odds_and_products,
     meaning_of,
+    picture_of,
     quick_of,
     shades_of,
     typical_of,
@@ -39,9 +40,10 @@ from backquery.model.statistics import MIXTURE_PARTS, Mixture, Statistics
 __all__ = [
     "ACTIVATIONS", "GROUNDS", "IDENTITY", "INK_ON_PAPER", "IN_COLOUR", "LEAK", "LEAKY_RELU", "MIXTURE_PARTS",
     "RELU", "SIGMOID", "SOFTMAX", "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation", "Examples",
-    "Ground", "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network", "Pixels",
-    "Progress", "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named", "checked_inputs",
-    "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read",
-    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "ordered_images", "plain_facts",
-    "plain_scaling", "quick_of", "reveals", "rounded_slope", "scaled_images", "shades_of", "typical_of",
+    "Ground", "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network",
+    "Pixels", "Progress", "Scaling", "Seed", "Shape", "Statistics", "about_in_words", "activation_named",
+    "checked_inputs", "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of", "image_shape",
+    "ink_of", "labels_read", "leaky_relu", "log_odds_and_products", "meaning_of", "name_read",
+    "ordered_images", "picture_of", "plain_facts", "plain_scaling", "quick_of", "reveals", "rounded_slope",
+    "scaled_images", "shades_of", "typical_of",
 ]  # fmt: skip

@@ -65,11 +65,32 @@ class Layout:
         return self.flat(np.arange(self.inputs).reshape(self.rows, self.columns, self.channels))
 
     @property
+    def coloured(self) -> bool:
+        """Whether a pixel is a colour: three channels are red, green and blue."""
+        return self.channels == 3
+
+    @property
     def picture(self) -> tuple[int, int]:
         """Rows and columns to draw all inputs in as they follow one another, channels first below one another."""
         if self.channels == 1 or self.channels_first:
             return self.channels * self.rows, self.columns
         return self.rows * self.columns, self.channels
+
+    @property
+    def drawn_shape(self) -> tuple[int, ...]:
+        """The shape in which an image is drawn: (rows, columns, 3) in colour, (rows, columns) in shades.
+
+        Two channels, or more than three, are no colours: their images are drawn in shades, see `picture`.
+        """
+        return (self.rows, self.columns, 3) if self.coloured else self.picture
+
+    def drawn(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Inputs (..., inputs) in the shape in which they are drawn, (..., *drawn_shape)."""
+        return self.grid(inputs) if self.coloured else inputs.reshape(*inputs.shape[:-1], *self.picture)
+
+    def undrawn(self, pictures: NDArray[Any]) -> NDArray[Any]:
+        """Pictures (..., *drawn_shape) as inputs (..., inputs): what `drawn` is the inverse of."""
+        return self.flat(pictures) if self.coloured else pictures.reshape(*pictures.shape[:-2], self.inputs)
 
     def grid(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """Inputs (..., inputs) as images (..., rows, columns, channels)."""

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from backquery.model.activations import Activation
 from backquery.model.aliases import Array
+from backquery.model.layout import Layout
 from backquery.model.meaning import Ground, Meaning
 from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
@@ -119,6 +120,16 @@ def ground_of(model: Model) -> Ground | None:
 def shades_of(model: Model, ink: Array) -> Array:
     """Ink from 0 to 1 as it is to be drawn, 0 for white; the other way round where raw 0 is black."""
     return 1 - ink if ground_of(model) == "none" else ink
+
+
+def picture_of(model: Model, ink: Array) -> Array:
+    """Ink (..., inputs) from 0 to 1 as pictures, the one place where it is decided how inputs are drawn.
+
+    Shades (..., rows, columns) from 0 for white to 1 for black, as `shades_of` has them; or colours (..., rows,
+    columns, 3), red, green and blue from 0 for black, where the model's images have three channels.
+    """
+    layout = Layout.of(model.input_shape)
+    return layout.drawn(ink if layout.coloured else shades_of(model, ink))
 
 
 def ink_of(model: Model, images: ArrayLike) -> Array:

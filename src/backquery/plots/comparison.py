@@ -25,7 +25,7 @@ def comparison_table(comparison: Comparison) -> Figure:
     An image that the network does not read as the label asked for has a dashed frame. Below the first faithful
     row stand the real images nearest to it.
     """
-    lines = _comparison_lines(comparison)
+    lines, layout = _comparison_lines(comparison), Layout.of(comparison.image_shape)
     columns, tile, names = len(comparison.classes), 0.62, 1.75
     shown = comparison.columns
     scores = [_heading_of(name, comparison) for name in shown]
@@ -52,7 +52,7 @@ def comparison_table(comparison: Comparison) -> Figure:
         for image, asked, read in zip(ink, row.asked, row.read, strict=True):
             box = (left + asked * tile + 0.04, y + 0.04, tile - 0.08)
             as_asked = nearest or bool(read == asked)
-            place_ink(ax, image.reshape(Layout.of(comparison.image_shape).picture), box, as_asked)
+            place_ink(ax, layout.drawn(image), box, as_asked)
         for x, score in zip(centres, [] if nearest else shown, strict=False):
             ax.text(x, y + tile / 2, row.told[score], ha="center", va="center", **words(8.5))
         y += tile + 0.06

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from backquery.errors import OutputError
 from backquery.files import replacing
-from backquery.model import Array, Layout, ink_of, shades_of
+from backquery.model import Array, Layout, ground_of, ink_of, picture_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -214,10 +214,17 @@ SHADES_MEAN = {
 }
 """What the shades of an image stand for, by the ground on which a model's images stand."""
 
+COLOURS_MEAN = "colours are those of the pictures, black is 0"
+
 
 def as_picture(inputs: Array, model: Model) -> Array:
-    """One image as it is drawn (rows, columns), from 0 for white to 1, on the model's own scale of inputs."""
-    return shades_of(model, ink_of(model, inputs)).reshape(Layout.of(model.input_shape).picture)
+    """One image as it is drawn, on the model's own scale of inputs: shades or colours, as `picture_of` has them."""
+    return picture_of(model, ink_of(model, inputs))
+
+
+def pixels_mean(model: Model) -> str:
+    """What the shades, or the colours, of a model's images stand for."""
+    return COLOURS_MEAN if Layout.of(model.input_shape).coloured else SHADES_MEAN[ground_of(model)]
 
 
 def name_width(classes: tuple[str, ...]) -> float:

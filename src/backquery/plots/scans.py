@@ -6,8 +6,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from backquery.inversion.result import OUT_OF_REACH, STALLED
-from backquery.model import ground_of, name_read
-from backquery.plots.paper import SHADES_MEAN, as_picture, scan_caption
+from backquery.model import Layout, name_read
+from backquery.plots.paper import as_picture, pixels_mean, scan_caption
 from backquery.plots.sheets import Sheet, Tile, figure_of
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ ASKED_FOR = {"typical": "its usual answers"}
 def scan_grid(result: BackQuery, model: Model, *, title: str | None = None) -> Figure:
     """The back-queried images, each with the label asked, what the model reads and how surely, the outcome.
 
-    Ink is drawn on the fixed scale from the input of blank paper to that of full ink, never stretched for
-    one image. An image that is not read as asked has a heavy dashed frame and a cross.
+    Ink is drawn on the fixed scale from the input of blank paper to that of full ink, and colours on that from
+    black to white, never stretched for one image. An image that is not read as asked has a heavy dashed frame and a cross.
     """
     return figure_of(scan_sheet(result, model, title=title))
 
@@ -34,7 +34,7 @@ def scan_sheet(result: BackQuery, model: Model, *, title: str | None = None) -> 
     asked = f"asked by {result.method} for {ASKED_FOR.get(result.question, result.question)}"
     return Sheet(
         title or f"What the network sees: {int(result.read_as_asked.sum())} of {count} read as asked",
-        f"{asked}; {SHADES_MEAN[ground_of(model)]}",
+        f"{asked}; {pixels_mean(model)}",
         [
             Tile(as_picture(image, model), scan_captions(result, model, position), bool(as_asked))
             for position, (image, as_asked) in enumerate(zip(result.images, result.read_as_asked, strict=True))
@@ -55,7 +55,8 @@ def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
 def change_grid(result: BackQuery, model: Model) -> Figure:
     """For each question of a back query with `near`: the start image, the answer, and the change apart.
 
-    In the change, grey is what stayed; darker is where ink came, lighter where ink went.
+    In the change, grey is what stayed; darker is where ink came, lighter where ink went. Where images are in
+    colour, so is the change: what came of a colour is lighter, what went is darker.
     """
     return figure_of(change_sheet(result, model))
 
@@ -73,4 +74,6 @@ def change_sheet(result: BackQuery, model: Model) -> Sheet:
             Tile(0.5 + (answer - start) / 2, ["the change"]),
         ]
     title = f"{sum(map(bool, result.read_as_asked))} of {len(result)} read as asked, by a small change"
-    return Sheet(title, "change: grey stays, dark is ink added", shown, 3)
+    coloured = Layout.of(model.input_shape).coloured
+    meaning = "what came of a colour is lighter, what went darker" if coloured else "dark is ink added"
+    return Sheet(title, f"change: grey stays, {meaning}", shown, 3)

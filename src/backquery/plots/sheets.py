@@ -55,7 +55,10 @@ Line = tuple[float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """One image of ink (rows, columns) from 0 to 1, the lines under it, and whether it has no warning frame."""
+    """One image from 0 to 1, in ink (rows, columns) or in colours (rows, columns, 3), with the lines under it.
+
+    as_asked: whether it has no warning frame.
+    """
 
     ink: Array
     caption: list[str]
@@ -107,7 +110,7 @@ def painted(sheet: Sheet) -> bytes:
     _write(draw, (MARGIN, 0.41), sheet.subtitle, 8.5, colour=PENCIL)
     for tile, place in zip(sheet.tiles, grid.places, strict=True):
         left, top, wide, tall = map(_dots, (*place, grid.tile_width, grid.tile_height))
-        small = Image.fromarray(_greys(tile.ink))
+        small = Image.fromarray(_bytes(tile.ink))
         page.paste(small.resize((wide, tall), Image.Resampling.NEAREST), (left, top))
         draw.rectangle((left, top, left + wide, top + tall), outline=HAIRLINE)
         if not tile.as_asked:
@@ -126,7 +129,10 @@ def _is_plain(sheet: Sheet) -> bool:
     return all(ord(letter) < PLAIN or letter in READ + NOT_READ for text in texts for letter in text)
 
 
-def _greys(ink: Array) -> NDArray[np.uint8]:
+def _bytes(ink: Array) -> NDArray[np.uint8]:
+    """Ink by the shades of `GREYS`; colours, which are shades already, by themselves."""
+    if ink.ndim == 3:
+        return np.rint(255 * np.clip(ink, 0, 1)).astype(np.uint8)
     shades = np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(GREYS)), GREYS)
     return shades.round().astype(np.uint8)[np.clip(ink * 256, 0, 255).astype(np.intp)]
 

@@ -47,13 +47,13 @@ RESOLUTION = 100
 
 def timeline_frame(timeline: Timeline, position: int) -> Figure:
     """One moment: a scan of each label, what the network reads in it, and how much it has learned by then."""
-    frame, shape = timeline.frames[position], Layout.of(timeline.image_shape).picture
+    frame, layout = timeline.frames[position], Layout.of(timeline.image_shape)
     # Every frame has room for the longest caption of all, so that nothing jumps.
     lines = max(len(wrapped(caption)) for each in timeline.frames for caption in _captions(timeline, each))
-    figure, axes = tiles(_captions(timeline, frame), min(len(frame.ink), 5), shape, lines)
+    figure, axes = tiles(_captions(timeline, frame), min(len(frame.ink), 5), layout.drawn_shape, lines)
     heading(figure, _moment(frame), _subtitle(timeline))
     for ax, ink, as_asked in zip(axes, frame.ink, frame.read_as_asked, strict=True):
-        draw_ink(ax, ink.reshape(shape), bool(as_asked))
+        draw_ink(ax, layout.drawn(ink), bool(as_asked))
     return figure
 
 
@@ -62,7 +62,7 @@ def film_strip(timeline: Timeline) -> Figure:
     picked = np.unique(np.linspace(0, len(timeline) - 1, STRIP).round().astype(int))
     frames = [timeline.frames[position] for position in picked]
     tile, left, top = 0.78, MARGIN + name_width(timeline.classes), HEADING + 0.2
-    shape = Layout.of(timeline.image_shape).picture
+    layout = Layout.of(timeline.image_shape)
     rows = len(timeline.classes)
     width, height = max(left + len(frames) * tile + MARGIN, 6.4), top + rows * tile + 0.62 + MARGIN / 2
     figure = new_figure(width, height)
@@ -74,7 +74,7 @@ def film_strip(timeline: Timeline) -> Figure:
         ax.text(centre, top - 0.08, f"{frame.updates:,}", ha="center", fontweight="bold", **words(8.5))
         for label, ink in enumerate(frame.ink):
             box = (left + column * tile + 0.04, top + label * tile + 0.04, tile - 0.08)
-            place_ink(ax, ink.reshape(shape), box, bool(frame.read_as_asked[label]))
+            place_ink(ax, layout.drawn(ink), box, bool(frame.read_as_asked[label]))
         below = top + rows * tile + 0.22
         ax.text(centre, below, f"{frame.performance:.1%}", ha="center", **words(8.5))
         ax.text(centre, below + 0.19, _as_asked(frame), ha="center", **words(8, PENCIL))
@@ -88,7 +88,8 @@ def film_strip(timeline: Timeline) -> Figure:
 def save_animation(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     """Write all frames, one after the other, as .gif or .apng, whole or not at all; the last one stays longer."""
     kind = ANIMATIONS[check_animation_path(path).suffix.lower()]
-    pictures = [_pixels(timeline_frame(timeline, position)) for position in range(len(timeline))]
+    mode = "RGB" if Layout.of(timeline.image_shape).coloured else "L"
+    pictures = [_pixels(timeline_frame(timeline, position), mode) for position in range(len(timeline))]
     pace = [PACE] * (len(pictures) - 1) + [HOLD]
     with replacing(path) as stream:
         pictures[0].save(stream, format=kind, save_all=True, append_images=pictures[1:], duration=pace, loop=0)
@@ -99,15 +100,15 @@ def check_animation_path(path: str | os.PathLike[str]) -> Path:
     return check_picture_path(path, ANIMATIONS, "animations")
 
 
-def _pixels(figure: Figure) -> Image:
-    """The figure as grey pixels, which are all the colours that it has."""
+def _pixels(figure: Figure, mode: str) -> Image:
+    """The figure as pixels: grey ones, where those are all the colours that it has."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL.Image import fromarray
 
     figure.set_dpi(RESOLUTION)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return fromarray(np.asarray(canvas.buffer_rgba())).convert("L")
+    return fromarray(np.asarray(canvas.buffer_rgba())).convert(mode)
 
 
 def _captions(timeline: Timeline, frame: Frame) -> list[list[str]]:

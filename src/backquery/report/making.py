@@ -11,8 +11,8 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
-from backquery.model import Model, Progress, facts_in_words, ground_of
-from backquery.plots.paper import SHADES_MEAN
+from backquery.model import Model, Progress, facts_in_words
+from backquery.plots.paper import pixels_mean
 from backquery.report.markup import Html, lead
 from backquery.report.page import Section, page
 from backquery.report.pixels import evidence, shortcuts
@@ -131,6 +131,7 @@ def _lead(subject: Subject) -> Html:
     size, labels = facts_in_words(subject.model)["input"], len(subject.classes)
     return lead(
         f"A classifier of images of {size} into {labels} labels, tried on {subject.dataset.name}: how it was "
-        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Of the shades, "
-        f"{SHADES_MEAN[ground_of(subject.model)]}; orange supports, blue speaks against."
+        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. Of the "
+        f"{'images' if subject.coloured else 'shades'}, {pixels_mean(subject.model)}; "
+        f"{'in the maps, ' if subject.coloured else ''}orange supports, blue speaks against."
     )

@@ -242,7 +242,7 @@ def _example(subject: Subject, one: Finding) -> Html:
     truth, read = subject.classes[one.truth], name_read(subject.classes, one.read)
     picture = subject.picture(ink_of(subject.model, one.after[None])[0])
     alt = f"An image of {truth} with the region for {subject.classes[one.label]}; the network reads {read}"
-    rows, columns = picture.shape
+    rows, columns = picture.shape[:2]
     frame = (
         f"left: {100 * one.box.left / columns:.2f}%; top: {100 * one.box.top / rows:.2f}%; "
         f"width: {100 * one.box.width / columns:.2f}%; height: {100 * one.box.height / rows:.2f}%"

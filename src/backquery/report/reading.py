@@ -6,6 +6,7 @@ import numpy as np
 
 from backquery.model import about_in_words, facts_in_words, name_read
 from backquery.plots import learning_curves
+from backquery.plots.paper import as_picture
 from backquery.report.markup import Html, facts, items, joined, lead, paragraph, reading, table, tag
 from backquery.report.pictures import pixels, plotted, tile, tiles
 from backquery.report.subject import Step, Subject
@@ -96,7 +97,7 @@ def _mistakes(subject: Subject) -> list[Html]:
     for place in surest:
         position = wrong[place]
         truth, taken = subject.classes[test.labels[position]], name_read(subject.classes, read[position])
-        ink = subject.picture(test.images[position].ravel() / subject.dataset.maximum)
-        image = pixels(ink, f"A test image of {truth}, which the network reads as {taken}")
+        picture = as_picture(subject.model.scale(test.images[position][None])[0], subject.model)
+        image = pixels(picture, f"A test image of {truth}, which the network reads as {taken}")
         found.append(tile(image, f"{truth} read as {taken}, {answers[place]:.2f}"))
     return [tag("h3", "Surest mistakes"), tiles(found)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
-from backquery.model import Array, Evaluation, Layout, Model, Network, Progress, evaluate, shades_of
+from backquery.model import Array, Evaluation, Layout, Model, Network, Progress, evaluate, picture_of
 
 MOST_IMAGES = 10_000
 """Test images, at most, that confusions are counted on."""
@@ -54,8 +54,13 @@ class Subject:
         return tuple(self.model.classes)
 
     def picture(self, ink: Array) -> Array:
-        """Ink (inputs,) as it is drawn, rows and columns from 0 for white to 1."""
-        return shades_of(self.model, np.asarray(ink)).reshape(Layout.of(self.model.input_shape).picture)
+        """Ink (inputs,) as it is drawn, in shades or in colours: see `picture_of`."""
+        return picture_of(self.model, np.asarray(ink))
+
+    @property
+    def coloured(self) -> bool:
+        """Whether the model's images are in colour."""
+        return Layout.of(self.model.input_shape).coloured
 
 
 Step = Progress
