@@ -16,7 +16,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import commands, evidence, faithful, first_use, inversion, limit, reading, studio, sweep, training, untidy
+from benchmarks import (
+    commands,
+    evidence,
+    faithful,
+    first_use,
+    inversion,
+    limit,
+    reading,
+    studio,
+    sweep,
+    training,
+    untidy,
+)
 
 SECTIONS = {
     "training": training.single_steps,

@@ -295,3 +295,22 @@ def test_the_picture_shows_what_was_found(digits: Dataset):
     colours = plots.evidence_colours(found[0], (8, 8), 1.0).reshape(64, 3)
     assert np.all(colours[found[0].findings.verdict == UNCLEAR] == 1)
     assert found[0].as_json(network.classes)["trials"][0]["read"] in (*network.classes, None)
+
+
+@pytest.mark.parametrize("shape", [(3, SIDE, SIDE), (SIDE, SIDE, 3)])
+def test_in_colour_a_pixel_goes_the_longer_way_in_all_of_its_channels(shape: tuple[int, ...]):
+    rng, layout = np.random.default_rng(6), Layout.of(shape)
+    grid, weights = rng.random((SIDE, SIDE, 3)), rng.normal(0, 1, (SIDE, SIDE, 3))
+    model = linear(layout.flat(weights), input_shape=shape)
+    found = image_evidence(model, layout.flat(grid), 0)
+    light = grid.mean(axis=-1).ravel() >= 0.5
+    np.testing.assert_array_equal(found.inked, light)
+    assert 0 < light.sum() < PIXELS
+    to_white, to_black = (np.sum(weights * way, axis=-1) / way.mean(axis=-1) for way in (1 - grid, grid))
+    np.testing.assert_allclose(found.findings.mean, np.where(light, to_black.ravel(), to_white.ravel()), atol=1e-6)
+    assert found.findings.verdict.shape == (PIXELS,)
+    assert {one.action for one in found.claims} == {"ink added", "ink taken"}
+    figure = plots.image_evidence_maps([found], model)
+    assert_nothing_is_clipped(figure)
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), grid, atol=1e-6)
+    assert plots.evidence_colours(found, shape, 1.0).shape == (SIDE, SIDE, 3)

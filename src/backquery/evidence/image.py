@@ -29,6 +29,9 @@ GROUPS = {TAKEN: 2, ADDED: 6}
 All paper inked is no image any more, and half of it hardly one.
 """
 
+HALF = 0.5
+"""In colour there is no paper: pixels that have so much light lose it, and the darker ones gain it."""
+
 DRAWS = 100
 """How often as much other ink is moved, to compare with."""
 
@@ -147,6 +150,9 @@ def image_evidence(
     al. 2018, along the paths of integrated gradients, Sundararajan et al. 2017). Verdicts follow as for many
     images, see `measure_evidence`; `between` asks about the first label rather than the second.
 
+    A pixel of several channels is moved in all of them together. In colour there is no paper, and each pixel goes
+    the longer way: light ones towards black, dark ones towards white.
+
     Then they are tried together: the strongest ink that supports the label, at most half of all ink, is taken at
     once, and must lower the log-odds, more than as much other ink does in 95 of 100 draws; and so on for what
     speaks against it, and for paper that is inked.
@@ -162,7 +168,7 @@ def image_evidence(
     sheet = _Sheet.of(model, inputs[0])
     question = _question(model, label, between, sheet.read)
     generator = np.random.default_rng(rng)
-    inked = sheet.pixels >= ROOM
+    inked = sheet.inked
     effects = {action: _effects(sheet, question, action, generator) for action in GROUPS}
     sensitivities = np.where(inked, effects[TAKEN], effects[ADDED])
     findings = judge(sensitivities, np.ones_like(inked), rate=rate, smallest=smallest)
@@ -196,6 +202,11 @@ class _Sheet:
         read = finite_answer(np.asarray(model.query(x[None]))[0]).argmax()
         ink = np.clip(paper.ink(x), 0.0, 1.0)
         return cls(model, paper, ink, paper.pixels(ink), int(read))
+
+    @property
+    def inked(self) -> NDArray[np.bool_]:
+        """Which pixels have ink to take, (pixels,); the others are paper. In colour each goes the longer way."""
+        return np.asarray(self.pixels >= (HALF if self.paper.layout.coloured else ROOM))
 
     def inputs(self, ink: Array) -> Array:
         """Ink (n, inputs) as the model takes it."""
@@ -257,7 +268,7 @@ def _trials(
 ) -> Iterator[Trial]:
     """Every claim about the image's ink, and about its paper: what there is of it, moved at once."""
     before = question.log_odds(sheet.model, sheet.inputs(sheet.ink[None]))[0]
-    inked = sheet.pixels >= ROOM
+    inked = sheet.inked
     for (region, action), claim in CLAIMS.items():
         if claim is None:
             continue
