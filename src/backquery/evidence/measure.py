@@ -127,9 +127,10 @@ def caution(evidence: Sequence[Evidence]) -> str:
     agreement = float(np.mean([one.agreement for one in evidence]))
     if agreement >= AGREEING:
         return ""
+    fail = "" if evidence[0].measure == PATH else f"; below {AGREEING:g} about half of the claims fail"
     return (
-        f"what a pixel means changes from image to image here, as where things stand anywhere (agreement "
-        f"{agreement:.2f}; below {AGREEING:g} about half of the claims fail): ask for the evidence of one image"
+        "what a pixel means changes from image to image here, as where things stand anywhere (agreement "
+        f"{agreement:.2f}{fail}): ask for the evidence of one image"
     )
 
 
