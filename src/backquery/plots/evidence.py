@@ -313,7 +313,10 @@ def _image_title(evidence: Sequence[ImageEvidence], classes: Sequence[str]) -> s
 
 
 def _subtitle(one: Evidence | ImageEvidence, ink: str) -> str:
-    return f"a pixel matters if full {ink} moves the log-odds by {one.smallest:g}; false-discovery rate {one.rate:.0%}"
+    return (
+        f"a pixel matters if full {ink} moves the log-odds by {one.smallest:g}; "
+        f"false-discovery rate {one.rate:.0%}"
+    )
 
 
 def _note(evidence: Sequence[Evidence], ink: str) -> str:
