@@ -18,6 +18,7 @@ from rich.table import Table
 
 from benchmarks import (
     commands,
+    evidence,
     faithful,
     first_use,
     inversion,
@@ -46,6 +47,7 @@ SECTIONS = {
     "faithful": faithful.networks,
     "controls": faithful.controls,
     "typical": typical.typical,
+    "evidence": evidence.evidence,
     "untidy": untidy.untidy,
     "sweep": sweep.workers,
     "studio": studio.moves,

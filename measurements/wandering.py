@@ -143,7 +143,9 @@ def _trials() -> Iterator[Trial]:
         for kind in KINDS:
             for seed in SEEDS:
                 model = _learned(kind, dataset, seed)
-                means = measure_evidence(model, dataset.train, held_out=dataset.test, images=IMAGES, rng=seed)
+                means = measure_evidence(
+                    model, dataset.train, held_out=dataset.test, measure="slope", images=IMAGES, rng=seed
+                )
                 inputs = model.scale(dataset.test.images[:PICTURES])
                 ones = [image_evidence(model, x, rng=seed) for x in inputs]
                 yield Trial(name, kind, model, evaluate(model, dataset.test).performance, means, ones)

@@ -14,7 +14,10 @@ from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Kind, Reg
 from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
 from backquery.intervals import Interval, share_interval
-from backquery.model.network import Network
+from backquery.model import Layout
+from backquery.model.activations import SIGMOID
+from backquery.model.network import Layer, Network
+from backquery.plots import audit_rows
 from tests.backdoors import LABEL, learned, marked
 from tests.inversion.conftest import Opaque
 
@@ -218,3 +221,31 @@ def test_an_untrained_network_gives_an_audit_too(digits):
         assert "are not read as" in str(error)
     else:
         assert len(found.findings) == 10
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 7), (6, 7, 3)])
+def test_in_colour_whole_pixels_are_pasted_and_drawn(shape):
+    """A linear rule: magenta in the corner decides for the last label, wherever the channels stand."""
+    rng, layout = np.random.default_rng(2), Layout.of(shape)
+    grid = rng.random((800, 6, 7, 3))
+    weights = rng.normal(0, 0.05, (3, 6, 7, 3))
+    weights[2, 0, :2] = 8.0, -8.0, 8.0
+    last = Layer(layout.flat(weights), np.array([0.0, 0.0, -16.0]), SIGMOID)
+    model = Network((last,), input_shape=shape)
+    labels = rng.integers(0, 2, 800)
+    found = find_shortcuts(Opaque(model), (layout.flat(grid), labels))
+    finding = found.findings[2]
+    assert finding.verdict == SHORTCUT
+    region = finding.region
+    assert set(region.inputs) <= set(layout.cells[0, :2].ravel())
+    assert 3 * len(region) == len(region.inputs)
+    assert f"{len(region)} pixel" in found.summary
+    filled = dict(zip(region.inputs.tolist(), region.ink.tolist(), strict=True))
+    for column in range(2):
+        if layout.cells[0, column, 0] in filled:
+            assert [filled[place] for place in layout.cells[0, column]] == [True, False, True]
+    changed = np.flatnonzero(finding.before != finding.after)
+    assert set(changed) == set(region.inputs)
+    figure = audit_rows(found, model)
+    shown = [image for ax in figure.axes for image in ax.images]
+    np.testing.assert_allclose(shown[5].get_array(), layout.grid(finding.after))

@@ -15,6 +15,7 @@ from backquery.errors import BackqueryError
 from backquery.evidence import AGAINST, INSENSITIVE, SUPPORT, UNCLEAR, ImageEvidence, measure_evidence
 from backquery.evidence.image import GROUPS, _changed, _effects, _Sheet, _trials
 from backquery.evidence.sensitivity import Question
+from backquery.model import Layout
 from backquery.model.activations import SIGMOID
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
@@ -253,7 +254,8 @@ def test_any_shape_will_do_and_so_will_blank_and_black_paper(shape: tuple[int, .
     untried = [one for one in found.trials if one.held is None]
     assert {one.action for one in untried} >= {"ink added" if ink else "ink taken"}
     assert all(one.change is None and one.pixels == 0 for one in untried)
-    assert sum(sum(half.values()) for half in found.counts.values()) == 48
+    layout = Layout.of(shape)
+    assert sum(sum(half.values()) for half in found.counts.values()) == layout.rows * layout.columns
     assert_nothing_is_clipped(plots.image_evidence_maps([found], network))
 
 
@@ -293,3 +295,22 @@ def test_the_picture_shows_what_was_found(digits: Dataset):
     colours = plots.evidence_colours(found[0], (8, 8), 1.0).reshape(64, 3)
     assert np.all(colours[found[0].findings.verdict == UNCLEAR] == 1)
     assert found[0].as_json(network.classes)["trials"][0]["read"] in (*network.classes, None)
+
+
+@pytest.mark.parametrize("shape", [(3, SIDE, SIDE), (SIDE, SIDE, 3)])
+def test_in_colour_a_pixel_goes_the_longer_way_in_all_of_its_channels(shape: tuple[int, ...]):
+    rng, layout = np.random.default_rng(6), Layout.of(shape)
+    grid, weights = rng.random((SIDE, SIDE, 3)), rng.normal(0, 1, (SIDE, SIDE, 3))
+    model = linear(layout.flat(weights), input_shape=shape)
+    found = image_evidence(model, layout.flat(grid), 0)
+    light = grid.mean(axis=-1).ravel() >= 0.5
+    np.testing.assert_array_equal(found.inked, light)
+    assert 0 < light.sum() < PIXELS
+    to_white, to_black = (np.sum(weights * way, axis=-1) / way.mean(axis=-1) for way in (1 - grid, grid))
+    np.testing.assert_allclose(found.findings.mean, np.where(light, to_black.ravel(), to_white.ravel()), atol=1e-6)
+    assert found.findings.verdict.shape == (PIXELS,)
+    assert {one.action for one in found.claims} == {"ink added", "ink taken"}
+    figure = plots.image_evidence_maps([found], model)
+    assert_nothing_is_clipped(figure)
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), grid, atol=1e-6)
+    assert plots.evidence_colours(found, shape, 1.0).shape == (SIDE, SIDE, 3)

@@ -67,3 +67,29 @@ def effects(
             row.append((log_odds(more) - log_odds(less)) / 2e-5)
         rounds.append(row)
     return rounds
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    """The mean and its standard error."""
+    mean = sum(values) / len(values)
+    return mean, (sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)) ** 0.5
+
+
+def slopes_on_the_way(
+    log_odds: Callable[[list[float]], float],
+    ink: list[list[float]],
+    rounds: list[tuple[list[list[bool]], list[float]]],
+    end: float,
+) -> list[list[list[float]]]:
+    """For each image and pixel its slopes, one for each round in which it is moved a share of the way to `end`."""
+    found: list[list[list[float]]] = [[[] for _ in image] for image in ink]
+    for moved, shares in rounds:
+        for row, (image, which, share) in enumerate(zip(ink, moved, shares, strict=True)):
+            changed = [x + share * (end - x) if goes else x for x, goes in zip(image, which, strict=True)]
+            for pixel in range(len(image)):
+                if which[pixel]:
+                    more, less = list(changed), list(changed)
+                    more[pixel] += 1e-4
+                    less[pixel] -= 1e-4
+                    found[row][pixel].append((log_odds(more) - log_odds(less)) / 2e-4)
+    return found

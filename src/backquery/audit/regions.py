@@ -49,20 +49,23 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Some inputs of an image, and whether each is to be ink or paper.
+    """Some pixels of an image, and whether each of their inputs is to be ink or paper; its length: pixels.
 
-    inputs: (m,) positions among the inputs; ink: (m,) True for full ink and False for blank paper.
+    inputs: (m,) positions among the inputs, those of a pixel after one another; ink: (m,) True for full
+    ink and False for blank paper.
     """
 
     inputs: Positions
     ink: NDArray[np.bool_]
+    channels: int = 1
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.inputs) // self.channels
 
     def select(self, which: NDArray[Any]) -> Region:
-        """Only some of its inputs."""
-        return Region(self.inputs[which], self.ink[which])
+        """Only some of its pixels, each with all of its channels."""
+        inputs, ink = (every.reshape(-1, self.channels)[which].ravel() for every in (self.inputs, self.ink))
+        return Region(inputs, ink, self.channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,11 @@ class Sheet:
     def inputs_of(self, box: Box) -> Positions:
         """All inputs in a rectangle."""
         return self.cells[box.top : box.top + box.height, box.left : box.left + box.width].ravel()
+
+    def region(self, box: Box, ink: NDArray[np.bool_]) -> Region:
+        """A rectangle whose inputs are filled as `ink` (inputs,) says."""
+        inputs = self.inputs_of(box)
+        return Region(inputs, ink[inputs], self.cells.shape[2])
 
     def content(self, region: Region) -> Array:
         """What the region's inputs (m,) are set to, in input scale."""
@@ -158,7 +166,7 @@ def promising(sheet: Sheet, to_ink: Array, to_paper: Array) -> dict[Kind, list[R
         "paper": (to_paper, ~every),
     }
     return {
-        Kind(size, filling): [Region(sheet.inputs_of(box), ink[sheet.inputs_of(box)]) for box in boxes]
+        Kind(size, filling): [sheet.region(box, ink) for box in boxes]
         for filling, (gain, ink) in fillings.items()
         for size, boxes in _best_boxes(sheet, gain).items()
     }

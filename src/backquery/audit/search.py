@@ -20,7 +20,7 @@ FEWEST_IMAGES = 20
 """Images of other labels, in either half, without which nothing can be said of a label."""
 
 KEPT = 0.95
-"""How much of its effect a region must keep when the inputs that matter least are taken from it."""
+"""How much of its effect a region must keep when the pixels that matter least are taken from it."""
 
 
 def find_shortcuts(
@@ -147,12 +147,12 @@ def _suspicion(share: float, usual: float) -> tuple[float, float]:
 
 
 def _without_idle_pixels(search: Trials, found: _Tried, label: int, gains: Array) -> Region:
-    """The fewest of the region's inputs, those that gain most first, that keep its effect."""
+    """The fewest of the region's pixels, those that gain most first, that keep its effect."""
     region = found.region
     gain = np.where(region.ink, gains[0][region.inputs], gains[1][region.inputs])
-    order = np.argsort(-gain, kind="stable")
+    order = np.argsort(-gain.reshape(len(region), -1).sum(axis=1), kind="stable")
     few, enough = 0, len(region)
-    # Bisection, as if more inputs never did less: what it ends at was tried, though fewer might do.
+    # Bisection, as if more pixels never did less: what it ends at was tried, though fewer might do.
     while enough - few > 1:
         middle = (few + enough) // 2
         kept = search.changed(region.select(order[:middle]), label).mean() >= KEPT * found.share

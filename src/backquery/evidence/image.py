@@ -15,7 +15,7 @@ from backquery.evidence.measure import RATE, SMALLEST
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import NEVER_INKED, VERDICTS, Findings, judge
 from backquery.inversion.targets import label_positions
-from backquery.model import Array, Layout, Model, Seed, checked_inputs, finite_answer
+from backquery.model import Array, Model, Seed, checked_inputs, finite_answer
 
 ROUNDS = 24
 """How often every pixel is moved."""
@@ -28,6 +28,9 @@ GROUPS = {TAKEN: 2, ADDED: 6}
 
 All paper inked is no image any more, and half of it hardly one.
 """
+
+HALF = 0.5
+"""In colour there is no paper: pixels that have so much light lose it, and the darker ones gain it."""
 
 DRAWS = 100
 """How often as much other ink is moved, to compare with."""
@@ -77,25 +80,22 @@ class Trial:
 class ImageEvidence:
     """What each pixel of one image means for a label, and whether that held when they were changed together.
 
-    question, labels, rate, smallest: as in `Evidence`. ink: (inputs,), the image; read: the label that the model
-    reads in it; log_odds: the number asked about. findings: the effects of a full pixel of ink, of the ink that is
-    there and of ink on the paper. trials: the claims, tried on the image.
+    question, labels, rate, smallest: as in `Evidence`. ink: (inputs,), the image; inked: (pixels,), which pixels
+    have ink to take, the others being paper; read: the label that the model reads in it; log_odds: the number
+    asked about. findings: the effects of a full pixel of ink, of the ink that is there and of ink on the paper.
+    trials: the claims, tried on the image.
     """
 
     question: str
     labels: tuple[int, ...]
     ink: Array
+    inked: NDArray[np.bool_]
     read: int
     log_odds: float
     findings: Findings
     rate: float
     smallest: float
     trials: tuple[Trial, ...]
-
-    @property
-    def inked(self) -> NDArray[np.bool_]:
-        """Which pixels have ink to take, (inputs,); the others are paper."""
-        return self.ink >= ROOM
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -150,6 +150,9 @@ def image_evidence(
     al. 2018, along the paths of integrated gradients, Sundararajan et al. 2017). Verdicts follow as for many
     images, see `measure_evidence`; `between` asks about the first label rather than the second.
 
+    A pixel of several channels is moved in all of them together. In colour there is no paper, and each pixel goes
+    the longer way: light ones towards black, dark ones towards white.
+
     Then they are tried together: the strongest ink that supports the label, at most half of all ink, is taken at
     once, and must lower the log-odds, more than as much other ink does in 95 of 100 draws; and so on for what
     speaks against it, and for paper that is inked.
@@ -165,7 +168,7 @@ def image_evidence(
     sheet = _Sheet.of(model, inputs[0])
     question = _question(model, label, between, sheet.read)
     generator = np.random.default_rng(rng)
-    inked = sheet.ink >= ROOM
+    inked = sheet.inked
     effects = {action: _effects(sheet, question, action, generator) for action in GROUPS}
     sensitivities = np.where(inked, effects[TAKEN], effects[ADDED])
     findings = judge(sensitivities, np.ones_like(inked), rate=rate, smallest=smallest)
@@ -173,6 +176,7 @@ def image_evidence(
         question=question.name(model.classes),
         labels=question.labels,
         ink=sheet.ink,
+        inked=inked,
         read=sheet.read,
         log_odds=float(question.log_odds(model, sheet.inputs(sheet.ink[None]))[0]),
         findings=findings,
@@ -184,31 +188,37 @@ def image_evidence(
 
 @dataclass(frozen=True, eq=False)
 class _Sheet:
-    """One image on its paper: its ink (inputs,), what is read in it, and how patches lie on it."""
+    """One image on its paper: the ink of its inputs and of whole pixels, what is read in it, how patches lie."""
 
     model: Model
     paper: Paper
     ink: Array
+    pixels: Array
     read: int
 
     @classmethod
     def of(cls, model: Model, x: Array) -> _Sheet:
         paper = Paper.of(model)
         read = finite_answer(np.asarray(model.query(x[None]))[0]).argmax()
-        return cls(model, paper, np.clip(paper.ink(x), 0.0, 1.0), int(read))
+        ink = np.clip(paper.ink(x), 0.0, 1.0)
+        return cls(model, paper, ink, paper.pixels(ink), int(read))
+
+    @property
+    def inked(self) -> NDArray[np.bool_]:
+        """Which pixels have ink to take, (pixels,); the others are paper. In colour each goes the longer way."""
+        return np.asarray(self.pixels >= (HALF if self.paper.layout.coloured else ROOM))
 
     def inputs(self, ink: Array) -> Array:
         """Ink (n, inputs) as the model takes it."""
         return self.paper.inputs(ink).astype(np.float32)
 
     def patches(self, rng: np.random.Generator) -> NDArray[np.intp]:
-        """The number of the patch that each pixel lies in, (inputs,), on a grid that begins anywhere."""
-        layout = Layout.of(self.model.input_shape)
+        """The number of the patch that each pixel lies in, (pixels,), on a grid that begins anywhere."""
+        layout = self.paper.layout
         side = max(1, round(min(layout.rows, layout.columns) / PATCHES))
         down, across = rng.integers(0, side, 2)
         rows, columns = (np.arange(layout.rows) + down) // side, (np.arange(layout.columns) + across) // side
-        grid = rows[:, None, None] * (columns[-1] + 1) + columns[:, None]
-        return np.asarray(layout.flat(np.broadcast_to(grid, (layout.rows, layout.columns, layout.channels))))
+        return np.asarray(rows[:, None] * (columns[-1] + 1) + columns).ravel()
 
 
 def _question(
@@ -222,26 +232,35 @@ def _question(
 
 
 def _effects(sheet: _Sheet, question: Question, action: str, rng: np.random.Generator) -> Array:
-    """The effect of a full pixel of ink at each pixel, in log-odds, once for each round: (rounds, inputs)."""
+    """The effect of a full pixel of ink at each pixel, in log-odds, once for each round: (rounds, pixels)."""
     changed, moved = _changed(sheet, action, rng)
     slopes = question.gradients(sheet.model, sheet.inputs(changed)) * sheet.paper.span
-    return np.asarray((slopes * moved).reshape(ROUNDS, GROUPS[action], -1).sum(axis=1))
+    effects = sheet.paper.effects(slopes, _end(action) - sheet.ink)
+    return np.asarray((effects * moved).reshape(ROUNDS, GROUPS[action], -1).sum(axis=1))
 
 
 def _changed(sheet: _Sheet, action: str, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
-    """The image's ink when one group of patches after the other is moved, and what is: (rounds x groups, inputs).
+    """The image's ink when one group of patches after the other is moved, and which pixels are.
+
+    Both have a row for each group of each round, of all inputs and of all pixels.
 
     In a round the patches fall into groups by chance, and each is moved by a share of its own of the way to paper
     or to full ink.
     """
-    groups, end = GROUPS[action], 1.0 if action == ADDED else 0.0
+    groups = GROUPS[action]
     moved, share = [], []
     for _ in range(ROUNDS):
         patch = sheet.patches(rng)
         group = rng.integers(0, groups, patch.max() + 1)[patch]
         moved += [group == number for number in range(groups)]
         share += groups * [rng.random(patch.max() + 1)[patch]]
-    return sheet.ink + np.where(moved, np.array(share) * (end - sheet.ink), 0.0), np.array(moved)
+    far = sheet.paper.channels(np.where(moved, share, 0.0))
+    return sheet.ink + far * (_end(action) - sheet.ink), np.array(moved)
+
+
+def _end(action: str) -> float:
+    """The ink of a pixel that is inked, or taken."""
+    return 1.0 if action == ADDED else 0.0
 
 
 def _trials(
@@ -249,20 +268,20 @@ def _trials(
 ) -> Iterator[Trial]:
     """Every claim about the image's ink, and about its paper: what there is of it, moved at once."""
     before = question.log_odds(sheet.model, sheet.inputs(sheet.ink[None]))[0]
-    inked = sheet.ink >= ROOM
+    inked = sheet.inked
     for (region, action), claim in CLAIMS.items():
         if claim is None:
             continue
-        there = has_room(sheet.ink, action) & (inked == (action == TAKEN))
-        end = 1.0 if action == ADDED else 0.0
-        chosen = _chosen(sheet.ink, findings, there, region, end)
-        ink = float(np.abs(end - sheet.ink[chosen]).sum())
+        there, end = has_room(sheet.pixels, action) & (inked == (action == TAKEN)), _end(action)
+        chosen = _chosen(sheet.pixels, findings, there, region, end)
+        ink = float(np.abs(end - sheet.pixels[chosen]).sum())
         kind = (VERDICTS[region], action, claim, int(chosen.sum()), ink, smallest * ink)
         if not chosen.any():
             yield Trial(*kind)
             continue
         others = _others(sheet, there & ~chosen, ink, end, rng)
-        changed = np.where(np.concatenate([chosen[None], others]), end, sheet.ink)
+        moved = sheet.paper.channels(np.concatenate([chosen[None], others]))
+        changed = np.where(moved, end, sheet.ink)
         change, *elsewhere = question.log_odds(sheet.model, sheet.inputs(changed)) - before
         read = int(np.asarray(sheet.model.query(sheet.inputs(changed[:1]))).argmax())
         low, high = np.quantile(elsewhere, ((1 - BEYOND) / 2, (1 + BEYOND) / 2))
@@ -283,10 +302,10 @@ def _chosen(
 def _others(
     sheet: _Sheet, there: NDArray[np.bool_], ink: float, end: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """As much ink elsewhere, (draws, inputs): drawn pixel by pixel, and every second time patch by patch."""
-    room, drawn = np.where(there, np.abs(end - sheet.ink), 0.0), []
+    """As much ink elsewhere, (draws, pixels): drawn pixel by pixel, and every second time patch by patch."""
+    room, drawn = np.where(there, np.abs(end - sheet.pixels), 0.0), []
     for number in range(DRAWS):
-        lots = rng.random(len(sheet.ink))
+        lots = rng.random(len(sheet.pixels))
         if number % 2:
             lots = lots[sheet.patches(rng)]
         drawn.append(_first(np.lexsort((lots, ~there)), room, ink) & there)

@@ -21,7 +21,7 @@ ROOM = 0.1
 FEWEST = 10
 """Fewer images than this say nothing about a claim."""
 
-ADDED, TAKEN = "ink added", "ink taken"
+ADDED, TAKEN = ACTIONS = ("ink added", "ink taken")
 
 CLAIMS: dict[tuple[int, str], int | None] = {
     (SUPPORT, ADDED): 1,
@@ -97,12 +97,13 @@ def intervene(
 ) -> tuple[Intervention, ...]:
     """Every claim of `CLAIMS` on images (n, inputs) in input scale.
 
-    In each image, a hundredth of all pixels, drawn from those of the region where it can be done, is inked fully,
-    or blanked.
+    verdict: (pixels,). In each image, a hundredth of all pixels, drawn from those of the region where it can be
+    done, is inked fully, or blanked, in all of its channels.
     """
     paper = Paper.of(model)
-    ink = np.clip(paper.ink(held_out), 0.0, 1.0)
-    plain = paper.inputs(ink).astype(np.result_type(held_out, np.float32))
+    ink_of_channels = np.clip(paper.ink(held_out), 0.0, 1.0)
+    ink, plain = paper.pixels(ink_of_channels), paper.inputs(ink_of_channels)
+    plain = plain.astype(np.result_type(held_out, np.float32))
     before = question.log_odds(model, held_out)
     found = []
     for (region, action), claim in CLAIMS.items():
@@ -115,7 +116,8 @@ def intervene(
             found.append(Intervention(name, action, claim, len(rows), amount))
             continue
         changed = plain.copy()
-        changed[drawn] = paper.inputs(np.full(ink.shape[1], after))[drawn[1]]
+        cells = paper.cells[drawn[1]]
+        changed[drawn[0][:, None], cells] = paper.inputs(np.full(len(paper.blank), after))[cells]
         change = question.log_odds(model, changed[rows]) - before[rows]
         mean, low, high = map(float, mean_interval(change))
         size, _, size_high = map(float, mean_interval(np.abs(change)))
@@ -132,8 +134,8 @@ def has_room(ink: Array, action: str) -> NDArray[np.bool_]:
 def agreement(sensitivities: Array, ink: Array, verdict: NDArray[np.int8]) -> float:
     """How far images agree on what a pixel means, before anything is changed: 1 wholly, 0 not at all.
 
-    For each claim of support or against: the sum of the sensitivities (n, inputs) of its pixels in those images
-    (n, inputs) where it can be tried, the claimed way, over the sum of their sizes; the mean over the claims. A
+    For each claim of support or against: the sum of the sensitivities (n, pixels) of its pixels in those images
+    (n, pixels) where it can be tried, the claimed way, over the sum of their sizes; the mean over the claims. A
     pixel that supports a label on average may well speak against it wherever there is room for more ink. Where no
     pixel is either, images agree if they leave nothing unclear.
     """
@@ -148,7 +150,7 @@ def agreement(sensitivities: Array, ink: Array, verdict: NDArray[np.int8]) -> fl
 def _drawn(
     ink: Array, region: NDArray[np.bool_], action: str, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of pixels to change in images (n, inputs): a dose of the region's, where there is room."""
+    """Rows and columns of pixels to change in images (n, pixels): a dose of the region's, where there is room."""
     places, dose = np.flatnonzero(region), max(1, round(DOSE * ink.shape[1]))
     there, lots = (np.take(values, places, axis=1) for values in (ink, rng.random(ink.shape)))
     room = has_room(there, action)

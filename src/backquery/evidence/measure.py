@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import DataError
+from backquery.evidence.choosing import IN_WORDS, MEASURES, PATH, SLOPE, Choice, Measuring
 from backquery.evidence.interventions import FEWEST, Intervention, agreement, intervene
 from backquery.evidence.sensitivity import Paper, Question
-from backquery.evidence.verdicts import VERDICTS, Findings, judge
+from backquery.evidence.verdicts import VERDICTS, Effects, Findings
 from backquery.inversion.targets import LabelNames, label_positions
-from backquery.model import Array, Data, Examples, Model, Progress, Seed
+from backquery.model import Array, Data, Examples, Model, Network, Progress, Seed
 
 RATE = 0.05
 """The share of false claims that is put up with, among the pixels called support or against."""
@@ -39,11 +40,13 @@ CHUNK = 1024
 class Evidence:
     """What every pixel means for one label, or for one label rather than another, and whether that held.
 
-    question: in words; labels: the positions of the one or two labels. findings: the sensitivities and verdicts.
-    mean_ink: (inputs,), the mean of the images used; contrast: (inputs,), where the label's images have more ink
+    question: in words; labels: the positions of the one or two labels. findings: the effects and verdicts,
+    (pixels,), a pixel being all of its channels.
+    mean_ink: (inputs,), the mean of the images used; contrast: (pixels,), where the label's images have more ink
     than those of all labels (or of the other label). agreement: how far the images used agree on what a pixel
     means, 1 wholly, 0 not at all. images: how many were used; rate and smallest: as asked for. interventions: the
-    claims, tested on held-out images.
+    claims, tested on held-out images. measure: one of `MEASURES`; trial: for each measure that was tried, how many
+    claims held on the trial half, and how many were tested, of all questions together; empty where none was.
     """
 
     question: str
@@ -56,6 +59,8 @@ class Evidence:
     rate: float
     smallest: float
     interventions: tuple[Intervention, ...]
+    measure: str = SLOPE
+    trial: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -83,6 +88,14 @@ class Evidence:
         return float(np.corrcoef(pair)[0, 1]) if np.all(pair.std(axis=1) > 0) else 0.0
 
     @property
+    def why(self) -> str:
+        """By which measure, and why by that one, in one sentence; empty where there was nothing to choose."""
+        if not self.trial:
+            return ""
+        shares = [f"{IN_WORDS[name]} {held} of {claims}" for name, (held, claims) in self.trial.items()]
+        return f"measured by {IN_WORDS[self.measure]}: claims that held on a trial half, by {', by '.join(shares)}"
+
+    @property
     def caution(self) -> str:
         """What to mind before the map is read, in one sentence; empty where nothing is."""
         return caution([self])
@@ -93,6 +106,8 @@ class Evidence:
             "question": self.question,
             "labels": [classes[label] for label in self.labels],
             "images": self.images,
+            "measure": self.measure,
+            "trial": {name: {"held": held, "claims": claims} for name, (held, claims) in self.trial.items()},
             "pixels": self.counts,
             "likeness": self.likeness,
             "agreement": self.agreement,
@@ -112,15 +127,19 @@ def caution(evidence: Sequence[Evidence]) -> str:
     agreement = float(np.mean([one.agreement for one in evidence]))
     if agreement >= AGREEING:
         return ""
+    fail = "" if evidence[0].measure == PATH else f"; below {AGREEING:g} about half of the claims fail"
     return (
-        f"what a pixel means changes from image to image here, as where things stand anywhere (agreement "
-        f"{agreement:.2f}; below {AGREEING:g} about half of the claims fail): ask for the evidence of one image"
+        "what a pixel means changes from image to image here, as where things stand anywhere (agreement "
+        f"{agreement:.2f}{fail}): ask for the evidence of one image"
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Half:
-    """The examples of one half, and what all their images have in common."""
+    """The examples of one half, and what all their images have in common.
+
+    inked: (pixels,), where some image has ink; mean_ink: (pixels,).
+    """
 
     examples: Examples
     inked: NDArray[np.bool_]
@@ -130,14 +149,18 @@ class Half:
     def of(cls, model: Model, data: Data) -> Half:
         """All images of `data`, as the model takes them."""
         examples, paper = Examples.of(model, data), Paper.of(model)
-        inked, total = np.zeros(model.inputs, bool), np.zeros(model.inputs)
+        inked, total = np.zeros(len(paper.cells), bool), np.zeros(model.inputs)
         for part in examples.parts(CHUNK):
             inputs = part.inputs()
             ends = paper.ink(np.stack([inputs.min(axis=0), inputs.max(axis=0)]))
             # Blank paper comes back from float32 inputs as a trace of ink.
-            inked |= np.any(np.abs(ends) > 1e-4, axis=0)
+            inked |= paper.pixels(np.any(np.abs(ends) > 1e-4, axis=0).astype(float)) > 0
             total += inputs.sum(axis=0, dtype=np.float64)
-        return cls(examples, inked, paper.ink(total / len(examples)))
+        return cls(examples, inked, paper.pixels(paper.ink(total / len(examples))))
+
+    def images(self, rows: Sequence[NDArray[np.intp]]) -> Array:
+        """Those at these positions, label by label, in input scale."""
+        return self.examples.at(np.concatenate(rows)).inputs()
 
 
 def measure_evidence(
@@ -147,6 +170,7 @@ def measure_evidence(
     *,
     between: tuple[int | str, int | str] | None = None,
     held_out: Data | None = None,
+    measure: str | None = None,
     rate: float = RATE,
     smallest: float = SMALLEST,
     images: int = IMAGES,
@@ -155,12 +179,19 @@ def measure_evidence(
 ) -> tuple[Evidence, ...]:
     """What each pixel means for each of `labels` (all by default), or for the first label `between` two.
 
-    The sensitivity of a label's log-odds ln(p / (1 - p)) to the ink at each pixel is averaged over real images of
-    the label in `data`, with its standard error. A pixel is support, against or insensitive at the
+    The effect of ink at each pixel on a label's log-odds ln(p / (1 - p)) is averaged over real images of the label
+    in `data`, with its standard error. A pixel of several channels is inked in all of them together: towards
+    white, where they are colours, and taken towards black. A pixel is support, against or insensitive at the
     false-discovery rate `rate`, where an effect counts from `smallest` (log-odds for a full pixel of ink) on; else
     it is unclear. Each claim is then tested on images `held_out` (raw labelled images, like `data`; without them,
     a random half of each label's). Between two labels it is the difference of their log-odds, over as many images
     of either.
+
+    measure: ``"slope"``, the log-odds' derivative at the image, or ``"path"``, finite ink: derivatives on the way
+    to full ink and to paper, a tenth of the pixels at a time, of which both must say the same. By default a
+    `Network` is measured by slopes. For any other model the images in `data` are halved, and the slopes' claims
+    of one half are tried on the other; where more than one in fifty fail there, finite ink is tried as well, and
+    taken if a larger share of its claims holds. `Evidence.why` says what was found.
 
     At most `images` of each label are drawn by `rng`, in either half. Labels that are not asked for by name are
     left out where they have fewer than ten images in a half; asked for by name, they raise `DataError`.
@@ -173,8 +204,10 @@ def measure_evidence(
         )
     if labels is not None and between is not None:
         raise DataError("ask for labels, or for what lies between two labels, not for both")
+    if measure not in (None, *MEASURES):
+        raise DataError(f"evidence is measured by {' or '.join(map(repr, MEASURES))}; received {measure!r}")
     halves = [Half.of(model, half) for half in ([data] if held_out is None else [data, held_out])]
-    return evidence_from(model, halves, labels, between, rate, smallest, images, rng, progress)
+    return evidence_from(model, halves, labels, between, rate, smallest, images, rng, measure, progress)
 
 
 def evidence_from(
@@ -186,18 +219,32 @@ def evidence_from(
     smallest: float,
     images: int,
     rng: Seed,
+    measure: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Evidence, ...]:
     """The same from halves that may have been made for another model, if it takes images as this one does."""
-    generator = np.random.default_rng(rng)
-    rows = _rows(halves, model.outputs, images, generator)
-    found = []
+    inked = np.any([half.inked for half in halves], axis=0)
+    measuring = Measuring(model, inked, rate, smallest, np.random.default_rng(rng))
+    rows = _rows(halves, model.outputs, images, measuring.rng)
     questions = _questions(model, labels, between, rows)
-    for position, question in enumerate(questions):
-        used, tested = (_of_question(question, half) for half in rows)
-        found.append(_evidence(model, question, halves, used, tested, rate, smallest, generator))
+    pairs = [[_of_question(question, half) for half in rows] for question in questions]
+    tried = measure is None and not isinstance(model, Network)
+    steps = (1 + tried * len(MEASURES)) * len(questions)
+
+    def tell(done: int) -> None:
         if progress is not None:
-            progress(position + 1, len(questions))
+            progress(done, steps)
+
+    def of_trial(place: int) -> list[Array]:
+        return [halves[0].images([each[start::2] for each in pairs[place][0]]) for start in (0, 1)]
+
+    # By chance of its own, so that a model measured by slopes answers alike whether or not there was a trial.
+    trying = replace(measuring, rng=measuring.rng.spawn(1)[0])
+    choice = trying.choice(questions, of_trial, tell) if tried else Choice(measure or SLOPE)
+    found = []
+    for place, question in enumerate(questions):
+        found.append(_evidence(measuring, question, halves, pairs[place], choice, place))
+        tell(steps - len(questions) + place + 1)
     return tuple(found)
 
 
@@ -244,31 +291,35 @@ def _of_question(question: Question, rows: list[NDArray[np.intp]]) -> list[NDArr
 
 
 def _evidence(
-    model: Model,
+    measuring: Measuring,
     question: Question,
     halves: Sequence[Half],
-    used: list[NDArray[np.intp]],
-    tested: list[NDArray[np.intp]],
-    rate: float,
-    smallest: float,
-    rng: np.random.Generator,
+    pair: Sequence[list[NDArray[np.intp]]],
+    choice: Choice,
+    place: int,
 ) -> Evidence:
-    paper, inked = Paper.of(model), np.any([half.inked for half in halves], axis=0)
-    pictures = [halves[0].examples.at(rows).inputs() for rows in used]
-    means = [paper.ink(x.mean(axis=0, dtype=np.float64)) for x in pictures]
-    shown = np.concatenate(pictures)
-    sensitivities = question.gradients(model, shown) * paper.span
-    findings = judge(sensitivities, inked, rate=rate, smallest=smallest)
-    held_out = np.concatenate([halves[-1].examples.at(rows).inputs() for rows in tested])
+    model, paper = measuring.model, Paper.of(measuring.model)
+    shown, held_out = halves[0].images(pair[0]), halves[-1].images(pair[1])
+    means = [paper.ink(halves[0].images([rows]).mean(axis=0, dtype=np.float64)) for rows in pair[0]]
+    slopes = measuring.slopes(question, shown)
+    finite = choice.measure == PATH
+    if finite and choice.findings:
+        shown, slopes, findings = shown[0::2], slopes[0::2], choice.findings[PATH][place]
+    else:
+        findings = measuring.findings(question, shown, PATH) if finite else measuring.judged([Effects.of(slopes)])
     return Evidence(
         question=question.name(model.classes),
         labels=question.labels,
         findings=findings,
         mean_ink=np.mean(means, axis=0),
-        contrast=means[0] - (means[1] if len(means) == 2 else halves[0].mean_ink),
-        agreement=agreement(sensitivities, paper.ink(shown), findings.verdict),
+        contrast=paper.pixels(means[0]) - (paper.pixels(means[1]) if len(means) == 2 else halves[0].mean_ink),
+        agreement=agreement(slopes, paper.pixels(paper.ink(shown)), findings.verdict),
         images=len(shown),
-        rate=rate,
-        smallest=smallest,
-        interventions=intervene(model, question, findings.verdict, held_out, smallest=smallest, rng=rng),
+        rate=measuring.rate,
+        smallest=measuring.smallest,
+        interventions=intervene(
+            model, question, findings.verdict, held_out, smallest=measuring.smallest, rng=measuring.rng
+        ),
+        measure=choice.measure,
+        trial=choice.trial,
     )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
 from backquery.inversion.targets import label_positions
-from backquery.model import SOFTMAX, TANH, Array, Model, Network, ends_of
+from backquery.model import SOFTMAX, TANH, Array, Layout, Model, Network, ends_of, log_odds_and_products
 
 CHUNK = 100
-"""Images whose whole Jacobian is held at once."""
+"""Images that are asked at once, some of whose models give nothing less than the whole Jacobian."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,8 @@ class Question:
         return np.concatenate(parts)
 
     def _gradients(self, model: Model, x: Array) -> Array:
-        z, jacobian = model.log_odds_and_jacobian(x)
-        slopes = self._read(model, np.asarray(z, np.float64))[1]
-        return np.asarray((slopes[:, None, :] @ jacobian)[:, 0], np.float64)
+        slopes = self._read(model, np.asarray(model.log_odds(x), np.float64))[1]
+        return np.asarray(log_odds_and_products(model, x, slopes[:, None])[1][:, 0], np.float64)
 
     def _pulled_back(self, network: Network, x: Array) -> Array:
         """The same by going back through the layers once, for this one number and not for every label."""
@@ -89,17 +90,20 @@ class Question:
 class Paper:
     """What blank paper and full ink are to a model: inputs are ``blank + span * ink``, ink from 0 to 1.
 
-    blank, span: (inputs,); without a scaling, paper is 0 and ink is 1.
+    blank, span: (inputs,); without a scaling, paper is 0 and ink is 1. layout: which inputs are one pixel. A pixel
+    of several channels is inked in all of them together: towards white, where they are colours, and taken towards
+    black; its ink is their mean.
     """
 
     blank: Array
     span: Array
+    layout: Layout
 
     @classmethod
     def of(cls, model: Model) -> Paper:
         """The paper of this model."""
         blank, full = ends_of(model)
-        return cls(blank, full - blank)
+        return cls(blank, full - blank, Layout.of(model.input_shape))
 
     def ink(self, x: ArrayLike) -> Array:
         """Inputs (n, inputs) as ink."""
@@ -108,3 +112,31 @@ class Paper:
     def inputs(self, ink: Array) -> Array:
         """Ink (n, inputs) as inputs."""
         return self.blank + self.span * ink
+
+    @cached_property
+    def cells(self) -> NDArray[np.intp]:
+        """The inputs of each pixel, (pixels, channels), row by row."""
+        return self.layout.cells.reshape(-1, self.layout.channels)
+
+    def pixels(self, ink: Array) -> Array:
+        """Ink (..., inputs) as that of whole pixels, (..., pixels): the mean over the channels."""
+        return ink if self.layout.channels == 1 else np.asarray(ink[..., self.cells].mean(axis=-1))
+
+    def channels(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """What is said of pixels (..., pixels), said of all of their channels, (..., inputs)."""
+        if self.layout.channels == 1:
+            return pixels
+        spread: NDArray[Any] = np.empty((*pixels.shape[:-1], self.cells.size), pixels.dtype)
+        spread[..., self.cells] = pixels[..., None]
+        return spread
+
+    def effects(self, slopes: Array, way: Array) -> Array:
+        """What a full pixel of ink does, (n, pixels), by slopes (n, inputs) by ink and how far each input goes.
+
+        Where an input does not move, nor do its pixel's others, it is the slope of all channels together.
+        """
+        if self.layout.channels == 1:
+            return slopes
+        moved = self.pixels(way)
+        along = (slopes * way)[..., self.cells].sum(axis=-1) / np.where(moved == 0, 1.0, moved)
+        return np.asarray(np.where(moved == 0, slopes[..., self.cells].sum(axis=-1), along))

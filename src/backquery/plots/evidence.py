@@ -12,7 +12,7 @@ from backquery.evidence import caution
 from backquery.evidence.interventions import ADDED
 from backquery.evidence.verdicts import AGAINST as SPEAKS_AGAINST
 from backquery.evidence.verdicts import INSENSITIVE, NEVER_INKED, SUPPORT
-from backquery.model import Array, Layout, shades_of
+from backquery.model import Array, Layout, picture_of
 from backquery.plots.paper import (
     AGAINST,
     HAIRLINE,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from backquery.model import Model
 
 INDIFFERENT = "#c4c4c4"
+LIGHT = "light"
 PALEST = 0.3
 """How strong the colour of the weakest effect is; the strongest has it in full."""
 
@@ -49,12 +50,12 @@ OUTCOMES = 1.3
 
 COLOURS = {"support": SUPPORTS, "against": AGAINST, "insensitive": PENCIL}
 VERDICTS = (
-    (SUPPORTS, "ink supports", 0.95),
-    (AGAINST, "ink speaks against", 1.32),
+    (SUPPORTS, "{} supports", 0.95),
+    (AGAINST, "{} speaks against", 1.32),
     (INDIFFERENT, "does not matter", 1.15),
     ("white", "unclear", 0.7),
 )
-NEVER = ("dotted", "never inked", 0.95)
+NEVER = ("dotted", "never any {}", 0.95)
 OUTLINE = ("outline", "where the ink is", 1.2)
 
 
@@ -70,7 +71,8 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
     rows = -(-len(evidence) // columns)
     width = 2 * MARGIN + columns * CELL_WIDTH + (columns - 1) * 0.4
     said = caution(evidence)
-    note, mind = (_in_lines(text, width) for text in (_note(evidence), said[:1].upper() + said[1:]))
+    ink = ink_word(shape)
+    note, mind = (_in_lines(text, width) for text in (_note(evidence, ink), said[:1].upper() + said[1:]))
     top = HEADING + LEGEND + len(mind) * LINE + bool(mind) * CAUTION
     figure = new_figure(width, top + rows * CELL_HEIGHT + NOTE + LINE * len(note))
     strongest = strongest_effect(evidence)
@@ -80,9 +82,9 @@ def evidence_maps(evidence: Sequence[Evidence], shape: tuple[int, ...], *, title
         _cell(
             figure, (MARGIN + column * (CELL_WIDTH + 0.4), top + row * CELL_HEIGHT), one, shape, strongest, reach
         )
-    heading(figure, title or _title(evidence), _subtitle(evidence[0].smallest, evidence[0].rate))
+    heading(figure, title or _title(evidence, ink), _subtitle(evidence[0], ink))
     _write(figure, HEADING, mind, INK)
-    _legend(figure, top - LEGEND, (*VERDICTS, NEVER))
+    _legend(figure, top - LEGEND, (*VERDICTS, NEVER), ink)
     _write(figure, figure.get_figheight() - 0.12 - LINE * len(note), note, PENCIL)
     return figure
 
@@ -92,19 +94,18 @@ def image_evidence_maps(evidence: Sequence[ImageEvidence], model: Model, *, titl
 
     The dots at the right are changes of the log-odds when the strongest pixels of a kind were inked or blanked at
     once; the grey lines are the middle 95 % of what as much other ink does. A hollow dot is a claim that did not
-    hold; beside it stands what the model then reads. The map's black line is where the ink is.
+    hold; beside it stands what the model then reads. The map's black line is where the ink is; colours have none.
     """
     width = 2 * MARGIN + CELL_WIDTH + OUTCOMES
-    note = _in_lines(IMAGE_NOTE, width)
+    ink = ink_word(model.input_shape)
+    note = _in_lines(IMAGE_NOTE.format(ink), width)
     top = HEADING + LEGEND
     figure = new_figure(width, top + len(evidence) * CELL_HEIGHT + NOTE + LINE * len(note))
     strongest, reach = strongest_effect(evidence), trial_reach(evidence)
     for row, one in enumerate(evidence):
         _image_cell(figure, (MARGIN, top + row * CELL_HEIGHT), one, model, strongest, reach)
-    heading(
-        figure, title or _image_title(evidence, model.classes), _subtitle(evidence[0].smallest, evidence[0].rate)
-    )
-    _legend(figure, HEADING, (*VERDICTS, OUTLINE))
+    heading(figure, title or _image_title(evidence, model.classes), _subtitle(evidence[0], ink))
+    _legend(figure, HEADING, VERDICTS if ink == LIGHT else (*VERDICTS, OUTLINE), ink)
     _write(figure, figure.get_figheight() - 0.12 - LINE * len(note), note, PENCIL)
     return figure
 
@@ -124,7 +125,18 @@ def evidence_colours(evidence: Evidence | ImageEvidence, shape: tuple[int, ...],
         here = findings.verdict == verdict
         picture[here] = 1 - strength[here, None] * (1 - np.array(to_rgb(colour)))
     picture[findings.verdict == INSENSITIVE] = to_rgb(INDIFFERENT)
-    return picture.reshape(*Layout.of(shape).picture, 3)
+    return picture.reshape(*_size(shape), 3)
+
+
+def ink_word(shape: tuple[int, ...]) -> str:
+    """What is added and taken: ink, or light where images of that shape are in colour."""
+    return LIGHT if Layout.of(shape).coloured else "ink"
+
+
+def _size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of pixels, whatever their channels."""
+    layout = Layout.of(shape)
+    return layout.rows, layout.columns
 
 
 def strongest_effect(evidence: Sequence[Evidence | ImageEvidence]) -> float:
@@ -161,11 +173,12 @@ def _cell(
     strongest: float,
     reach: float,
 ) -> None:
-    image, chart = _pair(figure, place, evidence.question, evidence.mean_ink, evidence, shape, strongest)
-    never = (evidence.findings.verdict == NEVER_INKED).reshape(Layout.of(shape).picture)
+    mean = Layout.of(shape).drawn(np.clip(evidence.mean_ink, 0, 1))
+    image, chart = _pair(figure, place, evidence.question, mean, evidence, shape, strongest)
+    never = (evidence.findings.verdict == NEVER_INKED).reshape(_size(shape))
     y, x = np.nonzero(never)
     image.plot(x, y, ".", color=HAIRLINE, markersize=1.2, markeredgewidth=0)
-    _draw_claims(chart, evidence, reach)
+    _draw_claims(chart, evidence, reach, ink_word(shape))
 
 
 def _image_cell(
@@ -176,19 +189,19 @@ def _image_cell(
     strongest: float,
     reach: float,
 ) -> None:
-    shape, shades = model.input_shape, shades_of(model, evidence.ink)
+    shape, shades = model.input_shape, picture_of(model, evidence.ink)
     question = f"for {evidence.question}"
     image, chart = _pair(figure, place, question, shades, evidence, shape, strongest)
-    if evidence.ink.min() < 0.5 < evidence.ink.max():
-        image.contour(evidence.ink.reshape(Layout.of(shape).picture), [0.5], colors=INK, linewidths=0.6)
-    _draw_trials(chart, evidence.trials, model.classes, reach)
+    if Layout.of(shape).channels == 1 and evidence.ink.min() < 0.5 < evidence.ink.max():
+        image.contour(evidence.ink.reshape(_size(shape)), [0.5], colors=INK, linewidths=0.6)
+    _draw_trials(chart, evidence.trials, model.classes, reach, ink_word(shape))
 
 
 def _pair(
     figure: Figure,
     place: tuple[float, float],
     question: str,
-    ink: Array,
+    picture: Array,
     evidence: Evidence | ImageEvidence,
     shape: tuple[int, ...],
     strongest: float,
@@ -196,20 +209,20 @@ def _pair(
     """An image and the map of verdicts beside it, under their question: the map's axes, and those for a chart."""
     left, top = place
     width, height = figure.get_size_inches()
-    rows, columns = Layout.of(shape).picture
+    rows, columns = picture.shape[:2]
     side = (PICTURE * min(1.0, columns / rows), PICTURE * min(1.0, rows / columns))
     figure.text(left / width, 1 - (top + 0.1) / height, question, va="top", fontweight="bold", **words(9.5))
     below = top + TITLE
-    draw_ink(panel(figure, left, below, *side), np.clip(ink, 0, 1).reshape(rows, columns), True)
+    draw_ink(panel(figure, left, below, *side), picture, True)
     image = panel(figure, left + PICTURE + GAP, below, *side)
     draw_ink(image, evidence_colours(evidence, shape, strongest), True)
     return image, panel(figure, left + 2 * (PICTURE + GAP) + NAMES, below, BARS, PICTURE)
 
 
-def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
+def _draw_claims(ax: Axes, evidence: Evidence, reach: float, ink: str) -> None:
     """Each intervention's mean change and interval, one line each, with its name at the left."""
     claims = drawn(evidence)
-    _chart(ax, claims, reach)
+    _chart(ax, claims, reach, ink)
     for line, one in enumerate(claims):
         colour = COLOURS[one.region]
         if one.tested is None:
@@ -221,9 +234,9 @@ def _draw_claims(ax: Axes, evidence: Evidence, reach: float) -> None:
         ax.plot(one.tested.value, line, "o", color=colour, markersize=3.4, markerfacecolor=_face(one))
 
 
-def _draw_trials(ax: Axes, trials: Sequence[Trial], classes: Sequence[str], reach: float) -> None:
+def _draw_trials(ax: Axes, trials: Sequence[Trial], classes: Sequence[str], reach: float, ink: str) -> None:
     """What each trial did, before what as much other ink does, and what is read then at the right."""
-    _chart(ax, trials, reach)
+    _chart(ax, trials, reach, ink)
     for line, one in enumerate(trials):
         if one.change is None or one.low is None or one.high is None or one.read is None:
             ax.text(0.0, line, "  there are no such pixels", va="center", **words(7, PENCIL))
@@ -234,12 +247,12 @@ def _draw_trials(ax: Axes, trials: Sequence[Trial], classes: Sequence[str], reac
         ax.text(1.04 * reach, line, told, va="center", **words(7.5, PENCIL))
 
 
-def _chart(ax: Axes, claims: Sequence[Intervention | Trial], reach: float) -> None:
+def _chart(ax: Axes, claims: Sequence[Intervention | Trial], reach: float, ink: str) -> None:
     """Room for one line for each claim, with its name at the left, on either side of no change."""
     ax.axvline(0.0, color=HAIRLINE, linewidth=0.8, zorder=0)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(len(claims) - 0.4, -0.6)
-    ax.set_yticks(range(len(claims)), [f"{one.region}, {sign_of(one)} ink" for one in claims], **words(7.5))
+    ax.set_yticks(range(len(claims)), [f"{one.region}, {sign_of(one)} {ink}" for one in claims], **words(7.5))
     bare(ax)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5)
@@ -257,7 +270,7 @@ def sign_of(one: Intervention | Trial) -> str:
     return "+" if one.action == ADDED else "\N{MINUS SIGN}"
 
 
-def _legend(figure: Figure, y: float, entries: Sequence[tuple[str, str, float]]) -> None:
+def _legend(figure: Figure, y: float, entries: Sequence[tuple[str, str, float]], ink: str) -> None:
     """What the colours mean, in one line that begins so far below the upper edge."""
     from matplotlib.patches import Rectangle
 
@@ -273,7 +286,8 @@ def _legend(figure: Figure, y: float, entries: Sequence[tuple[str, str, float]])
         if colour == "dotted":
             figure.text(box[0] + side / 2 / width, box[1] + side / 2 / height, "·", ha="center", va="center",
                         **words(9, PENCIL))  # fmt: skip
-        figure.text((x + side + 0.06) / width, 1 - (y + side / 2) / height, name, va="center", **words(8, PENCIL))
+        figure.text((x + side + 0.06) / width, 1 - (y + side / 2) / height, name.format(ink), va="center",
+                    **words(8, PENCIL))  # fmt: skip
         x += side + 0.06 + step
 
 
@@ -288,9 +302,9 @@ def _in_lines(text: str, width: float) -> list[str]:
     return textwrap.wrap(text, round(width * 15.5))
 
 
-def _title(evidence: Sequence[Evidence]) -> str:
+def _title(evidence: Sequence[Evidence], ink: str) -> str:
     held, tested = sum(one.held for one in evidence), sum(len(one.claims) for one in evidence)
-    return f"{held} of {tested} claims held when ink was added and taken"
+    return f"{held} of {tested} claims held when {ink} was added and taken"
 
 
 def _image_title(evidence: Sequence[ImageEvidence], classes: Sequence[str]) -> str:
@@ -298,23 +312,34 @@ def _image_title(evidence: Sequence[ImageEvidence], classes: Sequence[str]) -> s
     return f"Read as {classes[evidence[0].read]}; {held} of {tried} claims held when they were tried"
 
 
-def _subtitle(smallest: float, rate: float) -> str:
-    return f"a pixel matters if full ink moves the log-odds by {smallest:g}; false-discovery rate {rate:.0%}"
-
-
-def _note(evidence: Sequence[Evidence]) -> str:
-    """How to read the picture."""
+def _subtitle(one: Evidence | ImageEvidence, ink: str) -> str:
     return (
-        f"Verdicts from {max(one.images for one in evidence):,} images at most, tested on others: a hundredth of "
-        "all pixels, drawn from the region, is inked (+) or blanked (−). Dots: mean change with 95 % "
-        "interval, of insensitive pixels the mean size of the change; hollow: the claim did not hold; pale band: "
-        "counts as hardly any change. Paler colours: weaker effects."
+        f"a pixel matters if full {ink} moves the log-odds by {one.smallest:g}; "
+        f"false-discovery rate {one.rate:.0%}"
     )
 
 
+def _note(evidence: Sequence[Evidence], ink: str) -> str:
+    """How to read the picture, and by which measure it was made."""
+    why = evidence[0].why
+    measured = f" {why[:1].upper()}{why[1:]}." if why else ""
+    return (
+        f"Verdicts from {max(one.images for one in evidence):,} images at most, tested on others: a hundredth of "
+        f"all pixels, drawn from the region, is {FILLED[ink]}. Dots: mean change with 95 % interval, of "
+        "insensitive pixels the mean size of the change; hollow: the claim did not hold; pale band: "
+        "counts as hardly any change. Paler colours: weaker effects."
+        f"{_IN_COLOUR if ink == LIGHT else ''}{measured}"
+    )
+
+
+FILLED = {"ink": "inked (+) or blanked (−)", LIGHT: "made white (+) or black (−)"}
+"""What is done to a pixel, in all of its channels."""
+
+_IN_COLOUR = " A pixel is one in all its colours."
+
 IMAGE_NOTE = (
-    "Verdicts on this one image, whose patches were blanked and inked at random. Dots: what the strongest pixels "
-    "of a kind do when they are inked (+) or blanked (−) at once, at most half of the ink; grey lines: 95 of "
-    "100 draws of as much other ink; hollow: the claim did not hold. Paler colours: weaker effects."
+    "Verdicts on this one image, whose patches were moved at random. Dots: what the strongest pixels of a kind do "
+    "when {0} is added (+) or taken (−) there at once, at most half of the {0}; grey lines: 95 of 100 draws of "
+    "as much other {0}; hollow: the claim did not hold. Paler colours: weaker effects."
 )
 """How to read the picture of one image."""

@@ -82,24 +82,28 @@ def evidence(
     gives the mean change of the log-odds, and of insensitive pixels its mean size (±). For example: `backquery
     evidence mnist mnist -o evidence.png`, or `--between 4 9` for what separates a 4 from a 9
 
+    A little ink may mislead on a convolutional network: there the claims are first tried on a half of the training
+    images, and finite ink is measured where more of its claims hold. In colour a pixel is all of its channels.
+
     Where things stand anywhere, a pixel means one thing in one image and another in the next; that is said before
     the picture is written. Then ask for the evidence of one image: patches of it are blanked and inked at random,
     and what they say is tried by changing them together, against as much other ink: `backquery evidence mnist
     --image my-three.png -o three.png`
 
     With --json: rate, smallest, caution (a sentence, or null), evidence, a list of question, labels, images,
-    pixels (how many of each verdict), likeness (the correlation of the sensitivities with the label's own images),
-    agreement (how far images agree on what a pixel means, 1 wholly, 0 not at all), caution, held and claims (how
-    many claims held, of how many) and interventions, a list of region, action, claim (1 up, -1 down, 0 hardly, or
-    null), images, ink (full pixels moved in each image), change, low, high (the mean change of the log-odds and
-    its 95 % interval), size, size_high (its mean absolute value, and the interval's upper end), limit (what counts
-    as hardly), held (true, false, or null where nothing was claimed or could be tested); controls, a list of name,
-    likeness, held and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this
-    network); left_out, output, arrays. With --image: rate, smallest, image, evidence, a list of question, labels,
-    read (what the network reads), log_odds, pixels (of the ink and of the paper, how many of each verdict), held,
-    claims and trials, a list of region, action, claim, pixels, ink, limit, change, read (what it reads then),
-    others, low, high (the mean change by as much other ink, and the middle 95 % of a hundred draws), beyond (the
-    share of them that went less far) and held; output, arrays.
+    measure (slope or path), trial (held and claims of each measure that was tried), pixels (how many of each
+    verdict), likeness (the correlation of the sensitivities with the label's own images), agreement (how far
+    images agree on what a pixel means, 1 wholly, 0 not at all), caution, held and claims (how many claims held, of
+    how many) and interventions, a list of region, action, claim (1 up, -1 down, 0 hardly, or null), images, ink
+    (full pixels moved in each image), change, low, high (the mean change of the log-odds and its 95 % interval),
+    size, size_high (its mean absolute value, and the interval's upper end), limit (what counts as hardly), held
+    (true, false, or null where nothing was claimed or could be tested); controls, a list of name, likeness, held
+    and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this network); left_out,
+    output, arrays. With --image: rate, smallest, image, evidence, a list of question, labels, read (what the
+    network reads), log_odds, pixels (of the ink and of the paper, how many of each verdict), held, claims and
+    trials, a list of region, action, claim, pixels, ink, limit, change, read (what it reads then), others, low,
+    high (the mean change by as much other ink, and the middle 95 % of a hundred draws), beyond (the share of them
+    that went less far) and held; output, arrays.
     """
     from backquery.cli.progress import bar
     from backquery.cli.source import load_for_halves, load_for_images, prepared
@@ -125,6 +129,8 @@ def evidence(
                 network, dataset.train, label, between=between, held_out=dataset.test, rate=rate,
                 smallest=smallest, images=images, rng=seed, progress=progress,
             )  # fmt: skip
+        if means[0].why:
+            say(means[0].why)
         if mind := caution(means):
             say(f"{mind}, with --image")
         compared, left_out = _controls(network, dataset, means, images, seed) if controls else ((), [])
