@@ -50,7 +50,7 @@ def assert_answers_as_the_runtime(model: Model, content: bytes, together: bool =
     np.testing.assert_allclose(answers, expected / expected.sum(1, keepdims=True), atol=TOLERANCE)
 
 
-@pytest.mark.reads("model", "ONNX of convolutional, residual, mobile, normalised and attending networks, by PyTorch",
+@pytest.mark.reads("model", "ONNX of convolutional, residual, mobile and attending networks, by PyTorch",
                    "what `from_torch` makes, as PyTorch is there; compared with onnxruntime")  # fmt: skip
 @pytest.mark.parametrize("name", MODULES)
 def test_what_pytorch_exports_by_tracing(name: str, tmp_path: Path) -> None:

@@ -47,14 +47,14 @@ FORMATS = {
     for kind in (
         Format(".safetensors", "native:load", "native:save"),
         Format(".onnx", "onnx:from_onnx", "onnx:save_onnx", (STATISTICS,)),
-        Format(".keras", "keras:load_keras", "keras:save_keras", (STATISTICS,)),
+        Format(".keras", "keras:from_keras", "keras:save_keras", (STATISTICS,)),
         Format(".skops", "skops:load_skops", "skops:save_skops", (SHAPE, SCALING, STATISTICS, ABOUT)),
         Format(TEXT, "text:load_text", "text:save_text", (SHAPE, CLASSES, SCALING, STATISTICS, ABOUT)),
     )
 }
 """Every kind that is written, by its suffix."""
 
-READ_ONLY = {suffix: Format(suffix, "keras:load_keras", "") for suffix in (".h5", ".hdf5")}
+READ_ONLY = {suffix: Format(suffix, "keras:from_keras", "") for suffix in (".h5", ".hdf5")}
 """Kinds that are read, and not written: other kinds keep more."""
 
 

@@ -17,6 +17,10 @@ from backquery.errors import ModelError
 Function = Callable[..., Any]
 
 
+ENDS = {"Softmax": "probabilities", "Sigmoid": "sigmoids"}
+"""What a last operation makes of scores, as `from_torch` calls it."""
+
+
 class Operation(torch.nn.Module):  # type: ignore[misc]
     """One operation: signals by their names, constants by their values, None for what is left out.
 
@@ -75,13 +79,23 @@ class Walk(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(self, operations: dict[str, Operation | Choice], outputs: Sequence[str]) -> None:
         super().__init__()
+        self._outputs = tuple(outputs)
+        last: dict[str, str] = {}
         for name, operation in operations.items():
-            self.add_module(name, operation)
-        self.outputs = tuple(outputs)
-        last = {signal: name for name, operation in operations.items() for signal in operation.signals}
-        self._done = {
-            name: tuple(s for s, at in last.items() if at == name and s not in self.outputs) for name in operations
-        }
+            place = self._place(name)
+            self.add_module(place, operation)
+            last |= dict.fromkeys(operation.signals, place)
+        self._done: dict[str, list[str]] = {}
+        for signal, place in last.items():
+            if signal not in self._outputs:
+                self._done.setdefault(place, []).append(signal)
+
+    def _place(self, name: str) -> str:
+        """A name for a part of a module, which holds no dots and is nothing that a module has."""
+        place = name.replace(".", "_") or "operation"
+        while hasattr(self, place):
+            place += "_"
+        return place
 
     def walk(self, known: dict[str, Tensor]) -> list[Tensor]:
         """The outputs, of signals by their names."""
@@ -89,9 +103,9 @@ class Walk(torch.nn.Module):  # type: ignore[misc]
             given = operation(*(known[signal] for signal in operation.signals))
             several = given if isinstance(given, tuple | list) else (given,)
             known.update(zip(operation.gives, several, strict=False))
-            for signal in self._done[name]:
+            for signal in self._done.get(name, ()):
                 known.pop(signal, None)
-        return [known[name] for name in self.outputs]
+        return [known[name] for name in self._outputs]
 
 
 class GraphModule(torch.nn.Module):  # type: ignore[misc]

@@ -25,7 +25,6 @@ from backquery.io.onnx_file import read_model
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_runtime import compare_with_runtime
 from backquery.io.onnx_steps import NAMES, TELLING, add_step
-from backquery.io.outputs import Outputs
 from backquery.io.pixels import raw_scaling
 from backquery.io.torch_module import import_torch
 from backquery.model import IDENTITY, Array, Layer, Network, Scaling, Shape, image_shape
@@ -40,9 +39,6 @@ OPSET, IR_VERSION = 17, 8
 
 SURE = 1e-3
 """How far from 1 answers may add up that are probabilities."""
-
-ENDS: dict[str, Outputs] = {"Softmax": "probabilities", "Sigmoid": "sigmoids"}
-"""What a deep model's last operator makes of its scores."""
 
 SETTINGS: dict[str, dict[str, Any]] = {"Softmax": {"axis": -1}}
 
@@ -163,7 +159,7 @@ def _reading(what: str) -> Iterator[None]:
 def _deep(graph: Graph, told: dict[str, Any], outputs: str | None, what: str, why: str) -> TorchModel:
     """What is no dense chain, as a PyTorch module; `why` it is none is said where PyTorch is missing."""
     import_torch(f"{what} is no chain of dense layers ({why}), and")
-    from backquery.io.graph_module import ended
+    from backquery.io.graph_module import ENDS, ended
     from backquery.io.onnx_module import module_from
     from backquery.io.torch import from_torch
 

@@ -81,7 +81,9 @@ class _Builder:
                 continue
             operation = self._operation(node, constants, signals)
             if operation.signals:
-                operations[_name(node, number, operations)] = operation
+                operations[
+                    node.name if node.name and node.name not in operations else f"{node.op_type} {number}"
+                ] = operation
                 signals.update(name for name in node.output if name)
             else:
                 self._fold(node, operation, constants)
@@ -134,12 +136,6 @@ def _chosen(node: Any, condition: bool) -> list[Any]:
 def _held(name: str, value: Tensor) -> Operation:
     """An output that is a constant."""
     return Operation(lambda held: held, [value], [name], f"the constant {name}")
-
-
-def _name(node: Any, number: int, taken: Iterable[str]) -> str:
-    """What the operation is called among the module's parts, whose names hold no dots."""
-    name = (node.name or f"{node.op_type}_{number}").replace(".", "/")
-    return f"{name}_{number}" if name in taken or hasattr(Walk, name) else name
 
 
 def _settings(node: Any) -> dict[str, Any]:
