@@ -97,7 +97,7 @@ def scaled(x: Any) -> Any:
     third = layers.Resizing(32, 32)(layers.Cropping2D(((1, 2), (0, 3)))(third))
     x = layers.Concatenate()([up, other, third, layers.UpSampling2D(2)(x)])
     x = layers.Conv2D(4, 3, dilation_rate=2, padding="same")(layers.CenterCrop(20, 24)(x))
-    x = layers.AveragePooling2D(3, 2, padding="same")(x)
+    x = layers.AveragePooling2D(3, 1, padding="same")(x)
     x = layers.SeparableConv1D(4, 3, padding="same")(layers.Reshape((-1, 4))(x))
     x = layers.Conv1D(4, 3, padding="causal", dilation_rate=2)(layers.ZeroPadding1D((1, 0))(x))
     return layers.Dense(5)(layers.GlobalAveragePooling1D()(layers.Conv1DTranspose(3, 4)(x)))

@@ -257,7 +257,7 @@ def _surrounded(setting: str, sign: int) -> Function:
 
 def _up(at: Entry, x: Tensor) -> Tensor:
     axes = x.ndim - 2
-    mode = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}.get(at.get("interpolation", "nearest"))
+    mode = {"nearest": "nearest", "bilinear": "linear"}.get(at.get("interpolation", "nearest"))
     if mode is None:
         raise ModelError(f"its interpolation is {at.get('interpolation')!r}")
     return _sized(

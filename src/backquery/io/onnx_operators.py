@@ -331,8 +331,9 @@ def _taken_off(at: Settings, x: Tensor, strides: list[int], more: list[int], ful
     if wanted is None and automatic in ("NOTSET", ""):
         return list(at("pads", [0] * 2 * len(full)))
     if wanted is None:
-        same = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
-        wanted = full if automatic == "VALID" else same
+        if automatic == "VALID":
+            return [0] * 2 * len(full)
+        wanted = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
     total = [max(n + m - w, 0) for n, m, w in zip(full, more, wanted[-len(full) :], strict=True)]
     # The standard puts the odd one at the end, unless it is to be at the end that most is kept.
     first = [n // 2 if automatic == "SAME_UPPER" else n - n // 2 for n in total]
