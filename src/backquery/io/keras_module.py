@@ -65,11 +65,15 @@ class Made:
         if step.names not in layers:
             # Zeros, because other beginnings would be drawn from the user's random numbers.
             begun = dict.fromkeys(self.kind.begins, "zeros")
+            # A Normalization is told its numbers, as it counts images beside them.
+            told = (
+                dict(zip(("mean", "variance"), self.arrays, strict=False)) if step.kind == "Normalization" else {}
+            )
             layers[step.names] = getattr(keras.layers, step.kind)(
-                **self.settings, **begun, name=name, dtype="float32"
+                **self.settings | told, **begun, name=name, dtype="float32"
             )
             layers[step.names](*given)
-            if self.arrays:
+            if self.arrays and not told:
                 layers[step.names].set_weights(list(self.arrays))
         return layers[step.names](*given)
 

@@ -137,7 +137,7 @@ def _reshape(at: Settings, x: Tensor, shape: Tensor | None = None) -> Tensor:
 
 
 def _flatten(at: Settings, x: Tensor) -> Tensor:
-    axis = at("axis", 1) % (x.ndim + 1) if at("axis", 1) < 0 else at("axis", 1)
+    axis = at("axis", 1) + (x.ndim if at("axis", 1) < 0 else 0)
     return x.reshape(prod(x.shape[:axis]), -1)
 
 

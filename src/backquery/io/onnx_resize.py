@@ -73,7 +73,8 @@ def _places(length: int, new: int, scale: float, placed: str) -> Places:
 def _along(x: Tensor, axis: int, places: Places, mode: str, rounded: str, steepness: float) -> Tensor:
     length = x.shape[axis]
     if mode == "nearest":
-        chosen = ROUNDED[rounded](places).clip(0, length - 1).astype(np.int64)
+        # A place halfway between two is one, whatever the last digits are.
+        chosen = ROUNDED[rounded](places.round(6)).clip(0, length - 1).astype(np.int64)
         return x.index_select(axis, torch.from_numpy(chosen).to(x.device))
     if mode not in ("linear", "cubic"):
         raise ModelError(f"it resizes in the unknown mode {mode}")
