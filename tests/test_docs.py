@@ -30,6 +30,9 @@ def extras(page: Path) -> list[str]:
 
 # What Keras' PyTorch backend makes NumPy warn about.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+# PyTorch's older exporter of ONNX, which needs no further package, says that there is a newer one.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript:DeprecationWarning")
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, id=page.stem, marks=pytest.mark.needs(*extras(page))) for page in PAGES if blocks(page)],

@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "model": ("Layer", "Meaning", "Model", "Network", "Scaling", "Statistics", "evaluate"),
     "io": ("export_model", "load_model", "save_model"),
-    "io.keras": ("network_from_keras", "network_to_keras"),
-    "io.onnx": ("network_from_onnx", "network_to_onnx"),
+    "io.keras": ("from_keras", "network_from_keras", "network_to_keras"),
+    "io.onnx": ("from_onnx", "network_from_onnx", "network_to_onnx"),
     "io.sklearn": ("network_from_sklearn", "network_to_sklearn"),
     "io.torch": ("from_torch",),
     "io.torch_chain": ("network_from_torch", "network_to_torch"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backquery.errors import ModelError
 from backquery.io import native
@@ -11,6 +12,9 @@ from backquery.io.formats import FORMATS, READ_ONLY, export_model, format_of
 from backquery.io.models import bundled, bundled_path
 from backquery.io.text import load_text, save_text
 from backquery.model import Network
+
+if TYPE_CHECKING:
+    from backquery.io.torch import TorchModel
 
 __all__ = ["check_model_path", "export_model", "load_model", "load_text", "save_model", "save_text"]
 
@@ -39,10 +43,12 @@ _REFUSED = {
 }
 
 
-def load_model(source: str | os.PathLike[str]) -> Network:
-    """The network called `source`: a bundled model's name, a model file, or a folder of text files.
+def load_model(source: str | os.PathLike[str]) -> Network | TorchModel:
+    """The model called `source`: a bundled model's name, a model file, or a folder of text files.
 
-    Files are .safetensors, .onnx, .keras, .h5 of Keras, and .skops; nothing in them is run. A bundled name comes
+    Files are .safetensors, .onnx, .keras, .h5 of Keras, and .skops; nothing in them is run. What such a file holds
+    is a `Network` where it is a chain of dense layers; any other, of ONNX or Keras, is a `TorchModel`, which takes
+    PyTorch. A bundled name comes
     first; write ``./mnist`` for a folder of that name. Other kinds of files are refused by a `ModelError` that
     says why, and what to do instead.
     """

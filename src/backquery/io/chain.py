@@ -24,6 +24,10 @@ OUTPUTS = ("logits", "scores")
 Order = NDArray[np.intp]
 
 
+class NotAChainError(ModelError):
+    """What was read is no chain of dense layers; it may be another network."""
+
+
 class Chain:
     """The steps so far, and the `shape` of one example's signals after them (None where nobody said).
 
@@ -162,7 +166,7 @@ class Chain:
         if not self._layers:
             raise ModelError("there are no weights in it")
         if self._gain is not None:
-            raise ModelError("its answers are rescaled after the last activation, which no dense layer can do")
+            raise NotAChainError("its answers are rescaled after the last activation, which no dense layer can do")
         if outputs != "as written" and self.answers_with is SIGMOID and self._layers[-1].outputs == 1:
             self.add_complement()
         if not all(_finite(layer.weights) and _finite(layer.biases) for layer in self._layers):

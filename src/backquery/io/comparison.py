@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from backquery.errors import ModelError, assume
-from backquery.model import SIGMOID, Array, Model, Network, ends_of
+from backquery.model import SIGMOID, Array, Model, ends_of
 
 PROBES = 32
 """Noise images asked about, a quarter of them at each strength."""
@@ -38,7 +38,7 @@ def probes(model: Model) -> Array:
 
 
 def compare(
-    network: Network,
+    network: Model,
     original: Callable[[Array], Array],
     what: str,
     *,
@@ -53,7 +53,8 @@ def compare(
     sigmoid. `what` names it in the message; `precision` is the coarsest dtype that it computes in, and `whole`
     says that it takes whole numbers only.
     """
-    questions = probes(network).astype(network.dtype)
+    dtype = np.dtype(getattr(network, "dtype", np.float64))
+    questions = probes(network).astype(dtype)
     questions = np.rint(questions) if whole else questions
     # What is not finite is told below.
     with np.errstate(all="ignore"):
@@ -63,7 +64,7 @@ def compare(
         raise ModelError(
             f"{what} gives {expected.shape[1:]} answers for an image, the network made of it {answers.shape[1:]}"
         )
-    agree(answers, expected, what, allowed(log_odds, precision, network.dtype.name))
+    agree(answers, expected, what, allowed(log_odds, precision, dtype.name))
 
 
 def allowed(log_odds: Array, *precisions: str) -> float:
@@ -101,7 +102,7 @@ def not_compared(what: str, package: str, extra: str) -> None:
     assume(f"{what} was not compared with its original, which takes {package}: pip install 'backquery[{extra}]'")
 
 
-def _answers(network: Network, given: Array, raw: bool) -> Array:
+def _answers(network: Model, given: Array, raw: bool) -> Array:
     """What a framework gives as answers of the network's kind."""
     columns = given.reshape(len(given), -1)
     if columns.shape[1] == 1 and network.outputs == 2:

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from backquery.errors import ModelError
 from backquery.model import Network, image_shape
+
+if TYPE_CHECKING:
+    from backquery.io.torch import TorchModel
 
 TEXT = "a folder"
 """What the four text files are called among the suffixes."""
@@ -28,9 +32,10 @@ class Format:
     writer: str
     loses: tuple[str, ...] = ()
 
-    def load(self, path: Path) -> Network:
-        """The network in a file of this kind."""
-        return _function(self.reader)(path)
+    def load(self, path: Path) -> Network | TorchModel:
+        """The network in a file of this kind; where it is no chain of dense layers, as a PyTorch module."""
+        model: Network | TorchModel = _function(self.reader)(path)
+        return model
 
     def save(self, network: Network, path: Path) -> None:
         """Write a file of this kind."""
@@ -41,15 +46,15 @@ FORMATS = {
     kind.suffix: kind
     for kind in (
         Format(".safetensors", "native:load", "native:save"),
-        Format(".onnx", "onnx:network_from_onnx", "onnx:save_onnx", (STATISTICS,)),
-        Format(".keras", "keras:load_keras", "keras:save_keras", (STATISTICS,)),
+        Format(".onnx", "onnx:from_onnx", "onnx:save_onnx", (STATISTICS,)),
+        Format(".keras", "keras:from_keras", "keras:save_keras", (STATISTICS,)),
         Format(".skops", "skops:load_skops", "skops:save_skops", (SHAPE, SCALING, STATISTICS, ABOUT)),
         Format(TEXT, "text:load_text", "text:save_text", (SHAPE, CLASSES, SCALING, STATISTICS, ABOUT)),
     )
 }
 """Every kind that is written, by its suffix."""
 
-READ_ONLY = {suffix: Format(suffix, "keras:load_keras", "") for suffix in (".h5", ".hdf5")}
+READ_ONLY = {suffix: Format(suffix, "keras:from_keras", "") for suffix in (".h5", ".hdf5")}
 """Kinds that are read, and not written: other kinds keep more."""
 
 
@@ -96,7 +101,7 @@ def _has(network: Network, what: str) -> bool:
     }[what]
 
 
-def _function(place: str) -> Callable[..., Network]:
+def _function(place: str) -> Callable[..., Any]:
     """``module:function`` of this package, loaded when it is needed."""
     module, name = place.split(":")
     return getattr(import_module(f"backquery.io.{module}"), name)  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
@@ -22,7 +22,7 @@ import numpy as np
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io import keras_h5
-from backquery.io.chain import Chain
+from backquery.io.chain import Chain, NotAChainError
 from backquery.io.foreign import (
     NOTES,
     TEXT_LIMIT,
@@ -37,17 +37,26 @@ from backquery.io.foreign import (
 )
 from backquery.io.h5 import member_at, numbers_in
 from backquery.io.h5_attribute import SIGNATURE
+from backquery.io.keras_arrays import COUNT, arrays_of
 from backquery.io.keras_comparison import Reading, compare_file, compare_live
 from backquery.io.keras_config import SUBCLASSED, Step, described_input, input_type, steps_of
-from backquery.io.keras_layers import COUNT, LOG_SOFTMAX, NAMES, TELLING, Twin, add_step, arrays_of
+from backquery.io.keras_graph import INPUT, Signal
+from backquery.io.keras_layers import AT_REST, LOG_SOFTMAX, NAMES, TELLING, Twin, add_step
 from backquery.io.pixels import raw_scaling
-from backquery.model import IDENTITY, Array, Layer, Network, Scaling, image_shape
+from backquery.io.torch_module import import_torch
+from backquery.model import IDENTITY, Array, Layer, Network, Scaling, Shape, image_shape
 
 if TYPE_CHECKING:
     import h5py
     import keras
 
+    from backquery.io.keras_module import Made
+    from backquery.io.torch import TorchModel
+
 CONFIG, WEIGHTS, METADATA, CARRIED = "config.json", "model.weights.h5", "metadata.json", f"{NOTES}.json"
+
+PARTS = {"attention_output": "output_dense"}
+"""Where parts of a layer keep their numbers, if not under their name and ``_dense``."""
 
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 """The folders of a model that hold its layers' folders; the second is that of Keras 2.12."""
@@ -79,7 +88,7 @@ def network_from_keras(
     told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
     found = _read(config, partial(_live_arrays, model), told, outputs=outputs)
     compare_live(found, model, config)
-    return found.network
+    return _only_network(found)
 
 
 def load_keras(path: str | os.PathLike[str], *, outputs: str = "logits", **description: Any) -> Network:
@@ -95,9 +104,41 @@ def load_keras(path: str | os.PathLike[str], *, outputs: str = "logits", **descr
     with reading(path, "keras", "h5py"):
         content = read_bytes(path)
         read = _read_h5 if content.startswith(SIGNATURE) else _read_archive
-        found = read(content, outputs, description)
+        found = read(content, outputs, description, _read)
         compare_file(found, content, path)
-        return found.network
+        return _only_network(found)
+
+
+def from_keras(
+    source: keras.Model | str | os.PathLike[str],
+    *,
+    outputs: str | None = None,
+    input_shape: tuple[int, ...] = (),
+    classes: tuple[str, ...] = (),
+    scaling: Scaling | None = None,
+) -> Network | TorchModel:
+    """A Keras model of any layers, live or in a file: a dense chain as a `Network`, any other as a `TorchModel`.
+
+    A dense chain is read as `network_from_keras` and `load_keras` do it. Any other Sequential or functional model
+    is put together again as a PyTorch module, layer by layer (`keras_operators.LAYERS`), from its configuration
+    and numbers alone; nothing of a file is run, and a layer that is code (Lambda), somebody's own, or unknown, is
+    named in the error. It is given to `from_torch`, and Keras, where it is installed, has been asked the same.
+
+    outputs: for a dense chain as in `network_from_keras`, for others as in `from_torch`. Everything else is as in
+    `network_from_keras`. Images reach the model as (rows, columns, channels), as Keras has them.
+    """
+    told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
+    if isinstance(source, str | os.PathLike):
+        with reading(source, "keras", "h5py"):
+            content = read_bytes(source)
+            read = _read_h5 if content.startswith(SIGNATURE) else _read_archive
+            found = read(content, outputs, told, partial(_read_any, os.fspath(source)))
+            compare_file(found, content, source)
+            return found.network
+    config = _configuration(source)
+    found = _read_any("the Keras model", config, partial(_live_arrays, source), told, outputs=outputs)
+    compare_live(found, source, config)
+    return found.network
 
 
 def network_to_keras(network: Network) -> keras.Sequential:
@@ -128,6 +169,11 @@ def save_keras(network: Network, path: str | os.PathLike[str]) -> None:
             archive.writestr(ZipInfo(name), content)
 
 
+def _only_network(found: Reading) -> Network:
+    assert isinstance(found.network, Network)
+    return found.network
+
+
 def _configuration(model: Any) -> dict[str, Any]:
     try:
         text = model.to_json()
@@ -145,20 +191,81 @@ def _live_arrays(model: Any, step: Step) -> list[Array]:
     ]
 
 
-def _read_archive(content: bytes, outputs: str, description: dict[str, Any]) -> Reading:
+def _read_archive(
+    content: bytes, outputs: str | None, description: dict[str, Any], read: Callable[..., Reading]
+) -> Reading:
     with bounded_zip(BytesIO(content)) as archive:
         config = parse_json(member(archive, CONFIG, TEXT_LIMIT), CONFIG)
         weights = member(archive, WEIGHTS)
         notes = read_notes(member(archive, CARRIED, TEXT_LIMIT)) if CARRIED in archive.namelist() else {}
     with _opened(weights) as file:
         arrays = partial(_file_arrays, file, len(weights))
-        return _read(config, arrays, description, notes, "as written" if notes else outputs)
+        return read(config, arrays, description, notes, "as written" if notes else outputs)
 
 
-def _read_h5(content: bytes, outputs: str, description: dict[str, Any]) -> Reading:
+def _read_h5(
+    content: bytes, outputs: str | None, description: dict[str, Any], read: Callable[..., Reading]
+) -> Reading:
     config = keras_h5.configuration(content)
     with _opened(content) as file:
-        return _read(config, partial(keras_h5.arrays_in, file, len(content)), description, outputs=outputs)
+        return read(config, partial(keras_h5.arrays_in, file, len(content)), description, outputs=outputs)
+
+
+def _read_any(
+    what: str,
+    config: dict[str, Any],
+    arrays: Callable[[Step], list[Array]],
+    told: dict[str, Any],
+    notes: dict[str, Any] | None = None,
+    outputs: str | None = None,
+) -> Reading:
+    """A dense chain, or what else it is."""
+    try:
+        return _read(config, arrays, told, notes, outputs or "logits")
+    except NotAChainError as error:
+        import_torch(f"{what} is no chain of dense layers ({error}), and")
+        return _read_deep(config, arrays, told, outputs)
+
+
+def _read_deep(
+    config: dict[str, Any], arrays: Callable[[Step], list[Array]], told: dict[str, Any], outputs: str | None
+) -> Reading:
+    from backquery.io.graph_module import ENDS, ended
+    from backquery.io.keras_module import module_from
+    from backquery.io.torch import from_torch
+
+    shape = described_input(config)
+    module, ending, calls = module_from(config, arrays)
+    description = settled(told, {"input_shape": image_shape(shape)})
+    if "scaling" not in description:
+        whole = "uint8" if "int" in input_type(config) else "float32"
+        description |= settled({"scaling": raw_scaling(_first_rescalings(shape, calls, arrays), whole)})
+    model = from_torch(
+        ended(module, ending),
+        input_shape=description["input_shape"],
+        module_shape=shape,
+        outputs=outputs or ENDS.get(ending or ""),  # type: ignore[arg-type]
+        classes=description.get("classes", ()),
+        scaling=description.get("scaling"),
+    )
+    return Reading(model, shape, (), model.given == "logits", calls)
+
+
+def _first_rescalings(
+    shape: Shape, calls: Sequence[Made], arrays: Callable[[Step], list[Array]]
+) -> list[tuple[Array, Array]]:
+    """What the first, the first two, ... layers do to the inputs, where they only rescale them."""
+    chain, signal = Chain(shape), INPUT
+    rescaled: list[tuple[Array, Array]] = []
+    for made in calls:
+        step = made.call.step
+        if made.call.given[:1] != (Signal(signal),) or step.kind not in (*TELLING, *AT_REST):
+            break
+        add_step(chain, step, arrays)
+        if chain.rescaled is not None and step.kind in TELLING:
+            rescaled.append(chain.rescaled)
+        signal = made.call.gives
+    return rescaled
 
 
 def _read(
@@ -224,15 +331,22 @@ def _file_arrays(file: h5py.File, size: int, step: Step) -> list[Array]:
         container = next((name for name, held in containers if member_at(held, folder) is not None), CONTAINERS[0])
         place = f"{place}{container}/{folder}/"
         group = member_at(member_at(group, container), folder)
-    variables = member_at(group, "vars")
-    if variables is None:
-        raise ModelError(f"{WEIGHTS} in it has no {place}vars")
-    names = arrays_of(step)
-    if len(variables) != len(names):
-        raise ModelError(f"it has {len(variables)} arrays of numbers, which its settings do not announce")
-    return [
-        _variable(variables, number, f"{place}vars", size) for number, name in enumerate(names) if name != COUNT
-    ]
+    found: list[Array] = []
+    names = [name.rpartition("/")[::2] for name in arrays_of(step)]
+    for part in dict.fromkeys(part for part, _ in names):
+        within = f"{PARTS.get(part, f'{part}_dense')}/" if part else ""
+        variables = member_at(member_at(group, within[:-1]) if part else group, "vars")
+        if variables is None:
+            raise ModelError(f"{WEIGHTS} in it has no {place}{within}vars")
+        own = [name for whose, name in names if whose == part]
+        if len(variables) != len(own):
+            raise ModelError(f"it has {len(variables)} arrays of numbers, which its settings do not announce")
+        found += [
+            _variable(variables, number, f"{place}{within}vars", size)
+            for number, name in enumerate(own)
+            if name != COUNT
+        ]
+    return found
 
 
 def _variable(variables: h5py.Group, number: int, place: str, size: int) -> Array:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,12 @@ from backquery.errors import ModelError, assume
 from backquery.files import user_cache
 from backquery.io.comparison import compare, not_compared, probes
 from backquery.io.keras_config import Entry, input_type
+from backquery.io.keras_graph import INPUT, Signal
 from backquery.io.keras_layers import Twin
 from backquery.model import Array, Network, Shape
+
+if TYPE_CHECKING:
+    from backquery.io.torch import TorchModel
 
 MARKERS = 1000
 """Files that are remembered as compared; the oldest are forgotten."""
@@ -33,13 +37,15 @@ MARKERS = 1000
 class Reading:
     """What was made of a model: the network, one input's `shape`, and the layers it was made of.
 
-    scores: whether the model ends in scores, or log-probabilities, where the network ends in answers.
+    scores: whether the model ends in scores, or log-probabilities, where the network ends in answers. calls: what
+    it was made of, where that is no chain of dense layers (`keras_module.Made`).
     """
 
-    network: Network
+    network: Network | TorchModel
     shape: Shape
     twins: tuple[Twin, ...]
     scores: bool
+    calls: tuple[Any, ...] = ()
 
 
 def compare_live(reading: Reading, model: Any, config: Entry) -> None:
@@ -116,10 +122,12 @@ def _loaded(path: str | os.PathLike[str]) -> Any:
 
 
 def _rebuilt(keras: Any, reading: Reading) -> Callable[[Array], Array]:
-    dtype = reading.network.dtype.name
+    dtype = str(np.dtype(reading.network.dtype))
 
     def original(x: Array) -> Array:
         try:
+            if reading.calls:
+                return _called(keras, reading, x.reshape(-1, *reading.shape).astype(np.float32))
             # Named, because names that Keras gives are counted, and the user's own layers would count on.
             layers = [_layer(keras, twin, f"twin_{n}", dtype) for n, twin in enumerate(reading.twins)]
             model = keras.Sequential([keras.Input(reading.shape, dtype=dtype), *layers], name="twin")
@@ -131,6 +139,17 @@ def _rebuilt(keras: Any, reading: Reading) -> Callable[[Array], Array]:
             raise ModelError(f"Keras itself cannot run its layers: {error}") from None
 
     return original
+
+
+def _called(keras: Any, reading: Reading, x: Array) -> Array:
+    """What layers of Keras' own make of inputs, called one after the other as the model calls them."""
+    known: dict[str, Any] = {INPUT: keras.ops.convert_to_tensor(x)}
+    layers: dict[tuple[str, ...], Any] = {}
+    for number, made in enumerate(reading.calls):
+        given = [known[part.name] if isinstance(part, Signal) else part for part in made.call.given]
+        found = made.apply(keras, given, layers, f"twin_{number}")
+        known[made.call.gives] = found
+    return _numbers(found)
 
 
 def _layer(keras: Any, twin: Twin, name: str, dtype: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backquery.errors import ModelError
+from backquery.io.chain import NotAChainError
 from backquery.model import Shape
 
 Entry = dict[str, Any]
@@ -69,12 +70,12 @@ def steps_of(config: Entry, names: tuple[str, ...] = (), folders: tuple[str, ...
         raise ModelError("its configuration lists no layers")
     if kind not in MODELS or not is_keras_own(config):
         raise ModelError(f"the model {kind} {SUBCLASSED}")
-    layers = _layers(config)
+    layers = layers_of(config)
     path = layers if kind == "Sequential" else _followed(layers, config["config"].get("output_layers"))
-    where = dict(zip(map(id, layers), _folders(layers), strict=True))
+    where = dict(zip(map(id, layers), folders_of(layers), strict=True))
     steps = []
     for layer in path:
-        below = ((*names, _name(layer)), (*folders, where[id(layer)]))
+        below = ((*names, called(layer)), (*folders, where[id(layer)]))
         if layer["class_name"] in MODELS and "layers" in layer["config"]:
             steps += steps_of(layer, *below)
         elif layer["class_name"] != "InputLayer":
@@ -130,12 +131,12 @@ def described_input(config: Entry) -> Shape:
 
 def input_type(config: Entry) -> str:
     """The dtype of the inputs, where the configuration says it."""
-    first = next((layer for layer in _layers(config) if layer["class_name"] == "InputLayer"), None)
+    first = next((layer for layer in layers_of(config) if layer["class_name"] == "InputLayer"), None)
     return str(first["config"].get("dtype")) if first else "float32"
 
 
 def _input_shapes(config: Entry) -> Iterator[Any]:
-    layers = _layers(config)
+    layers = layers_of(config)
     inputs = [layer for layer in layers if layer["class_name"] == "InputLayer"]
     for layer in inputs[:1]:
         yield layer["config"].get("batch_shape") or layer["config"].get("batch_input_shape")
@@ -147,7 +148,7 @@ def _input_shapes(config: Entry) -> Iterator[Any]:
     yield first.get("config", {}).get("batch_input_shape")
 
 
-def _layers(config: Entry) -> list[Entry]:
+def layers_of(config: Entry) -> list[Entry]:
     """All layers, each with a class name and settings."""
     inner = config.get("config")
     layers = inner.get("layers") if isinstance(inner, dict) else None
@@ -164,11 +165,12 @@ def _is_entry(layer: Any) -> bool:
     )
 
 
-def _name(layer: Entry) -> str:
+def called(layer: Entry) -> str:
+    """A layer's name."""
     return str(layer["config"].get("name"))
 
 
-def _folders(layers: list[Entry]) -> Iterator[str]:
+def folders_of(layers: list[Entry]) -> Iterator[str]:
     """Where Keras keeps each layer's numbers: by its class, counted, because names differ from run to run."""
     counts: dict[str, int] = {}
     for layer in layers:
@@ -190,7 +192,7 @@ def is_keras_own(layer: Entry) -> bool:
 
 def _followed(layers: list[Entry], outputs: Any) -> list[Entry]:
     """From the one output back to the one input, through one layer at a time."""
-    by_name = {_name(layer): layer for layer in layers}
+    by_name = {called(layer): layer for layer in layers}
     name = _only_name(outputs, "the model's answers")
     path: list[Entry] = []
     while len(path) <= len(layers):
@@ -212,32 +214,35 @@ def _followed(layers: list[Entry], outputs: Any) -> list[Entry]:
 
 def _sources(call: Any, what: str) -> Iterator[Any]:
     """The keras_history, ``[name, node, tensor]``, of every tensor in a call's arguments."""
-    if isinstance(call, list) and call and all(_is_history(part) for part in call):
+    if isinstance(call, list) and call and all(is_history(part) for part in call):
         # Keras 2 writes a call as a list of them, each with what else is given.
         for part in call:
-            _check_options(part[3] if len(part) > 3 else {}, what)
+            check_options(part[3] if len(part) > 3 else {}, what)
             yield part[:3]
     elif isinstance(call, dict) and call.get("class_name") == "__keras_tensor__":
         settings = call.get("config")
         yield settings.get("keras_history") if isinstance(settings, dict) else None
     elif isinstance(call, dict) and "args" in call:
-        _check_options(call.get("kwargs") or {}, what)
+        check_options(call.get("kwargs") or {}, what)
         yield from _sources(call["args"], what)
     elif isinstance(call, dict | list):
         for inner in call.values() if isinstance(call, dict) else call:
             yield from _sources(inner, what)
 
 
-def _is_history(part: Any) -> bool:
+def is_history(part: Any) -> bool:
+    """Whether something is ``[name, call, tensor]``, with which Keras says where signals come from."""
     return isinstance(part, list) and len(part) >= 3 and isinstance(part[0], str)
 
 
-def _check_options(options: Any, what: str) -> None:
+def check_options(options: Any, what: str) -> None:
     """Refuse what makes a layer do something else than it does by itself, such as dropping out when asked."""
     given = {} if isinstance(options, dict) else {"options": options}
     given |= {name: value for name, value in dict(options or {}).items() if value not in (None, False)}
     if given:
-        raise ModelError(f"{what} is called with {', '.join(f'{name}={value}' for name, value in given.items())}")
+        raise NotAChainError(
+            f"{what} is called with {', '.join(f'{name}={value}' for name, value in given.items())}"
+        )
 
 
 def _only_name(histories: Any, what: str) -> str:
@@ -252,4 +257,4 @@ def _only_name(histories: Any, what: str) -> str:
 
 
 def _several(what: str) -> ModelError:
-    return ModelError(f"{what} would come from several signals; a chain has one at a time")
+    return NotAChainError(f"{what} would come from several signals; a chain has one at a time")

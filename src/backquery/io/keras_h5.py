@@ -13,8 +13,8 @@ from backquery.errors import ModelError
 from backquery.io.foreign import TEXT_LIMIT, parse_json
 from backquery.io.h5 import member_at, numbers_in
 from backquery.io.h5_attribute import text_attribute
+from backquery.io.keras_arrays import COUNT, EITHER, arrays_of
 from backquery.io.keras_config import Entry, Step
-from backquery.io.keras_layers import COUNT, arrays_of
 from backquery.model import Array
 
 DEPTH, MEMBERS = 16, 10_000
@@ -37,8 +37,14 @@ def arrays_in(file: Any, size: int, step: Step) -> list[Array]:
 
 
 def _only(found: list[tuple[tuple[str, ...], Any]], step: Step, name: str, size: int) -> Array:
-    named = [(path, dataset) for path, dataset in found if path[-1].partition(":")[0] == name]
-    within = [(path, dataset) for path, dataset in named if path[-2:-1] == step.names[-1:]]
+    *parts, last = name.split("/")
+    names, depth = last.split(EITHER), len(parts)
+    named = [
+        (path, dataset)
+        for path, dataset in found
+        if path[-1].partition(":")[0] in names and [*path[-1 - depth : -1]] == parts
+    ]
+    within = [(path, dataset) for path, dataset in named if path[-2 - depth : -1 - depth] == step.names[-1:]]
     # A layer of the model itself has a place of its own, whatever older scopes its numbers are named after.
     chosen = within or (named if len(step.names) == 1 else [])
     if len(chosen) != 1:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from backquery.errors import ModelError
-from backquery.io.chain import Chain
+from backquery.io.chain import Chain, NotAChainError
+from backquery.io.keras_arrays import COUNT, arrays_of
 from backquery.io.keras_config import Entry, Step, is_keras_own
 from backquery.model import ACTIVATIONS, IDENTITY, SOFTMAX, Activation, Array, leaky_relu, rounded_slope
 
@@ -25,9 +26,6 @@ LOG_SOFTMAX = "log_softmax"
 
 _BY_NAME = {theirs: ACTIVATIONS[ours] for ours, theirs in NAMES.items()}
 _BY_NAME |= {"leaky_relu": leaky_relu(0.2), LOG_SOFTMAX: SOFTMAX}
-
-COUNT = "count"
-"""What a Normalization layer keeps beside its numbers: of how many images they are."""
 
 TELLING = ("Rescaling", "Normalization")
 """Layers before the first weights that tell what the inputs are."""
@@ -62,17 +60,6 @@ class Twin:
     arrays: tuple[Array, ...] = ()
 
 
-def arrays_of(step: Step) -> tuple[str, ...]:
-    """What Keras calls a layer's numbers, in its own order."""
-    settings = step.settings
-    if step.kind == "Dense":
-        return ("kernel", "bias") if settings.get("use_bias", True) else ("kernel",)
-    if step.kind == "BatchNormalization":
-        chosen = [name for name, by in (("gamma", "scale"), ("beta", "center")) if settings.get(by, True)]
-        return (*chosen, "moving_mean", "moving_variance")
-    return ("mean", "variance", COUNT) if step.kind == "Normalization" and settings.get("mean") is None else ()
-
-
 def add_step(chain: Chain, step: Step, arrays: Callable[[Step], list[Array]]) -> list[Twin]:
     """Hand what a layer does to the chain, and give its twins; `ModelError` names one that is not understood."""
     try:
@@ -80,7 +67,7 @@ def add_step(chain: Chain, step: Step, arrays: Callable[[Step], list[Array]]) ->
             raise ModelError(f"is somebody's own code, which is not run; {_ADVICE}")
         return _add(chain, step, arrays)
     except ModelError as error:
-        raise ModelError(f"{step} {error}" if str(error).startswith("is ") else f"{step}: {error}") from None
+        raise NotAChainError(f"{step} {error}" if str(error).startswith("is ") else f"{step}: {error}") from None
 
 
 def _add(chain: Chain, step: Step, arrays: Callable[[Step], list[Array]]) -> list[Twin]:

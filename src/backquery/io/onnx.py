@@ -7,7 +7,10 @@ a dense chain cannot hold is named. What was read is compared with what onnxrunt
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,7 @@ import numpy as np
 
 from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
-from backquery.io.chain import Chain
+from backquery.io.chain import Chain, NotAChainError
 from backquery.io.comparison import probes
 from backquery.io.foreign import NOTES, check_size, read_notes, reading, settled, write_notes
 from backquery.io.onnx_file import read_model
@@ -23,10 +26,13 @@ from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_runtime import compare_with_runtime
 from backquery.io.onnx_steps import NAMES, TELLING, add_step
 from backquery.io.pixels import raw_scaling
+from backquery.io.torch_module import import_torch
 from backquery.model import IDENTITY, Array, Layer, Network, Scaling, Shape, image_shape
 
 if TYPE_CHECKING:
     import onnx
+
+    from backquery.io.torch import TorchModel
 
 OPSET, IR_VERSION = 17, 8
 """Old enough for every runtime of the last years, young enough for softmax along one axis."""
@@ -64,12 +70,39 @@ def network_from_onnx(
     answer alone becomes two labels. `output` names the graph's output that holds the scores, where it has several.
     """
     told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
-    what = "the ONNX model" if isinstance(source, bytes) else os.fspath(source)
-    with reading(what, "onnx", "onnx"):
+    what = _called(source)
+    with _reading(what):
+        return _network(Graph(read_model(source), output), told, outputs, what)
+
+
+def from_onnx(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    outputs: str | None = None,
+    output: str | None = None,
+    input_shape: Shape = (),
+    classes: tuple[str, ...] = (),
+    scaling: Scaling | None = None,
+) -> Network | TorchModel:
+    """The model in an ONNX file of any layers: a dense chain as a `Network`, any other as a `TorchModel`.
+
+    A dense chain is read as `network_from_onnx` does it. What is no such chain becomes a PyTorch module, operator
+    by operator, each a small function of this package (`onnx_operators.OPERATORS`); nothing of the file is run,
+    and the error names the operators that are not understood. It is given to `from_torch`, and has answered as
+    onnxruntime does before you get it; where that is not installed, a warning says so. A Softmax or Sigmoid at the
+    end is taken off, so that log-odds stay exact. A file that takes one image at a time only is run so for all.
+
+    input_shape: the shape of one image, which is needed where the file leaves it open. outputs: for a dense chain
+    as in `network_from_onnx`, for others as in `from_torch`. Everything else is as in `network_from_onnx`.
+    """
+    told = {"input_shape": tuple(input_shape), "classes": classes, "scaling": scaling}
+    what = _called(source)
+    with _reading(what):
+        graph = Graph(read_model(source), output)
         try:
-            return _network(Graph(read_model(source), output), told, outputs, what)
-        except (IndexError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"its parts do not fit together: {type(error).__name__}: {error}") from None
+            return _network(graph, told, outputs, what)
+        except NotAChainError as error:
+            return _deep(graph, told, outputs, what, str(error))
 
 
 def network_to_onnx(network: Network) -> onnx.ModelProto:
@@ -108,6 +141,74 @@ def save_onnx(network: Network, path: str | os.PathLike[str]) -> None:
     check_size(model.ByteSize(), "the network")
     with replacing(Path(path)) as stream:
         stream.write(model.SerializeToString())
+
+
+def _called(source: str | os.PathLike[str] | bytes) -> str:
+    return "the ONNX model" if isinstance(source, bytes) else os.fspath(source)
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    with reading(what, "onnx", "onnx"):
+        try:
+            yield
+        except (IndexError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"its parts do not fit together: {type(error).__name__}: {error}") from None
+
+
+def _deep(graph: Graph, told: dict[str, Any], outputs: str | None, what: str, why: str) -> TorchModel:
+    """What is no dense chain, as a PyTorch module; `why` it is none is said where PyTorch is missing."""
+    import_torch(f"{what} is no chain of dense layers ({why}), and")
+    from backquery.io.graph_module import ENDS, ended
+    from backquery.io.onnx_module import module_from
+    from backquery.io.torch import from_torch
+
+    shape = _shape_of_images(graph, told["input_shape"])
+    module, ending = module_from(graph)
+    text = graph.metadata.get(NOTES)
+    found = {"classes": graph.class_names(), "input_shape": image_shape(shape)}
+    description = settled(told, {} if text is None else read_notes(text), found)
+    if "scaling" not in description:
+        description |= settled({"scaling": raw_scaling(_first_rescalings(graph, shape), graph.dtype)})
+    model = from_torch(
+        ended(module, ending),
+        input_shape=description["input_shape"],
+        module_shape=shape,
+        outputs=outputs or ENDS.get(ending or ""),  # type: ignore[arg-type]
+        classes=description.get("classes", ()),
+        scaling=description.get("scaling"),
+    )
+    compare_with_runtime(model, graph, what, raw=model.given == "logits", shape=shape)
+    return model
+
+
+def _shape_of_images(graph: Graph, told: Shape) -> Shape:
+    """The shape of one image, as the file says it or, where that leaves lengths open, as it was told."""
+    if graph.input_shape is not None:
+        return graph.input_shape
+    axes = [int(axis.dim_value) for axis in graph.input.type.tensor_type.shape.dim][1:]
+    open_axes = sum(length < 1 for length in axes)
+    lengths = iter(told if len(told) == open_axes else [n for n, at in zip(told, axes, strict=False) if at < 1])
+    filled = tuple(length if length > 0 else next(lengths, 0) for length in axes) or told
+    if not filled or 0 in filled or (told and prod(told) != prod(filled)):
+        shown = tuple(length if length > 0 else "?" for length in axes)
+        raise ModelError(
+            f"it leaves the shape of its images open, as {shown}; say input_shape=, such as (3, 32, 32)"
+        )
+    return filled
+
+
+def _first_rescalings(graph: Graph, shape: Shape) -> list[tuple[Array, Array]]:
+    """What the first, the first two, ... operators do to the inputs, where they only rescale them."""
+    chain, rescaled = Chain(shape), []
+    for step in graph.first_steps((*TELLING, "Cast", "Identity")):
+        try:
+            add_step(chain, graph, step)
+        except ModelError:
+            break
+        if chain.rescaled is not None and step.operator in TELLING:
+            rescaled.append(chain.rescaled)
+    return rescaled
 
 
 def _network(graph: Graph, told: dict[str, Any], outputs: str | None, what: str) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import ModelError, assume
+from backquery.io.chain import NotAChainError
 from backquery.io.onnx_constants import computed, constant, numbers
 from backquery.model import Shape
 
@@ -35,12 +37,12 @@ class Step:
 
     def setting(self, name: str, usual: Any = None) -> Any:
         """One attribute of the node, decoded."""
-        return _setting(self.node, name, usual)
+        return setting_of(self.node, name, usual)
 
-    def complain(self, reason: str) -> ModelError:
+    def complain(self, reason: str) -> NotAChainError:
         """What to raise where this operator cannot be part of a dense chain."""
         name = f" ({self.node.name})" if self.node.name else ""
-        return ModelError(f"it stopped at the operator {self.operator}{name}: {reason}")
+        return NotAChainError(f"it stopped at the operator {self.operator}{name}: {reason}")
 
 
 class Graph:
@@ -75,7 +77,7 @@ class Graph:
     def batch(self) -> int | None:
         """How many examples it takes at once, where only that many."""
         axes = self.input.type.tensor_type.shape.dim
-        return int(axes[0].dim_value) or None if axes else None
+        return max(int(axes[0].dim_value), 0) or None if axes else None
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -112,9 +114,19 @@ class Graph:
             name = steps[-1].signal
         return steps[::-1]
 
-    def needed(self) -> tuple[list[Any], list[Any]]:
-        """The operators and the tensors that the scores need, each in the model's order."""
-        names = self._ancestry(self.output)
+    def first_steps(self, kinds: tuple[str, ...]) -> Iterator[Step]:
+        """The operators of these kinds that the inputs pass one by one before any other does."""
+        name = self.input.name
+        while True:
+            users = [node for node in self._nodes if name in inputs_of(node)]
+            if len(users) != 1 or users[0].op_type not in kinds:
+                return
+            yield Step(users[0], name, users[0].op_type)
+            name = users[0].output[0]
+
+    def needed(self, output: str | None = None) -> tuple[list[Any], list[Any]]:
+        """The operators and the tensors that the scores, or another output, need, each in the model's order."""
+        names = self._ancestry(output or self.output)
         operators = [node for node in self._nodes if names.intersection(node.output)]
         return operators, [tensor for name, tensor in self._tensors.items() if name in names]
 
@@ -137,11 +149,15 @@ class Graph:
         """The operator that makes the signals of this name; nothing for the inputs."""
         return str(self._makers[name].op_type) if name in self._makers else ""
 
+    def input_of(self, name: str) -> str:
+        """The first of what the signals of this name are made of."""
+        return str(self._makers[name].input[0])
+
     def class_names(self) -> tuple[str, ...]:
         """The labels' names, where an operator after the scores knows them."""
         for node in self._nodes:
             for attribute in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
-                names = _setting(node, attribute)
+                names = setting_of(node, attribute)
                 if names:
                     return tuple(map(_text, names))
         for node in self._nodes:
@@ -189,7 +205,7 @@ class Graph:
             name = waiting.pop()
             if name not in names:
                 names.add(name)
-                waiting += self._makers[name].input if name in self._makers else ()
+                waiting += inputs_of(self._makers[name]) if name in self._makers else ()
         return names
 
     def _behind(self, name: str, operators: tuple[str, ...]) -> tuple[str, int]:
@@ -221,7 +237,7 @@ class Graph:
             and minus.input[1] == node.input[1]
             and self.is_constant(minus.input[0])
             and self.constant(minus.input[0]).tolist() in (1.0, [1.0])
-            and _setting(node, "axis") in (1, -1)
+            and setting_of(node, "axis") in (1, -1)
         )
 
     @cached_property
@@ -229,7 +245,7 @@ class Graph:
         """Every name that depends on the inputs' values; operators are listed after those they build on."""
         names = {self.input.name}
         for node in self._nodes:
-            if node.op_type != "Shape" and any(name in names for name in node.input):
+            if node.op_type != "Shape" and any(name in names for name in inputs_of(node)):
                 names.update(node.output)
         return names
 
@@ -240,18 +256,31 @@ class Graph:
             raise ModelError(f"nothing in it makes {name!r}")
         node = self._makers[name]
         if node.op_type == "Constant":
-            return constant(partial(_setting, node))
+            return constant(partial(setting_of, node))
         if node.op_type == "Shape":
             return self._shape_of(node)
         given = [self.constant(name) for name in node.input if name]
-        return computed(node.op_type, given, partial(_setting, node))
+        return computed(node.op_type, given, partial(setting_of, node))
 
     def _shape_of(self, node: Any) -> NDArray[Any]:
         """The shape of signals, with 0 for the batch: what Reshape takes for "as it is"."""
         if node.input[0] not in self._shapes:
             raise ModelError("it stopped at the operator Shape, which asks for a shape that is not known")
         whole = np.array([0, *self._shapes[node.input[0]]])
-        return whole[_setting(node, "start", 0) : _setting(node, "end")]
+        return whole[setting_of(node, "start", 0) : setting_of(node, "end")]
+
+
+def inputs_of(node: Any) -> list[str]:
+    """What an operator is made of, the branches within it included."""
+    inner = [part for attribute in node.attribute if attribute.HasField("g") for part in attribute.g.node]
+    return [*node.input, *(name for part in inner for name in inputs_of(part))]
+
+
+def signals_within(node: Any) -> set[str]:
+    """What is made within the branches of an operator."""
+    inner = [part for attribute in node.attribute if attribute.HasField("g") for part in attribute.g.node]
+    own = {tensor.name for a in node.attribute if a.HasField("g") for tensor in a.g.initializer}
+    return own.union(*(part.output for part in inner), *(signals_within(part) for part in inner))
 
 
 def _may_be_scores(value: Any) -> bool:
@@ -272,7 +301,8 @@ def _described(value: Any) -> str:
     return f"{value.name} ({', '.join(axes)})"
 
 
-def _setting(node: Any, name: str, usual: Any = None) -> Any:
+def setting_of(node: Any, name: str, usual: Any = None) -> Any:
+    """One attribute of an operator, decoded."""
     from onnx import helper
 
     for attribute in node.attribute:

@@ -11,7 +11,7 @@ import numpy as np
 from backquery.errors import ModelError, assume
 from backquery.io.comparison import compare, not_compared
 from backquery.io.onnx_graph import Graph
-from backquery.model import Activation, Array, Network, Shape, image_shape, leaky_relu
+from backquery.model import Activation, Array, Model, Network, Shape, image_shape, leaky_relu
 
 PROVIDERS = ["CPUExecutionProvider"]
 
@@ -19,13 +19,16 @@ FATAL = 4
 """The lowest of onnxruntime's voices: what fails is raised as an exception, and told once."""
 
 
-def compare_with_runtime(network: Network, graph: Graph, what: str, *, raw: bool) -> None:
+def compare_with_runtime(
+    network: Model, graph: Graph, what: str, *, raw: bool, shape: Shape | None = None
+) -> None:
     """Raise `ModelError` unless onnxruntime answers as the network does; one line says where it cannot be asked.
 
     raw: whether the model ends in scores, or log-probabilities, where the network ends in softmax or sigmoid.
+    shape: that of one example, where the model leaves it open and it is known.
     """
     try:
-        original = _original(network, graph)
+        original = _original(graph, shape or graph.input_shape or _likely_shape(network, graph))
     except ModuleNotFoundError:
         return not_compared(what, "onnxruntime", "onnx")
     whole = graph.dtype.kind in "iub"
@@ -36,8 +39,10 @@ def compare_with_runtime(network: Network, graph: Graph, what: str, *, raw: bool
         assume(f"{what} was not compared with its original, as onnxruntime cannot run it: {error}")
 
 
-def _as_stored(network: Network) -> Network:
+def _as_stored(network: Model) -> Model:
     """The network with the slopes that the file holds, in float32, in place of those that were meant by them."""
+    if not isinstance(network, Network):
+        return network
 
     def stored(activation: Activation) -> Activation:
         return activation if activation.leak is None else leaky_relu(float(np.float32(activation.leak)))
@@ -50,7 +55,7 @@ class _RuntimeRefusalError(Exception):
     """onnxruntime knows an operator in another version, or not at all."""
 
 
-def _original(network: Network, graph: Graph) -> Callable[[Array], Array]:
+def _original(graph: Graph, shape: Shape) -> Callable[[Array], Array]:
     """Inputs (n, inputs) to what onnxruntime gives for the path to the scores alone."""
     import onnxruntime
 
@@ -58,7 +63,6 @@ def _original(network: Network, graph: Graph) -> Callable[[Array], Array]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    shape = graph.input_shape or _likely_shape(network, graph)
 
     def original(questions: Array) -> Array:
         asked = _as_inputs(questions, graph).reshape(-1, *shape)
@@ -108,7 +112,7 @@ def _path_alone(graph: Graph) -> Any:
     return model
 
 
-def _likely_shape(network: Network, graph: Graph) -> Shape:
+def _likely_shape(network: Model, graph: Graph) -> Shape:
     """The shape of an example where the model leaves it open: a row, or a square picture in as many axes."""
     axes = list(graph.input.type.tensor_type.shape.dim)[1:]
     if len(axes) < 2:

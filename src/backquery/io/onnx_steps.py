@@ -34,8 +34,7 @@ def add_step(chain: Chain, graph: Graph, step: Step) -> None:
     add = STEPS.get(step.operator)
     if add is None:
         raise step.complain(
-            f"a dense chain is made of {', '.join(STEPS)}; a convolutional network can be asked as the PyTorch "
-            "module that it was made of, by from_torch"
+            f"a dense chain is made of {', '.join(STEPS)}; a network of other layers is read by from_onnx"
         )
     try:
         add(chain, graph, step)

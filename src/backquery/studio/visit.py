@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backquery.errors import BackqueryError, ModelError
-from backquery.io import load_model, save_model
+from backquery.io import native, save_model
 from backquery.model import Network, Scaling
 from backquery.studio import engine
 from backquery.studio import fields as read
@@ -221,7 +221,7 @@ def network_from(content: bytes) -> Network:
         path = Path(folder) / "network.safetensors"
         path.write_bytes(content)
         try:
-            network = load_model(path)
+            network = native.load(path)
         except ModelError as error:
             raise ModelError(str(error).replace(str(path), "the file")) from None
     return replace(network, scaling=network.scaling or Scaling.book())

@@ -12,6 +12,7 @@ from backquery.cli.terminal import give
 from backquery.errors import ModelError
 
 if TYPE_CHECKING:
+    from backquery.model import Model as AnyModel
     from backquery.model import Network
 
 Destination = Annotated[
@@ -54,7 +55,7 @@ def convert(source: Model, destination: Destination, /, *, as_json: AsJson = Fal
     )
 
 
-def _difference(one: Network, other: Network) -> float:
+def _difference(one: Network, other: AnyModel) -> float:
     """The largest difference between their answers to inputs from the whole range."""
     import numpy as np
 

@@ -52,8 +52,8 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
     read_as_asked (for each network and method, how many of its images it reads as asked), model (the file of
     the small network), report (the page about it), next (commands worth trying).
     """
+    from backquery.cli.source import open_network
     from backquery.files import check_writable
-    from backquery.io import load_model
 
     clock = perf_counter()
     model = make_folder(output) / "digits.safetensors"
@@ -61,7 +61,7 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
     tour = Tour(output)
     network = _learn(tour, _plan(seed), model)
     _ask(tour, network, "digits")
-    bundled = load_model(BUNDLED)
+    bundled = open_network(BUNDLED, "the demonstration")
     say(f"asking {NAMES[BUNDLED]}, which learned {count(bundled.about['training_images'], 'digit')}, the same")
     _ask(tour, bundled, BUNDLED)
     page = _report(tour, network)
