@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    colour,
     commands,
+    deep,
     faithful,
     first_use,
     inversion,
@@ -47,6 +49,8 @@ SECTIONS = {
     "controls": faithful.controls,
     "typical": typical.typical,
     "untidy": untidy.untidy,
+    "colour": colour.colour,
+    "deep": deep.deep,
     "sweep": sweep.workers,
     "studio": studio.moves,
     "studio-memory": studio.memory,
