@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    colour,
     commands,
+    deep,
     evidence,
     faithful,
     first_use,
@@ -49,6 +51,8 @@ SECTIONS = {
     "typical": typical.typical,
     "evidence": evidence.evidence,
     "untidy": untidy.untidy,
+    "colour": colour.colour,
+    "deep": deep.deep,
     "sweep": sweep.workers,
     "studio": studio.moves,
     "studio-memory": studio.memory,

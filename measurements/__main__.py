@@ -25,6 +25,7 @@ SECTIONS = (
     "rotations",
     "photographs",
     "typical",
+    "colour",
 )
 """Each is a module here with a function ``measure(pictures)``: it writes its pictures into that folder and returns
 its section as Markdown, from its heading (##) on."""
