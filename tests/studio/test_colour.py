@@ -11,6 +11,7 @@ from PIL import Image
 from backquery import Network, Scaling, back_query
 from backquery.datasets import Dataset, prepare_image
 from backquery.errors import DataError
+from backquery.evidence import measure_evidence
 from backquery.faithfulness import RealImages, neighbour_judge
 from backquery.model import Model
 from backquery.studio import engine
@@ -109,3 +110,12 @@ def test_real_images_come_in_colour(subject: Subject, data: Dataset, picture: np
     gaps = np.linalg.norm((data.train.images.astype(float) - picture).reshape(180, -1), axis=1)
     assert np.array_equal(told.arrays["nearest"], data.train.images[gaps.argmin()])
     assert told.fields["judges"]["neighbours"] == data.to_test_on.labels[5]
+
+
+def test_evidence_comes_for_whole_pixels(subject: Subject, data: Dataset, picture: np.ndarray) -> None:
+    found = engine.evidence(subject, {"label": 1}, data)
+    alone = engine.why(subject, {"pixels": base64(picture)})
+    for answer in (found, alone):
+        assert answer.arrays["verdicts"].shape == (ROWS, COLUMNS) == answer.arrays["sensitivity"].shape
+    (expected,) = measure_evidence(subject.model, data.train, [1], held_out=data.test)
+    assert np.array_equal(found.arrays["verdicts"].ravel(), expected.findings.verdict)

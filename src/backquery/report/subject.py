@@ -10,6 +10,7 @@ import numpy as np
 from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
 from backquery.model import Array, Evaluation, Layout, Model, Network, Progress, evaluate, picture_of
+from backquery.plots.evidence import ink_word
 
 MOST_IMAGES = 10_000
 """Test images, at most, that confusions are counted on."""
@@ -65,7 +66,7 @@ class Subject:
     @property
     def ink(self) -> str:
         """What a pixel has more or less of, in a word."""
-        return "light" if self.coloured else "ink"
+        return ink_word(self.model.input_shape)
 
 
 Step = Progress
