@@ -65,9 +65,9 @@ def test_typical_answers_come_from_the_statistics() -> None:
 
 def test_other_labels_can_be_asked_for_what_is_usual() -> None:
     model = remembering(SIGMOID)
-    asked = confidence(model, ["owl", 0], 0.6, "typical")
+    asked = confidence(model, ["owl", 0], 0.65, "typical")
     expected = np.array(typical(model, ["owl", 0]).answers)
-    expected[0, 2] = expected[1, 0] = 0.6
+    expected[0, 2] = expected[1, 0] = 0.65
     np.testing.assert_allclose(asked.answers, expected)
     soft = confidence(remembering(SOFTMAX), [1], 0.7, "typical").answers[0]
     usual = typical(remembering(SOFTMAX), [1]).answers[0]
@@ -208,3 +208,18 @@ def test_a_search_for_many_answers_holds_for_all_outputs() -> None:
     np.testing.assert_allclose(logit(given[chosen]), logit(asked.answers[chosen]), atol=1.1e-3)
     highest = np.maximum(asked.answers, np.where(chosen, asked.answers, 1).min(axis=1, keepdims=True))
     assert np.all(logit(given) <= logit(highest) + 1.1e-3), "no other output is above its own"
+
+
+def test_a_label_said_less_surely_than_usual_is_asked_for_on_the_way_from_all_labels_to_its_own() -> None:
+    network = remembering(SIGMOID)
+    known = network.statistics.typical
+    asked = confidence(network, [3], 0.6, "typical")
+    middle = known.mean(axis=0)
+    share = (logit(0.6) - middle[3]) / (known[3, 3] - middle[3])
+    assert 0 < share < 1
+    np.testing.assert_allclose(asked.log_odds[0], middle + share * (known[3] - middle))
+    np.testing.assert_allclose(asked.answers[0, 3], 0.6)
+    surer = confidence(network, [3], 0.99, "typical")
+    np.testing.assert_allclose(
+        surer.log_odds[0, :3], known[3, :3], err_msg="surer than usual: the others as usual"
+    )

@@ -64,7 +64,7 @@ def back_query(
     `typical`, `confidence`, `several`, `difference` or `hidden_node`. Plain labels are asked for with
     `confidence` where it is given. Else gauss-newton asks for the model's typical answers where it keeps
     them, and every other case for the book's 0.99. Where gauss-newton knows the typical answers, a confidence
-    changes only the label's own: the others are asked for what is usual.
+    changes only the label's own, and the others are asked for what is usual then: see `confidence`.
 
     `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by default
     `usual_method(model)`: gauss-newton where the model keeps statistics or has no inverse, else the book's

@@ -121,7 +121,8 @@ def confidence(
 
     With ``others="typical"``, the other labels are asked for what the model usually says of them when it says
     this one (softmax outputs share 1 - p in the usual proportions): few networks can give nine answers of
-    exactly 0.01 at once.
+    exactly 0.01 at once. Where the label is usually said more surely than that, other outputs are asked for
+    log-odds that lie as far on the way from the mean of all labels' typical ones to its own.
     """
     positions = label_positions(model, labels)
     if others != "typical":
@@ -132,8 +133,25 @@ def confidence(
     if model.output_activation is SOFTMAX:
         table[own] = 0.0
         table *= (1 - p) / table.sum(axis=1, keepdims=True)
+    else:
+        table = model.output_activation.function(_on_the_way(model, positions, _as_answers(model, p)))
     table[own] = _as_answers(model, p)
     return answers(model, table, question=f"confidence {p:g}")
+
+
+def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
+    """Log-odds (n, outputs) from the mean of all typical ones towards each label's, its own being those of `answer`.
+
+    No image says one thing less surely and all others as surely as ever.
+    """
+    known = np.asarray(typical_of(model), np.float64)
+    middle, whole, rows = known.mean(axis=0), known[positions], np.arange(len(positions))
+    inverse = model.output_activation.inverse
+    wanted = answer if inverse is None else inverse(answer)
+    way = whole[rows, positions] - middle[positions]
+    share = (wanted - middle[positions]) / np.where(way > 0, way, 1.0)
+    share = np.where((way > 0) & (share > 0) & (share < 1), share, 1.0)
+    return np.asarray(middle + share[:, None] * (whole - middle))
 
 
 def several(
