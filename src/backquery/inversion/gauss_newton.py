@@ -29,6 +29,7 @@ from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search, Task
+from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model, quick_of
@@ -134,7 +135,12 @@ class GaussNewton:
             return self._answer_under_components(problem, prior, used)
         guess, trusting = first_guess(problem, prior)
         found = self._search(problem, prior, guess, used, trusting)
-        found = self._freed(problem, prior, found)
+        if isinstance(prior, SpectralPrior):
+            # A pattern of single pixels that answers is far from anything likely under waves: it comes last.
+            return self._freed(problem, prior, self._from_others(problem, prior, found))
+        return self._from_others(problem, prior, self._freed(problem, prior, found))
+
+    def _from_others(self, problem: Problem, prior: OnePrior, found: _Found) -> _Found:
         for start in other_starts(problem, prior):
             lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
             if not lost.size:
