@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ from backquery.model import (
 
 if TYPE_CHECKING:
     import torch
+
+    from backquery.io.torch_layers import TorchLayer
 
 FORWARD, BACKWARD = 256, 32
 """Images that are run at once, alone and with their Jacobian."""
@@ -218,6 +221,15 @@ class TorchModel:
         with torch.inference_mode(False):
             return replace(self, module=copied(torch, self.module, "float32"), dtype="float32")
 
+    def at(self, name: str) -> TorchLayer:
+        """One layer, by its name among the module's `named_modules`, as a model whose answers are its signals.
+
+        `ModelError` lists the names where there is no such layer.
+        """
+        from backquery.io.torch_layers import layer_of
+
+        return layer_of(self, name)
+
     def _tensors(self, x: ArrayLike, size: int) -> Iterator[torch.Tensor]:
         torch = import_torch()
         rows = checked_inputs(x, self.input_shape, self.dtype)
@@ -321,12 +333,12 @@ def _without_last(torch: Any, module: torch.nn.Module, kind: type[Any]) -> torch
     """A Sequential that ends in a layer of this kind, without it; None where that is not certain."""
     if type(module) is not torch.nn.Sequential or not len(module) or module._forward_hooks:
         return None
-    before: list[Any] = list(module)
-    last: torch.nn.Module = before.pop()
+    before = OrderedDict(module._modules)  # with their names, by which layers are found
+    name, last = before.popitem()
     if type(last) is kind and not last._forward_hooks and not last._forward_pre_hooks:
-        return torch.nn.Sequential(*before).eval()
+        return torch.nn.Sequential(before).eval()
     rest = _without_last(torch, last, kind)
-    return None if rest is None else torch.nn.Sequential(*before, rest).eval()
+    return None if rest is None else torch.nn.Sequential(OrderedDict(before, **{name: rest})).eval()
 
 
 def _compare(torch: Any, model: TorchModel, original: torch.nn.Module) -> None:
