@@ -141,7 +141,7 @@ def confidence(
 
 
 def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
-    """Log-odds (n, outputs) from the mean of all typical ones towards each label's, its own being those of `answer`.
+    """Log-odds (n, outputs) from the mean of all typical ones towards each label's, its own being `answer`.
 
     No image says one thing less surely and all others as surely as ever.
     """

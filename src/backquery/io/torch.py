@@ -6,7 +6,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from backquery.errors import ModelError, assume
 from backquery.io.comparison import agree, allowed, probes
 from backquery.io.outputs import NAMES, Outputs, far_probes, settled, within_ones
+from backquery.io.torch_layers import heard, in_trial
 from backquery.io.torch_module import (
     asked,
     at_rest,
@@ -31,6 +32,7 @@ from backquery.io.torch_module import (
     the_scores,
 )
 from backquery.model import (
+    IDENTITY,
     SIGMOID,
     SOFTMAX,
     Activation,
@@ -45,8 +47,6 @@ from backquery.model import (
 
 if TYPE_CHECKING:
     import torch
-
-    from backquery.io.torch_layers import TorchLayer
 
 FORWARD, BACKWARD = 256, 32
 """Images that are run at once, alone and with their Jacobian."""
@@ -226,9 +226,13 @@ class TorchModel:
 
         `ModelError` lists the names where there is no such layer.
         """
-        from backquery.io.torch_layers import layer_of
+        if name not in self._layers:
+            self._layers[name] = TorchLayer.of(self, name)
+        return self._layers[name]
 
-        return layer_of(self, name)
+    @cached_property
+    def _layers(self) -> dict[str, TorchLayer]:
+        return {}
 
     def _tensors(self, x: ArrayLike, size: int) -> Iterator[torch.Tensor]:
         torch = import_torch()
@@ -264,6 +268,45 @@ class TorchModel:
         images = inputs.reshape(-1, *self.module_shape).clone()
         answers = the_scores(import_torch(), self.module(images)).to(inputs.dtype)
         return answers.reshape(len(inputs), -1) if answers.ndim < 2 else answers
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TorchLayer(TorchModel):
+    """What `TorchModel.at` gives: the same module, run as far as one layer, whose output it answers.
+
+    Log-odds and answers are both the signals, flat (n, outputs), as the layer gives them: a ReLU's after, a
+    convolution's before what follows. shape: the layer's output for one image, such as (channels, rows, columns);
+    runs: how often the module calls the layer for one image, of which the last counts.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    runs: int
+
+    @classmethod
+    def of(cls, model: TorchModel, name: str) -> TorchLayer:
+        """The layer of this name, which two images are run through."""
+        images = next(model._tensors(probes(model)[:2], 2))
+        torch = import_torch()
+        with _clean(torch), torch.no_grad():
+            shape, runs = in_trial(model.module, name, lambda: model._answers_of_module(images), len(images))
+        own = {field.name: getattr(model, field.name) for field in fields(TorchModel)}
+        own["classes"] = tuple(map(str, range(prod(shape))))
+        own["statistics"] = model.statistics and replace(model.statistics, typical=None)
+        return cls(**own, layer=name, shape=shape, runs=runs)
+
+    @property
+    def output_activation(self) -> Activation:
+        """Signals are answers as they are."""
+        return IDENTITY
+
+    def signals(self, x: ArrayLike) -> Array:
+        """The layer's output (n, *shape) for inputs (n, inputs)."""
+        return self.log_odds(x).reshape(-1, *self.shape)
+
+    def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        given = heard(self.module, self.layer, lambda: self._answers_of_module(inputs), self.runs)
+        return given[-1].to(inputs.dtype).reshape(len(inputs), -1)
 
 
 def _outputs_in_trial(model: TorchModel) -> int:
