@@ -59,7 +59,8 @@ def test_the_notebook_s_old_address_still_works() -> None:
 
 
 RESULTS = [
-    "model.Evaluation", "training.History", "inversion.BackQuery", "evidence.Evidence", "evidence.ImageEvidence",
+    "model.Evaluation", "training.History", "inversion.BackQuery", "inversion.Kept",
+    "evidence.Evidence", "evidence.ImageEvidence",
     "evidence.ControlEvidence",
     "audit.Audit", "faithfulness.Comparison", "experiments.Damage", "experiments.Timeline", "datasets.Summary",
     "experiments.sweep.Run", "experiments.sweep.Family", *(f"lessons.{name}" for name in backquery.lessons.__all__

@@ -227,7 +227,9 @@ def test_conjugate_gradients_solve_what_they_are_given() -> None:
     rng = np.random.default_rng(0)
     root = rng.normal(size=(8, 8))
     matrix, wanted = root @ root.T + np.eye(8), rng.normal(size=8)
-    solved = conjugate_gradients(lambda x: matrix @ x, wanted, np.zeros(8), lambda x: x / np.diag(matrix))
+    solved = conjugate_gradients(
+        lambda x: matrix @ x, wanted, np.zeros(8), lambda x: x / np.diag(matrix), 40, 1e-3
+    )
     np.testing.assert_allclose(matrix @ solved, wanted, atol=2e-3 * np.linalg.norm(wanted))
 
 

@@ -220,6 +220,4 @@ def test_a_label_said_less_surely_than_usual_is_asked_for_on_the_way_from_all_la
     np.testing.assert_allclose(asked.log_odds[0], middle + share * (known[3] - middle))
     np.testing.assert_allclose(asked.answers[0, 3], 0.6)
     surer = confidence(network, [3], 0.99, "typical")
-    np.testing.assert_allclose(
-        surer.log_odds[0, :3], known[3, :3], err_msg="surer: the others as usual"
-    )
+    np.testing.assert_allclose(surer.log_odds[0, :3], known[3, :3], err_msg="surer: the others as usual")

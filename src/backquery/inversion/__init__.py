@@ -15,6 +15,7 @@ from backquery.errors import InversionError, TargetError
 from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
+from backquery.inversion.kept import Kept, kept_by_layer
 from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import PRIORS, kept_prior
 from backquery.inversion.priors import Prior, data_prior, flat_prior, natural_prior, smooth_prior
@@ -25,6 +26,7 @@ from backquery.inversion.targets import (
     LabelNames,
     Targets,
     answers,
+    channel,
     confidence,
     difference,
     hidden_node,
@@ -35,10 +37,10 @@ from backquery.inversion.transpose import Transpose
 from backquery.model import Model, Progress, Seed, typical_of
 
 __all__ = [
-    "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Method", "MixturePrior", "Prior", "SpectralPrior",
-    "Targets", "Transpose", "answers", "back_query", "confidence", "data_prior", "difference", "fit_statistics",
-    "flat_prior", "hidden_node", "kept_prior", "natural_prior", "several", "smooth_prior", "typical",
-    "usable_methods", "usual_method",
+    "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Method", "MixturePrior", "Prior",
+    "SpectralPrior", "Targets", "Transpose", "answers", "back_query", "channel", "confidence", "data_prior",
+    "difference", "fit_statistics", "flat_prior", "hidden_node", "kept_by_layer", "kept_prior", "natural_prior",
+    "several", "smooth_prior", "typical", "usable_methods", "usual_method",
 ]  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}
@@ -61,7 +63,7 @@ def back_query(
     """Ask a model backwards which images give these answers.
 
     `targets` are labels (positions or class names, one or many), answers (n, outputs), or `Targets` made by
-    `typical`, `confidence`, `several`, `difference` or `hidden_node`. Plain labels are asked for with
+    `typical`, `confidence`, `several`, `difference`, `hidden_node` or `channel`. Plain labels are asked for with
     `confidence` where it is given. Else gauss-newton asks for the model's typical answers where it keeps
     them, and every other case for the book's 0.99. Where gauss-newton knows the typical answers, a confidence
     changes only the label's own, and the others are asked for what is usual then: see `confidence`.

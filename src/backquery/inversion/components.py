@@ -30,7 +30,7 @@ class Means(NamedTuple):
     gain: Array
 
 
-_known: Memory[WeakKeyDictionary[MixturePrior, dict[tuple[int | None, bool, bytes], Means]]] = Memory(
+_known: Memory[WeakKeyDictionary[MixturePrior, dict[tuple[int | str | None, bool, bytes], Means]]] = Memory(
     WeakKeyDictionary
 )
 

@@ -17,7 +17,7 @@ from backquery.errors import InversionError
 from backquery.inversion.linearised import matrix_product, of_rows, times
 from backquery.inversion.log_odds import own_log_odds, own_log_odds_pulled
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Model, Network, log_odds_and_products
+from backquery.model import Array, Layered, LayerModel, Model, Network, log_odds_and_products
 
 Rows = NDArray[np.intp]
 
@@ -154,24 +154,37 @@ class ModelReadout:
 
 
 def readout_for(
-    model: Model, layer: int | None, maps: Array, origin: Array, deviation: Array, own: bool = False
+    model: Model, layer: int | str | None, maps: Array, origin: Array, deviation: Array, own: bool = False
 ) -> ChainReadout | ModelReadout:
     """The fastest readout there is for a model; `layer` None means the log-odds, each output's `own` or all."""
+    if isinstance(layer, str):
+        return ModelReadout(layer_named(model, layer), maps, origin, deviation)
     if isinstance(model, Network) and not own:
         return ChainReadout(_chain_of(model, deviation), layer or len(model.layers), maps, origin)
     nodes_of(model, layer)
     return ModelReadout(model, maps, origin, deviation, own)
 
 
-def nodes_of(model: Model, layer: int | None) -> int:
-    """How many signals there are to read: the outputs, or the nodes of a network's layer."""
+def nodes_of(model: Model, layer: int | str | None) -> int:
+    """How many signals there are to read: the outputs, or the nodes of a layer."""
     if layer is None:
         return model.outputs
+    if isinstance(layer, str):
+        return layer_named(model, layer).outputs
     if isinstance(model, Network):
         return model.layers[layer - 1].outputs
     raise InversionError(
-        f"only a Network can be asked about its hidden nodes; {type(model).__name__} shows its answers alone"
+        f"only a Network's hidden layers are numbered; {type(model).__name__} is not one, and layers of a model "
+        "of from_torch have names"
     )
+
+
+def layer_named(model: Model, name: str) -> LayerModel:
+    """The layer of this name; `InversionError` for a model that shows none by names."""
+    if isinstance(model, Layered):
+        return model.at(name)
+    instead = "number its layers from 1" if isinstance(model, Network) else "a model of from_torch does"
+    raise InversionError(f"{type(model).__name__} has no layers with names such as {name!r}; {instead}")
 
 
 _chains: Memory[dict[bytes, Chain]] = Memory(dict)

@@ -28,14 +28,14 @@ from backquery.errors import InversionError
 from backquery.inversion.linearised import ROUNDING, Linearisation, Mask, Rows, boxed, lifted
 from backquery.model import Array, Layout
 
-ROUNDS = 4
-"""How often the set of bound pixels is guessed anew in a step, which the next step goes on with."""
-
-ITERATIONS, ACCURATE = 20, 1e-2
-"""Conjugate gradients at most for each guess, and the share of the error from which on it is good enough."""
-
 EXACT = 2**15
 """Pixels up to which steps are worked out in float64: where they lead, the search verifies anyway."""
+
+ROUNDS = (6, 4)
+"""How often the set of bound pixels is guessed anew in a step, which the next step goes on with; if large."""
+
+ITERATIONS, ACCURATE = (40, 20), (1e-3, 1e-2)
+"""Conjugate gradients at most for each guess, and the share of the error from which on it is good enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +219,7 @@ class SpectralPrior:
 
     def newton_step(self, here: Linearisation) -> SpectralSteps:
         """The linearised problem, solved, not only brought one step nearer: see `linearised.Whitened`."""
-        if self.inputs > EXACT and here.jacobian.dtype != np.float32:
+        if self._large and here.jacobian.dtype != np.float32:
             return self._roughly.newton_step(here.astype(np.float32))
         each = []
         for row, restore in enumerate(here.restore):
@@ -257,7 +257,7 @@ class SpectralPrior:
     def _in_box(self, linear: Linear, wanted: Array, force: Array, box: Box) -> SpectralStep:
         """Solve for the forces at the bounds, guessing again which pixels are there as long as that changes."""
         low, high = force > 0, force < 0
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS[self._large]):
             bound = np.flatnonzero(low | high)
             held = np.where(low, box.low, box.high)[bound]
             free_image = (linear.inverse @ wanted) @ linear.covaried
@@ -289,9 +289,14 @@ class SpectralPrior:
             return (self.covary(held) - (linear.inverse @ (linear.covaried @ held)) @ linear.covaried)[bound]
 
         force[bound] = conjugate_gradients(
-            moved, wanted, start[bound], lambda part: self._wave_precision_times(full(part))[bound]
-        )
+            moved, wanted, start[bound], lambda part: self._wave_precision_times(full(part))[bound],
+            ITERATIONS[self._large], ACCURATE[self._large],
+        )  # fmt: skip
         return force
+
+    @property
+    def _large(self) -> bool:
+        return self.inputs > EXACT
 
     @cached_property
     def _roughly(self) -> SpectralPrior:
@@ -391,14 +396,21 @@ class SpectralSteps:
 
 
 def conjugate_gradients(
-    times: Callable[[Array], Array], wanted: Array, start: Array, nearly_inverse: Callable[[Array], Array]
+    times: Callable[[Array], Array],
+    wanted: Array,
+    start: Array,
+    nearly_inverse: Callable[[Array], Array],
+    iterations: int,
+    accurate: float,
 ) -> Array:
-    """A solution x (m,) of ``A x = wanted``, roughly, for a positive A given as products (Hestenes & Stiefel
-    1952)."""
+    """A solution x (m,) of ``A x = wanted`` for a positive A given by products (Hestenes & Stiefel 1952).
+
+    It ends after so many iterations, or where the error is no more than the share `accurate` of `wanted`.
+    """
     x = start.copy()
     residual = wanted - times(x)
-    direction, goal, before = np.zeros_like(x), ACCURATE * np.linalg.norm(wanted), 1.0
-    for _ in range(ITERATIONS):
+    direction, goal, before = np.zeros_like(x), accurate * np.linalg.norm(wanted), 1.0
+    for _ in range(iterations):
         if np.linalg.norm(residual) <= goal:
             break
         guess = nearly_inverse(residual)

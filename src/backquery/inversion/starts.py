@@ -45,9 +45,9 @@ RETRIES = 12
 
 @dataclass(frozen=True)
 class Shown:
-    """Scores of draws (n, rank), a layer's signals for them (n, nodes), and moments of the signals.
+    """Scores of draws (n, rank), a layer's signals for them (n, m), and moments of the signals.
 
-    mean: (nodes,); covariance: (nodes, nodes).
+    mean: (m,); covariance: (m, m).
     """
 
     draws: Array
@@ -56,9 +56,10 @@ class Shown:
     covariance: Array
 
 
-_shown_to: Memory[WeakKeyDictionary[OnePrior, dict[tuple[int | None, bool, bytes, bytes], Shown]]] = Memory(
-    WeakKeyDictionary
-)
+ShownFor = tuple[int | str | None, bool, bytes, bytes, bytes]
+"""What draws are shown for: a layer, within a box; of a layer with a name, also what is read of it."""
+
+_shown_to: Memory[WeakKeyDictionary[OnePrior, dict[ShownFor, Shown]]] = Memory(WeakKeyDictionary)
 
 
 def first_guess(problem: Problem, prior: OnePrior) -> tuple[Array, bool]:
@@ -82,7 +83,7 @@ def _regressed(problem: Problem, prior: OnePrior) -> Array:
     if not prior.rank or isinstance(prior, SpectralPrior):
         return np.broadcast_to(prior.mean, (len(asked), prior.inputs))
     shown = _shown(problem, prior)
-    maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
+    _, maps = _read(problem)
     spread = maps @ shown.covariance @ maps.transpose(0, 2, 1)
     k = spread.shape[-1]
     unit = np.trace(spread, axis1=1, axis2=2) / k
@@ -105,16 +106,30 @@ def other_starts(problem: Problem, prior: OnePrior) -> Iterator[Array]:
     if not prior.rank:
         return
     shown, asked = _shown(problem, prior), problem.asked
-    maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
+    _, maps = _read(problem)
     distance = np.linalg.norm(shown.signals @ maps.transpose(0, 2, 1) - asked.values[:, None, :], axis=2)
     for nearest in np.argsort(distance, axis=1, kind="stable")[:, :RETRIES].T:
         yield prior.unwhiten(prior.spread(shown.draws[nearest]))
 
 
+def _read(problem: Problem) -> tuple[Array, Array]:
+    """The signals that are kept of each draw, as maps (m, nodes), and the questions as maps of these (n, k, m).
+
+    A layer with a name may have a million of them, so of that only those asked for are kept."""
+    asked = problem.asked
+    maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
+    if not isinstance(asked.layer, str):
+        return np.eye(nodes_of(problem.model, asked.layer)), maps
+    signals = maps.reshape(-1, maps.shape[2])
+    return signals, np.eye(len(signals)).reshape(*maps.shape[:2], -1)
+
+
 def _shown(problem: Problem, prior: OnePrior) -> Shown:
     """The draws, shown to the model once for each box that they are kept within."""
     known = _shown_to.of(problem.model).setdefault(prior, {})
-    key = (problem.asked.layer, problem.asked.own, problem.low.tobytes(), problem.high.tobytes())
+    asked = problem.asked
+    signals = asked.maps.tobytes() if isinstance(asked.layer, str) else b""
+    key = (asked.layer, asked.own, problem.low.tobytes(), problem.high.tobytes(), signals)
     if key not in known:
         known[key] = _show(problem, prior)
     return known[key]
@@ -122,7 +137,7 @@ def _shown(problem: Problem, prior: OnePrior) -> Shown:
 
 def _show(problem: Problem, prior: OnePrior) -> Shown:
     model, layer = quick_of(problem.model), problem.asked.layer
-    every = np.eye(nodes_of(model, layer))
+    every, _ = _read(problem)
     readout = readout_for(model, layer, every, prior.mean, prior.deviation, problem.asked.own)
     # A fixed seed, because the draws are remembered: no answer may depend on what was asked before.
     count = draws_of(prior)

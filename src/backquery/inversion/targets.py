@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from backquery.errors import TargetError
 from backquery.inversion.linearised import times
 from backquery.inversion.log_odds import own_log_odds
+from backquery.inversion.readouts import layer_named
 from backquery.model import RELU, SOFTMAX, TANH, Activation, Array, Labels, Model, Network, typical_of
 
 Label = int | str
@@ -37,9 +38,9 @@ class Targets:
 
     maps: (k, nodes), the same for all questions, or (n, k, nodes); values: (n, k). own: whether z are each
     answer's own log-odds, ``ln(p / (1 - p))``, as where a softmax has so many outputs that only some are asked
-    for. layer: None for the log-odds, or the number of a hidden layer, counted from 1. labels: (n,), the positions
-    of the labels asked for, -1 where a question names none. answers, log_odds: (n, outputs), where all answers are
-    asked for."""
+    for. layer: None for the log-odds, the number of a hidden layer, counted from 1, or the name of a module's
+    layer, whose output z is then. labels: (n,), the positions of the labels asked for, -1 where a question names
+    none. answers, log_odds: (n, outputs), where all answers are asked for."""
 
     question: str
     maps: Array
@@ -47,7 +48,7 @@ class Targets:
     labels: Labels
     answers: Array | None = None
     log_odds: Array | None = None
-    layer: int | None = None
+    layer: int | str | None = None
     own: bool = False
 
     def __len__(self) -> int:
@@ -140,7 +141,7 @@ def confidence(
 
 
 def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
-    """Log-odds (n, outputs) from the mean of all typical ones towards each label's, its own being that of `answer`.
+    """Log-odds (n, outputs) from the mean of all typical ones towards each label's, its own being `answer`.
 
     No image says one thing less surely and all others as surely as ever.
     """
@@ -223,26 +224,83 @@ def difference(
 
 
 def hidden_node(
-    network: Network, layer: int, nodes: int | Sequence[int], value: float | Sequence[float]
+    model: Model, layer: int | str, nodes: int | Sequence[int], value: float | Sequence[float]
 ) -> Targets:
-    """One hidden node at a time: the pre-activation `value` for each of `nodes` in a `layer`, counted from 1.
+    """One hidden node at a time: the signal `value` for each of `nodes` in a `layer`.
 
-    Nothing is asked of the other nodes.
+    A `Network`'s layers are numbered from 1, and the signal is the pre-activation; those of a model of
+    `from_torch` have the module's names, and the signal is the layer's output, in which a node's place is that
+    among all of them in a row. Nothing is asked of the other nodes.
     """
-    if not isinstance(network, Network):
-        raise TargetError(f"only a Network can be asked about its hidden nodes, not {type(network).__name__}")
-    hidden = len(network.layers) - 1
+    count = layer_named(model, layer).outputs if isinstance(layer, str) else _nodes_of_hidden(model, layer)
+    places = _places(nodes, count, f"the nodes of layer {layer}")
+    return _of_layer(f"hidden nodes of layer {layer}", layer, _units(places, count), value)
+
+
+def channel(
+    model: Model,
+    layer: str,
+    channels: int | Sequence[int],
+    value: float | Sequence[float],
+    *,
+    place: tuple[int, int] | None = None,
+) -> Targets:
+    """One channel of a convolution at a time: the signal `value` for each of `channels` in the `layer` so named.
+
+    It is asked for at one `place` (row, column) of the layer's map, or without one as the mean over all places.
+    Nothing is asked of other channels or places. ``model.at(layer).signals(x)`` are those of images x.
+    """
+    shape = layer_named(model, layer).shape
+    if len(shape) != 3:
+        raise TargetError(
+            f"only a layer of (channels, rows, columns) has channels; {layer!r} gives {shape} for an image: "
+            "ask for its hidden_node"
+        )
+    chosen = _places(channels, shape[0], f"the channels of layer {layer!r}")
+    maps = np.zeros((len(chosen), *shape))
+    rows = np.arange(len(chosen))
+    if place is None:
+        maps[rows, chosen] = 1 / (shape[1] * shape[2])
+    else:
+        row = _places(place[0], shape[1], f"the rows of layer {layer!r}")[0]
+        column = _places(place[1], shape[2], f"the columns of layer {layer!r}")[0]
+        maps[rows, chosen, row, column] = 1.0
+    where = "everywhere" if place is None else f"at {place}"
+    return _of_layer(f"channels of layer {layer} {where}", layer, maps.reshape(len(chosen), -1), value)
+
+
+def _of_layer(question: str, layer: int | str, maps: Array, value: float | Sequence[float]) -> Targets:
+    """One question for each of the maps (n, nodes)."""
+    values = np.broadcast_to(np.asarray(value, np.float64), len(maps))[:, None].copy()
+    if not np.all(np.isfinite(values)):
+        raise TargetError(f"the signal asked for must be finite; received {value}")
+    return Targets(question, maps[:, None, :], values, np.full(len(maps), -1), layer=layer)
+
+
+def _nodes_of_hidden(model: Model, layer: int) -> int:
+    if not isinstance(model, Network):
+        raise TargetError(
+            f"only a Network's layers are numbered, and {type(model).__name__} is not one; those of a model of "
+            "from_torch have names"
+        )
+    hidden = len(model.layers) - 1
     if not 1 <= layer <= hidden:
         raise TargetError(f"this network's hidden layers are numbered 1 to {hidden}; received {layer}")
-    places = np.atleast_1d(np.asarray(nodes))
-    count = network.layers[layer - 1].outputs
+    return model.layers[layer - 1].outputs
+
+
+def _places(given: int | Sequence[int], count: int, what: str) -> NDArray[np.intp]:
+    places = np.atleast_1d(np.asarray(given))
     if not np.issubdtype(places.dtype, np.integer) or np.any((places < 0) | (places >= count)):
-        raise TargetError(f"the nodes of layer {layer} are numbered 0 to {count - 1}; received {nodes!r}")
-    values = np.broadcast_to(np.asarray(value, np.float64), places.shape)[:, None].copy()
-    if not np.all(np.isfinite(values)):
-        raise TargetError(f"the pre-activation asked for must be finite; received {value}")
-    maps = np.eye(count)[places][:, None, :]
-    return Targets(f"hidden nodes of layer {layer}", maps, values, np.full(len(places), -1), layer=layer)
+        raise TargetError(f"{what} are numbered 0 to {count - 1}; received {given!r}")
+    return places
+
+
+def _units(places: NDArray[np.intp], count: int) -> Array:
+    """Rows (n, count) with a 1 at each place; of a large layer no whole identity fits in memory."""
+    rows = np.zeros((len(places), count))
+    rows[np.arange(len(places)), places] = 1.0
+    return rows
 
 
 def label_positions(model: Model, labels: LabelNames) -> Labels:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 from backquery.errors import ModelError, assume
 from backquery.io.comparison import agree, allowed, probes
 from backquery.io.outputs import NAMES, Outputs, far_probes, settled, within_ones
+from backquery.io.torch_layers import heard, in_trial
 from backquery.io.torch_module import (
     asked,
     at_rest,
@@ -30,6 +32,7 @@ from backquery.io.torch_module import (
     the_scores,
 )
 from backquery.model import (
+    IDENTITY,
     SIGMOID,
     SOFTMAX,
     Activation,
@@ -218,6 +221,19 @@ class TorchModel:
         with torch.inference_mode(False):
             return replace(self, module=copied(torch, self.module, "float32"), dtype="float32")
 
+    def at(self, name: str) -> TorchLayer:
+        """One layer, by its name among the module's `named_modules`, as a model whose answers are its signals.
+
+        `ModelError` lists the names where there is no such layer.
+        """
+        if name not in self._layers:
+            self._layers[name] = TorchLayer.of(self, name)
+        return self._layers[name]
+
+    @cached_property
+    def _layers(self) -> dict[str, TorchLayer]:
+        return {}
+
     def _tensors(self, x: ArrayLike, size: int) -> Iterator[torch.Tensor]:
         torch = import_torch()
         rows = checked_inputs(x, self.input_shape, self.dtype)
@@ -252,6 +268,45 @@ class TorchModel:
         images = inputs.reshape(-1, *self.module_shape).clone()
         answers = the_scores(import_torch(), self.module(images)).to(inputs.dtype)
         return answers.reshape(len(inputs), -1) if answers.ndim < 2 else answers
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TorchLayer(TorchModel):
+    """What `TorchModel.at` gives: the same module, run as far as one layer, whose output it answers.
+
+    Log-odds and answers are both the signals, flat (n, outputs), as the layer gives them: a ReLU's after, a
+    convolution's before what follows. shape: the layer's output for one image, such as (channels, rows, columns);
+    runs: how often the module calls the layer for one image, of which the last counts.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    runs: int
+
+    @classmethod
+    def of(cls, model: TorchModel, name: str) -> TorchLayer:
+        """The layer of this name, which two images are run through."""
+        images = next(model._tensors(probes(model)[:2], 2))
+        torch = import_torch()
+        with _clean(torch), torch.no_grad():
+            shape, runs = in_trial(model.module, name, lambda: model._answers_of_module(images), len(images))
+        own = {field.name: getattr(model, field.name) for field in fields(TorchModel)}
+        own["classes"] = tuple(map(str, range(prod(shape))))
+        own["statistics"] = model.statistics and replace(model.statistics, typical=None)
+        return cls(**own, layer=name, shape=shape, runs=runs)
+
+    @property
+    def output_activation(self) -> Activation:
+        """Signals are answers as they are."""
+        return IDENTITY
+
+    def signals(self, x: ArrayLike) -> Array:
+        """The layer's output (n, *shape) for inputs (n, inputs)."""
+        return self.log_odds(x).reshape(-1, *self.shape)
+
+    def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        given = heard(self.module, self.layer, lambda: self._answers_of_module(inputs), self.runs)
+        return given[-1].to(inputs.dtype).reshape(len(inputs), -1)
 
 
 def _outputs_in_trial(model: TorchModel) -> int:
@@ -321,12 +376,12 @@ def _without_last(torch: Any, module: torch.nn.Module, kind: type[Any]) -> torch
     """A Sequential that ends in a layer of this kind, without it; None where that is not certain."""
     if type(module) is not torch.nn.Sequential or not len(module) or module._forward_hooks:
         return None
-    before: list[Any] = list(module)
-    last: torch.nn.Module = before.pop()
+    before = OrderedDict(module._modules)  # with their names, by which layers are found
+    name, last = before.popitem()
     if type(last) is kind and not last._forward_hooks and not last._forward_pre_hooks:
-        return torch.nn.Sequential(*before).eval()
+        return torch.nn.Sequential(before).eval()
     rest = _without_last(torch, last, kind)
-    return None if rest is None else torch.nn.Sequential(*before, rest).eval()
+    return None if rest is None else torch.nn.Sequential(OrderedDict(before, **{name: rest})).eval()
 
 
 def _compare(torch: Any, model: TorchModel, original: torch.nn.Module) -> None:

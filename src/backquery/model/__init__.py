@@ -22,6 +22,8 @@ from backquery.model.layout import Layout, image_shape
 from backquery.model.meaning import GROUNDS, IN_COLOUR, INK_ON_PAPER, Ground, Meaning
 from backquery.model.network import Layer, Network
 from backquery.model.protocol import (
+    Layered,
+    LayerModel,
     Model,
     ends_of,
     ground_of,
@@ -40,10 +42,10 @@ from backquery.model.statistics import MIXTURE_PARTS, SPECTRUM_PARTS, Mixture, S
 __all__ = [
     "ACTIVATIONS", "GROUNDS", "IDENTITY", "INK_ON_PAPER", "IN_COLOUR", "LEAK", "LEAKY_RELU", "MIXTURE_PARTS",
     "RELU", "SIGMOID", "SOFTMAX", "SPECTRUM_PARTS", "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation",
-    "Examples", "Ground", "LabelledImages", "Labels", "Layer", "Layout", "Meaning", "Mixture", "Model", "Network",
-    "Pixels", "Progress", "Scaling", "Seed", "Shape", "Spectrum", "Statistics", "about_in_words",
-    "activation_named", "checked_inputs", "ends_of", "evaluate", "facts_in_words", "finite_answer", "ground_of",
-    "image_shape", "ink_of", "labels_read", "leaky_relu", "log_odds_and_products", "meaning_of", "name_read",
-    "ordered_images", "picture_of", "plain_facts", "plain_scaling", "quick_of", "reveals", "rings_of",
-    "rounded_slope", "scaled_images", "shades_of", "typical_of",
+    "Examples", "Ground", "LabelledImages", "Labels", "Layer", "LayerModel", "Layered", "Layout", "Meaning",
+    "Mixture", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape", "Spectrum", "Statistics",
+    "about_in_words", "activation_named", "checked_inputs", "ends_of", "evaluate", "facts_in_words",
+    "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read", "leaky_relu", "log_odds_and_products",
+    "meaning_of", "name_read", "ordered_images", "picture_of", "plain_facts", "plain_scaling", "quick_of",
+    "reveals", "rings_of", "rounded_slope", "scaled_images", "shades_of", "typical_of",
 ]  # fmt: skip

@@ -81,6 +81,22 @@ class Roughly(Protocol):
         """The twin."""
 
 
+class LayerModel(Model, Protocol):
+    """One layer of a model, as a model whose answers, and log-odds, are the layer's signals."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the signals for one image, such as (channels, rows, columns)."""
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A model whose layers are found by their names."""
+
+    def at(self, name: str) -> LayerModel:
+        """The layer of this name; an error that lists the names where there is none."""
+
+
 def log_odds_and_products(model: Model, x: Array, vectors: Array) -> tuple[Array, Array]:
     """The log-odds (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
     if isinstance(model, Pulling):
