@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,8 +52,10 @@ def scan(
     and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
     and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null).
     """
+    from backquery.cli.progress import bar
     from backquery.cli.source import load_for_images, prepared
     from backquery.inversion import back_query
+    from backquery.model import Network
     from backquery.plots.scans import change_sheet, scan_sheet
     from backquery.plots.sheets import save_sheet
 
@@ -60,7 +63,11 @@ def scan(
     network = load_for_images(model, scale)
     labels = list(label or network.classes)
     start = None if near is None else network.scale(prepared(network, [near]))
-    result = back_query(network, labels, method=method, prior=prior, confidence=confidence, near=start)
+    # A dense network has answered before a bar is drawn.
+    with nullcontext() if isinstance(network, Network) else bar("asking backwards") as progress:
+        result = back_query(
+            network, labels, method=method, prior=prior, confidence=confidence, near=start, progress=progress
+        )
     quieten_matplotlib()
     save_sheet((scan_sheet if near is None else change_sheet)(result, network), output)
     if arrays is not None:
