@@ -102,7 +102,8 @@ def other_starts(problem: Problem, prior: OnePrior) -> Iterator[Array]:
     """
     if _first_layer(problem, prior) is not None and prior.rank:
         yield _regressed(problem, prior)
-    yield np.broadcast_to(prior.mean, (len(problem.asked), prior.inputs))
+    if not isinstance(prior, SpectralPrior):  # of these it was the first guess, or the regression
+        yield np.broadcast_to(prior.mean, (len(problem.asked), prior.inputs))
     if not prior.rank:
         return
     shown, asked = _shown(problem, prior), problem.asked
