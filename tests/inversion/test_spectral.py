@@ -28,7 +28,8 @@ from backquery.inversion.priors import (
     SMOOTH_VARIANCE,
     large_data_prior,
 )
-from backquery.inversion.spectral import Waves, conjugate_gradients
+from backquery.inversion.spectral import conjugate_gradients
+from backquery.inversion.waves import Waves
 from backquery.model import Layout, Spectrum, Statistics
 from tests.inversion.conftest import Opaque, network_of
 from tests.reference import inversion as twin

@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError
+from backquery.inversion.gaussian import Gaussian
 from backquery.inversion.linearised import (
     BoundPixels,
     Linearisation,
     Linearised,
-    Rows,
     matrix_product,
     newton_step,
 )
-from backquery.inversion.spectral import SpectralPrior, Waves
+from backquery.inversion.spectral import SpectralPrior
+from backquery.inversion.waves import Waves
 from backquery.model import Array, Layout, Statistics
 
 NOISE = 0.01
@@ -53,7 +54,7 @@ COLOUR_MEANS = (0.485, 0.456, 0.406)
 
 
 @dataclass(frozen=True, eq=False)
-class Prior:
+class Prior(Gaussian):
     """N(mean, factor factor' + diag(diagonal)) over images in input scale.
 
     mean: (inputs,); factor: (inputs, rank), where rank may be 0; diagonal: (inputs,), positive.
@@ -82,11 +83,6 @@ class Prior:
             raise InversionError("the diagonal of a prior's covariance must be positive")
 
     @property
-    def inputs(self) -> int:
-        """The number of pixels."""
-        return self.mean.size
-
-    @property
     def rank(self) -> int:
         """How many directions the factor has."""
         return int(self.factor.shape[1])
@@ -95,22 +91,6 @@ class Prior:
     def deviation(self) -> Array:
         """What every pixel deviates by alone, (inputs,): the unit of whitened coordinates."""
         return np.asarray(np.sqrt(self.diagonal))
-
-    def whiten(self, images: ArrayLike, origin: Array | None = None) -> Array:
-        """Images (..., inputs) in whitened coordinates, from `origin`, or the mean."""
-        return (np.asarray(images, np.float64) - (self.mean if origin is None else origin)) / self.deviation
-
-    def unwhiten(self, y: Array, origin: Array | None = None) -> Array:
-        """The images that are `y` (..., inputs) in whitened coordinates."""
-        return (self.mean if origin is None else origin) + self.deviation * y
-
-    def of(self, rows: Rows) -> Prior:
-        """What the questions `rows` of a batch are asked under: the same for all."""
-        return self
-
-    def likeliest(self, images: ArrayLike) -> Prior:
-        """Which part of the prior images most probably come from: there is only one."""
-        return self
 
     def spread(self, scores: Array) -> Array:
         """F u for each row u of scores (n, rank), with F whitened: (n, inputs)."""
@@ -154,15 +134,6 @@ class Prior:
     def covariance_times(self, vectors: ArrayLike) -> Array:
         """C v for each row v of (n, inputs), without ever forming C."""
         return self.deviation * self.covary(np.asarray(vectors, np.float64) * self.deviation)
-
-    def squared_distance(self, images: ArrayLike, mean: ArrayLike | None = None) -> Array:
-        """The squared Mahalanobis distance ``(x - m)' C^-1 (x - m)`` of each row of (n, inputs) from `mean`."""
-        centre = None if mean is None else np.asarray(mean, np.float64)
-        return self.explained(self.whiten(images, centre))[1]
-
-    def log_density(self, images: ArrayLike) -> Array:
-        """The natural logarithm of the density at each row of (n, inputs), in input scale."""
-        return self.log_peak - 0.5 * self.squared_distance(images)
 
     @cached_property
     def log_peak(self) -> float:

@@ -22,11 +22,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError
+from backquery.inversion.gaussian import Gaussian
 from backquery.inversion.linearised import ROUNDING, Linearisation, Mask, Rows, boxed, lifted
-from backquery.model import Array, Layout
+from backquery.inversion.waves import Waves
+from backquery.model import Array
 
 EXACT = 2**15
 """Pixels up to which steps are worked out in float64: where they lead, the search verifies anyway."""
@@ -39,79 +40,7 @@ ITERATIONS, ACCURATE = (40, 20), (1e-3, 1e-2)
 
 
 @dataclass(frozen=True, eq=False)
-class Waves:
-    """Orthogonal functions over an image's rows, columns and channels, one in each row of each matrix.
-
-    rows: (rows, rows); columns: (columns, columns); channels: (channels, channels).
-    """
-
-    layout: Layout
-    rows: Array
-    columns: Array
-    channels: Array
-
-    def __post_init__(self) -> None:
-        sides = (self.layout.rows, self.layout.columns, self.layout.channels)
-        for side, matrix in zip(sides, (self.rows, self.columns, self.channels), strict=True):
-            if matrix.shape != (side, side) or not np.allclose(matrix @ matrix.T, np.eye(side), atol=1e-5):
-                raise InversionError(
-                    f"waves need an orthogonal matrix of {side} by {side}; received {matrix.shape}"
-                )
-
-    @classmethod
-    def cosines(cls, layout: Layout, channels: Array | None = None) -> Waves:
-        """Cosines, which do not take opposite edges for neighbours as a Fourier transform does (DCT-II)."""
-        colours = np.eye(layout.channels) if channels is None else channels
-        return cls(layout, _cosines(layout.rows), _cosines(layout.columns), colours)
-
-    def coefficients(self, y: Array) -> Array:
-        """Images (..., inputs) to coefficients, of the shape `in_order` gives an image."""
-        return _along_axes(y.reshape(*y.shape[:-1], *self.shape), self._matrices)
-
-    def images(self, coefficients: Array) -> Array:
-        """Coefficients to images (..., inputs)."""
-        y = _along_axes(coefficients, self._transposed)
-        return y.reshape(*y.shape[:-3], self.layout.inputs)
-
-    def in_order(self, channels_first: Array) -> Array:
-        """Numbers (channels, rows, columns) in the order in which the inputs lie, as coefficients do."""
-        ordered = channels_first if self.layout.channels_first else np.moveaxis(channels_first, 0, -1)
-        return np.ascontiguousarray(ordered)
-
-    @cached_property
-    def shape(self) -> tuple[int, int, int]:
-        """The shape of an image as its inputs lie, and of its coefficients."""
-        a, b, c = (len(matrix) for matrix in self._matrices)
-        return a, b, c
-
-    @cached_property
-    def _matrices(self) -> tuple[Array, Array, Array]:
-        if self.layout.channels_first:
-            return self.channels, self.rows, self.columns
-        return self.rows, self.columns, self.channels
-
-    @cached_property
-    def _transposed(self) -> tuple[Array, Array, Array]:
-        # Copies, because BLAS is slower with small matrices that lie the other way.
-        a, b, c = (np.ascontiguousarray(matrix.T) for matrix in self._matrices)
-        return a, b, c
-
-
-def _along_axes(images: Array, matrices: tuple[Array, Array, Array]) -> Array:
-    """Each matrix times the images (..., a, b, c) along its own axis."""
-    first, second, third = matrices
-    if len(third) > 1:
-        images = images @ third.T
-    if len(second) > 1:
-        images = second @ images
-    if len(first) > 1:
-        flat = (*images.shape[:-2], images.shape[-2] * images.shape[-1])
-        images = (first @ images.reshape(flat)).reshape(images.shape)
-    return images
-
-
-@dataclass(frozen=True, eq=False)
-class SpectralPrior:
+class SpectralPrior(Gaussian):
     """N(mean, D (T' diag(variances) T + L L') D): as many directions as there are pixels, and no matrix of them.
 
     mean, deviation: (inputs,), D being the diagonal matrix of `deviation`; waves: T; variances: as coefficients
@@ -141,30 +70,9 @@ class SpectralPrior:
             raise InversionError("the variances and deviations of a prior must be positive")
 
     @property
-    def inputs(self) -> int:
-        """The number of pixels."""
-        return self.mean.size
-
-    @property
     def rank(self) -> int:
         """How many directions there are."""
         return self.inputs
-
-    def whiten(self, images: ArrayLike, origin: Array | None = None) -> Array:
-        """Images (..., inputs) in the prior's own coordinates, from `origin`, or the mean."""
-        return (np.asarray(images, np.float64) - (self.mean if origin is None else origin)) / self.deviation
-
-    def unwhiten(self, y: Array, origin: Array | None = None) -> Array:
-        """The images that are `y` (..., inputs) in the prior's own coordinates."""
-        return (self.mean if origin is None else origin) + self.deviation * y
-
-    def of(self, rows: Rows) -> SpectralPrior:
-        """What the questions `rows` of a batch are asked under: the same for all."""
-        return self
-
-    def likeliest(self, images: ArrayLike) -> SpectralPrior:
-        """Which part of the prior images most probably come from: there is only one."""
-        return self
 
     def covary(self, y: Array) -> Array:
         """C y for each y of (..., inputs), in whitened coordinates."""
@@ -197,15 +105,6 @@ class SpectralPrior:
     def spread(self, scores: Array) -> Array:
         """Draws (n, inputs) as whitened images: what they are."""
         return scores
-
-    def squared_distance(self, images: ArrayLike, mean: ArrayLike | None = None) -> Array:
-        """The squared Mahalanobis distance ``(x - m)' C^-1 (x - m)`` of each row of (n, inputs) from `mean`."""
-        centre = None if mean is None else np.asarray(mean, np.float64)
-        return self.explained(self.whiten(images, centre))[1]
-
-    def log_density(self, images: ArrayLike) -> Array:
-        """The natural logarithm of the density at each row of (n, inputs), in input scale."""
-        return self.log_peak - 0.5 * self.squared_distance(images)
 
     @cached_property
     def log_peak(self) -> float:
@@ -424,11 +323,3 @@ def conjugate_gradients(
         residual -= (size / curvature) * along
         before = size
     return x
-
-
-def _cosines(side: int) -> Array:
-    """The orthonormal cosines over `side` pixels, (side, side), the slowest first."""
-    places, waves = np.arange(side) + 0.5, np.arange(side)[:, None]
-    matrix: Array = np.cos(np.pi * waves * places / side) * np.sqrt(2.0 / side)
-    matrix[0] /= np.sqrt(2.0)
-    return matrix
