@@ -103,6 +103,25 @@ def test_the_quick_twin_is_the_same_model_in_float32():
     assert next(model.module.parameters()).dtype == torch.float64
 
 
+class Doubled(nn.Module):
+    """A module that works in double precision alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, x):
+        weights = torch.linspace(-1, 1, 144, dtype=torch.float64).reshape(48, 3)
+        return self.gain * x.flatten(1) @ weights
+
+
+def test_a_module_that_insists_on_float64_has_no_quick_twin():
+    model = from_torch(Doubled(), input_shape=(6, 8))
+    assert model.quick is model
+    scans = back_query(model, model.query(images(3)), method="gauss-newton", prior="flat")
+    assert scans.converged.all()
+
+
 def test_many_images_go_through_in_pieces_and_come_out_in_order():
     model = from_torch(convolutional(), input_shape=(6, 8))
     x = images(70)
