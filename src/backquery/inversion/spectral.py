@@ -268,9 +268,9 @@ class SpectralStep:
 
     @cached_property
     def _inverse(self) -> Array:
-        gain = (self.linear.jacobian @ self._directions.T)[None].astype(np.float64)
-        lifted(gain, ROUNDING)
-        return np.asarray(np.linalg.inv(gain[0]))
+        gain = (self.linear.jacobian @ self._directions.T).astype(np.float64)
+        # As damped as the step: what hardly depends on the image is not corrected at any price.
+        return np.asarray(np.linalg.inv(gain + self.linear.damped * np.eye(len(gain))))
 
 
 @dataclass(frozen=True)
