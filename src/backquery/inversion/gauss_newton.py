@@ -140,18 +140,21 @@ class GaussNewton:
             return self._freed(problem, prior, self._from_others(problem, prior, found))
         return self._from_others(problem, prior, self._freed(problem, prior, found))
 
+    def _lost(self, found: _Found) -> NDArray[np.intp]:
+        """The questions that may still be answered."""
+        return np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+
     def _from_others(self, problem: Problem, prior: OnePrior, found: _Found) -> _Found:
-        for start in other_starts(problem, prior):
-            lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
-            if not lost.size:
-                break
+        starts = other_starts(problem, prior)
+        # Asked for one by one, because to find them the model is shown many images.
+        while (lost := self._lost(found)).size and (start := next(starts, None)) is not None:
             again = self._search(problem.of(lost), prior, start[lost], found.steps[lost])
             found = found.improved(lost, again)
         return found
 
     def _freed(self, problem: Problem, prior: OnePrior, found: _Found) -> _Found:
         """Where the prior's shape kept a search from the answer: there without it, and on from there with it."""
-        lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+        lost = self._lost(found)
         if not lost.size or not prior.rank:
             return found
         flat = flat_prior(prior.inputs, problem.low, problem.high)
@@ -175,7 +178,7 @@ class GaussNewton:
         hurried = replace(self, steps=min(self.steps, COMPONENT_STEPS))
         found = _Found.nothing(problem, used)
         for count in TRIED:
-            lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+            lost = self._lost(found)
             few = order[lost, begin : begin + count]
             if not few.size:
                 break
@@ -188,7 +191,7 @@ class GaussNewton:
             under = mixture.chosen(few[question, place])
             each = hurried._search(problem.of(lost[question]), under, under.mean)
             found = found.improved(lost, each.best_of(question, mixture))
-        lost = np.flatnonzero(~found.holds & ~found.impossible & (found.steps < self.steps))
+        lost = self._lost(found)
         if lost.size:
             whole = self._answer(problem.of(lost), mixture.whole, found.steps[lost])
             found = found.improved(lost, replace(whole, cost=-mixture.log_density(whole.images)))
