@@ -67,7 +67,7 @@ class GaussNewton:
 
     tolerance: float = 1e-3
     optimality: float = 1e-2
-    steps: int = 200
+    steps: int = 400
     block: int = 64
     confirming: bool = True
 
