@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from benchmarks.evidence import learned
 
 from backquery.datasets import Dataset, load
 from backquery.evidence import (
@@ -20,7 +21,6 @@ from backquery.evidence import (
     measure_evidence,
 )
 from backquery.evidence.measure import AGREEING
-from backquery.io.torch import from_torch
 from backquery.model import Model, Network, Scaling, evaluate
 from backquery.plots import evidence_maps, image_evidence_maps, save_figure
 from backquery.training import MiniBatch, train
@@ -166,20 +166,8 @@ def _learned(kind: str, dataset: Dataset, seed: int) -> Model:
 
 
 def _convolutional(kind: str, dataset: Dataset, seed: int, epochs: int) -> Model:
-    import torch
-
-    torch.manual_seed(seed)
-    module = (_lenet if kind == "LeNet" else _strided)(dataset.input_shape[0], len(dataset.classes))
-    optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
-    pixels = torch.tensor(dataset.train.images / dataset.maximum, dtype=torch.float32)[:, None]
-    labels = torch.tensor(dataset.train.labels)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(labels)).split(64):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(module(pixels[rows]), labels[rows]).backward()
-            optimizer.step()
-    scaling = Scaling.unit(dataset.maximum, dataset.meaning)
-    return from_torch(module.eval(), input_shape=dataset.input_shape, scaling=scaling, classes=dataset.classes)
+    make, side, labels = _lenet if kind == "LeNet" else _strided, dataset.input_shape[0], len(dataset.classes)
+    return learned(lambda: make(side, labels), seed, dataset, epochs, "float64")
 
 
 def _lenet(side: int, labels: int) -> nn.Module:

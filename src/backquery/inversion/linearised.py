@@ -64,7 +64,8 @@ class Linearisation(NamedTuple):
     of the images; low, high: (n, inputs) or (1, inputs); damping: (n,), in parts of the k x k system's mean
     diagonal, keeps the multipliers small; restore: (n,), where the likeliest *change of the image* is sought
     instead of the likeliest image; bound: what `bound_pixels` gave; rows: (n,), which images of its batch these
-    are."""
+    are.
+    """
 
     jacobian: Array
     residual: Array
@@ -104,7 +105,8 @@ class LowRank(Protocol):
 
     `Prior` is one. Nothing here shows F, so that one whose F is no matrix can be another. The exception proves the
     rule: `bound_pixels` inverts rank by rank systems, which a prior of few directions does exactly, by sums that
-    it keeps up to date and Cholesky factors, and any other may do by conjugate gradients."""
+    it keeps up to date and Cholesky factors, and any other may do by conjugate gradients.
+    """
 
     @property
     def rank(self) -> int:

@@ -24,7 +24,8 @@ def prior_for(model: Model, prior: str | AnyPrior | None, low: ArrayLike, high: 
     """The prior asked for, remembered for as long as the model lives.
 
     By default what the model keeps, `mixture` or `data`; else `natural` for images in colour, `smooth` for others,
-    or `flat` where they have no shape."""
+    or `flat` where they have no shape.
+    """
     if isinstance(prior, AnyPrior):
         if prior.inputs != model.inputs:
             raise InversionError(

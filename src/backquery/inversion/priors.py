@@ -194,7 +194,8 @@ def smooth_prior(
     each axis. Of small grey images this Kronecker product's factor is cut where its variances fall below the
     noise, and what is cut stays on the diagonal; of others it is kept whole, as waves. Channels are smooth each
     for itself, wherever `shape` has them (see `Layout`); `length` is in pixels, by default a fourteenth of the
-    longer side (2 for 28 x 28), at least one."""
+    longer side (2 for 28 x 28), at least one.
+    """
     layout = Layout.of(shape)
     if not layout.known:
         raise InversionError(

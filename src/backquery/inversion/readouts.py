@@ -120,7 +120,8 @@ class ModelReadout:
     """``maps @ log-odds`` of any model that can differentiate itself.
 
     own: whether each output's own log-odds, against all others together, are meant, instead of those with mean
-    zero."""
+    zero.
+    """
 
     def __init__(self, model: Model, maps: Array, origin: Array, deviation: Array, own: bool = False) -> None:
         self._model = model

@@ -12,7 +12,8 @@ The linearised back query of `linearised` is solved here for such a covariance C
 where s, a force that holds a pixel at its bound, is zero wherever the pixel lies between its bounds (B: the pixels
 at one). With l eliminated, ``P_BB s_B = rest`` with ``P = C - C J' (J C J')^-1 J C`` is solved by conjugate
 gradients; pixels that a force would pull inwards leave B, those that left the box enter it, until nothing changes
-(the primal-dual active set method: Hintermüller, Ito & Kunisch 2003)."""
+(the primal-dual active set method: Hintermüller, Ito & Kunisch 2003).
+"""
 
 from __future__ import annotations
 

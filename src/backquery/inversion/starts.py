@@ -116,7 +116,8 @@ def other_starts(problem: Problem, prior: OnePrior) -> Iterator[Array]:
 def _read(problem: Problem) -> tuple[Array, Array]:
     """The signals that are kept of each draw, as maps (m, nodes), and the questions as maps of these (n, k, m).
 
-    A layer with a name may have a million of them, so of that only those asked for are kept."""
+    A layer with a name may have a million of them, so of that only those asked for are kept.
+    """
     asked = problem.asked
     maps = asked.maps if asked.maps.ndim == 3 else asked.maps[None]
     if not isinstance(asked.layer, str):

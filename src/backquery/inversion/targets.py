@@ -36,11 +36,14 @@ STRONGEST = 10
 class Targets:
     """n questions of one kind: ``maps @ z = values``, with z the log-odds, or a layer's pre-activations.
 
-    maps: (k, nodes), the same for all questions, or (n, k, nodes); values: (n, k). own: whether z are each
-    answer's own log-odds, ``ln(p / (1 - p))``, as where a softmax has so many outputs that only some are asked
-    for. layer: None for the log-odds, the number of a hidden layer, counted from 1, or the name of a module's
-    layer, whose output z is then. labels: (n,), the positions of the labels asked for, -1 where a question names
-    none. answers, log_odds: (n, outputs), where all answers are asked for."""
+    maps: (k, nodes), the same for all questions, or (n, k, nodes); values: (n, k).
+    layer: None for the log-odds, the number of a hidden layer, counted from 1, or the name of a module's layer,
+    whose output z is then.
+    labels: (n,), the positions of the labels asked for, -1 where a question names none.
+    answers, log_odds: (n, outputs), where all answers are asked for.
+    own: whether z are each answer's own log-odds, ``ln(p / (1 - p))``, as where a softmax has so many outputs that
+    only some are asked for; `answers` are known all the same.
+    """
 
     question: str
     maps: Array

@@ -6,13 +6,15 @@ the file's numbers. Each is a submodule of its own, called as it is in the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from backquery.errors import ModelError
+from backquery.io.torch import TorchModel, from_torch
+from backquery.model import Shape
 
 Function = Callable[..., Any]
 
@@ -133,7 +135,26 @@ class GraphModule(torch.nn.Module):  # type: ignore[misc]
         return self.steps.walk({self._signal: repeated})[0][0]
 
 
-def ended(module: GraphModule, ending: str | None) -> torch.nn.Module:
+def as_model(
+    module: GraphModule, ending: str | None, shape: Shape, description: Mapping[str, Any], outputs: str | None
+) -> TorchModel:
+    """The module as a model that is asked backwards, compared with itself before (see `from_torch`).
+
+    ending: the Softmax or Sigmoid that the graph ended with and the module leaves out; shape: one image as the
+    graph takes it; description: input_shape and, where they are known, classes and scaling; outputs: what the
+    user says that the outputs are.
+    """
+    return from_torch(
+        _ended(module, ending),
+        input_shape=description["input_shape"],
+        module_shape=shape,
+        outputs=outputs or ENDS.get(ending or ""),  # type: ignore[arg-type]
+        classes=description.get("classes", ()),
+        scaling=description.get("scaling"),
+    )
+
+
+def _ended(module: GraphModule, ending: str | None) -> torch.nn.Module:
     """The module, and behind it the Softmax or Sigmoid of PyTorch that it ended with."""
     if ending is None:
         return module

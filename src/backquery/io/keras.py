@@ -230,9 +230,8 @@ def _read_any(
 def _read_deep(
     config: dict[str, Any], arrays: Callable[[Step], list[Array]], told: dict[str, Any], outputs: str | None
 ) -> Reading:
-    from backquery.io.graph_module import ENDS, ended
+    from backquery.io.graph_module import as_model
     from backquery.io.keras_module import module_from
-    from backquery.io.torch import from_torch
 
     shape = described_input(config)
     module, ending, calls = module_from(config, arrays)
@@ -240,14 +239,7 @@ def _read_deep(
     if "scaling" not in description:
         whole = "uint8" if "int" in input_type(config) else "float32"
         description |= settled({"scaling": raw_scaling(_first_rescalings(shape, calls, arrays), whole)})
-    model = from_torch(
-        ended(module, ending),
-        input_shape=description["input_shape"],
-        module_shape=shape,
-        outputs=outputs or ENDS.get(ending or ""),  # type: ignore[arg-type]
-        classes=description.get("classes", ()),
-        scaling=description.get("scaling"),
-    )
+    model = as_model(module, ending, shape, description, outputs)
     return Reading(model, shape, (), model.given == "logits", calls)
 
 

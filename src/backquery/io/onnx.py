@@ -159,9 +159,8 @@ def _reading(what: str) -> Iterator[None]:
 def _deep(graph: Graph, told: dict[str, Any], outputs: str | None, what: str, why: str) -> TorchModel:
     """What is no dense chain, as a PyTorch module; `why` it is none is said where PyTorch is missing."""
     import_torch(f"{what} is no chain of dense layers ({why}), and")
-    from backquery.io.graph_module import ENDS, ended
+    from backquery.io.graph_module import as_model
     from backquery.io.onnx_module import module_from
-    from backquery.io.torch import from_torch
 
     shape = _shape_of_images(graph, told["input_shape"])
     module, ending = module_from(graph)
@@ -170,14 +169,7 @@ def _deep(graph: Graph, told: dict[str, Any], outputs: str | None, what: str, wh
     description = settled(told, {} if text is None else read_notes(text), found)
     if "scaling" not in description:
         description |= settled({"scaling": raw_scaling(_first_rescalings(graph, shape), graph.dtype)})
-    model = from_torch(
-        ended(module, ending),
-        input_shape=description["input_shape"],
-        module_shape=shape,
-        outputs=outputs or ENDS.get(ending or ""),  # type: ignore[arg-type]
-        classes=description.get("classes", ()),
-        scaling=description.get("scaling"),
-    )
+    model = as_model(module, ending, shape, description, outputs)
     compare_with_runtime(model, graph, what, raw=model.given == "logits", shape=shape)
     return model
 
