@@ -26,6 +26,7 @@ SECTIONS = (
     "photographs",
     "typical",
     "colour",
+    "path",
 )
 """Each is a module here with a function ``measure(pictures)``: it writes its pictures into that folder and returns
 its section as Markdown, from its heading (##) on."""

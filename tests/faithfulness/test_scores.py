@@ -121,7 +121,7 @@ def test_a_comparison_scores_every_method_and_every_control(comparison, digits):
     }
     assert kinds["method"] == ["transpose", "ascent", "gauss-newton, typical", "gauss-newton, 0.99"]
     assert kinds["images"] == ["real test images", "class means", "noise"]
-    assert len(kinds["network"]) == 8
+    assert len(kinds["network"]) == 9
     faithful = comparison.row("gauss-newton, typical")
     assert faithful.read_as_asked == 10
     assert faithful.worst_error < 1e-3
@@ -143,7 +143,7 @@ def test_the_rows_say_again_what_the_judges_said(comparison, network):
 def test_every_score_is_told_in_a_few_letters(comparison):
     told = comparison.row("gauss-newton, typical").told
     assert list(told) == [
-        "read as asked", "neighbours", "linear", "recognised", "worst error", "typicality", "nearest", "obeys"
+        "read as asked", "neighbours", "linear", "recognised", "worst error", "typicality", "path", "nearest", "obeys"
     ]  # fmt: skip
     assert told["read as asked"] == "10 of 10" and told["typicality"] == "plain" and told["obeys"] == "100%"
     assert all(list(row.told) == list(told) for row in comparison.rows)

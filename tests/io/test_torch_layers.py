@@ -78,6 +78,25 @@ def test_signals_are_those_of_the_module_even_where_what_follows_works_in_place(
     assert not any(part._forward_hooks for part in model.module.modules())
 
 
+def test_all_layers_but_the_last_are_heard_in_one_run_each_time_that_they_are_called():
+    model, x = from_torch(residual(), input_shape=(4, 5)), images()
+    found = model.hidden_signals(x)
+    assert list(found) == ["first", "norm", "relu", "second", "relu, call 2"]
+    for name in ("first", "norm", "second"):
+        np.testing.assert_array_equal(found[name], model.at(name).signals(x))
+    np.testing.assert_array_equal(found["relu, call 2"], model.at("relu").signals(x))
+    np.testing.assert_array_equal(found["relu"], np.maximum(found["norm"], 0))
+
+
+def test_layers_that_reshape_or_drop_say_nothing_new():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(20, 6), nn.Dropout(), nn.Tanh(), nn.Identity(), nn.Linear(6, 2))
+    model = from_torch(module.eval(), input_shape=(4, 5))
+    assert {name: signals.shape for name, signals in model.hidden_signals(images()).items()} == {
+        "1": (3, 6), "3": (3, 6),
+    }  # fmt: skip
+    assert from_torch(module[:2].eval(), input_shape=(4, 5)).hidden_signals(images()) == {}
+
+
 @pytest.mark.parametrize("name", ["first", "relu"])
 def test_products_with_a_layer_s_jacobian_are_those_of_finite_differences(name):
     layer, x = from_torch(residual(), input_shape=(4, 5)).at(name), images(2)

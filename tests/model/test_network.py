@@ -285,3 +285,12 @@ def test_ink_undoes_the_scaling(seed, kind):
 
 def test_the_book_s_scale_is_the_book_s():
     np.testing.assert_allclose(Scaling.book().apply([[0, 51, 255]]), [[0.01, 51 / 255 * 0.99 + 0.01, 1.0]])
+
+
+def test_hidden_signals_are_those_between_inputs_and_answers():
+    network = Network.create([6, 5, 4, 3], rng=0)
+    inputs = np.random.default_rng(0).uniform(0, 1, (2, 6))
+    found = network.hidden_signals(inputs)
+    assert list(found) == ["layer 1", "layer 2"]
+    for signals, expected in zip(found.values(), network.signals(inputs)[1:-1], strict=True):
+        np.testing.assert_array_equal(signals, expected)

@@ -12,8 +12,10 @@ import numpy as np
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, InversionError, MissingExtraError, TargetError
 from backquery.faithfulness.controls import control_images, control_networks
+from backquery.faithfulness.fooling import fooling_circuit
 from backquery.faithfulness.judges import Judge, convolutional_judge, linear_judge, neighbour_judge
 from backquery.faithfulness.obedience import Obedience, obedience
+from backquery.faithfulness.passage import Passage, RealSignals
 from backquery.faithfulness.real import Nearness, RealImages
 from backquery.faithfulness.recognition import Recognition
 from backquery.faithfulness.usual import TEST_IMAGES, RealDensities, Usualness, usual_density
@@ -47,6 +49,8 @@ MEANINGS = {
     "recognised": "by the judges together, less chance and their own mistakes (?: may be luck)",
     "worst error": "in log-odds",
     "typicality": "1 for the most usual image; plain: plainer than real images; strange: stranger than they are",
+    "path": "how many real images have signals as unlike those of others read as the same label, in any layer; a "
+    "layer is named where most images take another path than real ones",
     "nearest": "distance to the nearest real image, 0.5 as between real ones, 0 nearer than all, 1 farther",
 }
 """What the scores under these names mean."""
@@ -59,7 +63,8 @@ class Row:
     kind: ``"method"``, or the controls ``"images"`` and ``"network"``. ink: (n, inputs) from 0 to 1. asked: (n,);
     expected: (n,) what a judge should read (another label where the network was taught so); read: (n,) by the
     network itself. recognition: what the judges read. usualness, nearness: the images beside real ones. result:
-    the back query, where there was one.
+    the back query, where there was one. passage: how signals pass through the network that was asked, where it has
+    hidden layers.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Row:
     nearness: Nearness
     result: BackQuery | None = None
     obedience: Obedience | None = None
+    passage: Passage | None = None
 
     @property
     def read_as_asked(self) -> int:
@@ -98,6 +104,7 @@ class Row:
             "recognised": self.recognition.brief,
             "worst error": "" if error is None else f"{error:.1g}" if error < 0.01 else f"{error:.1f}",
             "typicality": self.usualness.brief,
+            "path": "" if self.passage is None else self.passage.brief,
             "nearest": self.nearness.brief,
             "obeys": "" if self.obedience is None else f"{self.obedience.obeyed:.0%}",
         }
@@ -119,6 +126,7 @@ class Row:
             },
             **self.recognition.as_json(),
             **self.usualness.as_json(),
+            **({"path": None, "path_layer": None} if self.passage is None else self.passage.as_json()),
             **self.nearness.as_json(),
             "obeyed": None if self.obedience is None else self.obedience.obeyed,
         }
@@ -223,7 +231,7 @@ def compare_methods(
             left_out.append(f"{name}: {error}")
             continue
         obeys = _obedience(model, labels, result) if confidences else None
-        drafts.append(_Draft.of_result(name, result, obeys=obeys))
+        drafts.append(_Draft.of_result(name, model, result, obeys=obeys))
     shown = np.intersect1d(labels, dataset.train.labels)
     for name, images in control_images(dataset, shown, generator).items():
         drafts.append(_Draft.of_images(name, model, model.scale(images), shown))
@@ -232,6 +240,7 @@ def compare_methods(
     if controls and isinstance(model, Network):
         say("training the controls")
         drafts.extend(_of_networks(model, dataset, labels, generator))
+        drafts.extend(_fooling(model, dataset, labels, generator))
     elif controls:
         left_out.append("networks as controls: they are made for dense networks only")
     rows = _scored(drafts, model, dataset, real, chosen)
@@ -279,31 +288,45 @@ def _of_networks(network: Network, dataset: Dataset, labels: Labels, rng: np.ran
         expected = (labels - 1) % len(labels) if name == "labels moved by one" else labels
         for question, asked in (("typical", typical(control, labels)), ("0.99", confidence(control, labels))):
             result = back_query(control, asked, method="gauss-newton")
-            drafts.append(_Draft.of_result(f"{name}, {question}", result, kind="network", expected=expected))
+            drafts.append(
+                _Draft.of_result(f"{name}, {question}", control, result, kind="network", expected=expected)
+            )
     return drafts
+
+
+def _fooling(network: Network, dataset: Dataset, labels: Labels, rng: np.random.Generator) -> list[_Draft]:
+    """The typical question to the network itself with a fooling circuit, where that can be hidden in it."""
+    if len(network.layers) < 2 or network.statistics is None:
+        return []
+    control = fooling_circuit(network, dataset.train, rng)
+    result = back_query(control, typical(control, labels), method="gauss-newton")
+    return [_Draft.of_result("fooling circuit, typical", control, result, kind="network")]
 
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A row before its scores: its images (n, inputs) in input scale, and what else is known of it."""
+    """A row before its scores: its images (n, inputs) in input scale, who reads them, and what else is known."""
 
     inputs: Array
+    model: Model
     known: dict[str, Any]
 
     @classmethod
     def of_result(
         cls,
         name: str,
+        model: Model,
         result: BackQuery,
         *,
         kind: Kind = "method",
         expected: Labels | None = None,
         obeys: Obedience | None = None,
     ) -> _Draft:
-        """Of a back query; `read` is what the network that was asked reads itself."""
+        """Of a back query to `model`; `read` is what it reads itself."""
         known = {"name": name, "kind": kind, "asked": result.labels, "read": result.read, "result": result}
         return cls(
             result.images,
+            model,
             {**known, "expected": result.labels if expected is None else expected, "obedience": obeys},
         )
 
@@ -311,7 +334,9 @@ class _Draft:
     def of_images(cls, name: str, model: Model, inputs: Array, labels: Labels) -> _Draft:
         """Of images that nobody asked a network for."""
         read = labels_read(model.query(inputs))
-        return cls(inputs, {"name": name, "kind": "images", "asked": labels, "expected": labels, "read": read})
+        return cls(
+            inputs, model, {"name": name, "kind": "images", "asked": labels, "expected": labels, "read": read}
+        )
 
 
 def _scored(
@@ -327,15 +352,18 @@ def _scored(
     density = usual_density(model.statistics or fit_statistics(model, dataset.train))
     usual = RealDensities(density, model.scale(dataset.to_test_on.images[:TEST_IMAGES])).usualness(inputs)
     near = real.nearness(shown, dataset.test)
+    signals = {draft.model: RealSignals.of(draft.model, dataset) for draft in drafts}
     rows, begin = [], 0
     for draft in drafts:
         part = slice(begin, begin := begin + len(draft.inputs))
+        real_signals = signals[draft.model]
         said = {name: labels[part] for name, labels in read.items()}
         scores: dict[str, Any] = {
             "ink": ink[part],
             "recognition": Recognition(by_name, said, draft.known["expected"], 1 / len(dataset.classes)),
             "usualness": Usualness(usual.percentile[part]),
             "nearness": Nearness(near.distance[part], near.nearest[part], near.usual),
+            "passage": None if real_signals is None else real_signals.passage(draft.inputs),
         }
         rows.append(Row(**draft.known, **scores))
     return tuple(rows)

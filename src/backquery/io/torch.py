@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from backquery.errors import ModelError, assume
 from backquery.io.comparison import agree, allowed, probes
 from backquery.io.outputs import NAMES, Outputs, far_probes, settled, within_ones
-from backquery.io.torch_layers import heard, in_trial
+from backquery.io.torch_layers import all_heard, heard, in_trial
 from backquery.io.torch_module import (
     asked,
     at_rest,
@@ -228,6 +228,14 @@ class TorchModel:
         except Exception:  # whatever the user's own code raises
             return self
         return twin if np.allclose(given, self.log_odds(_noise(self)), rtol=1e-3, atol=1e-3) else self
+
+    def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
+        """The signals (n, ...) of every layer without parts but the last, by its name, for inputs (n, inputs)."""
+        torch = import_torch()
+        with _clean(torch), torch.no_grad():
+            (part,) = self._tensors(x, len(np.asarray(x)))
+            found = all_heard(self.module, lambda: self._answers_of_module(part), len(part))
+        return {name: _numpy(signals) for name, signals in found.items()}
 
     def at(self, name: str) -> TorchLayer:
         """One layer, by its name among the module's `named_modules`, as a model whose answers are its signals.

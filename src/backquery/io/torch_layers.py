@@ -39,6 +39,42 @@ def heard(
     return found
 
 
+def all_heard(module: torch.nn.Module, run: Callable[[], object], images: int) -> dict[str, torch.Tensor]:
+    """What each layer without parts gives before the last one, when `run` runs so many images; in their order.
+
+    A layer that is called again has its number behind its name. Left out are those that say nothing of each image,
+    or nothing new: reshaping and dropout.
+    """
+    torch = import_torch()
+    found: dict[str, Any] = {}
+
+    def hear(name: str, output: Any) -> None:
+        given = next(iter(tensors_in(torch, output).values()), None)
+        if given is None or not given.is_floating_point() or given.ndim < 2 or len(given) != images:
+            return
+        calls = sum(other == name or other.startswith(f"{name}, call ") for other in found)
+        # A clone, because what follows may work in place.
+        found[f"{name}, call {calls + 1}" if calls else name] = given.clone()
+
+    nn = torch.nn
+    idle = (nn.Flatten, nn.Unflatten, nn.Identity, nn.modules.dropout._DropoutNd)
+    leaves = [
+        (name, part)
+        for name, part in module.named_modules()
+        if name and not part._modules and not isinstance(part, idle)
+    ]
+    hooks = [
+        part.register_forward_hook(lambda _layer, _given, output, name=name: hear(name, output))
+        for name, part in leaves
+    ]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return dict(list(found.items())[:-1])
+
+
 def in_trial(
     module: torch.nn.Module, name: str, run: Callable[[], object], images: int
 ) -> tuple[tuple[int, ...], int]:

@@ -247,6 +247,10 @@ class Network:
             signals.append(layer.activation.function(layer.combine(signals[-1])))
         return signals
 
+    def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
+        """The signals (n, nodes) of the hidden layers for inputs (n, inputs): ``"layer 1"`` is the first."""
+        return {f"layer {k}": signals for k, signals in enumerate(self.signals(x)[1:-1], start=1)}
+
     def query(self, x: ArrayLike) -> Array:
         """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale.
 

@@ -97,6 +97,21 @@ class Layered(Protocol):
         """The layer of this name; an error that lists the names where there is none."""
 
 
+@runtime_checkable
+class Signalling(Protocol):
+    """A model that shows the signals of its hidden layers."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs, one for each label."""
+
+    def query(self, x: ArrayLike) -> Array:
+        """Answers (n, outputs)."""
+
+    def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
+        """The signals (n, ...) of every layer before the last, by the layers' names, for inputs (n, inputs)."""
+
+
 def log_odds_and_products(model: Model, x: Array, vectors: Array) -> tuple[Array, Array]:
     """The log-odds (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
     if isinstance(model, Pulling):
