@@ -143,13 +143,23 @@ def test_the_rows_say_again_what_the_judges_said(comparison, network):
 def test_every_score_is_told_in_a_few_letters(comparison):
     told = comparison.row("gauss-newton, typical").told
     assert list(told) == [
-        "read as asked", "neighbours", "linear", "recognised", "worst error", "typicality", "path", "nearest", "obeys"
+        "read as asked", "neighbours", "linear", "recognised", "worst error", "typicality", "path", "nearest",
+        "obeys",
     ]  # fmt: skip
     assert told["read as asked"] == "10 of 10" and told["typicality"] == "plain" and told["obeys"] == "100%"
     assert all(list(row.told) == list(told) for row in comparison.rows)
     for judge in comparison.judges:
         assert f"{judge.name} {judge.performance:.1%} right" in comparison.trust
     assert comparison.trust.endswith("chance 10%")
+
+
+def test_signals_of_a_faithful_scan_pass_and_a_fooling_circuit_is_seen(comparison):
+    told = {row.name: row.told["path"] for row in comparison.rows}
+    assert float(told["gauss-newton, typical"]) > 0.5 and 0.1 < float(told["real test images"]) < 0.9
+    fooling = comparison.row("fooling circuit, typical")
+    assert fooling.read_as_asked == 10 and fooling.recognition.share < 0.2
+    assert fooling.told["path"].startswith("layer ")
+    assert any(meaning.startswith("path: ") for meaning in comparison.meanings)
 
 
 def test_a_comparison_is_plain_json(comparison):
@@ -163,6 +173,9 @@ def test_a_comparison_is_plain_json(comparison):
     assert set(rows["noise"]["side"]) == {"strange"} and set(rows["class means"]["side"]) == {"plain"}
     assert not any(any(row["copy"]) for row in rows.values())
     assert all(0 <= share <= 1 for row in rows.values() for share in row["nearest_distance_percentile"])
+    assert sum(share < 0.01 for share in rows["fooling circuit, typical"]["path"]) >= 8
+    assert min(rows["gauss-newton, typical"]["path"]) > 0.1
+    assert set(rows["noise"]["path_layer"]) == {"layer 1"}
 
 
 def test_what_was_expected_of_a_control_is_what_its_judges_are_measured_by(comparison):

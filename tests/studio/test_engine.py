@@ -242,6 +242,8 @@ def test_an_opinion_names_the_nearest_real_image(subject: Subject, digits: Datas
     assert (answer.fields["chance"], answer.fields["no_better_than_chance"]) == (0.1, ["guess"])
     assert answer.fields["side"] == "usual" and 0 < answer.fields["typicality"] <= 1
     assert 0 < answer.fields["distance_percentile"] < 1 and not answer.fields["copy"]
+    assert answer.fields["path"] > 0.01 and not answer.fields["another_path"]
+    assert answer.fields["path_layer"] == "layer 1"
     blank = engine.opinion(subject, {"pixels": base64(bytes(64))}, digits, jury)
     noise = np.random.default_rng(1).integers(0, 256, 64)
     strange = engine.opinion(subject, {"pixels": base64(noise)}, digits, jury)

@@ -49,8 +49,8 @@ MEANINGS = {
     "recognised": "by the judges together, less chance and their own mistakes (?: may be luck)",
     "worst error": "in log-odds",
     "typicality": "1 for the most usual image; plain: plainer than real images; strange: stranger than they are",
-    "path": "how many real images have signals as unlike those of others read as the same label, in any layer; a "
-    "layer is named where most images take another path than real ones",
+    "path": "how many real images have signals as unlike those of others read as the same label, in any layer; or "
+    "the layer in which most images take another path",
     "nearest": "distance to the nearest real image, 0.5 as between real ones, 0 nearer than all, 1 farther",
 }
 """What the scores under these names mean."""

@@ -63,10 +63,10 @@ class Passage:
 
     @property
     def brief(self) -> str:
-        """The median share and, where most images took another path, the layer that most of them show it in."""
+        """The median share or, where most images took another path, the layer that most of them show it in."""
         where = [layer for layer, other in zip(self.layer, self.another, strict=True) if other]
-        unlike = f", {Counter(where).most_common(1)[0][0]}" if 2 * len(where) > len(self.layer) else ""
-        return f"{np.median(self.share):.2f}{unlike}"
+        most = 2 * len(where) > len(self.layer)
+        return Counter(where).most_common(1)[0][0] if most else f"{np.median(self.share):.2f}"
 
     def told(self, image: int) -> str:
         """In words, of one image, where its signals pass and how unlike real ones they are."""

@@ -54,7 +54,8 @@ def comparison_table(comparison: Comparison) -> Figure:
             as_asked = nearest or bool(read == asked)
             place_ink(ax, layout.drawn(image), box, as_asked)
         for x, score in zip(centres, [] if nearest else shown, strict=False):
-            ax.text(x, y + tile / 2, row.told[score], ha="center", va="center", **words(8.5))
+            told = textwrap.fill(row.told[score], LETTERS)
+            ax.text(x, y + tile / 2, told, ha="center", va="center", **words(8.5))
         y += tile + 0.06
     heading(figure, _comparison_title(comparison), "\n".join(explained))
     return figure

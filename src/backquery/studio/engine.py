@@ -14,7 +14,7 @@ from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, image_evidence, measure_evidence
 from backquery.evidence.verdicts import Findings
-from backquery.faithfulness import RealDensities, Usualness, usual_density
+from backquery.faithfulness import Passage, RealDensities, RealSignals, Usualness, usual_density
 from backquery.inversion import (
     METHODS,
     Ascent,
@@ -140,7 +140,8 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
     ink = (given / np.float32(255))[None]
     near = jury.real.nearness(ink, data.test)
     nearest, chance = int(near.nearest[0]), 1 / model.outputs
-    usual = _usualness(model, as_inputs(model, given), data)
+    inputs = as_inputs(model, given)
+    usual, path = _usualness(model, inputs, data), _passage(model, inputs, data)
     told = {
         "judges": {judge.name: int(judge.ask(ink)[0]) for judge in jury.judges},
         "performances": {judge.name: judge.performance for judge in jury.judges},
@@ -152,6 +153,9 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
         "copy": bool(near.copy[0]),
         "typicality": None if usual is None else float(usual.typicality[0]),
         "side": None if usual is None else usual.side[0],
+        "path": None if path is None else float(path.share[0]),
+        "path_layer": None if path is None else path.layer[0],
+        "another_path": path is not None and bool(path.another[0]),
     }
     return Answer(told, {"nearest": as_pixels(jury.real.ink[nearest]).reshape(subject.shape)})
 
@@ -167,6 +171,16 @@ def _usualness(model: Model, inputs: Array, data: Dataset) -> Usualness | None:
     return known[data.name].usualness(inputs)
 
 
+def _passage(model: Model, inputs: Array, data: Dataset) -> Passage | None:
+    """Beside real images, whose signals are worked out once; None for a model without hidden layers."""
+    known = _real_signals.of(model)
+    if data.name not in known:
+        known[data.name] = RealSignals.of(model, data)
+    signals = known[data.name]
+    return None if signals is None else signals.passage(inputs)
+
+
+_real_signals: Memory[dict[str, RealSignals | None]] = Memory(dict)
 _real_densities: Memory[dict[str, RealDensities]] = Memory(dict)
 
 

@@ -45,7 +45,9 @@ opinion: {pixels}
     rightly, or null}), chance, no_better_than_chance (names of judges), nearest u1 (the nearest real image),
     nearest_label, distance, distance_percentile (the share of real images that are nearer to one), copy (whether
     the picture is that image again), typicality and side ("plain", "usual" or "strange"; both null without
-    statistics). Code "wait" while they are made ready, "data" without data.
+    statistics), path (the share of real images whose signals are as unlike those of others read as the same
+    label, in any layer; null without hidden layers), path_layer, another_path (whether next to no real ones are).
+    Code "wait" while they are made ready, "data" without data.
 turn: {pixels, label, confidence (optional)}
     The smallest change that makes the network read the picture as the label: change f4 (-1 to 1), and as back.
 evidence: {label}

@@ -21,6 +21,7 @@ def test_compare_shows_every_method_beside_its_controls(run: Run, tmp_path: Path
     assert faithful["recognised"] > 0.9 and faithful["by_chance"]["linear"] < 1e-6
     assert set(faithful["side"]) == {"plain"} and max(faithful["typicality"]) < 0.05
     assert faithful["copy"] == [False] * 10
+    assert min(faithful["path"]) > 0.01 and set(faithful["path_layer"]) == {"layer 1"}
     assert answer["chance"] == 0.1 and answer["judges"]["neighbours"] > 0.9
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -30,8 +31,8 @@ def test_the_table_says_how_far_to_trust_the_judges(run: Run, tmp_path: Path, mo
     assert code == 0
     heading, *rows = out.splitlines()
     assert heading.split()[3:] == [
-        "judges", "recognised", "worst", "error", "typicality", "nearest", "obeys", "converged"
+        "judges", "recognised", "worst", "error", "typicality", "path", "nearest", "obeys", "converged"
     ]  # fmt: skip
-    assert next(row for row in rows if "noise" in row).split()[-2] == "strange"
+    assert next(row for row in rows if "noise" in row).split()[-4] == "strange"
     assert "judges on real test images: neighbours 9" in told and "; chance 10%" in told
     assert "typicality: 1 for the most usual image" in told

@@ -38,16 +38,18 @@ def compare(
     """Ask a network backwards by every method, and score every image beside its controls.
 
     Judges of other families (nearest neighbours, a linear one, and with PyTorch a convolutional one) are trained
-    on the same training images. The controls say what a score is worth: real images, class means, noise, and
-    networks that have learned nothing. For example: `backquery compare mnist mnist -o compare.png`
+    on the same training images. The controls say what a score is worth: real images, class means, noise, networks
+    that have learned nothing, and one that answers made images by another path than real ones (a fooling circuit).
+    For example: `backquery compare mnist mnist -o compare.png`
 
     With --json: rows, a list of name, kind (method, images or network), asked, expected (what a judge should
     read), read, read_as_asked, worst_log_odds_error, outcomes, judges (what each reads), agreement (how many each
     reads as expected), recognised (0 to 1, by all judges, less chance and their own mistakes), by_chance (how
     probable each agreement is by chance), typicality (1 for the most usual image, 0 for one plainer or stranger
-    than all real ones), side (plain, usual or strange), distance_to_nearest, nearest, nearest_distance_percentile
-    (among real images), copy, obeyed; judges with their performance on real test images; chance;
-    no_better_than_chance; left_out; output.
+    than all real ones), side (plain, usual or strange), path (the share of real images whose signals are as unlike
+    those of others read as the same label, in any layer), path_layer (where they are the most unlike),
+    distance_to_nearest, nearest, nearest_distance_percentile (among real images), copy, obeyed; judges with their
+    performance on real test images; chance; no_better_than_chance; left_out; output.
     """
     from backquery.cli.source import load_for_halves
     from backquery.faithfulness import compare_methods

@@ -23,7 +23,7 @@ export class Backwards {
 
   #facts() {
     this.fact = {};
-    for (const name of ["asked", "reads", "judges", "outcome", "error", "typicality", "novelty"]) {
+    for (const name of ["asked", "reads", "judges", "outcome", "error", "typicality", "path", "novelty"]) {
       this.fact[name] = element("dd");
       this.part("facts").append(this.app.words.tell(element("dt"), `fact.${name}`), this.fact[name]);
     }
@@ -167,11 +167,21 @@ export class Backwards {
     this.fact.judges.replaceChildren(...judges, chance);
     delete this.fact.judges.dataset.words;
     words.tell(this.fact.typicality, side ? `fact.typicality.${side}` : "", { share: typicality });
+    this.#passed(opinion);
     words.tell(this.fact.novelty, copy ? "fact.novelty.copy" : "fact.novelty.value", { share: nearer });
     this.nearest.show(nearest);
     words.tell(this.part("nearest-words"), copy ? "nearest.copy" : "nearest", { label: this.classes[label] });
     words.label(this.part("nearest-image"), copy ? "nearest.copy" : "nearest", { label: this.classes[label] });
     this.part("nearest").hidden = false;
+  }
+
+  /** Whether the signals inside pass as those of real images do, and where they do not. */
+  #passed({ path, path_layer: layer, another_path: another }) {
+    const words = this.app.words;
+    const [, number] = /^layer (\d+)$/.exec(layer ?? "") ?? [];
+    const where = number ? words.say("layer.numbered", { number }) : layer;
+    const kind = path === null ? "" : another ? "fact.path.another" : "fact.path.usual";
+    words.tell(this.fact.path, kind, { share: path, layer: where });
   }
 
   /** What a judge reads, and how often it is right on real images. */
@@ -186,7 +196,7 @@ export class Backwards {
   #unjudged(code) {
     this.opinion = null;
     this.app.words.tell(this.fact.judges, code === "wait" ? "fact.judges.waiting" : "fact.judges.none");
-    for (const name of ["typicality", "novelty"]) this.app.words.tell(this.fact[name], "");
+    for (const name of ["typicality", "path", "novelty"]) this.app.words.tell(this.fact[name], "");
     this.part("nearest").hidden = true;
   }
 
