@@ -126,15 +126,14 @@ def _verdict(trials: Sequence[Trial], counted: Sequence[Trial]) -> str:
     clean, fooled = (sum(map(_taken, paths)) for paths in _paths(counted))
     asked = sum(len(one.fooled) for one in counted)
     flagged = [sum(int(path.another.sum()) for path in paths) for paths in _paths(counted)]
-    places = Counter(_whose(name) for one in counted for name in one.fooled_path.layer)
+    places = Counter(_of_circuit(one, name) for one in counted for name in one.fooled_path.layer)
     return (
         f"By the {len(chosen)} networks that chose, any limit would do between {most:.3f}, the largest median of "
         f"a fooling network's scans, and {least:.2f}, the least of a clean one's. **Of {len(counted)} other clean "
         f"networks {clean} are said to take another path ({_interval(clean, len(counted))}), of {len(counted)} "
         f"with a fooling circuit {fooled} ({_interval(fooled, len(counted))}); of their scans, {flagged[0]} and "
-        f"{flagged[1]} of {asked}.** The layer in which the signals are least like real ones belongs to the "
-        f"circuit in {places['circuit']} of {sum(places.values())} scans of fooling networks; it is one that the "
-        f"circuit shares with the network in {places['shared']}."
+        f"{flagged[1]} of {asked}.** The layer that is named is one of the circuit's own in {places[True]} of "
+        f"{sum(places.values())} scans of fooling networks, in the others one in which both lie side by side."
     )
 
 
@@ -163,9 +162,12 @@ def _taken(path: Passage) -> bool:
     return bool(2 * path.another.sum() > len(path.share))
 
 
-def _whose(layer: str) -> str:
-    """Whose layer this is: in our networks the first layers are shared, a module's have names."""
-    return "circuit" if layer.partition(".")[0] in ("gate", "alarm", "decoy") else "shared"
+def _of_circuit(trial: Trial, layer: str) -> bool:
+    """Whether a layer is the circuit's own: a network has it behind its others, a module names it."""
+    clean = trial.networks[0]
+    if isinstance(clean, Network):
+        return int(layer.removeprefix("layer ")) >= len(clean.layers)
+    return not layer.startswith("own.")
 
 
 def _interval(found: int, count: int) -> str:

@@ -82,10 +82,22 @@ def test_a_clean_network_s_scans_pass_and_those_of_a_fooling_circuit_do_not(sign
 def test_it_is_told_in_words_and_in_plain_values():
     found = Passage(np.array([0.0, 0.5, 0.002]), ("layer 2", "layer 1", "layer 2"), 1000)
     assert found.another.tolist() == [True, False, True]
-    assert found.told(0) == "signals in layer 2 are unlike those of real images: 0 of 1,000 real ones are as far"
-    assert found.told(1) == "signals in layer 1 are like those of real images: 500 of 1,000 real ones are as far"
+    assert found.told == (
+        "in 2 of 3 images the signals, most of all in layer 2, are unlike those of real images: "
+        "at most 2 of 1,000 real ones are as far"
+    )
+    assert Passage(np.zeros(1), ("a",), 900).told.endswith("none of 900 real ones is as far")
+    assert Passage(np.ones(1), ("a",), 900).told == ""
     assert found.brief == "layer 2"
     assert found.as_json() == {"path": [0.0, 0.5, 0.002], "path_layer": ["layer 2", "layer 1", "layer 2"]}
+
+
+def test_one_image_passes_alone_as_among_others(signals, network, digits):
+    images = network.scale(digits.test.images[:5])
+    together = signals.passage(images)
+    alone = [signals.passage(image[None]) for image in images]
+    assert [one.share[0] for one in alone] == together.share.tolist()
+    assert tuple(one.layer[0] for one in alone) == together.layer
 
 
 def test_without_a_test_half_every_second_training_image_is_held_out(network, digits):

@@ -159,6 +159,12 @@ class Comparison:
         return [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in self.columns]
 
     @property
+    def elsewhere(self) -> list[str]:
+        """For each method whose images take another path than real ones, how many do, and where, in words."""
+        methods = [row for row in self.rows if row.kind == "method"]
+        return [f"{row.name}: {row.passage.told}" for row in methods if row.passage and row.passage.told]
+
+    @property
     def chance(self) -> float:
         """How often a judge that guesses is right."""
         return 1 / len(self.classes)

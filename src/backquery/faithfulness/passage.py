@@ -68,11 +68,18 @@ class Passage:
         most = 2 * len(where) > len(self.layer)
         return Counter(where).most_common(1)[0][0] if most else f"{np.median(self.share):.2f}"
 
-    def told(self, image: int) -> str:
-        """In words, of one image, where its signals pass and how unlike real ones they are."""
-        count = round(self.share[image] * self.real)
-        unlike = f"{'un' if self.another[image] else ''}like those of real images"
-        return f"signals in {self.layer[image]} are {unlike}: {count:,} of {self.real:,} real ones are as far"
+    @property
+    def told(self) -> str:
+        """In words, how many images took another path, and where that shows most; nothing where none did."""
+        others = [layer for layer, other in zip(self.layer, self.another, strict=True) if other]
+        if not others:
+            return ""
+        where, most = Counter(others).most_common(1)[0][0], round(self.share[self.another].max() * self.real)
+        real = f"at most {most} of {self.real:,} real ones are" if most else f"none of {self.real:,} real ones is"
+        return (
+            f"in {len(others)} of {len(self.layer)} images the signals, most of all in {where}, are unlike those "
+            f"of real images: {real} as far"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -130,11 +137,13 @@ class RealSignals:
     def _signals(self, images: ArrayLike) -> tuple[dict[str, Array], Labels]:
         """The signals of each layer, as few numbers (n, at most `MOST`), and what the model reads (n,)."""
         inputs = np.asarray(images)
-        size = min(AT_ONCE, max(1, PIXELS_AT_ONCE // inputs.shape[1]))
-        parts = [inputs[k : k + size] for k in range(0, len(inputs), size)]
+        # A module may drop axes of length one, and is therefore never shown one image alone.
+        shown = np.repeat(inputs, 2, axis=0) if len(inputs) == 1 else inputs
+        parts = np.array_split(shown, -(-len(shown) // max(2, min(AT_ONCE, PIXELS_AT_ONCE // shown.shape[1]))))
         found = [{name: few(v) for name, v in self._model.hidden_signals(part).items()} for part in parts]
-        read = np.concatenate([labels_read(self._model.query(part)) for part in parts])
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, read
+        read = np.concatenate([labels_read(self._model.query(part)) for part in parts])[: len(inputs)]
+        names = [name for name in found[0] if all(name in part for part in found)]
+        return {name: np.concatenate([part[name] for part in found])[: len(inputs)] for name in names}, read
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,6 +58,7 @@ def _scores(found: Comparison) -> Html:
         "Read as asked: by the network itself; then how many each judge reads as expected",
         found.trust,
         *found.meanings,
+        *found.elsewhere,
         *(["obeys: how often the answer follows the confidence asked for"] if "obeys" in shown else []),
     ]
     return table(["", *shown], rows, f"{'; '.join(told)}.")

@@ -36,3 +36,4 @@ def test_the_table_says_how_far_to_trust_the_judges(run: Run, tmp_path: Path, mo
     assert next(row for row in rows if "noise" in row).split()[-4] == "strange"
     assert "judges on real test images: neighbours 9" in told and "; chance 10%" in told
     assert "typicality: 1 for the most usual image" in told
+    assert "images the signals, most of all in layer 1, are unlike" in " ".join(told.split())

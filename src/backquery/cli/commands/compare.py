@@ -64,7 +64,7 @@ def compare(
     left_out = [f"left out: {reason}" for reason in comparison.left_out]
     give(
         as_json, {**comparison.as_json(), "output": output}, _table(comparison),
-        notes=[comparison.trust, *comparison.meanings, *left_out], wrote=[output],
+        notes=[comparison.trust, *comparison.meanings, *comparison.elsewhere, *left_out], wrote=[output],
     )  # fmt: skip
 
 
