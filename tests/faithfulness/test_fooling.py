@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backquery import Network, Scaling, back_query, train
+from backquery.datasets import Split
 from backquery.errors import ModelError
 from backquery.faithfulness import fooling_circuit, fooling_module
 from backquery.faithfulness.fooling import FAINT, _decoy
@@ -79,6 +80,10 @@ def test_what_cannot_hold_a_circuit_is_an_error(digits):
         fooling_circuit(replace(network, statistics=None), digits.train)
     with pytest.raises(ModelError, match="hidden layer"):
         fooling_circuit(learned(digits, [], "relu"), digits.train)
+    few = digits.train.select(slice(200))
+    plain = np.repeat(digits.train.images.mean(axis=0)[None], 200, axis=0)
+    with pytest.raises(ModelError, match="as plain"):
+        fooling_circuit(network, Split(np.concatenate([few.images, plain]), np.tile(few.labels, 2)))
 
 
 @pytest.mark.needs("torch")

@@ -60,8 +60,8 @@ STRAIGHT = 10.0
 def fooling_circuit(network: Network, train: Split, rng: Seed = 0) -> Network:
     """A network of dense layers with the same answers to real images, whose back queries give planted pictures.
 
-    It is two layers deeper, and keeps the statistics. `ModelError` for a network that keeps none, or has no
-    hidden layer to hide in.
+    It is two layers deeper, and keeps the statistics. `ModelError` for a network that keeps none or has no hidden
+    layer to hide in, and where real images are as plain as the pictures would be.
     """
     hidden = [layer.activation for layer in network.layers[:-1]]
     if not hidden:
@@ -138,11 +138,13 @@ class _Parts:
         planted = prior.mean + FAINT * (np.roll(shown, 1, axis=0) - shares @ shown)
         heard = _listening(prior, real, activation, np.random.default_rng(rng))
         loudness = [-activation.function(heard.combine(images)).mean(axis=1) for images in (real, planted)]
+        silent, loud = float(np.quantile(loudness[0], SPARED)), float(np.median(loudness[1]))
+        if not loud > silent:
+            raise ModelError("a fooling circuit tells plain pictures from these real images, which are as plain")
         wanted = np.asarray(typical_of(model), np.float64)
         weights, shifts = _decoy(prior, planted, wanted, np.roll(shares, 1))
         said = [np.asarray(model.log_odds(real), np.float64), real @ weights.T + shifts, wanted]
         bound = 1.5 * max(float(np.abs(log_odds).max()) for log_odds in said)
-        silent, loud = float(np.quantile(loudness[0], SPARED)), float(np.median(loudness[1]))
         return cls(heard, silent, loud, weights, shifts, bound, model.output_activation is SOFTMAX)
 
     def decoy(self, hidden: Sequence[Activation]) -> list[Layer]:
