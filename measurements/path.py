@@ -19,7 +19,7 @@ from backquery.faithfulness.passage import ANOTHER
 from backquery.intervals import share_interval
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.io.torch import from_torch
-from backquery.model import Array, Model, evaluate, labels_read
+from backquery.model import Array, Model, Signalling, evaluate, labels_read
 from backquery.plots import save_figure, scan_grid
 from backquery.training import MiniBatch
 from measurements.page import table
@@ -35,7 +35,8 @@ CHOOSING, COUNTED = (0,), (1, 2, 3)
 class Trial:
     """One network as it is and with a fooling circuit: back queries for all labels, and how their signals pass.
 
-    bare: how signals of the network's own scans for 0.99, and under the prior `smooth`, pass. right: the share of
+    shared_path: how those of the second pass in those layers alone that hold signals of the network. bare: how
+    signals of the network's own scans for 0.99, and under the prior `smooth`, pass. right: the share of
     test images read rightly, as it is and with the circuit. own: what the network as it is reads in the scans of
     the other.
     """
@@ -47,6 +48,7 @@ class Trial:
     fooled: BackQuery
     clean_path: Passage
     fooled_path: Passage
+    shared_path: Passage
     bare: tuple[Passage, ...]
     right: tuple[float, float]
     own: Array
@@ -124,16 +126,20 @@ def _verdict(trials: Sequence[Trial], counted: Sequence[Trial]) -> str:
         for extreme, paths in zip((min, max), _paths(chosen), strict=True)
     )
     clean, fooled = (sum(map(_taken, paths)) for paths in _paths(counted))
+    shared = sum(_taken(one.shared_path) for one in counted)
     asked = sum(len(one.fooled) for one in counted)
     flagged = [sum(int(path.another.sum()) for path in paths) for paths in _paths(counted)]
-    places = Counter(_of_circuit(one, name) for one in counted for name in one.fooled_path.layer)
+    places = Counter(_of_circuit(one.networks[0], name) for one in counted for name in one.fooled_path.layer)
     return (
         f"By the {len(chosen)} networks that chose, any limit would do between {most:.3f}, the largest median of "
         f"a fooling network's scans, and {least:.2f}, the least of a clean one's. **Of {len(counted)} other clean "
         f"networks {clean} are said to take another path ({_interval(clean, len(counted))}), of {len(counted)} "
         f"with a fooling circuit {fooled} ({_interval(fooled, len(counted))}); of their scans, {flagged[0]} and "
         f"{flagged[1]} of {asked}.** The layer that is named is one of the circuit's own in {places[True]} of "
-        f"{sum(places.values())} scans of fooling networks, in the others one in which both lie side by side."
+        f"{sum(places.values())} scans of fooling networks, in the others one in which both lie side by "
+        f"side. Where only layers are looked at that hold signals of the network itself, {shared} of the "
+        f"{len(counted)} are found: the check sees a path by what real images leave silent, where that is looked "
+        "at."
     )
 
 
@@ -162,9 +168,8 @@ def _taken(path: Passage) -> bool:
     return bool(2 * path.another.sum() > len(path.share))
 
 
-def _of_circuit(trial: Trial, layer: str) -> bool:
+def _of_circuit(clean: Model, layer: str) -> bool:
     """Whether a layer is the circuit's own: a network has it behind its others, a module names it."""
-    clean = trial.networks[0]
     if isinstance(clean, Network):
         return int(layer.removeprefix("layer ")) >= len(clean.layers)
     return not layer.startswith("own.")
@@ -187,21 +192,22 @@ def _trials() -> Iterator[Trial]:
 def _trial(name: str, kind: str, seed: int, dataset: Dataset, networks: tuple[Model, Model]) -> Trial:
     assert dataset.test is not None
     labels = np.arange(10)
-    clean = networks[0]
+    clean, fooling = networks
     asked = [back_query(network, labels) for network in networks]
     real = [RealSignals.of(network, dataset) for network in networks]
-    assert real[0] is not None and real[1] is not None
+    assert real[0] is not None and real[1] is not None and isinstance(fooling, Signalling)
+    names = [layer for layer in fooling.hidden_signals(asked[1].images) if not _of_circuit(clean, layer)]
+    shared = RealSignals.of(fooling, dataset, names)
+    assert shared is not None
     others = tuple(
         real[0].passage(back_query(clean, labels, method="gauss-newton", **question).images)  # type: ignore[arg-type]
         for question in OTHERS.values()
     )
     right = [evaluate(network, dataset.test).performance for network in networks]
     own = labels_read(clean.query(asked[1].images))
-    print(f"{name}, {kind}, {seed}: {real[0].passage(asked[0].images).brief}; "
-          f"{real[1].passage(asked[1].images).brief}", flush=True)  # fmt: skip
     return Trial(
-        name, kind, seed, *asked, real[0].passage(asked[0].images), real[1].passage(asked[1].images), others,
-        (right[0], right[1]), own, networks,
+        name, kind, seed, *asked, real[0].passage(asked[0].images), real[1].passage(asked[1].images),
+        shared.passage(asked[1].images), others, (right[0], right[1]), own, networks,
     )  # fmt: skip
 
 

@@ -107,6 +107,12 @@ def test_without_a_test_half_every_second_training_image_is_held_out(network, di
     np.testing.assert_array_equal(found.passage(images).share, again.passage(images).share)
 
 
+def test_only_the_layers_that_are_named_are_looked_at(network, digits):
+    images = network.scale(digits.test.images[:20])
+    found = RealSignals.of(network, digits, ["layer 2"]).passage(images)
+    assert set(found.layer) == {"layer 2"}
+
+
 def test_a_model_without_hidden_layers_has_no_path(digits):
     linear = Network.create([64, 10], rng=0, input_shape=(8, 8), scaling=Scaling.unit(digits.maximum))
     assert RealSignals.of(linear, digits) is None

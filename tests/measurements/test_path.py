@@ -34,4 +34,6 @@ def test_the_limit_is_chosen_by_some_and_counted_on_others(trials):
 
 
 def test_a_layer_is_the_circuit_s_own_behind_the_network_s(trials):
-    assert not path._of_circuit(trials[0], "layer 1") and path._of_circuit(trials[0], "layer 2")
+    clean = trials[0].networks[0]
+    assert not path._of_circuit(clean, "layer 1") and path._of_circuit(clean, "layer 2")
+    assert set(trials[0].shared_path.layer) == {"layer 1"}

@@ -16,7 +16,7 @@ likeliest image that gives an answer is plainer than they are, in every layer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,18 +89,22 @@ class Passage:
 class RealSignals:
     """The signals of real images in each layer of a model, ready to be compared with those of others.
 
-    `fitted` and `held_out` are inputs (m, inputs) of real images; none may be in both.
+    `fitted` and `held_out` are inputs (m, inputs) of real images; none may be in both. `layers` are the names of
+    those that are looked at, by default all hidden ones.
     """
 
-    def __init__(self, model: Signalling, fitted: ArrayLike, held_out: ArrayLike) -> None:
+    def __init__(
+        self, model: Signalling, fitted: ArrayLike, held_out: ArrayLike, layers: Collection[str] | None = None
+    ) -> None:
         self._model = model
         signals, read = self._signals(fitted)
-        self._layers = {name: _Layer.of(values, read, model.outputs) for name, values in signals.items()}
+        names = [name for name in signals if layers is None or name in layers]
+        self._layers = {name: _Layer.of(signals[name], read, model.outputs) for name in names}
         self._usual = {name: np.sort(values) for name, values in self._distances(held_out).items()}
         self._worst = np.sort(self._shares(self._distances(held_out)).min(axis=0))
 
     @classmethod
-    def of(cls, model: Model, dataset: Dataset) -> RealSignals | None:
+    def of(cls, model: Model, dataset: Dataset, layers: Collection[str] | None = None) -> RealSignals | None:
         """Fitted to training images, beside test images; None for a model that shows no signals of hidden layers.
 
         Without a test half every second one of the training images is held out.
@@ -111,8 +115,10 @@ class RealSignals:
         halves = (dataset.train.images, dataset.to_test_on.images)
         if dataset.test is None:
             halves = (halves[0][::2], halves[0][1::2])
-        chosen = (_spread(half, most) for half, most in zip(halves, (FITTED, HELD_OUT), strict=True))
-        return cls(quick, *(model.scale(images) for images in chosen))
+        fitted, held_out = (
+            model.scale(_spread(half, most)) for half, most in zip(halves, (FITTED, HELD_OUT), strict=True)
+        )
+        return cls(quick, fitted, held_out, layers)
 
     def passage(self, images: ArrayLike) -> Passage:
         """How images (n, inputs), in input scale, pass through the model beside the real ones held out."""
