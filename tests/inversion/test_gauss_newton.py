@@ -308,7 +308,7 @@ def test_a_bad_start_costs_no_more_steps_than_were_allowed() -> None:
     network, prior = network_of("deep tanh", 2), prior_of(2)
     wanted = network.query(np.stack([image_of(prior, seed) for seed in range(6)]))
     corners = (np.random.default_rng(0).random((6, 16)) < 0.5).astype(float)
-    for steps in (1, 3, 30):
+    for steps in (1, 2, 30):
         result = back_query(network, wanted, method=GaussNewton(steps=steps), prior=prior, start=corners)
         assert result.steps.max() <= steps
         assert all(outcome == "converged" for outcome in result.outcome) == (steps == 30)

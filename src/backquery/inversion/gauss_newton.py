@@ -24,7 +24,7 @@ from backquery.errors import InversionError
 from backquery.inversion.components import promises
 from backquery.inversion.mixtures import AnyPrior, Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
-from backquery.inversion.priors import OnePrior, flat_prior
+from backquery.inversion.priors import FACTORED, OnePrior, flat_prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
@@ -135,8 +135,9 @@ class GaussNewton:
             return self._answer_under_components(problem, prior, used)
         guess, trusting = first_guess(problem, prior)
         found = self._search(problem, prior, guess, used, trusting)
-        if isinstance(prior, SpectralPrior):
-            # A pattern of single pixels that answers is far from anything likely under waves: it comes last.
+        if isinstance(prior, SpectralPrior) and prior.inputs <= FACTORED:
+            # A pattern of single pixels that answers is far from anything likely under waves: it comes last,
+            # where other starts cost little.
             return self._freed(problem, prior, self._from_others(problem, prior, found))
         return self._from_others(problem, prior, self._freed(problem, prior, found))
 
@@ -240,8 +241,16 @@ class GaussNewton:
         low, high, begin = (prior.whiten(images, origin) for images in (problem.low, problem.high, start))
         model = problem.model if exactly else quick_of(problem.model)
         readout = readout_for(model, asked.layer, asked.maps, origin, prior.deviation, asked.own)
+        # Near an even sheet, which waves deem likeliest, derivatives say little of what is far.
+        gradual = isinstance(prior, SpectralPrior) and not trusting
         effort = Effort(
-            asked.tolerance(self.tolerance), self.optimality, self.steps, trusting, self.confirming, improving
+            asked.tolerance(self.tolerance),
+            self.optimality,
+            self.steps,
+            trusting,
+            self.confirming,
+            improving,
+            gradual,
         )
         task = Task(readout, prior, asked.values, low, high, begin, effort, used, problem.progress)
         ended = Search(task).run()

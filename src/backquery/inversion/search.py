@@ -5,15 +5,18 @@ linearised problem. A trial image is brought back onto the true constraint by co
 factors and cost only a forward pass each. An image goes through up to three stages:
 
 approach  the constraint does not hold yet: steps towards the likeliest image, each bringing it nearer;
-restore   such a step failed: the likeliest change of the image itself that brings it nearer;
+restore   such a step failed: the likeliest change of the image itself that brings it nearer, or a share of it;
 improve   the constraint holds: each step must make the image likelier by more than it loses in constraint.
 
-No accepted step makes it worse in its stage's measure; shorter steps are tried until one is good.
+No accepted step makes it worse in its stage's measure; shorter steps are tried until one is good. Steps that
+restore take the running mean of the Jacobians on their way: in a bent valley steps go to and fro across it, and in
+the mean what points across cancels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +45,8 @@ PRICE = 3.0
 NEARER = 0.7
 """A correction must leave no more than this share of what the constraints lack."""
 
-STRETCH = 8
-"""Steps in which the error must halve until the constraint holds."""
+STRETCH, STALE = 8, 0.9
+"""Steps after which no more than this share of the error may be left, until the constraint holds."""
 
 PATIENCE = 3
 """Refused steps in a row after which a search ends."""
@@ -54,11 +57,20 @@ COLD, WARM = 0.1, 1e-3
 SMALL = 2.0
 """An error, in log-odds, that one step from an image as likely as can be leaves as likely as can be, nearly."""
 
+TINY = 1e-300
+"""Promises smaller than this are none."""
+
 DOUBT = 1e-6
 """Damping of estimated multipliers, in parts of their system's mean diagonal."""
 
+LATEST = 0.25, 0.5
+"""What the Jacobian of a step that restores weighs in the running mean: the less, the shorter steps have become."""
+
 TURNING = 0.2
 """A share of an approaching step below which restoring promises more."""
+
+LONGER, BORNE_OUT = 2.0, 0.5
+"""The next step is tried so many times as long as the last, where that brought this share of what it promised."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,8 @@ class Effort:
 
     A search that trusts its start takes it for nearly an answer: it begins with multipliers that fit it. Unless
     it is `confirming`, one whose start was wrong by less than `SMALL` is content with the first whole step that
-    answers.
+    answers. A `gradual` one starts where derivatives say little of what is far: it restores from the first step
+    on, and by some `SMALL` at first.
     """
 
     tolerance: float = 1e-3
@@ -76,6 +89,7 @@ class Effort:
     trusting: bool = False
     confirming: bool = True
     improving: bool = True
+    gradual: bool = False
     corrections: int = 3
     halvings: int = 6
 
@@ -96,6 +110,26 @@ class Task(NamedTuple):
     effort: Effort
     used: NDArray[np.int64] | int = 0
     progress: Progress | None = None
+
+
+class Trial(NamedTuple):
+    """Images (n, inputs) that were tried, and what is to be known of them.
+
+    u and cost: what the prior explained of them; share: (n,), how far they went towards an answer; multipliers:
+    (n, k), of the whole step; brought: (n,), how much nearer they came, in parts of what was promised.
+    """
+
+    images: Images
+    u: Array
+    cost: Array
+    share: Array
+    multipliers: Array
+    brought: Array
+
+    def of(self, rows: Rows) -> Trial:
+        """What was tried for `rows`, in order."""
+        images, *numbers = self
+        return Trial(images.of(rows), *(part[rows] for part in numbers))
 
 
 class Ended(NamedTuple):
@@ -145,11 +179,19 @@ class Search:
         self._multipliers = np.zeros_like(task.asked)
         self._unknown = np.full(n, effort.trusting)
         self._damping = np.full(n, WARM if effort.trusting else COLD)
-        self._restoring = np.zeros(n, bool)
+        lacking = _length(self._asked - self.images.c)
+        self._restoring = np.full(n, effort.gradual)
+        self._bent = self._restoring.copy()
+        # Of the steps towards the constraints, and of those that improve.
+        self._shares = np.ones((2, n))
+        self._shares[0, self._bent] = np.minimum(1.0, SMALL / np.maximum(lacking[self._bent], SMALL))
+        self._answers: Array | None = None
+        self._costs = np.full(n, np.inf)
         self._refused = np.zeros(n, int)
         self._gained = np.full(n, np.inf)
         self._since = np.zeros(n, int)
         self._mark = np.zeros(n)
+        self._last: tuple[Rows, Array] | None = None
         close = _largest(self._asked - self.images.c) < SMALL
         self._small = close & (effort.trusting and not effort.confirming)
         # The origin of these coordinates costs nothing: where it answers, no image is likelier.
@@ -165,7 +207,23 @@ class Search:
         while (rows := np.flatnonzero(~self._finished & (self.steps < self._effort.steps))).size:
             self._advance(rows)
             self._tell()
+        self._return_to_answers()
         return Ended(self.images.y, self.images.c, self.cost, self.steps, self.trapped)
+
+    def _keep(self, rows: Rows) -> None:
+        """Keep the answers `rows` that improving leaves, in case that nothing better is found."""
+        better = rows[self.cost[rows] < self._costs[rows]]
+        if better.size:
+            if self._answers is None:
+                self._answers = np.empty_like(self.images.y)
+            self._answers[better], self._costs[better] = self.images.y[better], self.cost[better]
+
+    def _return_to_answers(self) -> None:
+        """Where the search ended at something worse than what it has had: back to that."""
+        worse = np.flatnonzero((self._costs < np.inf) & ~(self.holds & (self.cost <= self._costs)))
+        if worse.size and self._answers is not None:
+            self.images[worse] = self._look(self._answers[worse], worse)
+            self.cost[worse], self.trapped[worse] = self._costs[worse], False
 
     def _tell(self) -> None:
         if self._progress is not None:
@@ -178,18 +236,34 @@ class Search:
         self._estimate(rows, jacobian, here.y)
         self.steps[rows] += 1
         self._look_back(rows, here)
-        turned = self._step(rows, here, jacobian)
+        turned = self._step(rows, here, self._averaged(rows, jacobian))
         if turned.size:
             # What was linearised holds where the image stayed.
             self._step(of_rows(rows, turned), here.of(turned), of_rows(jacobian, turned))
+
+    def _averaged(self, rows: Rows, jacobian: Array) -> Array:
+        """The Jacobians (n, k, inputs); of images being restored their running means."""
+        last, self._last = self._last, (rows, jacobian)
+        restoring = np.flatnonzero(self._restoring[rows])
+        if last is None or not restoring.size:
+            return jacobian
+        before = last[1][np.searchsorted(last[0], rows[restoring])]
+        averaged = jacobian.copy()
+        latest = np.clip(2 * self._shares[0, rows[restoring]], *LATEST).astype(jacobian.dtype)
+        averaged[restoring] = before + latest[:, None, None] * (jacobian[restoring] - before)
+        self._last = rows, averaged
+        return averaged
 
     def _step(self, rows: Rows, here: Images, jacobian: Array) -> Rows:
         """One step of each image, or none; which of `rows` are to be restored instead, being where they were."""
         residual = of_rows(self._asked, rows) - here.c
         held = _largest(residual) < self._effort.tolerance
+        # A share of a change that the box cuts off is worse than what the box allows of a share: so less is asked.
+        ambition = np.where(self._restoring[rows] & ~held, self._shares[0, rows], 1.0)
+        goal = here.c + ambition[:, None] * residual
         # A damped step falls short of the constraint, so an image that meets it takes undamped ones.
         linearised = Linearisation(
-            jacobian, residual, here.y,
+            jacobian, goal - here.c, here.y,
             of_rows(self._u, rows), of_rows(self._multipliers, rows),
             of_rows(self._low, rows), of_rows(self._high, rows),
             np.where(held, 0.0, of_rows(self._damping, rows)), of_rows(self._restoring, rows),
@@ -198,26 +272,32 @@ class Search:
         solution = self._prior.of(rows).newton_step(linearised)
         size = _length(residual)
         promised = self._promised(rows, size, residual, jacobian, solution.target - here.y)
-        waiting, share, turned = np.arange(len(rows)), 1.0, []
+        waiting, turned, shares = np.arange(len(rows)), [], self._shares[held.astype(int), rows] / ambition
         for _ in range(self._effort.halvings):
-            trial, error = self._trial(rows, waiting, here.y, solution, share)
-            explained = self._explained(trial.y, rows[waiting])
-            improving, promise = of_rows(held, waiting), of_rows(size - SLACK * share * promised, waiting)
+            share, promise = of_rows(shares, waiting), of_rows(shares * promised, waiting)
+            images = self._trial(rows, waiting, here.y, goal, solution, share)
+            error = self._asked[rows[waiting]] - images.c
+            nearer = of_rows(size, waiting) - _length(error)
+            trial = Trial(
+                images, *self._explained(images.y, rows[waiting]), share * of_rows(ambition, waiting),
+                solution.multipliers[waiting], nearer / np.maximum(promise, TINY),
+            )  # fmt: skip
             good = np.where(
-                improving,
-                self._improves(of_rows(rows, waiting), error, explained[1], solution.multipliers[waiting], share),
-                self._comes_nearer(error, promise),
+                of_rows(held, waiting),
+                self._improves(of_rows(rows, waiting), error, trial, share),
+                (nearer > SLACK * promise) | (_largest(error) < self._effort.tolerance),
             )
-            self._accept(rows, waiting, good, trial, explained, solution, held, share)
-            waiting, share = waiting[~good], share / 2
-            if share < TURNING:
-                turning = self._turning_to_restoring(rows, waiting, held)
-                turned.append(waiting[turning])
-                waiting = waiting[~turning]
+            if good.any():
+                self._accept(rows[waiting[good]], trial.of(np.flatnonzero(good)), held[waiting[good]])
+            waiting = waiting[~good]
+            shares[waiting] /= 2
+            turning = self._turning_to_restoring(rows, waiting[shares[waiting] < TURNING], held)
+            turned.append(turning)
+            waiting = np.setdiff1d(waiting, turning, assume_unique=True)
             if not waiting.size:
                 break
         self._refuse(rows[waiting], solution.multipliers[waiting])
-        return np.concatenate(turned) if turned else waiting[:0]
+        return np.concatenate(turned)
 
     def _estimate(self, rows: Rows, jacobian: Array, y: Array) -> None:
         """The multipliers that come nearest to explaining trusted starts, which no step has led to."""
@@ -239,14 +319,15 @@ class Search:
         restoring = self._restoring[rows]
         if not restoring.any():
             return size
-        return np.where(restoring, size - _length(residual - times(jacobian, change)), size)
+        nearer = size - _length(residual - times(jacobian, change))
+        return np.where(restoring, np.maximum(nearer, 0.0), size)
 
-    def _trial(self, rows: Rows, waiting: Rows, y: Array, solution: Step, share: float) -> tuple[Images, Array]:
-        """Go a `share` of the way to the solution's target, then correct what the constraints then lack."""
-        y, target, asked = of_rows(y, waiting), of_rows(solution.target, waiting), self._asked[rows[waiting]]
-        images = self._look(target if share == 1 else y + share * (target - y), rows[waiting])
-        error = asked - images.c
-        moving, residual = np.arange(len(waiting)), error.copy()
+    def _trial(self, rows: Rows, waiting: Rows, y: Array, goal: Array, solution: Step, share: Array) -> Images:
+        """Go its `share` of the way to the solution's target, then correct what the goal (n, k) then lacks."""
+        y, target, goal = of_rows(y, waiting), of_rows(solution.target, waiting), of_rows(goal, waiting)
+        way = target if np.all(share == 1) else y + share[:, None] * (target - y)
+        images = self._look(way, rows[waiting])
+        moving, residual = np.arange(len(waiting)), goal - images.c
         for _ in range(self._effort.corrections):
             wanting = _largest(residual) > SLACK * self._effort.tolerance
             moving, residual = moving[wanting], residual[wanting]
@@ -254,59 +335,61 @@ class Search:
                 break
             chosen = waiting[moving]
             corrected = self._look(of_rows(images.y, moving) + solution.correction(residual, chosen), rows[chosen])
-            rest = of_rows(asked, moving) - corrected.c
+            rest = of_rows(goal, moving) - corrected.c
             better = np.flatnonzero(_length(rest) < NEARER * _length(residual))
             moving, residual = moving[better], rest[better]
             images[moving] = corrected.of(better)
-            error[moving] = residual
-        return images, error
+        return images
 
-    def _comes_nearer(self, error: Array, goal: Array) -> Mask:
-        return np.asarray((_length(error) < goal) | (_largest(error) < self._effort.tolerance))
-
-    def _improves(self, rows: Rows, error: Array, cost: Array, multipliers: Array, share: float) -> Mask:
+    def _improves(self, rows: Rows, error: Array, trial: Trial, share: Array) -> Mask:
         before = self.cost[rows]
         # Near the optimum no step gains the share that the second rule demands: on the constraint any gain counts.
-        keeps = (_largest(error) < self._effort.tolerance) & (cost < before)
-        paid = cost + PRICE * _length(multipliers) * _length(error)
+        keeps = (_largest(error) < self._effort.tolerance) & (trial.cost < before)
+        size, worth = _length(error), _length(trial.multipliers)
+        if np.any(size > SMALL):
+            # What the constraints have cost from the origin on is the least that they are worth.
+            worth = np.maximum(worth, before / self._lacked_at_the_origin[rows])
+        paid = trial.cost + PRICE * worth * size
         return np.asarray(keeps | (paid < (1 - SLACK * share) * before))
 
-    def _accept(
-        self, rows: Rows, waiting: Rows, good: Mask, trial: Images, explained: tuple[Array, Array],
-        solution: Step, held: Mask, share: float,
-    ) -> None:  # fmt: skip
-        better = np.flatnonzero(good)
-        if not better.size:
-            return
-        taken = waiting[better]
-        chosen, held, (u, cost) = rows[taken], held[taken], (part[better] for part in explained)
-        gained = self.cost[chosen] - cost
-        self.images[chosen], self._u[chosen], self.cost[chosen] = trial.of(better), u, cost
-        holds = self.holds[chosen]
-        self._restoring[chosen] &= ~holds
-        old = self._multipliers[chosen]
+    @cached_property
+    def _lacked_at_the_origin(self) -> Array:
+        """How far the images that cost nothing are from what is asked, (n,)."""
+        origin, _ = self._readout.values(np.zeros_like(self.images.y), np.arange(len(self._asked)))
+        return _length(self._asked - origin)
+
+    def _accept(self, rows: Rows, trial: Trial, held: Mask) -> None:
+        gained = self.cost[rows] - trial.cost
+        holds = _largest(self._asked[rows] - trial.images.c) < self._effort.tolerance
+        self._keep(rows[held & ~holds])
+        self.images[rows], self._u[rows], self.cost[rows] = trial.images, trial.u, trial.cost
+        self._restoring[rows] = ~holds & self._bent[rows]
+        old = self._multipliers[rows]
         # The whole step's multipliers belong to its target: where the image goes a part of the way, so do they.
-        moved = old + share * (solution.multipliers[taken] - old)
-        self._multipliers[chosen] = np.where(self._restoring[chosen, None], 0.0, moved)
+        moved = old + trial.share[:, None] * (trial.multipliers - old)
+        self._multipliers[rows] = np.where(self._restoring[rows, None], 0.0, moved)
+        whole = trial.share == 1
         # As in Levenberg-Marquardt: the linearisation is trusted more after a whole step, less after a short one.
-        factor = 0.1 if share == 1 else 10.0 if share < 0.5 else 1.0
-        self._damping[chosen] = np.clip(self._damping[chosen] * factor, 1e-10, 1.0)
-        self._refused[chosen] = 0
+        factor = np.where(whole, 0.1, np.where(trial.share < 0.5, 10.0, 1.0))
+        self._damping[rows] = np.clip(self._damping[rows] * factor, 1e-10, 1.0)
+        longer = np.where(held | (trial.brought > BORNE_OUT), LONGER, 1.0)
+        self._shares[held.astype(int), rows] = np.minimum(longer * trial.share, 1.0)
+        self._refused[rows] = 0
         # If gains go on shrinking at this rate, they are a geometric series; its sum is all that is left to gain.
-        rate = np.clip(gained / self._gained[chosen], 0.0, 0.9)
+        rate = np.clip(gained / self._gained[rows], 0.0, 0.9)
         expected = gained * np.maximum(rate / (1 - rate), 1.0)
         # On the way to the constraint the cost may rise, and its change predicts nothing.
-        self._gained[chosen] = np.where(held, gained, np.inf)
-        self._finished[chosen] |= held & holds & (expected < self._effort.optimality * cost)
-        if share == 1:
-            self._finished[chosen] |= self._small[chosen] & holds
+        self._gained[rows] = np.where(held, gained, np.inf)
+        self._finished[rows] |= held & holds & (expected < self._effort.optimality * trial.cost)
+        self._finished[rows] |= self._small[rows] & holds & whole
         if not self._effort.improving:
-            self._finished[chosen] |= holds
+            self._finished[rows] |= holds
 
-    def _turning_to_restoring(self, rows: Rows, waiting: Rows, held: Mask) -> Mask:
-        """Which images, that no step towards the likeliest one brings nearer, are to be restored from now on."""
-        turning: Mask = ~held[waiting] & ~self._restoring[rows[waiting]]
-        self._restoring[rows[waiting[turning]]] = True
+    def _turning_to_restoring(self, rows: Rows, short: Rows, held: Mask) -> Rows:
+        """Of images whose steps came to be `short`, those that are on their way: to be restored from now on."""
+        turning: Rows = short[~held[short] & ~self._restoring[rows[short]]]
+        self._restoring[rows[turning]] = self._bent[rows[turning]] = True
+        self._shares[0, rows[turning]] = 1.0
         return turning
 
     def _refuse(self, rows: Rows, multipliers: Array) -> None:
@@ -319,14 +402,14 @@ class Search:
         self._multipliers[rows] = np.where(self._restoring[rows, None], 0.0, multipliers)
 
     def _look_back(self, rows: Rows, here: Images) -> None:
-        """End searches that have not come half the way nearer in a stretch of steps."""
+        """End searches that have hardly come nearer in a stretch of steps."""
         residual = of_rows(self._asked, rows) - here.c
         size = _length(residual)
         self._since[rows] += 1
         self._since[rows[_largest(residual) < self._effort.tolerance]] = 0
         self._mark[rows] = np.where(self._since[rows] <= 1, size, self._mark[rows])
         due = rows[self._since[rows] > STRETCH]
-        slow = _length(self._asked[due] - self.images.c[due]) > 0.5 * self._mark[due]
+        slow = _length(self._asked[due] - self.images.c[due]) > STALE * self._mark[due]
         self._finished[due[slow]] = self.trapped[due[slow]] = True
         self._since[due[~slow]] = 0
 

@@ -36,6 +36,9 @@ EXACT = 2**15
 ROUNDS = (6, 4)
 """How often the set of bound pixels is guessed anew in a step, which the next step goes on with; if large."""
 
+TINY = 1e-30
+"""Changes smaller than this are none."""
+
 ITERATIONS, ACCURATE = (40, 20), (1e-3, 1e-2)
 """Conjugate gradients at most for each guess, and the share of the error from which on it is good enough."""
 
@@ -136,20 +139,31 @@ class SpectralPrior(Gaussian):
         force = kept - multipliers @ asked.jacobian
         force = np.where((image <= box.low) & (force > 0) | (image >= box.high) & (force < 0), force, 0.0)
         wanted = asked.residual + asked.jacobian @ image
-        linear = self._linear(asked)
+        linear = self._linear(asked, np.ones_like(image))
         # Damping draws towards the multipliers that fit the image as it is, bound pixels being held.
         centre = linear.inverse @ (asked.jacobian @ image - linear.covaried @ force)
         return self._in_box(linear, wanted + linear.damped * centre, force, box)
 
     def _restored(self, asked: Asked, image: Array, box: Box) -> SpectralStep:
-        """The likeliest change of the image itself that brings the constraints nearer."""
-        change = Box(box.low - image, box.high - image)
-        step = self._in_box(self._linear(asked), asked.residual, np.zeros_like(image), change)
-        return replace(step, target=boxed(step.target + image, box.low, box.high))
+        """A likely change of the image itself that brings the constraints nearer.
 
-    def _linear(self, asked: Asked) -> Linear:
-        covaried = self.covary(asked.jacobian)
-        gain = (asked.jacobian @ covaried.T)[None].astype(np.float64)
+        Pixels take part as far as they can go: each is weighted by the share of its free change that the box
+        leaves room for, so that next to a bound a change fades out instead of being cut off (affine scaling:
+        Coleman & Li 1996).
+        """
+        free = self._linear(asked, np.ones_like(image))
+        change = (free.inverse @ asked.residual) @ free.covaried
+        room = np.where(change > 0, box.high - image, image - box.low)
+        weights = np.minimum(room / np.maximum(np.abs(change), TINY), 1.0)
+        linear = self._linear(asked, weights)
+        multipliers = linear.inverse @ asked.residual
+        target = boxed(image + multipliers @ linear.covaried, box.low, box.high)
+        return SpectralStep(self, target, multipliers, linear, np.ones_like(image, bool))
+
+    def _linear(self, asked: Asked, weights: Array) -> Linear:
+        jacobian = asked.jacobian * weights
+        covaried = self.covary(jacobian) * weights
+        gain = (jacobian @ covaried.T)[None].astype(np.float64)
         share = asked.damping + ROUNDING
         damped = share * float(lifted(gain, share)[0, 0])
         return Linear(asked.jacobian, covaried, np.linalg.inv(gain[0]).astype(covaried.dtype), damped)
