@@ -64,7 +64,7 @@ DOUBT = 1e-6
 """Damping of estimated multipliers, in parts of their system's mean diagonal."""
 
 LATEST = 0.25, 0.5
-"""What the Jacobian of a step that restores weighs in the running mean: the less, the shorter steps have become."""
+"""What the Jacobian of a step that restores weighs in the running mean: the less, the shorter steps become."""
 
 TURNING = 0.2
 """A share of an approaching step below which restoring promises more."""
