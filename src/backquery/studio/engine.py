@@ -28,7 +28,17 @@ from backquery.inversion import (
 )
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Layout, Model, Network, Shape, finite_answer, ink_of, meaning_of
+from backquery.model import (
+    Array,
+    Layout,
+    Model,
+    Network,
+    Shape,
+    finite_answer,
+    ink_of,
+    meaning_of,
+    quick_of,
+)
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -50,8 +60,12 @@ EVIDENCE_IMAGES = 5000
 USUAL_IMAGES = 1000
 """Real images that typicality is measured against."""
 
-HURRIED_STEPS = 15
-"""Steps that follow a slider at most; a first image takes the method's own number."""
+HURRIED_STEPS, DEEP_STEPS = 15, 1
+"""Steps that follow a slider at most; a first image takes the method's own number. The second is for models that
+are no chain of dense layers: each step takes a good part of a frame, and the next move goes on where it ended."""
+
+FOLLOWING = "following"
+"""The outcome of an image that is not yet sought to the end, nor verified in float64."""
 
 
 def query(subject: Subject, fields: Fields) -> Answer:
@@ -74,12 +88,16 @@ def query(subject: Subject, fields: Fields) -> Answer:
 def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer, Array]:
     """A back query, and its image (inputs,) for the next search to begin at."""
     clock = perf_counter()
-    model = subject.model
-    name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
-    method = method_of(name, hurried=start is not None)
+    name = _method_named(fields, subject.model)
+    hurried = start is not None and read.flag(fields, "hurried", True)
+    hasty = hurried and not isinstance(subject.model, Network)
+    model = quick_of(subject.model) if hasty else subject.model
     asked, confidence = _asked(fields, model)
+    method = method_of(name, hurried=hurried, steps=DEEP_STEPS if hasty else HURRIED_STEPS)
     result = back_query(model, asked, method=method, confidence=confidence, start=start)
     told = {**told_of(result, 0), "method": name, "milliseconds": 1000 * (perf_counter() - clock)}
+    if hasty and name == GaussNewton.name:
+        told |= {"outcome": FOLLOWING, "advice": ""}
     image = result.images[0]
     return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
 
@@ -113,7 +131,7 @@ def turn(subject: Subject, fields: Fields) -> Answer:
 def scans(subject: Subject, fields: Fields) -> Answer:
     """One image for each label."""
     model = subject.model
-    name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
+    name = _method_named(fields, model)
     # A damaged network may be asked in vain for what is typical of the whole one; that must not take long.
     method = method_of(name, hurried=bool(subject.off))
     return scans_of(subject, back_query(model, list(range(model.outputs)), method=method))
@@ -310,11 +328,17 @@ def share_of_range(network: Network, layer: int, signals: Array) -> Array:
     return (signals - low) / (high - low)
 
 
-def method_of(name: str, *, hurried: bool = False) -> Method:
-    """The method of that name. One that is hurried goes on from where it was, a few steps at a time."""
+def _method_named(fields: Fields, model: Model) -> str:
+    """The method asked for, or the usual one, which is not found out where it need not be."""
+    usual = usual_method(model) if fields.get("method") is None else None
+    return read.choice(fields, "method", tuple(METHODS), usual)
+
+
+def method_of(name: str, *, hurried: bool = False, steps: int = HURRIED_STEPS) -> Method:
+    """The method of that name. One that is hurried goes on from where it was, a few `steps` at a time."""
     method = METHODS[name]
     if hurried and isinstance(method, GaussNewton):
-        return replace(method, steps=HURRIED_STEPS, confirming=False)
+        return replace(method, steps=steps, confirming=False)
     return replace(method, steps=HURRIED_STEPS) if hurried and isinstance(method, Ascent) else method
 
 

@@ -115,10 +115,14 @@ export class Backwards {
     this.app.live.ask("back", { method: this.method, warm: !this.usual, ...this.#question() });
   }
 
-  /** While a slider moves, the image stays within its component of a mixture; another may hold a likelier one. */
+  /**
+   * While a slider moves, the image stays within its component of a mixture; another may hold a likelier one. That of a
+   * deep model is sought on, and verified.
+   */
   #lookRound() {
     this.#following = false;
-    this.app.live.ask("back", { method: this.method, warm: false, ...this.#question() });
+    const warm = this.#last.component === undefined;
+    this.app.live.ask("back", { method: this.method, warm, hurried: false, ...this.#question() });
   }
 
   #question() {
@@ -133,7 +137,7 @@ export class Backwards {
     this.sliders.show(message.answers.data, message.read);
     this.#say(message);
     this.askOpinion();
-    if (this.#following && message.component !== undefined) this.lookRound();
+    if (this.#following && (message.component !== undefined || message.outcome === "following")) this.lookRound();
   }
 
   #say({ read, answers, read_as_asked: met, error, outcome, advice }) {
