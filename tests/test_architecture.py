@@ -21,8 +21,11 @@ from backquery.training.plan import Plan
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "backquery"
 
-MOST_PAIRS = 100
-"""Pairs of rooms of which one imports from the other; 160 before the ground floor was one room."""
+MOST_PAIRS = 104
+"""Pairs of rooms of which one imports from the other; 160 before the ground floor was one room.
+
+Four are those of `notes`, which command line, studio and report all write their lines of Python by.
+"""
 
 ABOVE_ALL = {"__init__", "__main__", "notebook"}
 """The public face and an old address, which are no rooms."""

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from backquery.cli.options.layers import LayerOptions
     from backquery.inversion import BackQuery, Kept, Targets
     from backquery.model import Model
+    from backquery.notes import Notes
 
 
 def scan_layer(
+    notes: Notes,
     network: Model,
     inside: LayerOptions,
     method: str | None,
@@ -22,19 +24,23 @@ def scan_layer(
     output: Path,
     arrays: Path | None,
     as_json: bool,
+    code: Notes | None,
 ) -> None:
     """Draw what channels or nodes of a layer look for."""
     from backquery.cli.progress import bar_for
     from backquery.inversion import GaussNewton, back_query
-    from backquery.plots.scans import layer_sheet
-    from backquery.plots.sheets import save_sheet
+    from backquery.plots import layer_sheet, save_sheet
 
-    asked = asked_of(network, inside, prior)
+    asked = asked_of(notes, network, inside, prior)
     with bar_for(network) as progress:
-        result = back_query(network, asked, method=method or GaussNewton.name, prior=prior, progress=progress)
+        result = notes(
+            "scans", back_query, network, asked,
+            method=method or GaussNewton.name, prior=prior, progress=progress,
+        )  # fmt: skip
     names, signals = [f"{inside.kind} {number}" for number in inside.numbers], asked.values[:, 0]
     quieten_matplotlib()
-    save_sheet(layer_sheet(result, network, names, signals.tolist()), output)
+    sheet = notes("sheet", layer_sheet, result, network, names, signals.tolist())
+    notes("", save_sheet, sheet, output)
     if arrays is not None:
         save_arrays(arrays, images=result.images, signals=signals, **{f"{inside.kind}s": inside.numbers})
     found = _found(result, network, inside, asked)
@@ -46,27 +52,31 @@ def scan_layer(
         f"{int(result.read_as_asked.sum())} of {len(result)} give the signal asked for, by {result.method}",
         notes=[f"{name}: {advice}" for name, advice in zip(names, result.advice, strict=True) if advice],
         wrote=[output, arrays],
+        code=code,
     )
 
 
 def show_kept(
+    notes: Notes,
     network: Model,
     inside: LayerOptions,
     prior: str | None,
     output: Path,
     arrays: Path | None,
     as_json: bool,
+    code: Notes | None,
 ) -> None:
     """Draw what a layer kept of pictures, beside them."""
-    from backquery.cli.source import prepared
+    from backquery.cli.noted import noted_pictures
     from backquery.inversion import kept_by_layer
-    from backquery.plots.scans import kept_sheet
-    from backquery.plots.sheets import save_sheet
+    from backquery.plots import kept_sheet, save_sheet
 
     pictures = inside.kept_of or []
-    kept = kept_by_layer(network, _layer(network, inside), network.scale(prepared(network, pictures)), prior=prior)
+    images = noted_pictures(notes, network, pictures, "images")
+    kept = notes("kept", kept_by_layer, network, _layer(network, inside), images, prior=prior)
     quieten_matplotlib()
-    save_sheet(kept_sheet(kept, network), output)
+    sheet = notes("sheet", kept_sheet, kept, network)
+    notes("", save_sheet, sheet, output)
     if arrays is not None:
         save_arrays(arrays, originals=kept.originals, images=kept.images)
     give(
@@ -76,10 +86,11 @@ def show_kept(
         "",
         f"{int(kept.within.sum())} of {len(kept)} with the same signals, within the tolerance",
         wrote=[output, arrays],
+        code=code,
     )
 
 
-def asked_of(network: Model, inside: LayerOptions, prior: str | None) -> Targets:
+def asked_of(notes: Notes, network: Model, inside: LayerOptions, prior: str | None) -> Targets:
     """The questions of `--channel` or `--node`, by default for the strongest signals of images drawn."""
     from backquery.inversion import channel, hidden_node, strongest_signals
 
@@ -87,12 +98,14 @@ def asked_of(network: Model, inside: LayerOptions, prior: str | None) -> Targets
 
     def asked(signal: Any) -> Targets:
         if inside.kind == "node":
-            return hidden_node(network, layer, inside.numbers, signal)
+            return notes("asked", hidden_node, network, layer, inside.numbers, signal)
         if isinstance(layer, int):
             raise UsageError("a layer of a dense network has no channels: ask for a --node.")
-        return channel(network, layer, inside.numbers, signal, place=inside.where())
+        return notes("asked", channel, network, layer, inside.numbers, signal, place=inside.where())
 
-    return asked(strongest_signals(network, asked(0.0), prior=prior) if inside.signal is None else inside.signal)
+    if inside.signal is not None:
+        return asked(inside.signal)
+    return asked(notes("signals", strongest_signals, network, asked(0.0), prior=prior))
 
 
 def _layer(network: Model, inside: LayerOptions) -> int | str:

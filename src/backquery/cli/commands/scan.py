@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from backquery.cli.options import AsJson, Labels, Model, Picture, arrays_of
+from backquery.cli.options import AsJson, Labels, Model, Picture, ShowCode, arrays_of
 from backquery.cli.options.inversion import MethodOrUsual, Prior
 from backquery.cli.options.layers import THE_ANSWERS, LayerOptions
 from backquery.cli.options.reading import Scale
@@ -40,6 +40,7 @@ def scan(
     arrays: Arrays = None,
     scale: Scale = None,
     inside: LayerOptions = THE_ANSWERS,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network backwards, and draw what it sees when it says each label.
@@ -60,32 +61,36 @@ def scan(
     --kept-of: layer, shape (of its signals), prior, pictures and, for each of them, constraint (hard or least
     squares), error (how far the signals are off, in parts of their length), within (whether no more than the
     tolerance), original_answers and answers (to the picture, and to what was kept), evaluated (the images that
-    were run); output and arrays.
+    were run); output and arrays. With --show-code also code.
     """
     from backquery.cli.layers import scan_layer, show_kept
+    from backquery.cli.noted import about, noted_pictures
     from backquery.cli.progress import bar_for
-    from backquery.cli.source import load_for_images, prepared
+    from backquery.cli.source import load_for_images
     from backquery.inversion import back_query
-    from backquery.plots.scans import change_sheet, scan_sheet
-    from backquery.plots.sheets import save_sheet
+    from backquery.plots import change_sheet, save_sheet, scan_sheet
 
     inside.check_alone(label=label, confidence=confidence, near=near)
     check_outputs(output, arrays)
     network = load_for_images(model, scale)
+    notes = about(model, network, wanted=show_code)
+    code = notes if show_code else None
     if inside.kept_of:
-        show_kept(network, inside, prior, output, arrays, as_json)
+        show_kept(notes, network, inside, prior, output, arrays, as_json, code)
         return
     if inside.layer is not None:
-        scan_layer(network, inside, method, prior, output, arrays, as_json)
+        scan_layer(notes, network, inside, method, prior, output, arrays, as_json, code)
         return
     labels = list(label or network.classes)
-    start = None if near is None else network.scale(prepared(network, [near]))
+    start = None if near is None else noted_pictures(notes, network, [near], "near")
     with bar_for(network) as progress:
-        result = back_query(
-            network, labels, method=method, prior=prior, confidence=confidence, near=start, progress=progress
-        )
+        result = notes(
+            "scans", back_query, network, labels,
+            method=method, prior=prior, confidence=confidence, near=start, progress=progress,
+        )  # fmt: skip
     quieten_matplotlib()
-    save_sheet((scan_sheet if near is None else change_sheet)(result, network), output)
+    sheet = notes("sheet", scan_sheet if near is None else change_sheet, result, network)
+    notes("", save_sheet, sheet, output)
     if arrays is not None:
         save_arrays(arrays, images=result.images, labels=result.labels)
     found = result.as_json(network.classes)
@@ -97,6 +102,7 @@ def scan(
         f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}",
         notes=[f"{', '.join(asked)}: {advice}" for advice, asked in _advice(found["scans"]).items()],
         wrote=[output, arrays],
+        code=code,
     )
 
 
