@@ -102,14 +102,16 @@ class _Writing:
         if (name := self._name_of(value)) is not None:
             return name
         match value:
-            case None | bool() | int() | str():
+            case str():
+                return _quoted(value)
+            case None | bool() | int():
                 return repr(value)
             case float():
                 return repr(value) if math.isfinite(value) else f'float("{value}")'
             case np.generic():
                 return self.written(value.item())
             case PathLike():
-                return repr(fspath(value))
+                return _quoted(fspath(value))
             case list():
                 return f"[{self._joined(value)}]"
             case tuple():
@@ -158,6 +160,12 @@ class _Writing:
 
     def _import(self, home: str, name: str) -> None:
         self._imports.setdefault(home, set()).add(name)
+
+
+def _quoted(text: str) -> str:
+    """A text in double quotes, where that needs no other signs than Python's own."""
+    written = repr(text)
+    return written if '"' in written or "\\" in written else f'"{written[1:-1]}"'
 
 
 def _parts(value: Any) -> Sequence[str]:

@@ -72,7 +72,7 @@ def test_without_json_the_lines_stand_below_and_without_the_option_nowhere(
     asked = ["scan", model, "--label", "3", "-o", here / "s.png"]
     out = run(*asked, "--show-code")[1]
     assert "from backquery import back_query, load_model\n" in out
-    assert out.index("1 of 1 read as asked") < out.index("scans = back_query(network, ['3'])")
+    assert out.index("1 of 1 read as asked") < out.index('scans = back_query(network, ["3"])')
     assert "back_query" not in run(*asked)[1]
     assert "code" not in json.loads(run(*asked, "--json")[1])
 

@@ -39,6 +39,7 @@ from backquery.model import (
     meaning_of,
     quick_of,
 )
+from backquery.notes import Notes
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -92,7 +93,7 @@ def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer,
     hurried = start is not None and read.flag(fields, "hurried", True)
     hasty = hurried and not isinstance(subject.model, Network)
     model = quick_of(subject.model) if hasty else subject.model
-    asked, confidence = _asked(fields, model)
+    asked, confidence = asked_of(fields, model, Notes())
     method = method_of(name, hurried=hurried, steps=DEEP_STEPS if hasty else HURRIED_STEPS)
     result = back_query(model, asked, method=method, confidence=confidence, start=start)
     told = {**told_of(result, 0), "method": name, "milliseconds": 1000 * (perf_counter() - clock)}
@@ -102,15 +103,15 @@ def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer,
     return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
 
 
-def _asked(fields: Fields, model: Model) -> tuple[Targets | list[int | str], float | None]:
-    """What is asked for, and with which confidence where that is one label's."""
+def asked_of(fields: Fields, model: Model, notes: Notes) -> tuple[Targets | list[int | str], float | None]:
+    """What is asked for, and with which confidence where that is one label's; it is noted how that is made."""
     if "answers" in fields:
-        return asked_answers(model, read.numbers(fields, "answers", model.outputs)), None
+        return notes("asked", asked_answers, model, read.numbers(fields, "answers", model.outputs)), None
     if "confidences" not in fields:
         return [read.label(fields, model)], None
     wanted = read.confidences(fields, model)
     if len(wanted) > 1:
-        return several(model, wanted), None
+        return notes("asked", several, model, wanted), None
     ((label, p),) = wanted.items()
     return [label], p
 
@@ -304,10 +305,15 @@ def prepared(model: Model, shape: Shape, ink: NDArray[np.uint8]) -> NDArray[np.u
 
 def as_inputs(model: Model, pixels: NDArray[np.uint8]) -> Array:
     """A picture's bytes as inputs (1, inputs)."""
+    return model.scale(raw_of(model, pixels))
+
+
+def raw_of(model: Model, pixels: NDArray[np.uint8]) -> Array:
+    """A picture's bytes as a raw image (1, ...) of the model's own."""
     maximum = 255.0 if model.scaling is None else model.scaling.maximum
     layout = Layout.of(model.input_shape)
     pixels = layout.undrawn(pixels.reshape(1, *layout.drawn_shape))
-    return model.scale((pixels * (maximum / 255)).clip(0, maximum).reshape(1, *model.input_shape))
+    return np.asarray((pixels * (maximum / 255)).clip(0, maximum).reshape(1, *model.input_shape))
 
 
 def as_pixels(ink: Array) -> NDArray[np.uint8]:

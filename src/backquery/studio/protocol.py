@@ -22,14 +22,15 @@ Labels are positions (0, 1, ...) into ``classes`` everywhere. Hidden layers are 
 inputs have them; ink is then how much there is of each, 0 for black.
 
 hello: {}
-    The model: name, digest (the same for the same weights without damage), classes, shape, sizes (nodes of each
-    layer, inputs first), activations (of each layer), methods ([{name, summary, usable}]), method (the usual
-    one), typical (whether typical answers are known), answers ({low, high}: what may be asked of an output),
-    layers ([{layer, nodes, bounded}], the hidden ones), off ({"1": [nodes], ...}), performance (of the model as
-    it is now, null while unknown), data ({name, training, test} or null), training ({name, images}: what
-    `train` learns from, or null), judges (names of those that are ready), limits. Models that are no
-    chain of layers have no digest, sizes, activations and layers. Whenever some of it changes later, a message
-    with ask and lane "news" and id 0 has the fields that changed: performance, data, training, judges.
+    The model: name, digest (the same for the same weights without damage; null where they are not shown),
+    classes, shape, sizes (nodes of each layer, inputs first), activations (of each layer), methods ([{name,
+    summary, usable}]), method (the usual one), typical (whether typical answers are known), answers ({low,
+    high}: what may be asked of an output), layers ([{layer, nodes, bounded}], the hidden ones), off ({"1":
+    [nodes], ...}), performance (of the model as it is now, null while unknown), data ({name, training, test} or
+    null), training ({name, images}: what `train` learns from, or null), judges (names of those that are ready),
+    limits. Models that are no chain of layers have no sizes, activations and layers. Whenever some of it
+    changes later, a message with ask and lane "news" and id 0 has the fields that changed: performance, data,
+    training, judges.
 query: {pixels | drawing, rows, columns}
     What the network reads: read, answers f4 (labels), and signals1, signals2, ... f4 (nodes), one array for
     each hidden layer, from 0 (its lowest) to 1 (its highest; where there is no end, the highest here). A
@@ -92,6 +93,8 @@ save: {}
     file u1: the model as it is now, damage included, as .safetensors; name.
 reset: {}
     The model as it was opened: as hello.
+code: {of: "back", "scans" or "turn", and what that asks}
+    lines: those of Python that make the same picture again.
 """
 
 from __future__ import annotations

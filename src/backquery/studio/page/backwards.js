@@ -112,7 +112,7 @@ export class Backwards {
   /** The question as it stands. */
   ask() {
     if (!this.sliders) return;
-    this.app.live.ask("back", { method: this.method, warm: !this.usual, ...this.#question() });
+    this.app.live.ask("back", { warm: !this.usual, ...this.question });
   }
 
   /**
@@ -122,13 +122,15 @@ export class Backwards {
   #lookRound() {
     this.#following = false;
     const warm = this.#last.component === undefined;
-    this.app.live.ask("back", { method: this.method, warm, hurried: false, ...this.#question() });
+    this.app.live.ask("back", { warm, hurried: false, ...this.question });
   }
 
-  #question() {
-    if (this.usual) return { label: this.#label };
-    if (this.shared) return { answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
-    return { confidences: Object.fromEntries(this.#asked) };
+  /** What is asked, and by which method. */
+  get question() {
+    const { method } = this;
+    if (this.usual) return { method, label: this.#label };
+    if (this.shared) return { method, answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
+    return { method, confidences: Object.fromEntries(this.#asked) };
   }
 
   #answered(message) {
