@@ -24,8 +24,8 @@ Kind = TypeVar("Kind")
 WIDTH = 100
 """Characters of a line, up to which a call is not broken."""
 
-TOLD = ("progress",)
-"""Parameters that are told how far a call is, which changes nothing of what it gives."""
+TOLD = ("progress", "notes")
+"""Parameters that are told of a call, or tell, and change nothing of what it finds."""
 
 MOST_NUMBERS = 10_000
 """Numbers of an array that is written out at most."""
@@ -54,6 +54,12 @@ class Notes:
     def stands_for(self, value: Any, name: str) -> None:
         """Let a name stand for a value that nothing here has made, or that was made anew just as before."""
         self._calls.append(_Call(name, value, None, (), {}))
+
+    def continued(self) -> Notes:
+        """Notes that begin with these, and go on by themselves."""
+        more = Notes()
+        more._calls = [*self._calls]
+        return more
 
     def __str__(self) -> str:
         writing = _Writing()

@@ -52,11 +52,11 @@ def report(
 
     check_report_path(output)
     network, dataset = load_for_data(model, data, test, reading, scale)
-    notes = about_data(model, network, data, test, reading, dataset, wanted=show_code)
+    notes = about_data(model, network, data, test, reading, dataset, wanted=True)
     with bar() as progress:
         left_out = notes(
             "", write_report, network, dataset, output,
-            source=Path(model).name, quick=quick, timeline=timeline, rng=seed, progress=progress,
+            source=Path(model).name, quick=quick, timeline=timeline, rng=seed, progress=progress, notes=notes,
         )  # fmt: skip
     made = [key for key in SECTIONS if key not in left_out]
     size = output.stat().st_size
