@@ -83,7 +83,7 @@ def test_what_a_command_finds_out_of_a_model_or_is_told_stands_in_the_lines(here
     network = load_model(model)
     save_model(replace(network, scaling=None), here / "silent.safetensors")
     told = load_for_images(str(here / "silent.safetensors"), "0,16")
-    found = run_again(str(about(str(here / "silent.safetensors"), told, wanted=True)))["network"]
+    found = run_again(str(about(str(here / "silent.safetensors"), told)))["network"]
     assert found.scaling == told.scaling and found.scaling != network.scaling
     np.testing.assert_array_equal(found.layers[0].weights, network.layers[0].weights)
 

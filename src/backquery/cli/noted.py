@@ -19,14 +19,10 @@ FOUND_OUT = ("scaling", "input_shape")
 """What a command may find out of a model that does not say it itself."""
 
 
-def about(source: str, model: Model, *, wanted: bool) -> Notes:
-    """Notes that begin with how to have the model that `source` opens as the command asks it.
-
-    Unless they are `wanted`, nothing is opened again to tell what is not read.
-    """
+def about(source: str, model: Model) -> Notes:
+    """Notes that begin with how to have the model that `source` opened as the command asks it."""
     notes = Notes()
-    if wanted:
-        _note_settled(notes, _note_opened(notes, source), model)
+    _note_settled(notes, _note_opened(notes, source), model)
     notes.stands_for(model, "network")
     return notes
 
@@ -40,36 +36,35 @@ def about_data(
     dataset: Dataset,
     *,
     seed: int | None = None,
-    wanted: bool,
 ) -> Notes:
     """The same with the data set that was opened for the model; where it is told, `seed` decides its test half."""
     from backquery.datasets import open_data
 
     notes = Notes()
-    if wanted:
-        silent = _note_opened(notes, source)
-        how: dict[str, Any] = {} if reading == AS_FOUND else {"how": reading.reading()}
-        notes.note("data", dataset, open_data, data, *([] if test is None else [test]), **how, model=silent)
-        _note_settled(notes, silent, model)
-        if seed is not None:
-            notes.note("data", dataset, dataset.with_test_half, seed)
+    silent = _note_opened(notes, source)
+    how: dict[str, Any] = {} if reading == AS_FOUND else {"how": reading.reading()}
+    notes.note("data", dataset, open_data, data, *([] if test is None else [test]), **how, model=silent)
+    _note_settled(notes, silent, model)
+    if seed is not None:
+        notes.note("data", dataset, dataset.with_test_half, seed)
     notes.stands_for(model, "network")
     notes.stands_for(dataset, "data")
     return notes
 
 
 def _note_opened(notes: Notes, source: str) -> Model:
-    """The model as it says itself that it is."""
-    from backquery.cli.source import FUNCTION, open_model
+    """The model as it says itself that it is; it is not opened again, which may run code of the user's."""
+    from backquery.cli.source import FUNCTION, OPENED, open_model
     from backquery.io import load_model
 
     own_code = FUNCTION.fullmatch(source) is not None and not Path(source).exists()
-    return notes("network", open_model if own_code else load_model, source)
+    notes.note("network", OPENED[source], open_model if own_code else load_model, source)
+    return OPENED[source]
 
 
 def _note_settled(notes: Notes, silent: Any, model: Model) -> None:
     """What the command found out of the model, or was told."""
-    found = {name: getattr(model, name) for name in FOUND_OUT if getattr(silent, name) != getattr(model, name)}
+    found = {name: getattr(model, name) for name in FOUND_OUT if getattr(silent, name) is not getattr(model, name)}
     if found:
         notes.note("network", model, replace, silent, **found)
 

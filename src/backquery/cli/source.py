@@ -60,9 +60,16 @@ def open_model(source: str) -> Model:
     brings a PyTorch state dict along: a function with a parameter is given it, one without returns the module that
     it is loaded into.
     """
-    called = FUNCTION.fullmatch(source)
-    if called is None or Path(source).exists():
-        return load_model(source)
+    called = None if Path(source).exists() else FUNCTION.fullmatch(source)
+    OPENED[source] = load_model(source) if called is None else _open_own(source, called)
+    return OPENED[source]
+
+
+OPENED: dict[str, Model] = {}
+"""What was opened last by its source, as it says itself that it is."""
+
+
+def _open_own(source: str, called: re.Match[str]) -> Model:
     from backquery.io.state_dict import read_state_dict
 
     weights = called["weights"]

@@ -85,7 +85,7 @@ def audit(
     layout = Layout.of(network.input_shape)
     if network.scaling is not None and not network.scaling.alike(layout):
         say(STANDARDISED)
-    notes = about_data(model, network, data, test, reading, dataset, wanted=show_code)
+    notes = about_data(model, network, data, test, reading, dataset)
     with bar("searching") as progress:
         found = notes("found", find_shortcuts, network, split, images=images, rng=seed, progress=progress)
     colours = _colour_or_shape(network, split, images, seed) if layout.channels == 3 else None

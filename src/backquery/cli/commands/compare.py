@@ -60,7 +60,7 @@ def compare(
 
     check_outputs(output)
     network, dataset = load_for_halves(model, data, test, seed, reading, scale)
-    notes = about_data(model, network, data, test, reading, dataset, seed=seed, wanted=show_code)
+    notes = about_data(model, network, data, test, reading, dataset, seed=seed)
     comparison = notes(
         "comparison", compare_methods, network, dataset,
         controls=controls, rng=seed, progress=lambda done, total, what="": say(what),

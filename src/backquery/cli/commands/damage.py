@@ -74,7 +74,7 @@ def damage(
     network, dataset = load_for_data(model, data, test, reading, scale)
     if dataset.test is None:
         say(f"{dataset.name} has no test half: performance is counted on the images it may have been trained on")
-    notes = about_data(model, network, data, test, reading, dataset, wanted=show_code)
+    notes = about_data(model, network, data, test, reading, dataset)
     with bar("damaging") as progress:
         found = notes(
             "found", measure_damage, network, dataset,

@@ -116,7 +116,7 @@ def evidence(
     found: Sequence[Evidence] | Sequence[ImageEvidence]
     if image is not None and data is None:
         network = load_for_images(model, scale)
-        notes = about(model, network, wanted=show_code)
+        notes = about(model, network)
         inputs = noted_pictures(notes, network, [image], "inputs", ink=reading.ink)
         found = ones = [
             notes(
@@ -133,7 +133,7 @@ def evidence(
         )
     elif data is not None and image is None:
         network, dataset = load_for_halves(model, data, test, seed, reading, scale)
-        notes = about_data(model, network, data, test, reading, dataset, seed=seed, wanted=show_code)
+        notes = about_data(model, network, data, test, reading, dataset, seed=seed)
         with bar("measuring") as progress:
             found = means = notes(
                 "evidence", measure_evidence, network, dataset.train, label,

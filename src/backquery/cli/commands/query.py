@@ -65,7 +65,7 @@ def query(
 
     check_outputs(show)
     network = load_for_images(model, scale)
-    notes = about(model, network, wanted=show_code)
+    notes = about(model, network)
     steps = noted_steps(notes, network, images, ink, centre, light)
     inputs = notes("inputs", network.scale, [one.pixels for one in steps])
     answers = notes("answers", network.query, inputs)

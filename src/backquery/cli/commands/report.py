@@ -52,7 +52,7 @@ def report(
 
     check_report_path(output)
     network, dataset = load_for_data(model, data, test, reading, scale)
-    notes = about_data(model, network, data, test, reading, dataset, wanted=True)
+    notes = about_data(model, network, data, test, reading, dataset)
     with bar() as progress:
         left_out = notes(
             "", write_report, network, dataset, output,

@@ -73,7 +73,7 @@ def scan(
     inside.check_alone(label=label, confidence=confidence, near=near)
     check_outputs(output, arrays)
     network = load_for_images(model, scale)
-    notes = about(model, network, wanted=show_code)
+    notes = about(model, network)
     code = notes if show_code else None
     if inside.kept_of:
         show_kept(notes, network, inside, prior, output, arrays, as_json, code)

@@ -70,9 +70,7 @@ def studio(
     from backquery.studio.opened import Opened
 
     network = load_for_images(model, scale)
-    opened = Opened(
-        Path(model).name, network, _opener(network, data, reading), lambda: about(model, network, wanted=True)
-    )
+    opened = Opened(Path(model).name, network, _opener(network, data, reading), lambda: about(model, network))
     listener = bind(address, port)
     if address != LOOPBACK:
         say(f"warning: whoever can reach {address} and sees the link can use the studio; nothing is encrypted")
