@@ -55,6 +55,7 @@ SECTIONS = {
     "deep": deep.deep,
     "sweep": sweep.workers,
     "studio": studio.moves,
+    "studio-colour": studio.colour_moves,
     "studio-memory": studio.memory,
 }
 

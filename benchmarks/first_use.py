@@ -72,7 +72,7 @@ def _until_it_learns(environment: Environment) -> str:
     from websockets.sync.client import connect
 
     program = (str(environment.programs / "python"), "-m", "backquery")
-    with studio.running(program, environment.variables(**_data())) as (link, _, _):
+    with studio.running("mnist", program, environment.variables(**_data())) as (link, _, _):
         address = urlsplit(link).netloc
         door = http.client.HTTPConnection(address)
         door.request("GET", link.removeprefix(f"http://{address}"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, minimize
 
-from backquery.errors import DataError, InversionError
+from backquery.errors import DataError, InversionError, TargetError
 from backquery.inversion import kept_by_layer, smooth_prior
 from backquery.inversion.kept import _Cost
 from backquery.model import IDENTITY, Array
@@ -99,6 +99,25 @@ def test_the_hard_constraint_gives_the_likeliest_such_image() -> None:
     assert kept.within.all() and cost < 1.02 * slow.fun
 
 
+@pytest.mark.parametrize("constraint", ["hard", "least squares"])
+def test_a_network_tells_what_its_numbered_layers_kept_of_the_pre_activations(constraint: Any) -> None:
+    network, prior = network_of("sigmoid, softmax"), prior_of()
+    originals = np.stack([image_of(prior, seed) for seed in range(2)])
+    kept = kept_by_layer(network, 2, originals, prior=prior, tolerance=0.01, constraint=constraint)
+    assert kept.shape == (8,) and kept.layer == 2 and kept.constraint == (constraint,) * 2 and kept.within.all()
+
+    def signals(images: Array) -> Array:
+        first, second = network.layers[:2]
+        return (
+            first.activation.function(images @ first.weights.T + first.biases) @ second.weights.T + second.biases
+        )
+
+    wanted = signals(originals)
+    off = np.linalg.norm(signals(kept.images) - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
+    np.testing.assert_allclose(kept.error, off, atol=1e-12)
+    assert off.max() < 0.01 and (prior.squared_distance(kept.images) < prior.squared_distance(originals)).all()
+
+
 def test_the_slopes_of_least_squares_are_those_of_finite_differences() -> None:
     model, low_rank = shown(10), prior_of()
     wanted = model.seen.log_odds(image_of(low_rank))[0]
@@ -134,7 +153,9 @@ def test_where_the_hard_constraint_is_in_vain_least_squares_come_as_near_as_they
         ({"tolerance": 0.0}, InversionError, "above zero"),
         ({"constraint": "soft"}, InversionError, "'hard' or 'least squares'"),
         ({"images": np.full((1, 16), np.nan)}, DataError, "finite"),
-        ({"model": network_of("tanh, softmax")}, InversionError, "no layers with names"),
+        ({"model": network_of("tanh, softmax")}, InversionError, "no layers with names .* are numbered 1 to 1"),
+        ({"model": network_of("tanh, softmax"), "layer": 2}, TargetError, "numbered 1 to 1; received 2"),
+        ({"layer": 1}, TargetError, "only a Network's layers are numbered"),
     ],
 )
 def test_what_cannot_be_asked_is_said(asked: dict[str, Any], error: type[Exception], message: str) -> None:

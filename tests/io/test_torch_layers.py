@@ -192,7 +192,7 @@ def test_what_cannot_be_asked_of_a_layer_is_said():
         (lambda: channel(model, "first", 0, np.inf), TargetError, "must be finite"),
         (lambda: hidden_node(model, "first", 60, 1.0), TargetError, "numbered 0 to 59"),
         (lambda: hidden_node(model, 1, 0, 1.0), TargetError, "have names"),
-        (lambda: layer_named(network, "first"), InversionError, "number its layers from 1"),
+        (lambda: layer_named(network, "first"), InversionError, "its hidden layers are numbered 1 to 1"),
     ):
         with pytest.raises(error, match=message):
             refused()

@@ -14,7 +14,7 @@ from PIL import Image
 from backquery import plots
 from backquery.datasets import Dataset
 from backquery.errors import OutputError
-from backquery.inversion import BackQuery, back_query
+from backquery.inversion import BackQuery, back_query, hidden_node, kept_by_layer
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
@@ -212,3 +212,32 @@ def test_other_suffixes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"pictures are written as \.png, \.svg, \.pdf; received .*one\.jpg"):
         plots.save_figure(plots.answer_bars([0.4, 0.6], ("a", "b")), tmp_path / "one.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_layer_looks_for_has_the_signal_and_what_is_read(trained: tuple[Network, History]) -> None:
+    network = trained[0]
+    found = back_query(network, hidden_node(network, 1, [0, 5], [0.5, 900.0]), method="gauss-newton")
+    figure = plots.layer_grid(found, network, ["node 0", "node 5"], [0.5, 900.0])
+    said = texts(figure)
+    assert "node 0: 0.5" in said and "node 5: 900" in said and f"{plots.READ} as asked" in said
+    assert f"{plots.NOT_READ} {found.outcome[1]}" in said
+    assert sum(text.startswith("reads ") for text in said) == 2
+    assert "What a layer looks for: 1 of 2 give the signal asked for" in said
+    assert_nothing_is_clipped(figure)
+
+
+def test_what_a_layer_kept_stands_beside_the_image_with_the_difference(
+    trained: tuple[Network, History], digits: Dataset
+) -> None:
+    network = trained[0]
+    assert network.scaling is not None
+    kept = kept_by_layer(network, 1, network.scale(digits.train.images[:2]))
+    figure = plots.kept_grid(kept, network)
+    first, second, third = (figure.axes[k].images[0].get_array().ravel() for k in range(3))
+    originals, images = network.scaling.ink(kept.originals[0]), network.scaling.ink(kept.images[0])
+    np.testing.assert_allclose(first, originals, atol=1e-12)
+    np.testing.assert_allclose(second, images, atol=1e-12)
+    np.testing.assert_allclose(third, 0.5 + (images - originals) / 2, atol=1e-12)
+    said = texts(figure)
+    assert "What layer 1 kept, 20 signals" in said and f"signals off by {kept.error[1]:.1%}" in said
+    assert_nothing_is_clipped(figure)

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import pytest
 from backquery.datasets import Dataset
 from backquery.errors import OutputError
 from backquery.inversion import fit_statistics
+from backquery.io import load_model, save_model
 from backquery.model import INK_ON_PAPER
 from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
+from backquery.notes import Notes
 from backquery.report import SECTIONS, write_report
 from backquery.report.markup import EMPTY, Html, tag
 from backquery.report.pictures import pixels
@@ -355,3 +358,64 @@ def test_a_script_in_a_name_does_not_run(browser: Any, network: Network, digits:
     page.goto((tmp_path / "r.html").as_uri())
     assert page.title() == "Report on <script>document.title='run'</script>"
     page.close()
+
+
+# The same in Python
+
+
+def lines_of(text: str) -> dict[str, str]:
+    """The lines of each section that shows any."""
+    found = {}
+    for name, body in re.findall(r'<section id="(\w+)"(.*?)</section>', text, re.DOTALL):
+        if match := re.search(r"<pre><code>(.*?)</code></pre>", body, re.DOTALL):
+            found[name] = unescape(match[1])
+    return found
+
+
+def by_methods(found: Any) -> list[str]:
+    return [f"{row.read_as_asked} of 10 by {row.name}" for row in found.rows if row.kind == "method"]
+
+
+def claims_held(found: Any) -> list[str]:
+    return [f"{sum(one.held for one in found)} of {sum(len(one.claims) for one in found)} claims"]
+
+
+SAYS = {
+    "scans": by_methods,
+    "evidence": claims_held,
+    "audit": lambda found: [found.summary],
+    "damage": lambda found: [one.sentence for one in found.endurances[:1]],
+}
+"""What a section says of what was found."""
+
+
+@pytest.mark.parametrize("section", SAYS)
+def test_the_lines_in_a_section_find_what_it_says_and_draw_it(
+    made: Made, network: Network, digits: Dataset, section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = lines_of(made.text)
+    assert set(lines) == set(SAYS)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"network": network, "data": digits}
+    exec(compile(lines[section], section, "exec"), names)
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    for words in SAYS[section](names["found"]):
+        assert escape(words) in made.text
+
+
+def test_the_lines_begin_with_how_the_model_and_the_data_are_had(
+    network: Network, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = "digits.safetensors"
+    save_model(network, path)
+    opened = load_model(path)
+    one = replace(digits, train=digits.train.select(slice(300)), test=None)
+    write_report(opened, one, tmp_path / "r.html", quick=True)
+    damage = lines_of((tmp_path / "r.html").read_text("utf-8"))["damage"]
+    assert "data = data.with_test_half(0)\n" in damage and "load_model" not in damage
+    begun = Notes()
+    begun.note("network", opened, load_model, path)
+    write_report(opened, digits, tmp_path / "r.html", quick=True, notes=begun)
+    for lines in lines_of((tmp_path / "r.html").read_text("utf-8")).values():
+        assert f'network = load_model("{path}")' in lines

@@ -135,6 +135,32 @@ def test_a_slider_meets_what_a_fresh_question_meets(subject: Subject, network: N
             assert answer.arrays["answers"][label] == pytest.approx(p, abs=1e-3)
 
 
+@pytest.mark.needs("torch")
+def test_a_deep_model_follows_in_one_step_and_is_verified_when_the_slider_rests(network: Network) -> None:
+    from backquery import from_torch
+    from backquery.io.torch_chain import network_to_torch
+
+    deep = from_torch(
+        network_to_torch(network), input_shape=(8, 8), outputs="sigmoids", scaling=network.scaling,
+        statistics=network.statistics,
+    )  # fmt: skip
+    subject = Subject.of("deep", deep, 0)
+    first, image = engine.back(subject, {"confidences": {"3": 0.5}}, None)
+    assert first.fields["outcome"] == "converged"
+    for p in np.linspace(0.5, 0.9, 9):
+        asked = {"confidences": {"3": float(p)}}
+        answer, image = engine.back(subject, asked, image)
+        assert answer.fields["outcome"] == engine.FOLLOWING and answer.fields["steps"] == 1
+        # The error that is told is that of the image that is shown, up to float32.
+        exact = deep.query(image)
+        np.testing.assert_allclose(answer.arrays["answers"], exact, atol=1e-4)
+        assert abs(exact[3] - p) < 0.02 and answer.fields["read"] == exact.argmax()
+        rested, settled = engine.back(subject, {**asked, "hurried": False}, image)
+        assert rested.fields["outcome"] == "converged" and rested.fields["log_odds_error"] < 1e-3
+        expected = back_query(deep, [3], confidence=float(p), start=image)
+        np.testing.assert_array_equal(settled, expected.images[0])
+
+
 def test_scans_ask_for_every_label(subject: Subject, network: Network) -> None:
     answer = engine.scans(subject, {"method": "gauss-newton"})
     result = back_query(network, list(range(10)))

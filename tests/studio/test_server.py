@@ -266,6 +266,20 @@ def test_the_usual_data_are_those_the_model_names(network: Network, digits: Data
         assert usual_data(replace(network, about=about)) is None
 
 
+@pytest.mark.needs("torch")
+def test_a_digest_knows_the_weights_of_a_module_too() -> None:
+    import torch
+
+    from backquery import from_torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(72, 3))
+    first, again = (digest(from_torch(module, input_shape=(8, 8))) for _ in range(2))
+    with torch.no_grad():
+        module[2].weight[0, 0] += 1e-3
+    assert first is not None and first == again != digest(from_torch(module, input_shape=(8, 8)))
+
+
 def test_a_digest_knows_weights_and_nothing_else(talk: Talk, network: Network) -> None:
     first = talk.ask("hello")["digest"]
     talk.ask("damage", off={"1": [1]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Drawn
     from rich.progress import ProgressColumn
 
-    from backquery.model import Progress
+    from backquery.model import Model, Progress
     from backquery.training import EpochRecord, Moment
 
 LINES = 20
@@ -80,6 +80,13 @@ def bar(what: str = "getting ready", *, stays: bool = False) -> Iterator[Progres
                 said, spoken = step, int(done)
 
         yield tell
+
+
+def bar_for(network: Model) -> AbstractContextManager[Progress | None]:
+    """The bar of a back query; a dense network has answered before one is drawn."""
+    from backquery.model import Network
+
+    return nullcontext() if isinstance(network, Network) else bar("asking backwards")
 
 
 def _drawn(*before: ProgressColumn, transient: bool = False) -> Drawn:

@@ -60,9 +60,16 @@ def open_model(source: str) -> Model:
     brings a PyTorch state dict along: a function with a parameter is given it, one without returns the module that
     it is loaded into.
     """
-    called = FUNCTION.fullmatch(source)
-    if called is None or Path(source).exists():
-        return load_model(source)
+    called = None if Path(source).exists() else FUNCTION.fullmatch(source)
+    OPENED[source] = load_model(source) if called is None else _open_own(source, called)
+    return OPENED[source]
+
+
+OPENED: dict[str, Model] = {}
+"""What was opened last by its source, as it says itself that it is."""
+
+
+def _open_own(source: str, called: re.Match[str]) -> Model:
     from backquery.io.state_dict import read_state_dict
 
     weights = called["weights"]
@@ -296,20 +303,12 @@ def prepared_steps(
     """What becomes of each picture on its way to the network's scale, step by step; see `prepared`."""
     from backquery.datasets.images import prepare_steps
 
-    layout = Layout.of(network.input_shape)
-    if not layout.known or layout.channels not in (1, 3):
-        raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
-    assert network.scaling is not None
-    shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
-    if layout.channels == 3:
-        return [prepare_steps(path, (*shape, 3), maximum, ink=ink) for path in images]
-    meaning = meaning_of(network)
-    if meaning.ground == "none":
-        # The model's own images had no one ground: nothing is turned, and no paper is looked for.
-        ink, light = ("light" if ink == "auto" else ink), ("even" if light == "auto" else light)
-    centred = _centred(images, shape, meaning) if centre is None else centre
+    shape, maximum, how = how_prepared(network, images, ink, centre, light)
+    if len(shape) == 3:
+        return [prepare_steps(path, shape, maximum, **how) for path in images]
+    ink, light = how["ink"], how["light"]
     with _photographs_said_together(images):
-        steps = [prepare_steps(path, shape, maximum, ink=ink, light=light, centre=centred) for path in images]
+        steps = [prepare_steps(path, shape, maximum, **how) for path in images]
     if light == "auto" and len(images) > 1:
         _say_what_was_cleaned(steps)
     if framed := [str(path) for path, one in zip(images, steps, strict=True) if one.framed]:
@@ -317,6 +316,29 @@ def prepared_steps(
     if ink == "auto":
         _say_what_was_turned(steps)
     return steps
+
+
+def how_prepared(
+    network: Model,
+    images: list[Path],
+    ink: Ink = "auto",
+    centre: bool | None = None,
+    light: Light = "auto",
+) -> tuple[Shape, float, dict[str, Any]]:
+    """The shape and the maximum that pictures are brought to for a network, and the options of `prepare_image`."""
+    layout = Layout.of(network.input_shape)
+    if not layout.known or layout.channels not in (1, 3):
+        raise ModelError(f"the model takes inputs of shape {network.input_shape}, which no picture can become")
+    assert network.scaling is not None
+    shape, maximum = (layout.rows, layout.columns), network.scaling.maximum
+    if layout.channels == 3:
+        return (*shape, 3), maximum, {"ink": ink}
+    meaning = meaning_of(network)
+    if meaning.ground == "none":
+        # The model's own images had no one ground: nothing is turned, and no paper is looked for.
+        ink, light = ("light" if ink == "auto" else ink), ("even" if light == "auto" else light)
+    centred = _centred(images, shape, meaning) if centre is None else centre
+    return shape, maximum, {"ink": ink, "light": light, "centre": centred}
 
 
 @contextmanager

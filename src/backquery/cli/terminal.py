@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
+    from backquery.notes import Notes
+
 P = ParamSpec("P")
 
 PLAIN_WIDTH = 120
@@ -103,12 +105,16 @@ def give(
     *parts: RenderableType,
     notes: Iterable[str] = (),
     wrote: Iterable[Path | None] = (),
+    code: Notes | None = None,
 ) -> None:
-    """How a command ends: with one JSON object, or its results, what there is to note, and the files written."""
+    """How a command ends: with one JSON object, or its results, what there is to note, and the files written.
+
+    code: the lines of Python that make them again, where these were asked for.
+    """
     if as_json:
-        print_json(answer)
+        print_json(answer if code is None else {**answer, "code": str(code)})
         return
-    show(*parts)
+    show(*parts, *([] if code is None else ["", str(code)]))
     for note in notes:
         say(note)
     files = [str(path) for path in wrote if path is not None]
@@ -237,12 +243,13 @@ def save_arrays(path: Path, **arrays: Any) -> None:
         np.savez_compressed(stream, **arrays)
 
 
-def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure without Matplotlib's own remarks about its caches."""
+def save_picture(figure: Figure, path: str | os.PathLike[str], notes: Notes | None = None) -> None:
+    """Write a figure, and note that, without Matplotlib's own remarks about its caches."""
+    from backquery.notes import Notes
     from backquery.plots import save_figure
 
     quieten_matplotlib()
-    save_figure(figure, path)
+    (notes or Notes())("", save_figure, figure, path)
 
 
 def quieten_matplotlib() -> None:

@@ -22,6 +22,7 @@ from backquery.inversion.priors import Prior, data_prior, flat_prior, natural_pr
 from backquery.inversion.problem import Method, Problem, box
 from backquery.inversion.result import BackQuery
 from backquery.inversion.spectral import SpectralPrior
+from backquery.inversion.strongest import strongest_signals
 from backquery.inversion.targets import (
     LabelNames,
     Targets,
@@ -40,7 +41,7 @@ __all__ = [
     "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Method", "MixturePrior", "Prior",
     "SpectralPrior", "Targets", "Transpose", "answers", "back_query", "channel", "confidence", "data_prior",
     "difference", "fit_statistics", "flat_prior", "hidden_node", "kept_by_layer", "kept_prior", "natural_prior",
-    "several", "smooth_prior", "typical", "usable_methods", "usual_method",
+    "several", "smooth_prior", "strongest_signals", "typical", "usable_methods", "usual_method",
 ]  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}

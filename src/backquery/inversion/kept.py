@@ -14,7 +14,7 @@ weight rises until the tolerance is kept: the least weight is the most that the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,8 +26,8 @@ from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import prior_for
 from backquery.inversion.problem import Problem, box
 from backquery.inversion.readouts import layer_named
-from backquery.inversion.targets import Targets
-from backquery.model import Array, LayerModel, Model, checked_inputs, log_odds_and_products, quick_of
+from backquery.inversion.targets import Targets, nodes_of_hidden
+from backquery.model import IDENTITY, Array, Model, Network, checked_inputs, log_odds_and_products, quick_of
 
 Constraint = Literal["hard", "least squares"]
 
@@ -48,14 +48,15 @@ EVALUATIONS = 50
 class Kept:
     """What a layer kept of n images.
 
-    layer: its name; shape: that of its signals for one image. originals, images: (n, inputs) in input scale,
-    those given, and the likeliest with the same signals; error: (n,), how far these are off, in parts of the
-    length of the originals' signals; within: (n,), whether no more than the tolerance. original_answers, answers:
-    (n, outputs), what the model answers to either. constraint: how each was asked for, ``"hard"`` or ``"least
-    squares"``. prior: its name. evaluated: (n,), the steps of the search, or the images that least squares ran.
+    layer: its name or number; shape: that of its signals for one image. originals, images: (n, inputs) in input
+    scale, those given, and the likeliest with the same signals; error: (n,), how far these are off, in parts of
+    the length of the originals' signals; within: (n,), whether no more than the tolerance. original_answers,
+    answers: (n, outputs), what the model answers to either. constraint: how each was asked for, ``"hard"`` or
+    ``"least squares"``. prior: its name. evaluated: (n,), the steps of the search, or the images that least
+    squares ran.
     """
 
-    layer: str
+    layer: int | str
     shape: tuple[int, ...]
     originals: Array
     images: Array
@@ -82,7 +83,7 @@ class Kept:
 
 def kept_by_layer(
     model: Model,
-    layer: str,
+    layer: int | str,
     images: ArrayLike,
     *,
     prior: str | AnyPrior | None = None,
@@ -93,9 +94,10 @@ def kept_by_layer(
     """What of images (n, inputs), in input scale, can still be told from the signals of a model's layer.
 
     For each the likeliest image under the prior that gives the same signals: where it differs from the original,
-    the layer has forgotten. `layer` is a name, as of `TorchModel.at`; `prior` and `bounds` are those of
-    `back_query`, but of a mixture least squares take the one mean and covariance of the whole. `tolerance` is how
-    far signals may be off, in parts of their length. `constraint` is ``"hard"``, each signal for itself (within
+    the layer has forgotten. `layer` is a name, as of `TorchModel.at`, or the number from 1 of a `Network`'s hidden
+    layer, whose signals are its pre-activations; `prior` and `bounds` are those of `back_query`, but of a mixture
+    least squares take the one mean and covariance of the whole. `tolerance` is how far signals may be off, in
+    parts of their length. `constraint` is ``"hard"``, each signal for itself (within
     `EXACT`), or ``"least squares"``; by default the first for layers of few signals (`FEW`), and least squares
     where that is in vain.
 
@@ -105,7 +107,7 @@ def kept_by_layer(
         raise InversionError(f"the tolerance must be above zero; received {tolerance:g}")
     if constraint not in (None, "hard", "least squares"):
         raise InversionError(f"a constraint is 'hard' or 'least squares'; received {constraint!r}")
-    view, originals = layer_named(model, layer), checked_inputs(images, model.input_shape, "float64")
+    (view, shape), originals = _seen_by(model, layer), checked_inputs(images, model.input_shape, "float64")
     low, high = box(model, bounds)
     if not len(originals) or not np.all(np.isfinite(originals)):
         raise DataError("give at least one image, of finite numbers")
@@ -118,11 +120,22 @@ def kept_by_layer(
         each.append(one if one.within or constraint == "hard" or not few else asked.least_squares(law))
     found = np.stack([one.image for one in each])
     return Kept(
-        layer, view.shape, originals, found,
+        layer, shape, originals, found,
         np.array([one.error for one in each]), np.array([one.within for one in each]),
         np.asarray(model.query(originals), np.float64), np.asarray(model.query(found), np.float64),
         tuple(one.constraint for one in each), law.name, np.array([one.evaluated for one in each], np.int64),
     )  # fmt: skip
+
+
+def _seen_by(model: Model, layer: int | str) -> tuple[Model, tuple[int, ...]]:
+    """A layer as a model whose log-odds are its signals, and the shape of these for one image."""
+    if isinstance(layer, str):
+        view = layer_named(model, layer)
+        return view, view.shape
+    nodes = nodes_of_hidden(model, layer)
+    assert isinstance(model, Network)
+    last = replace(model.layers[layer - 1], activation=IDENTITY)
+    return Network((*model.layers[: layer - 1], last), model.input_shape, scaling=model.scaling), (nodes,)
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,7 @@ class _Asked:
     """Signals (nodes,) asked of one layer, within a box."""
 
     model: Model
-    layer: str
+    layer: int | str
     signals: Array
     tolerance: float
     low: Array
@@ -156,7 +169,7 @@ class _Asked:
         """Each signal for itself, by the search of every back query."""
         count = len(self.signals)
         asked = Targets(
-            f"what {self.layer} kept", np.eye(count), self.signals[None], np.array([-1]), layer=self.layer
+            f"what layer {self.layer} kept", np.eye(count), self.signals[None], np.array([-1]), layer=self.layer
         )
         # No k errors below a tolerance divided by the root of k are longer than the tolerance together.
         method = GaussNewton(tolerance=min(self.tolerance, EXACT) * self.size / count**0.5)
@@ -170,7 +183,7 @@ class _Asked:
         one = prior.whole if isinstance(prior, MixturePrior) else prior
         limits = Bounds(one.whiten(self.low), one.whiten(self.high))
         y, evaluated = np.clip(np.zeros(one.inputs), limits.lb, limits.ub), 0
-        view = layer_named(quick_of(self.model), self.layer)
+        view, _ = _seen_by(quick_of(self.model), self.layer)
         for weight in WEIGHTS:
             cost = _Cost(view, one, self.signals, weight * one.inputs / self.size**2)
             ended = minimize(
@@ -183,7 +196,8 @@ class _Asked:
         return found
 
     def _one(self, image: Array, constraint: Constraint, evaluated: int) -> _One:
-        signals = np.asarray(layer_named(self.model, self.layer).log_odds(image[None]), np.float64)[0]
+        view, _ = _seen_by(self.model, self.layer)
+        signals = np.asarray(view.log_odds(image[None]), np.float64)[0]
         error = float(np.linalg.norm(signals - self.signals)) / self.size
         return _One(image, error, error <= self.tolerance, constraint, evaluated)
 
@@ -192,7 +206,7 @@ class _Asked:
 class _Cost:
     """Half the squared distance from the prior's mean, and half the weighted squared error of the signals."""
 
-    view: LayerModel
+    view: Model
     prior: Any
     wanted: Array
     weight: float

@@ -184,7 +184,8 @@ def layer_named(model: Model, name: str) -> LayerModel:
     """The layer of this name; `InversionError` for a model that shows none by names."""
     if isinstance(model, Layered):
         return model.at(name)
-    instead = "number its layers from 1" if isinstance(model, Network) else "a model of from_torch does"
+    hidden = len(model.layers) - 1 if isinstance(model, Network) else 0
+    instead = f"its hidden layers are numbered 1 to {hidden}" if hidden else "a model of from_torch has"
     raise InversionError(f"{type(model).__name__} has no layers with names such as {name!r}; {instead}")
 
 

@@ -235,7 +235,7 @@ def hidden_node(
     `from_torch` have the module's names, and the signal is the layer's output, in which a node's place is that
     among all of them in a row. Nothing is asked of the other nodes.
     """
-    count = layer_named(model, layer).outputs if isinstance(layer, str) else _nodes_of_hidden(model, layer)
+    count = layer_named(model, layer).outputs if isinstance(layer, str) else nodes_of_hidden(model, layer)
     places = _places(nodes, count, f"the nodes of layer {layer}")
     return _of_layer(f"hidden nodes of layer {layer}", layer, _units(places, count), value)
 
@@ -280,7 +280,8 @@ def _of_layer(question: str, layer: int | str, maps: Array, value: float | Seque
     return Targets(question, maps[:, None, :], values, np.full(len(maps), -1), layer=layer)
 
 
-def _nodes_of_hidden(model: Model, layer: int) -> int:
+def nodes_of_hidden(model: Model, layer: int) -> int:
+    """How many nodes a `Network`'s hidden layer has; `TargetError` where there is no such layer."""
     if not isinstance(model, Network):
         raise TargetError(
             f"only a Network's layers are numbered, and {type(model).__name__} is not one; those of a model of "

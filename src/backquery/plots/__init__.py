@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from backquery.plots.paper import FORMATS, NOT_READ, READ, check_picture_path, save_figure
     from backquery.plots.performance import answer_bars, confusion_matrix, learning_curves
     from backquery.plots.pictures import query_steps
-    from backquery.plots.scans import change_grid, scan_captions, scan_grid
+    from backquery.plots.scans import (
+        change_grid,
+        change_sheet,
+        kept_grid,
+        kept_sheet,
+        layer_grid,
+        layer_sheet,
+        scan_captions,
+        scan_grid,
+        scan_sheet,
+    )
+    from backquery.plots.sheets import save_sheet
     from backquery.plots.sweep import sweep_curves
     from backquery.plots.timeline import (
         ANIMATIONS,
@@ -36,18 +47,30 @@ _HOMES = {
     "paper": ("FORMATS", "NOT_READ", "READ", "check_picture_path", "save_figure"),
     "performance": ("answer_bars", "confusion_matrix", "learning_curves"),
     "pictures": ("query_steps",),
-    "scans": ("change_grid", "scan_captions", "scan_grid"),
+    "scans": (
+        "change_grid",
+        "change_sheet",
+        "kept_grid",
+        "kept_sheet",
+        "layer_grid",
+        "layer_sheet",
+        "scan_captions",
+        "scan_grid",
+        "scan_sheet",
+    ),
+    "sheets": ("save_sheet",),
     "sweep": ("sweep_curves",),
     "timeline": ("ANIMATIONS", "check_animation_path", "film_strip", "save_animation", "timeline_frame"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "ANIMATIONS", "FORMATS", "NOT_READ", "READ", "answer_bars", "audit_rows", "change_grid",
+    "ANIMATIONS", "FORMATS", "NOT_READ", "READ", "answer_bars", "audit_rows", "change_grid", "change_sheet",
     "check_animation_path", "check_picture_path", "comparison_table", "confusion_matrix", "damage_curves",
-    "evidence_colours", "evidence_maps", "film_strip", "image_evidence_maps", "learning_curves", "lesson_figure",
-    "query_steps", "save_animation", "save_figure", "scan_captions", "scan_grid", "strongest_effect",
-    "sweep_curves", "timeline_frame",
+    "evidence_colours", "evidence_maps", "film_strip", "image_evidence_maps", "kept_grid", "kept_sheet",
+    "layer_grid", "layer_sheet", "learning_curves", "lesson_figure", "query_steps", "save_animation",
+    "save_figure", "save_sheet", "scan_captions", "scan_grid", "scan_sheet", "strongest_effect", "sweep_curves",
+    "timeline_frame",
 ]  # fmt: skip
 
 

@@ -6,15 +6,17 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from backquery.inversion.result import OUT_OF_REACH, STALLED
-from backquery.model import Layout, name_read
-from backquery.plots.paper import as_picture, pixels_mean, scan_caption
+from backquery.model import Layout, labels_read, name_read
+from backquery.plots.paper import NOT_READ, READ, as_picture, pixels_mean, scan_caption
 from backquery.plots.sheets import Sheet, Tile, figure_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
 
-    from backquery.inversion import BackQuery
-    from backquery.model import Model
+    from backquery.inversion import BackQuery, Kept
+    from backquery.model import Array, Model
 
 ASKED_FOR = {"typical": "its usual answers"}
 
@@ -40,8 +42,13 @@ def scan_sheet(result: BackQuery, model: Model, *, title: str | None = None) -> 
             Tile(as_picture(image, model), scan_captions(result, model, position), bool(as_asked))
             for position, (image, as_asked) in enumerate(zip(result.images, result.read_as_asked, strict=True))
         ],
-        min(count, 5 if count <= 10 else ceil(count**0.5 * 1.3)),
+        _columns(count),
     )
+
+
+def _columns(count: int) -> int:
+    """How many of so many images stand in a row."""
+    return min(count, 5 if count <= 10 else ceil(count**0.5 * 1.3))
 
 
 def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
@@ -78,3 +85,55 @@ def change_sheet(result: BackQuery, model: Model) -> Sheet:
     coloured = Layout.of(model.input_shape).coloured
     meaning = "what came of a colour is lighter, what went darker" if coloured else "dark is ink added"
     return Sheet(title, f"change: grey stays, {meaning}", shown, 3)
+
+
+def layer_grid(result: BackQuery, model: Model, names: Sequence[str], signals: Sequence[float]) -> Figure:
+    """The images that answer questions of `hidden_node` or `channel`, each with its name and the signal asked for.
+
+    Below stands by how much the signal is off, and what the model reads in the image. One that does not give the
+    signal has a heavy dashed frame and a cross.
+    """
+    return figure_of(layer_sheet(result, model, names, signals))
+
+
+def layer_sheet(result: BackQuery, model: Model, names: Sequence[str], signals: Sequence[float]) -> Sheet:
+    """What `layer_grid` draws."""
+    shown = []
+    for k, (name, signal) in enumerate(zip(names, signals, strict=True)):
+        met = bool(result.read_as_asked[k])
+        mark = f"{READ} as asked" if met else f"{NOT_READ} {result.outcome[k]}"
+        caption = [f"{name}: {signal:.3g}", f"off by {result.error[k]:.2g}", _read(model, result.answers[k]), mark]
+        shown.append(Tile(as_picture(result.images[k], model), caption, met))
+    title = f"What a layer looks for: {int(result.read_as_asked.sum())} of {len(result)} give the signal asked for"
+    return Sheet(title, f"{result.question}; {pixels_mean(model)}", shown, _columns(len(result)))
+
+
+def kept_grid(kept: Kept, model: Model) -> Figure:
+    """For each image of `kept_by_layer`: the image, what the layer kept of it, and the difference apart.
+
+    Grey is what the layer has not forgotten; darker is where the kept image has more ink, lighter where less.
+    Where images are in colour, so is the difference: lighter where the kept image has more of a colour.
+    """
+    return figure_of(kept_sheet(kept, model))
+
+
+def kept_sheet(kept: Kept, model: Model) -> Sheet:
+    """What `kept_grid` draws."""
+    shown = []
+    for k in range(len(kept)):
+        original, image = (as_picture(images[k], model) for images in (kept.originals, kept.images))
+        off = f"signals off by {kept.error[k]:.1%}"
+        shown += [
+            Tile(original, ["the image", _read(model, kept.original_answers[k])]),
+            Tile(image, ["what was kept", _read(model, kept.answers[k]), off], bool(kept.within[k])),
+            Tile(0.5 + (image - original) / 2, ["the difference"]),
+        ]
+    signals = " x ".join(map(str, kept.shape))
+    title = f"What layer {kept.layer} kept, {signals} signals"
+    return Sheet(title, f"the likeliest image of the same signals; {pixels_mean(model)}", shown, 3)
+
+
+def _read(model: Model, answers: Array) -> str:
+    """What is read in an image, and how surely."""
+    read = int(labels_read(answers[None])[0])
+    return f"reads {name_read(model.classes, read)}, {answers[read]:.3f}"

@@ -12,6 +12,7 @@ from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
 from backquery.model import Model, Progress, facts_in_words
+from backquery.notes import Notes
 from backquery.plots.paper import pixels_mean
 from backquery.report.markup import Html, lead
 from backquery.report.page import Section, page
@@ -50,13 +51,15 @@ def write_report(
     timeline: str | os.PathLike[str] | None = None,
     rng: int = 0,
     progress: Progress | None = None,
+    notes: Notes | None = None,
 ) -> dict[str, str]:
     """Write all that can be said about a model, tried on `dataset`, as one HTML file that needs nothing else.
 
     Without a test half, a fifth of each label's images is held out by `rng`, which also decides what else is
     drawn. `source` is what the model is called; `quick` takes fewer images and repeats and trains nothing;
     `timeline` is a file of `Timeline.save`. `progress` is told (sections done, sections in all, the
-    title of the one that is being made).
+    title of the one that is being made). `notes` say how the model and the data are had in Python; pictures go on
+    from them, and otherwise take both for granted, as `network` and `data`.
 
     Returns, for each section that was left out, why. The file appears whole or not at all; `OutputError` says what
     kept it from being written. Images that the model cannot take are a `DataError`, and so is a timeline
@@ -64,15 +67,12 @@ def write_report(
     """
     check_report_path(path)
     model.scale(dataset.train.images[:1])  # images of another size would leave next to nothing to report
-    subject = Subject(
-        source,
-        model,
-        dataset.with_test_half(rng),
-        dataset.test is None,
-        quick,
-        rng,
-        None if timeline is None else _timeline_of(model, Path(timeline)),
-    )
+    begun, halves = (notes or Notes()).continued(), dataset.with_test_half(rng)
+    if dataset.test is None:
+        begun.stands_for(dataset, "data")
+        begun.note("data", halves, dataset.with_test_half, rng)
+    kept = None if timeline is None else _timeline_of(model, Path(timeline))
+    subject = Subject(source, model, halves, dataset.test is None, quick, rng, kept, begun)
     tell: Progress = progress or (lambda done, total, what="": None)
     sections = _made(subject, tell)
     content = page(f"Report on {source}", _lead(subject), sections)

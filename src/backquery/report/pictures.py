@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backquery.model import Array
+from backquery.notes import Notes, NotesError
 from backquery.plots.paper import NOT_READ, READ, figure_bytes
 from backquery.report.markup import Html, tag
 
@@ -56,6 +57,20 @@ def plotted(figure: Figure, alt: str, *, kind: str = "svg") -> Html:
     """A figure of `plots`, on its white paper; figures that are mostly pixels are better as png."""
     image = tag("img", src=_uri(figure_bytes(figure, kind), kind), alt=alt)
     return tag("div", image, class_="wide paper", tabindex="0", role="region", aria_label=alt)
+
+
+def in_python(notes: Notes, draw: Callable[..., Figure], /, *given: Any) -> Html:
+    """The lines that make the same in Python, and `draw` it, folded away; nothing where no line can say it."""
+    from backquery.plots import save_figure
+
+    figure = object()
+    notes.note("figure", figure, draw, *given)
+    notes.note("", None, save_figure, figure, "figure.png")
+    try:
+        lines = str(notes)
+    except NotesError:
+        return Html("")
+    return tag("details", tag("summary", "The same in Python"), tag("pre", tag("code", lines)))
 
 
 def _uri(content: bytes, kind: str) -> str:

@@ -24,11 +24,11 @@ from backquery.evidence import (
 from backquery.evidence.interventions import TAKEN
 from backquery.evidence.measure import IMAGES
 from backquery.model import ink_of, labels_read, name_read
-from backquery.plots import evidence_colours, strongest_effect
+from backquery.plots import audit_rows, evidence_colours, evidence_maps, strongest_effect
 from backquery.plots.evidence import INDIFFERENT, drawn, reach_of, sign_of
 from backquery.plots.paper import AGAINST, SUPPORTS
 from backquery.report.markup import Html, joined, lead, paragraph, reading, table, tag
-from backquery.report.pictures import pixels, tile, tiles
+from backquery.report.pictures import in_python, pixels, tile, tiles
 from backquery.report.subject import Step, Subject
 
 QUICK_IMAGES, QUICK_AUDIT = 100, 150
@@ -41,8 +41,10 @@ LINE, NAMES, WIDTH = 13, 92, 190
 
 def evidence(subject: Subject, step: Step) -> Html:
     """For each label the mean image, the verdict on each pixel, and what came of testing it."""
-    found = measure_evidence(
-        subject.model, subject.dataset.train, held_out=subject.test, rng=subject.seed, progress=step,
+    notes = subject.noted()
+    found = notes(
+        "found", measure_evidence, subject.model, subject.dataset.train,
+        held_out=subject.test, rng=subject.seed, progress=step,
         images=QUICK_IMAGES if subject.quick else IMAGES,
     )  # fmt: skip
     one = found[0]
@@ -63,6 +65,7 @@ def evidence(subject: Subject, step: Step) -> Html:
         paragraph(tag("b", "Mind: "), f"{mind}, as below.") if mind else Html(""),
         _legend(subject),
         tag("div", *cards, class_="cards"),
+        in_python(notes, evidence_maps, found, subject.model.input_shape),
         _single(subject) if mind else Html(""),
         _control_table(found, controls) if controls else Html(""),
         shows=f"where {ink} makes this network surer of the label, and where less, on average over real images, "
@@ -77,7 +80,10 @@ def evidence(subject: Subject, step: Step) -> Html:
 def shortcuts(subject: Subject, step: Step) -> Html:
     """The most suspicious small region for each label, and what pasting it does to other images."""
     images = QUICK_AUDIT if subject.quick else AUDIT_IMAGES
-    found = find_shortcuts(subject.model, subject.test, images=images, rng=subject.seed, progress=step)
+    notes = subject.noted()
+    found = notes(
+        "found", find_shortcuts, subject.model, subject.test, images=images, rng=subject.seed, progress=step
+    )
     named = {name: found.labels(name) for name in sorted({one.verdict for one in found.findings} - {CLEAN})}
     told = " ".join(
         [f"{found.summary}.", *(f"{name.capitalize()}: {', '.join(each)}." for name, each in named.items())]
@@ -92,6 +98,7 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         lead(told),
         table(columns, rows, caption),
         tiles(_example(subject, one) for one in found.findings),
+        in_python(notes, audit_rows, found, subject.model),
         shows="the small region that most changes what is read, framed on an image that bears it, and for how "
         "many images it does; where it turned none, the image is still read as what it is. A mark that alone "
         "decides is a shortcut, or a backdoor.",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from backquery.faithfulness import Comparison, RealImages, Row, compare_methods, neighbour_judge
 from backquery.model import name_read
+from backquery.notes import Notes
+from backquery.plots import comparison_table
 from backquery.report.markup import Html, items, joined, lead, reading, table, tag
-from backquery.report.pictures import scan_tile, tiles
+from backquery.report.pictures import in_python, scan_tile, tiles
 from backquery.report.subject import Step, Subject
 
 CONTROLS = {"images": "Control images", "network": "Control network"}
@@ -13,7 +15,8 @@ CONTROLS = {"images": "Control images", "network": "Control network"}
 
 def scans(subject: Subject, step: Step) -> Html:
     """Every row of a comparison as tiles, after a table of all scores."""
-    found = _compared(subject)
+    notes = subject.noted()
+    found = _compared(subject, notes)
     methods = [_tiles(subject, found, row, "By ") for row in found.rows if row.kind == "method"]
     controls = [
         _tiles(subject, found, row, f"{CONTROLS[row.kind]}: ") for row in found.rows if row.kind in CONTROLS
@@ -22,6 +25,7 @@ def scans(subject: Subject, step: Step) -> Html:
         _lead(found),
         _scores(found),
         *methods,
+        in_python(notes, comparison_table, found),
         shows="what is enough for this network to answer so. A dashed frame and a cross mark an image that the "
         "network itself does not read as the label asked for. The judges are other classifiers, which never saw a "
         "scan; the controls say what a score is worth.",
@@ -33,16 +37,17 @@ def scans(subject: Subject, step: Step) -> Html:
     return joined([shown, *controls, *left_out])
 
 
-def _compared(subject: Subject) -> Comparison:
+def _compared(subject: Subject, notes: Notes) -> Comparison:
     """With all judges and controls, or, where time is short, with the nearest neighbours for the only judge."""
     if not subject.quick:
-        return compare_methods(subject.model, subject.dataset, rng=subject.seed)
+        return notes("found", compare_methods, subject.model, subject.dataset, rng=subject.seed)
     train = subject.dataset.train
-    real = RealImages(train.images, train.labels, subject.dataset.maximum)
-    judge = neighbour_judge(real, subject.dataset.test)
-    return compare_methods(
-        subject.model, subject.dataset, judges=[judge], controls=False, confidences=False, rng=subject.seed
-    )
+    real = notes("real", RealImages, train.images, train.labels, subject.dataset.maximum)
+    judge = notes("judge", neighbour_judge, real, subject.dataset.test)
+    return notes(
+        "found", compare_methods, subject.model, subject.dataset,
+        judges=[judge], controls=False, confidences=False, rng=subject.seed,
+    )  # fmt: skip
 
 
 def _lead(found: Comparison) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from backquery.datasets import Dataset, Split
 from backquery.experiments.timeline import Timeline
 from backquery.model import Array, Evaluation, Layout, Model, Network, Progress, evaluate, picture_of
+from backquery.notes import Notes
 from backquery.plots.evidence import ink_word
 
 MOST_IMAGES = 10_000
@@ -22,7 +23,8 @@ class Subject:
 
     source: what the model is called. dataset: with a test half. held_out: whether that half was taken from data
     that had none, so that the model may have been trained on it. quick: fewer images and repeats, and no training
-    of judges and controls. seed decides what is drawn; timeline: scans made while a network learned.
+    of judges and controls. seed decides what is drawn; timeline: scans made while a network learned. notes: how to
+    have the model and the data in Python.
     """
 
     source: str
@@ -32,6 +34,14 @@ class Subject:
     quick: bool = False
     seed: int = 0
     timeline: Timeline | None = None
+    notes: Notes = field(default_factory=Notes)
+
+    def noted(self) -> Notes:
+        """Notes for a picture, that begin with how to have the model as `network` and the data as `data`."""
+        notes = self.notes.continued()
+        for value, name in ((self.model, "network"), (self.dataset, "data"), (self.dataset.train, "data.train")):
+            notes.stands_for(value, name)
+        return notes
 
     @property
     def network(self) -> Network | None:

@@ -10,7 +10,7 @@ from backquery.experiments.damage import STAGES, WHAT, measure_damage
 from backquery.experiments.endurance import Endurance
 from backquery.plots import damage_curves, film_strip
 from backquery.report.markup import Html, facts, joined, lead, paragraph, reading, table
-from backquery.report.pictures import plotted
+from backquery.report.pictures import in_python, plotted
 from backquery.report.subject import Step, Subject
 
 QUICK_REPEATS, REPEATS = 3, 20
@@ -21,8 +21,9 @@ def losses(subject: Subject, step: Step) -> Html | str:
     """What can be removed before the network reads less well."""
     if subject.network is None:
         return "Damage is done to the weights of a chain of dense layers, which this model does not show."
-    found = measure_damage(
-        subject.network, subject.dataset, rng=subject.seed, progress=step,
+    notes = subject.noted()
+    found = notes(
+        "found", measure_damage, subject.network, subject.dataset, rng=subject.seed, progress=step,
         what=("nodes",) if subject.quick and len(subject.network.layers) > 1 else WHAT,
         repeats=QUICK_REPEATS if subject.quick else REPEATS,
         stages=() if subject.quick else STAGES,
@@ -40,6 +41,7 @@ def losses(subject: Subject, step: Step) -> Html | str:
         lead(told),
         table(["lost", "order", "until one point", "until half"], rows, caption),
         plotted(damage_curves(found), f"Curves of right answers against damage. {told}", kind="png"),
+        in_python(notes, damage_curves, found),
         shows="how far learning is spread: where it is, what is lost at random costs little until much is gone. "
         "What is lost on purpose may cost more.",
         hides="which node knows what; a node that can be missed may still matter when another is missing too.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -34,6 +35,7 @@ def describe(subject: Subject, opened: Opened) -> dict[str, Any]:
     return {
         "name": subject.name,
         **{name: told[name] for name in ("classes", "sizes", "activations") if name in told},
+        "digest": digest(subject.whole),
         "shape": list(subject.shape),
         "black": subject.layout.coloured or ground_of(model) == "none",
         **(_layers(subject.whole) if isinstance(subject.whole, Network) else {}),
@@ -62,7 +64,6 @@ def news(subject: Subject, opened: Opened) -> dict[str, Any]:
 def _layers(network: Network) -> dict[str, Any]:
     hidden = network.layers[:-1]
     return {
-        "digest": digest(network),
         "layers": [
             {"layer": k, "nodes": layer.outputs, "bounded": layer.activation.bounded}
             for k, layer in enumerate(hidden, start=1)
@@ -70,13 +71,27 @@ def _layers(network: Network) -> dict[str, Any]:
     }
 
 
-def digest(network: Network) -> str:
-    """The same for the same weights and biases, and for no others, by which a link knows its network again."""
-    content = sha256()
-    for layer in network.layers:
-        for values in (layer.weights, layer.biases):
-            content.update(b"" if values is None else values.tobytes())
+def digest(model: Model) -> str | None:
+    """The same for the same weights and biases, and for no others, by which a link knows its model again.
+
+    None for a model that shows no weights.
+    """
+    content, shown = sha256(), _weights_of(model)
+    if shown is None:
+        return None
+    for values in shown:
+        content.update(values)
     return content.hexdigest()[:16]
+
+
+def _weights_of(model: Model) -> Iterator[bytes] | None:
+    if isinstance(model, Network):
+        both = (values for layer in model.layers for values in (layer.weights, layer.biases))
+        return (b"" if values is None else values.tobytes() for values in both)
+    module = getattr(model, "module", None)  # of PyTorch, which may not be there
+    if module is None:
+        return None
+    return (tensor.detach().cpu().numpy().tobytes() for _, tensor in sorted(module.state_dict().items()))
 
 
 def _methods(model: Model) -> list[dict[str, Any]]:

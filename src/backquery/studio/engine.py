@@ -28,7 +28,18 @@ from backquery.inversion import (
 )
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Layout, Model, Network, Shape, finite_answer, ink_of, meaning_of
+from backquery.model import (
+    Array,
+    Layout,
+    Model,
+    Network,
+    Shape,
+    finite_answer,
+    ink_of,
+    meaning_of,
+    quick_of,
+)
+from backquery.notes import Notes
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -50,8 +61,12 @@ EVIDENCE_IMAGES = 5000
 USUAL_IMAGES = 1000
 """Real images that typicality is measured against."""
 
-HURRIED_STEPS = 15
-"""Steps that follow a slider at most; a first image takes the method's own number."""
+HURRIED_STEPS, DEEP_STEPS = 15, 1
+"""Steps that follow a slider at most; a first image takes the method's own number. The second is for models that
+are no chain of dense layers: each step takes a good part of a frame, and the next move goes on where it ended."""
+
+FOLLOWING = "following"
+"""The outcome of an image that is not yet sought to the end, nor verified in float64."""
 
 
 def query(subject: Subject, fields: Fields) -> Answer:
@@ -74,25 +89,29 @@ def query(subject: Subject, fields: Fields) -> Answer:
 def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer, Array]:
     """A back query, and its image (inputs,) for the next search to begin at."""
     clock = perf_counter()
-    model = subject.model
-    name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
-    method = method_of(name, hurried=start is not None)
-    asked, confidence = _asked(fields, model)
+    name = _method_named(fields, subject.model)
+    hurried = start is not None and read.flag(fields, "hurried", True)
+    hasty = hurried and not isinstance(subject.model, Network)
+    model = quick_of(subject.model) if hasty else subject.model
+    asked, confidence = asked_of(fields, model, Notes())
+    method = method_of(name, hurried=hurried, steps=DEEP_STEPS if hasty else HURRIED_STEPS)
     result = back_query(model, asked, method=method, confidence=confidence, start=start)
     told = {**told_of(result, 0), "method": name, "milliseconds": 1000 * (perf_counter() - clock)}
+    if hasty and name == GaussNewton.name:
+        told |= {"outcome": FOLLOWING, "advice": ""}
     image = result.images[0]
     return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
 
 
-def _asked(fields: Fields, model: Model) -> tuple[Targets | list[int | str], float | None]:
-    """What is asked for, and with which confidence where that is one label's."""
+def asked_of(fields: Fields, model: Model, notes: Notes) -> tuple[Targets | list[int | str], float | None]:
+    """What is asked for, and with which confidence where that is one label's; it is noted how that is made."""
     if "answers" in fields:
-        return asked_answers(model, read.numbers(fields, "answers", model.outputs)), None
+        return notes("asked", asked_answers, model, read.numbers(fields, "answers", model.outputs)), None
     if "confidences" not in fields:
         return [read.label(fields, model)], None
     wanted = read.confidences(fields, model)
     if len(wanted) > 1:
-        return several(model, wanted), None
+        return notes("asked", several, model, wanted), None
     ((label, p),) = wanted.items()
     return [label], p
 
@@ -113,7 +132,7 @@ def turn(subject: Subject, fields: Fields) -> Answer:
 def scans(subject: Subject, fields: Fields) -> Answer:
     """One image for each label."""
     model = subject.model
-    name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
+    name = _method_named(fields, model)
     # A damaged network may be asked in vain for what is typical of the whole one; that must not take long.
     method = method_of(name, hurried=bool(subject.off))
     return scans_of(subject, back_query(model, list(range(model.outputs)), method=method))
@@ -286,10 +305,15 @@ def prepared(model: Model, shape: Shape, ink: NDArray[np.uint8]) -> NDArray[np.u
 
 def as_inputs(model: Model, pixels: NDArray[np.uint8]) -> Array:
     """A picture's bytes as inputs (1, inputs)."""
+    return model.scale(raw_of(model, pixels))
+
+
+def raw_of(model: Model, pixels: NDArray[np.uint8]) -> Array:
+    """A picture's bytes as a raw image (1, ...) of the model's own."""
     maximum = 255.0 if model.scaling is None else model.scaling.maximum
     layout = Layout.of(model.input_shape)
     pixels = layout.undrawn(pixels.reshape(1, *layout.drawn_shape))
-    return model.scale((pixels * (maximum / 255)).clip(0, maximum).reshape(1, *model.input_shape))
+    return np.asarray((pixels * (maximum / 255)).clip(0, maximum).reshape(1, *model.input_shape))
 
 
 def as_pixels(ink: Array) -> NDArray[np.uint8]:
@@ -310,11 +334,17 @@ def share_of_range(network: Network, layer: int, signals: Array) -> Array:
     return (signals - low) / (high - low)
 
 
-def method_of(name: str, *, hurried: bool = False) -> Method:
-    """The method of that name. One that is hurried goes on from where it was, a few steps at a time."""
+def _method_named(fields: Fields, model: Model) -> str:
+    """The method asked for, or the usual one, which is not found out where it need not be."""
+    usual = usual_method(model) if fields.get("method") is None else None
+    return read.choice(fields, "method", tuple(METHODS), usual)
+
+
+def method_of(name: str, *, hurried: bool = False, steps: int = HURRIED_STEPS) -> Method:
+    """The method of that name. One that is hurried goes on from where it was, a few `steps` at a time."""
     method = METHODS[name]
     if hurried and isinstance(method, GaussNewton):
-        return replace(method, steps=HURRIED_STEPS, confirming=False)
+        return replace(method, steps=steps, confirming=False)
     return replace(method, steps=HURRIED_STEPS) if hurried and isinstance(method, Ascent) else method
 
 

@@ -14,6 +14,7 @@ from backquery.datasets import Dataset, catalogue, load, needs_fetching, open_da
 from backquery.errors import BackqueryError
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
 from backquery.model import Layout, Model, Network
+from backquery.notes import Notes
 from backquery.studio.exam import Exam
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,11 @@ class Subject:
         return replace(self, model=model, off=off, version=version, performance=None)
 
     @property
+    def file_name(self) -> str:
+        """What the file is called that the page saves it in."""
+        return f"{self.name.removesuffix('.safetensors')}.safetensors"
+
+    @property
     def layout(self) -> Layout:
         """How inputs lie as an image."""
         return Layout.of(self.model.input_shape)
@@ -69,10 +75,20 @@ class Subject:
 
 
 class Opened:
-    """The model and the data of one studio; `changed` is called for whoever listens when more has become known."""
+    """The model and the data of one studio; `changed` is called for whoever listens when more has become known.
 
-    def __init__(self, name: str, model: Model, open_data: Callable[[], Dataset | None]) -> None:
+    notes: makes new ones of how to have the model in Python; by default it is taken for granted as `network`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        open_data: Callable[[], Dataset | None],
+        notes: Callable[[], Notes] | None = None,
+    ) -> None:
         self.subject = Subject.of(name, model, 0)
+        self.notes = notes or (lambda: _taken_for_granted(model))
         self.exam: Exam | None = None
         self._open_data = open_data
         self._sets: tuple[Dataset, ...] = ()
@@ -153,6 +169,12 @@ class Opened:
             listeners = tuple(self._listeners)
         for changed in listeners:
             changed()
+
+
+def _taken_for_granted(model: Model) -> Notes:
+    notes = Notes()
+    notes.stands_for(model, "network")
+    return notes
 
 
 def usual_data(model: Model) -> Dataset | None:

@@ -22,24 +22,27 @@ Labels are positions (0, 1, ...) into ``classes`` everywhere. Hidden layers are 
 inputs have them; ink is then how much there is of each, 0 for black.
 
 hello: {}
-    The model: name, digest (the same for the same weights without damage), classes, shape, sizes (nodes of each
-    layer, inputs first), activations (of each layer), methods ([{name, summary, usable}]), method (the usual
-    one), typical (whether typical answers are known), answers ({low, high}: what may be asked of an output),
-    layers ([{layer, nodes, bounded}], the hidden ones), off ({"1": [nodes], ...}), performance (of the model as
-    it is now, null while unknown), data ({name, training, test} or null), training ({name, images}: what
-    `train` learns from, or null), judges (names of those that are ready), limits. Models that are no
-    chain of layers have no digest, sizes, activations and layers. Whenever some of it changes later, a message
-    with ask and lane "news" and id 0 has the fields that changed: performance, data, training, judges.
+    The model: name, digest (the same for the same weights without damage; null where they are not shown),
+    classes, shape, sizes (nodes of each layer, inputs first), activations (of each layer), methods ([{name,
+    summary, usable}]), method (the usual one), typical (whether typical answers are known), answers ({low,
+    high}: what may be asked of an output), layers ([{layer, nodes, bounded}], the hidden ones), off ({"1":
+    [nodes], ...}), performance (of the model as it is now, null while unknown), data ({name, training, test} or
+    null), training ({name, images}: what `train` learns from, or null), judges (names of those that are ready),
+    limits. Models that are no chain of layers have no sizes, activations and layers. Whenever some of it
+    changes later, a message with ask and lane "news" and id 0 has the fields that changed: performance, data,
+    training, judges.
 query: {pixels | drawing, rows, columns}
     What the network reads: read, answers f4 (labels), and signals1, signals2, ... f4 (nodes), one array for
     each hidden layer, from 0 (its lowest) to 1 (its highest; where there is no end, the highest here). A
     drawing, bytes of ink in any size, is centred as MNIST was, where the model's images were: pixels u1 is
     what the network was shown.
-back: {method, label | confidences: {label: p} | answers: [p of every label], warm}
+back: {method, label | confidences: {label: p} | answers: [p of every label], warm, hurried}
     Asks for the label's typical answer (0.99 where it is not known); or for labels with confidences of their
     own (the others: what is usual where one label is named, else the book's); or for all answers. ink f4,
     answers f4, read, asked (the label, or -1), read_as_asked, error, log_odds_error, outcome, advice, steps,
-    milliseconds. With warm: true the search begins at the last image by the same method, for sliders.
+    milliseconds. With warm: true the search begins at the last image by the same method, for sliders. It is then
+    hurried, unless hurried is false; of models that are no chain of layers it takes one step, in float32, and its
+    outcome is "following": ask for more when the slider rests.
 opinion: {pixels}
     What others make of any picture: judges ({name: label}), performances ({name: share of real test images read
     rightly, or null}), chance, no_better_than_chance (names of judges), nearest u1 (the nearest real image),
@@ -90,6 +93,8 @@ save: {}
     file u1: the model as it is now, damage included, as .safetensors; name.
 reset: {}
     The model as it was opened: as hello.
+code: {of: "back", "scans" or "turn", and what that asks}
+    lines: those of Python that make the same picture again.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from backquery.io import native, save_model
 from backquery.model import Network, Scaling
 from backquery.studio import engine
 from backquery.studio import fields as read
+from backquery.studio.code import code
 from backquery.studio.describe import LIMITS, describe, news
 from backquery.studio.exam import Exam
 from backquery.studio.learning import Learning, Lesson
@@ -125,7 +126,7 @@ class Visit:
             path = Path(folder) / "network.safetensors"
             save_model(network, path)
             content = np.frombuffer(path.read_bytes(), np.uint8)
-        return Answer({"name": f"{subject.name.removesuffix('.safetensors')}.safetensors"}, {"file": content})
+        return Answer({"name": subject.file_name}, {"file": content})
 
     # What changes it
 
@@ -251,6 +252,7 @@ ANSWERS: dict[str, Ask] = {
     "samples": _with_data(engine.samples),
     "image": lambda _, subject, fields: engine.image(subject, fields),
     "save": Visit._save,
+    "code": lambda visit, subject, fields: code(subject, fields, visit._opened),
 }
 """What is asked of the model as it is."""
 

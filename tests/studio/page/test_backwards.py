@@ -99,6 +99,36 @@ def test_under_a_mixture_the_image_is_sought_anew_when_the_slider_rests(
     assert followed == [True, False], "once while it moves, and once more when it rests"
 
 
+@pytest.mark.needs("torch")
+def test_the_image_of_a_deep_model_is_made_exact_when_the_slider_rests(
+    open_page: Open, network: Network, digits: Dataset
+) -> None:
+    from backquery import from_torch
+    from backquery.io.torch_chain import network_to_torch
+
+    deep = from_torch(
+        network_to_torch(network), input_shape=(8, 8), outputs="sigmoids", scaling=network.scaling,
+        statistics=network.statistics,
+    )  # fmt: skip
+    asked: list[dict[str, object]] = []
+    with serving(Opened("deep", deep, lambda: digits)) as studio:
+        visitor = open_page(at=studio)
+        noted = lambda frame: asked.append(json.loads(frame))  # noqa: E731
+        visitor.page.on("websocket", lambda line: line.on("framesent", noted))
+        visitor.page.reload()
+        visitor.page.wait_for_selector("[data-ready]")
+        visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+        expect(visitor.lead("back")).to_contain_text("when it says 6")
+        slider(visitor, 6).fill("0.7")
+        expect(visitor.part("facts")).to_contain_text("following the slider")
+        expect(visitor.part("facts")).to_contain_text("found")
+        expect(visitor.part("facts")).not_to_contain_text("following the slider")
+        visitor.page.wait_for_timeout(600)
+        visitor.page.close()
+    moves = [question for question in asked if question["ask"] == "back" and "confidences" in question]
+    assert [(move["warm"], move.get("hurried", True)) for move in moves] == [(True, True), (True, False)]
+
+
 def test_several_labels_are_mixed(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Only 4", exact=True).click()
     slider(visitor, 9).fill("0.95")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from backquery import Network, evaluate, load_model
 from backquery.datasets import Dataset
 from tests.studio.conftest import Serving
 from tests.studio.page.conftest import ONE, THREE, Open, Visitor, expect
+from tests.studio.page.test_backwards import expect_image
 
 
 def test_a_network_is_saved_and_opened_again(
@@ -75,6 +78,55 @@ def test_a_link_brings_everything_back(open_page: Open) -> None:
         second.part("sliders").locator(".value").all_text_contents()
         == first.part("sliders").locator(".value").all_text_contents()
     )
+
+
+def test_a_link_holds_what_a_drawing_was_turned_into(open_page: Open) -> None:
+    first = open_page()
+    first.draw(THREE)
+    first.part("turns").get_by_text("9", exact=True).click()
+    expect(first.part("result")).to_be_visible()
+    fragment = link_of(first)
+    second = open_page(fragment=fragment)
+    expect(second.part("result")).to_be_visible()
+    expect(second.part("turned")).to_have_text(first.part("turned").inner_text())
+    assert np.array_equal(second.ink(second.part("turned-image")), first.ink(first.part("turned-image")))
+
+
+def lines_of(visitor: Visitor) -> str:
+    visitor.part("copy-code").click()
+    expect(visitor.part("code")).to_be_visible()
+    return str(visitor.part("code").text_content())
+
+
+def test_the_lines_of_python_make_the_image_of_the_page(
+    open_page: Open, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = open_page(permissions=["clipboard-read", "clipboard-write"])
+    visitor.page.get_by_role("switch", name="Node 4", exact=True).click()
+    expect(visitor.lead("inside")).to_contain_text("1 of 20")
+    visitor.page.get_by_role("button", name="Only 8", exact=True).click()
+    expect(visitor.lead("back")).to_contain_text("when it says 8")
+    lines = lines_of(visitor)
+    assert visitor.page.evaluate("navigator.clipboard.readText()") == lines
+    expect(visitor.part("notice")).to_contain_text("The lines are copied")
+    names: dict[str, Any] = {"network": network}
+    monkeypatch.chdir(tmp_path)
+    exec(compile(lines, "copied", "exec"), names)
+    assert network.scaling is not None and (tmp_path / "backquery.png").exists()
+    ink = network.scaling.ink(names["scans"].images[0]).reshape(8, 8)
+    expect_image(visitor, ink)
+    visitor.part("copy-code").click()
+    expect(visitor.part("code")).to_be_hidden()
+    slider = visitor.page.get_by_role("slider", name="How sure of 1", exact=True)
+    slider.fill("0.6")
+    assert "several(network, {1: 0.6, 8: 0.99})" in lines_of(visitor)
+
+
+def test_without_a_clipboard_the_lines_are_there_to_be_taken(open_page: Open) -> None:
+    visitor = open_page()
+    visitor.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    assert "back_query(network, [3]" in lines_of(visitor)
+    expect(visitor.part("notice")).to_contain_text("These lines ask this network")
 
 
 def test_a_link_of_another_network_brings_the_drawing_back(open_page: Open) -> None:

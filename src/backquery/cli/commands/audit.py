@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from backquery.cli.options import AsJson, Data, Model, TestHalf, also_drawn, decides
+from backquery.cli.options import AsJson, Data, Model, ShowCode, TestHalf, also_drawn, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, say, table
 from backquery.errors import DataError
@@ -45,6 +45,7 @@ def audit(
     test: TestHalf = None,
     reading: ReadingOptions = AS_FOUND,
     scale: Scale = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> int:
     """Look for shortcuts: small regions that turn images of all other labels into one label.
@@ -68,9 +69,11 @@ def audit(
     (the median, plus one deviation, of what the best regions of its size and filling do for the other labels),
     excess (changed low less usual); colour_or_shape (null for grey: verdict, which is colour, shape or neither;
     images; log_odds before; for other_colours, other_shape, same_colours and grey kept, log_odds and followed, as
-    value, low, high; followed is null where no other label came in); output (path, or null).
+    value, low, high; followed is null where no other label came in); output (path, or null). With --show-code also
+    code.
     """
     from backquery.audit import LIMITS, find_shortcuts
+    from backquery.cli.noted import about_data
     from backquery.cli.progress import bar
     from backquery.cli.source import images_to_test, load_for_data
     from backquery.model import Layout
@@ -82,11 +85,12 @@ def audit(
     layout = Layout.of(network.input_shape)
     if network.scaling is not None and not network.scaling.alike(layout):
         say(STANDARDISED)
+    notes = about_data(model, network, data, test, reading, dataset)
     with bar("searching") as progress:
-        found = find_shortcuts(network, split, images=images, rng=seed, progress=progress)
+        found = notes("found", find_shortcuts, network, split, images=images, rng=seed, progress=progress)
     colours = _colour_or_shape(network, split, images, seed) if layout.channels == 3 else None
     if output is not None:
-        save_picture(audit_rows(found, network), output)
+        save_picture(notes("figure", audit_rows, found, network), output, notes)
     findings = table(
         ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">elsewhere"),
         [_cells(finding, found.classes[finding.label]) for finding in found.findings],
@@ -94,7 +98,8 @@ def audit(
     )
     told: list[Drawing | str] = [] if colours is None else ["", _swaps(colours), "", f"{colours.summary}."]
     answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "output": output}
-    give(as_json, answer, findings, "", f"{found.summary}.", LIMITS, *told, wrote=[output])
+    code = notes if show_code else None
+    give(as_json, answer, findings, "", f"{found.summary}.", LIMITS, *told, wrote=[output], code=code)
     return SHORTCUT_FOUND if found.shortcuts else 0
 
 

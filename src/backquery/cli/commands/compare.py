@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from backquery.cli.options import AsJson, Data, Model, Picture, TestHalf, decides
+from backquery.cli.options import AsJson, Data, Model, Picture, ShowCode, TestHalf, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, say, table
 
@@ -33,6 +33,7 @@ def compare(
     test: TestHalf = None,
     reading: ReadingOptions = AS_FOUND,
     scale: Scale = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network backwards by every method, and score every image beside its controls.
@@ -49,22 +50,27 @@ def compare(
     than all real ones), side (plain, usual or strange), path (the share of real images whose signals are as unlike
     those of others read as the same label, in any layer), path_layer (where they are the most unlike),
     distance_to_nearest, nearest, nearest_distance_percentile (among real images), copy, obeyed; judges with their
-    performance on real test images; chance; no_better_than_chance; left_out; output.
+    performance on real test images; chance; no_better_than_chance; left_out; output; with
+    --show-code also code.
     """
+    from backquery.cli.noted import about_data
     from backquery.cli.source import load_for_halves
     from backquery.faithfulness import compare_methods
     from backquery.plots import comparison_table
 
     check_outputs(output)
     network, dataset = load_for_halves(model, data, test, seed, reading, scale)
-    comparison = compare_methods(
-        network, dataset, controls=controls, rng=seed, progress=lambda done, total, what="": say(what)
-    )
-    save_picture(comparison_table(comparison), output)
+    notes = about_data(model, network, data, test, reading, dataset, seed=seed)
+    comparison = notes(
+        "comparison", compare_methods, network, dataset,
+        controls=controls, rng=seed, progress=lambda done, total, what="": say(what),
+    )  # fmt: skip
+    save_picture(notes("figure", comparison_table, comparison), output, notes)
     left_out = [f"left out: {reason}" for reason in comparison.left_out]
     give(
         as_json, {**comparison.as_json(), "output": output}, _table(comparison),
         notes=[comparison.trust, *comparison.meanings, *comparison.elsewhere, *left_out], wrote=[output],
+        code=notes if show_code else None,
     )  # fmt: skip
 
 

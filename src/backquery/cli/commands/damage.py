@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli import UsageError
-from backquery.cli.options import AsJson, Data, Model, Picture, TestHalf, decides
+from backquery.cli.options import AsJson, Data, Model, Picture, ShowCode, TestHalf, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import check_outputs, give, save_picture, say, table
 
@@ -44,6 +44,7 @@ def damage(
     test: TestHalf = None,
     reading: ReadingOptions = AS_FOUND,
     scale: Scale = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Damage a network more and more, and count what it still reads rightly.
@@ -59,8 +60,10 @@ def damage(
     performance and scans_read_as_asked (at each amount: value, low, high), performance_by_label (null for a
     label without test images), one_point and half (the amounts that can be lost before one point of the
     performance is, and before half of it: value, low, high; null where all that was tried costs less); stages, a
-    list of removed, performance, read_as_asked, read_as_asked_by_the_intact and outcomes; seed, output.
+    list of removed, performance, read_as_asked, read_as_asked_by_the_intact and outcomes; seed, output; with
+    --show-code also code.
     """
+    from backquery.cli.noted import about_data
     from backquery.cli.progress import bar
     from backquery.cli.source import load_for_data
     from backquery.experiments.damage import WHAT, measure_damage
@@ -71,18 +74,20 @@ def damage(
     network, dataset = load_for_data(model, data, test, reading, scale)
     if dataset.test is None:
         say(f"{dataset.name} has no test half: performance is counted on the images it may have been trained on")
+    notes = about_data(model, network, data, test, reading, dataset)
     with bar("damaging") as progress:
-        found = measure_damage(
-            network, dataset, what=what or WHAT, repeats=repeats, stages=shares, rng=seed, progress=progress
-        )
-    save_picture(damage_curves(found), output)
+        found = notes(
+            "found", measure_damage, network, dataset,
+            what=what or WHAT, repeats=repeats, stages=shares, rng=seed, progress=progress,
+        )  # fmt: skip
+    save_picture(notes("figure", damage_curves, found), output, notes)
     endurances = table(
         ("<lost", "<order", ">until one point", ">until half", ">until half of the scans"),
         map(_cells, found.endurances),
     )
     sentences = [one.sentence for one in found.endurances if one.order == "random"]
     answer = {**found.as_json(), "seed": seed, "output": output}
-    give(as_json, answer, *sentences, "", endurances, wrote=[output])
+    give(as_json, answer, *sentences, "", endurances, wrote=[output], code=notes if show_code else None)
 
 
 def _cells(one: Endurance) -> list[str]:

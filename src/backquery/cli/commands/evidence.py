@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli import UsageError
-from backquery.cli.options import AsJson, Labels, Model, Picture, TestHalf, arrays_of, decides
+from backquery.cli.options import AsJson, Labels, Model, Picture, ShowCode, TestHalf, arrays_of, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, say, table
 
@@ -72,6 +72,7 @@ def evidence(
     test: TestHalf = None,
     reading: ReadingOptions = AS_FOUND,
     scale: Scale = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Say which pixels support a label, speak against it or do not matter, and test it on other images.
@@ -103,10 +104,11 @@ def evidence(
     network reads), log_odds, pixels (of the ink and of the paper, how many of each verdict), held, claims and
     trials, a list of region, action, claim, pixels, ink, limit, change, read (what it reads then), others, low,
     high (the mean change by as much other ink, and the middle 95 % of a hundred draws), beyond (the share of them
-    that went less far) and held; output, arrays.
+    that went less far) and held; output, arrays. With --show-code also code.
     """
+    from backquery.cli.noted import about, about_data, noted_pictures
     from backquery.cli.progress import bar
-    from backquery.cli.source import load_for_halves, load_for_images, prepared
+    from backquery.cli.source import load_for_halves, load_for_images
     from backquery.evidence import caution, image_evidence, measure_evidence
     from backquery.plots import evidence_maps, image_evidence_maps
 
@@ -114,20 +116,29 @@ def evidence(
     found: Sequence[Evidence] | Sequence[ImageEvidence]
     if image is not None and data is None:
         network = load_for_images(model, scale)
-        inputs, asked = network.scale(prepared(network, [image], reading.ink)), label or (None,)
+        notes = about(model, network)
+        inputs = noted_pictures(notes, network, [image], "inputs", ink=reading.ink)
         found = ones = [
-            image_evidence(network, inputs, one, between=between, rate=rate, smallest=smallest, rng=seed)
-            for one in asked
-        ]
+            notes(
+                f"evidence{number}", image_evidence, network, inputs, one,
+                between=between, rate=rate, smallest=smallest, rng=seed,
+            )
+            for number, one in enumerate(label or (None,), start=1)
+        ]  # fmt: skip
         left_out: list[str] = []
         told: dict[str, Any] = {"image": image}
-        picture, parts = image_evidence_maps(ones, network), _of_image(image, ones, network.classes)
+        picture, parts = (
+            notes("figure", image_evidence_maps, ones, network),
+            _of_image(image, ones, network.classes),
+        )
     elif data is not None and image is None:
         network, dataset = load_for_halves(model, data, test, seed, reading, scale)
+        notes = about_data(model, network, data, test, reading, dataset, seed=seed)
         with bar("measuring") as progress:
-            found = means = measure_evidence(
-                network, dataset.train, label, between=between, held_out=dataset.test, rate=rate,
-                smallest=smallest, images=images, rng=seed, progress=progress,
+            found = means = notes(
+                "evidence", measure_evidence, network, dataset.train, label,
+                between=between, held_out=dataset.test, rate=rate, smallest=smallest, images=images, rng=seed,
+                progress=progress,
             )  # fmt: skip
         if means[0].why:
             say(means[0].why)
@@ -135,10 +146,11 @@ def evidence(
             say(f"{mind}, with --image")
         compared, left_out = _controls(network, dataset, means, images, seed) if controls else ((), [])
         told = {"caution": mind or None, "controls": [one.as_json() for one in compared], "left_out": left_out}
-        picture, parts = evidence_maps(means, network.input_shape), [_table(means), "", *_summary(means, compared)]
+        picture = notes("figure", evidence_maps, means, network.input_shape)
+        parts = [_table(means), "", *_summary(means, compared)]
     else:
         raise UsageError("give either DATA, whose images are measured, or --image with one picture.")
-    save_picture(picture, output)
+    save_picture(picture, output, notes)
     if arrays is not None:
         save_arrays(arrays, **_maps(found))
     results = [one.as_json(network.classes) for one in found]
@@ -149,6 +161,7 @@ def evidence(
         *parts,
         notes=[f"left out: {reason}" for reason in left_out],
         wrote=[output, arrays],
+        code=notes if show_code else None,
     )
 
 

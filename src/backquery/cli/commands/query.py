@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from backquery.cli.options import AsJson, Model
+from backquery.cli.options import AsJson, Model, ShowCode
 from backquery.cli.options.reading import Scale
 from backquery.cli.terminal import Drawing, answer_table, check_outputs, give, save_picture
 
@@ -46,6 +46,7 @@ def query(
     centre: Centre = None,
     scale: Scale = None,
     show: Show = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network what it reads in pictures, and show its answers as bars.
@@ -54,24 +55,28 @@ def query(
 
     With --json: classes, images (the paths), uneven (for each image whether it was cleaned as a photograph in
     uneven light), answers (for each image one number for each class), read (for each image the class with the
-    strongest answer) and show.
+    strongest answer) and show. With --show-code also code.
     """
     import numpy as np
 
-    from backquery.cli.source import load_for_images, prepared_steps
+    from backquery.cli.noted import about, noted_steps
+    from backquery.cli.source import load_for_images
     from backquery.errors import ModelError
 
     check_outputs(show)
     network = load_for_images(model, scale)
-    steps = prepared_steps(network, images, ink, centre, light)
-    answers = network.query(network.scale(np.stack([one.pixels for one in steps])))
+    notes = about(model, network)
+    steps = noted_steps(notes, network, images, ink, centre, light)
+    inputs = notes("inputs", network.scale, [one.pixels for one in steps])
+    answers = notes("answers", network.query, inputs)
     for path, answer in zip(images, answers, strict=True):
         if not np.all(np.isfinite(answer)):
             raise ModelError(f"the model's answers to {path} are not finite, so that nothing can be read in it")
     if show is not None:
         from backquery.plots import query_steps
 
-        save_picture(query_steps(steps, [path.name for path in images], answers, network), show)
+        figure = notes("figure", query_steps, steps, [path.name for path in images], answers, network)
+        save_picture(figure, show, notes)
     strongest = [network.classes[position] for position in answers.argmax(axis=1)]
     parts: list[Drawing | str] = []
     for path, answer, read in zip(images, answers.tolist(), strongest, strict=True):
@@ -88,4 +93,5 @@ def query(
         },
         *parts,
         wrote=[show],
+        code=notes if show_code else None,
     )

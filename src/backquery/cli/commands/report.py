@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from backquery.cli.options import AsJson, Data, Model, TestHalf, decides, written
+from backquery.cli.options import AsJson, Data, Model, ShowCode, TestHalf, decides, written
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
 from backquery.cli.terminal import give
 
@@ -34,6 +34,7 @@ def report(
     test: TestHalf = None,
     reading: ReadingOptions = AS_FOUND,
     scale: Scale = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Write one page that says what a network is, what it sees, what it relies on, and what each picture is worth.
@@ -44,16 +45,18 @@ def report(
 
     With --json: output, sections (those that were made), left_out (for each section left out, why), bytes.
     """
+    from backquery.cli.noted import about_data
     from backquery.cli.progress import bar
     from backquery.cli.source import load_for_data
     from backquery.report import SECTIONS, check_report_path, write_report
 
     check_report_path(output)
     network, dataset = load_for_data(model, data, test, reading, scale)
+    notes = about_data(model, network, data, test, reading, dataset)
     with bar() as progress:
-        left_out = write_report(
-            network, dataset, output, source=Path(model).name, quick=quick, timeline=timeline, rng=seed,
-            progress=progress,
+        left_out = notes(
+            "", write_report, network, dataset, output,
+            source=Path(model).name, quick=quick, timeline=timeline, rng=seed, progress=progress, notes=notes,
         )  # fmt: skip
     made = [key for key in SECTIONS if key not in left_out]
     size = output.stat().st_size
@@ -63,4 +66,5 @@ def report(
         f"{len(made)} of {len(SECTIONS)} sections, {size / 2**20:.1f} MB",
         notes=[f"{SECTIONS[key][0]}: {reason}" for key, reason in left_out.items()],
         wrote=[output],
+        code=notes if show_code else None,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from backquery.cli.options import AsJson, Labels, Model, Picture, arrays_of
+from backquery.cli.options import AsJson, Labels, Model, Picture, ShowCode, arrays_of
 from backquery.cli.options.inversion import MethodOrUsual, Prior
+from backquery.cli.options.layers import THE_ANSWERS, LayerOptions
 from backquery.cli.options.reading import Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, quieten_matplotlib, save_arrays, table
 
@@ -39,6 +39,8 @@ def scan(
     near: Near = None,
     arrays: Arrays = None,
     scale: Scale = None,
+    inside: LayerOptions = THE_ANSWERS,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a network backwards, and draw what it sees when it says each label.
@@ -47,29 +49,48 @@ def scan(
     label asked for has a dashed frame and a cross. For example: `backquery scan mnist -o scans.png`, or, to turn
     your 4 into a 9, `backquery scan mnist --near my-four.png --label 9 -o nine.png`
 
+    One layer can be asked instead: what does a channel or a node look for, and what has the layer kept of a
+    picture? `backquery scan cnn.onnx --layer conv1 --channel 0 1 2 -o channels.png`, or `backquery scan mnist
+    --layer 1 --kept-of my-three.png -o kept.png`. A name that there is not is answered with those that there are.
+
     With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what
     the network reads in the image), answer (how surely), error (the largest difference between the answers
     and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
-    and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null).
+    and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null). Of a
+    layer also layer and place, and of each scan its channel or node, and signal (what was asked of it). With
+    --kept-of: layer, shape (of its signals), prior, pictures and, for each of them, constraint (hard or least
+    squares), error (how far the signals are off, in parts of their length), within (whether no more than the
+    tolerance), original_answers and answers (to the picture, and to what was kept), evaluated (the images that
+    were run); output and arrays. With --show-code also code.
     """
-    from backquery.cli.progress import bar
-    from backquery.cli.source import load_for_images, prepared
+    from backquery.cli.layers import scan_layer, show_kept
+    from backquery.cli.noted import about, noted_pictures
+    from backquery.cli.progress import bar_for
+    from backquery.cli.source import load_for_images
     from backquery.inversion import back_query
-    from backquery.model import Network
-    from backquery.plots.scans import change_sheet, scan_sheet
-    from backquery.plots.sheets import save_sheet
+    from backquery.plots import change_sheet, save_sheet, scan_sheet
 
+    inside.check_alone(label=label, confidence=confidence, near=near)
     check_outputs(output, arrays)
     network = load_for_images(model, scale)
+    notes = about(model, network)
+    code = notes if show_code else None
+    if inside.kept_of:
+        show_kept(notes, network, inside, prior, output, arrays, as_json, code)
+        return
+    if inside.layer is not None:
+        scan_layer(notes, network, inside, method, prior, output, arrays, as_json, code)
+        return
     labels = list(label or network.classes)
-    start = None if near is None else network.scale(prepared(network, [near]))
-    # A dense network has answered before a bar is drawn.
-    with nullcontext() if isinstance(network, Network) else bar("asking backwards") as progress:
-        result = back_query(
-            network, labels, method=method, prior=prior, confidence=confidence, near=start, progress=progress
-        )
+    start = None if near is None else noted_pictures(notes, network, [near], "near")
+    with bar_for(network) as progress:
+        result = notes(
+            "scans", back_query, network, labels,
+            method=method, prior=prior, confidence=confidence, near=start, progress=progress,
+        )  # fmt: skip
     quieten_matplotlib()
-    save_sheet((scan_sheet if near is None else change_sheet)(result, network), output)
+    sheet = notes("sheet", scan_sheet if near is None else change_sheet, result, network)
+    notes("", save_sheet, sheet, output)
     if arrays is not None:
         save_arrays(arrays, images=result.images, labels=result.labels)
     found = result.as_json(network.classes)
@@ -81,6 +102,7 @@ def scan(
         f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}",
         notes=[f"{', '.join(asked)}: {advice}" for advice, asked in _advice(found["scans"]).items()],
         wrote=[output, arrays],
+        code=code,
     )
 
 

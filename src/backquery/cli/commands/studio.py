@@ -65,11 +65,12 @@ def studio(
         from backquery.studio.launch import bind, port_of, serve
     except ImportError as error:
         raise MissingExtraError("the studio", str(error.name), "studio") from None
+    from backquery.cli.noted import about
     from backquery.cli.source import load_for_images
     from backquery.studio.opened import Opened
 
     network = load_for_images(model, scale)
-    opened = Opened(Path(model).name, network, _opener(network, data, reading))
+    opened = Opened(Path(model).name, network, _opener(network, data, reading), lambda: about(model, network))
     listener = bind(address, port)
     if address != LOOPBACK:
         say(f"warning: whoever can reach {address} and sees the link can use the studio; nothing is encrypted")

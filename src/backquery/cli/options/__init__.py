@@ -33,6 +33,15 @@ AsJson = Annotated[
     bool,
     Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead of text."),
 ]
+ShowCode = Annotated[
+    bool,
+    Parameter(
+        name="--show-code",
+        negative="",
+        show_default=False,
+        help="Also print the lines of Python that make the picture again; with --json as code.",
+    ),
+]
 Data = Annotated[str, Parameter(help="A data set's name, or a path to one.")]
 DataSetName = Annotated[str, Parameter(help="A data set's name: see backquery data list.")]
 Labels = Annotated[

@@ -15,7 +15,7 @@ const PALETTE = {
 };
 
 export class Ask {
-  #seen = null; #explaining = null; #seed = 1;
+  #seen = null; #explaining = null; #seed = 1; #next = null;
 
   constructor(app, section) {
     [this.app, this.part] = [app, partsOf(section)];
@@ -144,6 +144,8 @@ export class Ask {
     this.bars.show(message.answers.data, message.read);
     this.#say(message.answers.data, message.read);
     this.askWhy();
+    if (this.#next !== null) this.turn(this.#next);
+    this.#next = null;
   }
 
   /** Ask what each pixel of what the network sees means for the label that it reads. */
@@ -192,8 +194,19 @@ export class Ask {
     this.app.live.ask("turn", { pixels: encode(this.#seen), label });
   }
 
+  /** The label that the drawing was turned into, where that is shown. */
+  get turnedTo() {
+    return this.part("result").hidden ? null : this.asked;
+  }
+
+  /** Turn the drawing, as soon as it has been read, into a label or into none. */
+  turnWhenRead(label) {
+    this.#next = Number.isInteger(label) && label >= 0 && label < this.classes.length ? label : null;
+  }
+
   #turned(message) {
     const words = this.app.words;
+    this.asked = message.asked;
     this.result.show(message.ink);
     this.turnedPixels = message.ink.data.map((ink) => Math.round(255 * ink));
     this.part("result").hidden = false;

@@ -112,19 +112,25 @@ export class Backwards {
   /** The question as it stands. */
   ask() {
     if (!this.sliders) return;
-    this.app.live.ask("back", { method: this.method, warm: !this.usual, ...this.#question() });
+    this.app.live.ask("back", { warm: !this.usual, ...this.question });
   }
 
-  /** While a slider moves, the image stays within its component of a mixture; another may hold a likelier one. */
+  /**
+   * While a slider moves, the image stays within its component of a mixture; another may hold a likelier one. That of a
+   * deep model is sought on, and verified.
+   */
   #lookRound() {
     this.#following = false;
-    this.app.live.ask("back", { method: this.method, warm: false, ...this.#question() });
+    const warm = this.#last.component === undefined;
+    this.app.live.ask("back", { warm, hurried: false, ...this.question });
   }
 
-  #question() {
-    if (this.usual) return { label: this.#label };
-    if (this.shared) return { answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
-    return { confidences: Object.fromEntries(this.#asked) };
+  /** What is asked, and by which method. */
+  get question() {
+    const { method } = this;
+    if (this.usual) return { method, label: this.#label };
+    if (this.shared) return { method, answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
+    return { method, confidences: Object.fromEntries(this.#asked) };
   }
 
   #answered(message) {
@@ -133,7 +139,7 @@ export class Backwards {
     this.sliders.show(message.answers.data, message.read);
     this.#say(message);
     this.askOpinion();
-    if (this.#following && message.component !== undefined) this.lookRound();
+    if (this.#following && (message.component !== undefined || message.outcome === "following")) this.lookRound();
   }
 
   #say({ read, answers, read_as_asked: met, error, outcome, advice }) {

@@ -57,6 +57,7 @@ class Studio {
     live.on("adopt", (model) => { this.#begin(model); this.notice("learn.adopted"); });
     live.on("load", (model) => { this.#begin(model); this.notice("opened", { name: model.name }); });
     live.on("reset", (model) => { this.#begin(model); this.notice("restored"); });
+    live.on("code", ({ lines }) => this.#showCode(lines));
     live.on("save", ({ file, name }) => download(new Blob([file.data]), name));
     live.on("error", (failure) => {
       const handler = this.#fails.get(failure.ask);
@@ -73,6 +74,7 @@ class Studio {
     this.part("save").onclick = () => this.live.ask("save");
     this.part("reset").onclick = () => this.live.ask("reset");
     this.part("link").onclick = () => this.#copyLink();
+    this.part("copy-code").onclick = () => this.#toggleCode();
     window.addEventListener("hashchange", () => this.#restore());
   }
 
@@ -206,7 +208,8 @@ class Studio {
 
   /** The page as plain values: the drawing, the question, the damage, and which network they belong to. */
   get state() {
-    return { model: this.#identity, drawing: this.ask.pad.state, back: this.backwards.state, off: this.inside.off };
+    const { ask, backwards, inside } = this;
+    return { model: this.#identity, drawing: ask.pad.state, turned: ask.turnedTo, back: backwards.state, off: inside.off };
   }
 
   get #identity() {
@@ -214,15 +217,29 @@ class Studio {
     return digest ?? `${name} ${sizes?.join("-")}`;
   }
 
+  /** The lines of Python for the picture of the back query, shown until the button is pressed again. */
+  #toggleCode() {
+    if (this.part("code").hidden) this.live.ask("code", this.backwards.question);
+    else this.#hideCode();
+  }
+
+  #hideCode() {
+    this.part("code").hidden = true;
+    this.part("copy-code").setAttribute("aria-expanded", "false");
+    this.notice("");
+  }
+
+  async #showCode(lines) {
+    this.part("code").textContent = lines;
+    this.part("code").hidden = false;
+    this.part("copy-code").setAttribute("aria-expanded", "true");
+    this.notice(await copied(lines) ? "code.copied" : "code.here");
+  }
+
   async #copyLink() {
     const fragment = fragmentOf(this.state);
     history.replaceState(null, "", fragment);
-    try {
-      await navigator.clipboard.writeText(location.href);
-      this.notice("link.copied");
-    } catch {
-      this.notice("link.here");
-    }
+    this.notice(await copied(location.href) ? "link.copied" : "link.here");
   }
 
   #restore() {
@@ -232,11 +249,22 @@ class Studio {
     try {
       this.ask.pad.restore(state.drawing);
       if (same) this.backwards.restore(state.back);
+      if (same) this.ask.turnWhenRead(state.turned);
       if (same && (state.off.length || this.inside.off.length)) this.inside.restore(state.off);
       this.notice(same ? "" : "link.other");
     } catch {
       this.notice("link.broken");
     }
+  }
+}
+
+/** Put a text on the clipboard; whether that was allowed. */
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 
