@@ -71,7 +71,7 @@ def test_answers_to_a_back_query_are_proved_to_be_as_asked() -> None:
     assert result.converged.all()
     assert certify(network, result).as_asked.tolist() == [True]
     assert certify(network, result, tolerance=1e-9 * result.log_odds_error.max()).as_asked.tolist() == [False]
-    missed = replace(result, log_odds=result.log_odds + [[0.01, -0.01, 0, 0]])
+    missed = replace(result, log_odds=result.log_odds + np.array([[0.01, -0.01, 0, 0]]))
     assert certify(network, missed).as_asked.tolist() == [False]
     assert certify(network, result.images).as_asked is None
     one = back_query(network, difference(network, ("0", "1"), 1.0), prior=prior, method="gauss-newton")
@@ -92,7 +92,8 @@ def test_words_and_plain_values() -> None:
     found = certify(network, result)
     plain = found.plain(0)
     assert found.told(0, network.classes) == (
-        f"every image within {found.brief(0)} grey levels of it is read as {network.classes[found.read[0]]} (proved)"
+        f"every image within {found.brief(0)} grey levels of it is read as {network.classes[found.read[0]]} "
+        "(proved)"
     )
     assert float(found.brief(0)) <= found.grey_levels[0] < float(found.brief(0)) + 0.1
     assert plain["read"] is True

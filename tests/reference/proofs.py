@@ -1,4 +1,4 @@
-"""Bounds written slowly, from the formulas: one node after the other, images by the thousand, and exact fractions."""
+"""Bounds written slowly, from the formulas: node by node, images by the thousand, and fractions."""
 
 from __future__ import annotations
 

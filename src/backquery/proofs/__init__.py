@@ -6,6 +6,7 @@ rounding and all. What is not known of a model is not proved, and named.
 
 from backquery.proofs.bounded import Bounds, Provable, Prover
 from backquery.proofs.certificates import Certificates, certify
-from backquery.proofs.impossible import Constraints, proved_impossible
+from backquery.proofs.constraints import Constraints
+from backquery.proofs.impossible import proved_impossible
 
 __all__ = ["Bounds", "Certificates", "Constraints", "Provable", "Prover", "certify", "proved_impossible"]

@@ -53,7 +53,7 @@ def lowest_of(model: Model, prover: Prover, low: Array, high: Array, forms: Arra
     """`Bounds.lowest` of the prover of a model, some boxes after the others where they are many."""
     widest = max(layer.outputs for layer in model.layers) if isinstance(model, Network) else 1
     size = max(1, MOST_NUMBERS // (model.inputs * max(forms.shape[1], widest)))
-    found = [np.zeros((0, forms.shape[1]))]
+    found: list[Array] = [np.zeros((0, forms.shape[1]))]
     for begin in range(0, len(low), size):
         some = slice(begin, begin + size)
         found.append(prover.over(low[some], high[some]).lowest(forms if len(forms) == 1 else forms[some]))

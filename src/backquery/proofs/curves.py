@@ -1,8 +1,8 @@
 """Straight lines that an activation does not cross between two points: what carries bounds backwards.
 
-Any slope will do, as long as the line is then moved far enough. How far says a grid of points: between two of them a
-function whose second derivative stays below b leaves the chord by at most ``b (step)^2 / 8``. Of a few slopes the
-one is taken whose line is nearest in the middle, as CROWN does for ReLUs (Zhang et al. 2018).
+Any slope will do, as long as the line is then moved far enough. How far says a grid of points: between two of them
+a function whose second derivative stays below b leaves the chord by at most ``b (step)^2 / 8``. Of a few slopes
+that one is taken whose line is nearest in the middle, as CROWN does for ReLUs (Zhang et al. 2018).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backquery.model import IDENTITY, SIGMOID, TANH, Activation, Array
 from backquery.proofs.rounding import FEW
@@ -27,9 +28,9 @@ STEEPEST = 4.0
 class Curve:
     """A function of one number, and what must be known of it to bound it.
 
-    bend: its second derivative stays within minus and plus this, wherever there is one; kinks: where there is none.
-    pieces: the slopes of a curve of straight pieces. rising: whether it never falls. roundings: of how many units of roundoff a program's result may be off, see
-    `error_of_activation`.
+    bend: its second derivative stays within minus and plus this, wherever there is one, and is infinite
+    where nobody knows: then only level lines are drawn, and it must be rising. kinks: where there is none. pieces: the slopes of a curve of straight pieces. rising: whether it never falls. roundings: of how many
+    units of roundoff a program's result may be off, see `error_of_activation`.
     """
 
     function: Callable[[Array], Array]
@@ -48,6 +49,9 @@ class Curve:
 
     def lines(self, low: Array, high: Array) -> Lines:
         """Two lines between which the curve runs from `low` to `high`, but for rounding."""
+        if not isfinite(self.bend):
+            level, ends = np.zeros(low.shape), self.ends(low, high)
+            return Lines(level, ends[0], level, ends[1])
         slopes = self._slopes(low, high)
         least, most = self._offsets(slopes, low, high)
         middle = (low + high) / 2
@@ -112,5 +116,6 @@ def curve_of(activation: Activation) -> Curve:
     return Curve(activation.function, 0.0, (0.0,), pieces, roundings=1 if activation.leak else 0)
 
 
-def _taken(values: Array, place: Array) -> Array:
-    return np.take_along_axis(values, place[None], axis=0)[0]
+def _taken(values: Array, place: NDArray[np.intp]) -> Array:
+    taken: Array = np.take_along_axis(values, place[None], axis=0)[0]
+    return taken

@@ -1,12 +1,12 @@
 """Bounds for a dense network: what no linear form of its output layer's sums falls below, for all images of a box.
 
-Forwards, intervals give every layer's ends. Backwards, the form is carried from layer to layer as a linear bound, an
-activation being replaced by the line above or below it (CROWN, Zhang et al. 2018); at each layer the ends known
+Forwards, intervals give every layer's ends. Backwards, the form is carried from layer to layer as a linear bound,
+an activation being replaced by the line above or below it (CROWN, Zhang et al. 2018); at each layer the ends known
 there close it, and of all layers the best is taken: at the last hidden layer that is interval arithmetic itself.
 
 Each bound holds for the network in exact arithmetic and for a program of a given dtype alike. What such a program
-may be off by in a sum or an activation is added where it arises, and carried backwards with the form; so is what the
-bound's own arithmetic in float64 may be off by.
+may be off by in a sum or an activation is added where it arises, and carried backwards with the form; so is what
+the bound's own arithmetic in float64 may be off by.
 """
 
 from __future__ import annotations
@@ -220,9 +220,22 @@ class Boxes:
 
     def at_the_images(self, forms: Array, pull: Array | None = None) -> Carried:
         """The forms as linear bounds of the images."""
-        for _, carried in _back(self.stages, forms, pull):
-            pass
-        return carried
+        return list(_back(self.stages, forms, pull))[-1][1]
+
+    def sums_at_the_lowest(self, forms: Array, pull: Array) -> tuple[Array, Array]:
+        """The first and the last layer's sums, (n, nodes), where the linear bound of one form each is lowest.
+
+        Behind the first they are what the lines make of them, those above or below as the form takes them.
+        """
+        steps = list(_back(self.stages, forms, pull))
+        images = self.stages[0].given
+        sums = np.where(steps[-1][1].form[:, 0] > 0, images.low, images.high)
+        first = sums = sums @ self.stages[0].weights.T + self.stages[0].biases
+        for before, (stage, carried) in zip(self.stages, steps[-2::-1], strict=False):
+            lines, up = before.lines, carried.form[:, 0] >= 0
+            signals = np.where(up, lines.under * sums + lines.least, lines.over * sums + lines.most)
+            sums = signals @ stage.weights.T + stage.biases
+        return first, sums
 
     def behind_the_first(self, forms: Array) -> Carried:
         """The forms as linear bounds of the first layer's signals."""

@@ -1,4 +1,4 @@
-"""When is it certain which label a program reads? Bounds of the log-odds, and what the output activation does to them.
+"""When is it certain which label a program reads? Bounds of log-odds, and what an output activation does to them.
 
 The answers are compared after the output activation, as the program has rounded them: two log-odds that differ may
 be answers that do not, as where both are so sure that they are 1.
