@@ -18,8 +18,8 @@ from backquery.proofs.reading import Reading
 GREY_LEVELS = 255
 """From paper to ink, or from black to white: radii are told in these."""
 
-HALVINGS = 15
-"""How often the range of radii is halved: to a hundredth of a grey level."""
+SMALLEST, HALVINGS = 2.0**-6, 11
+"""Radii from so many grey levels on are told apart, to within half a percent, by so many halvings of a ratio."""
 
 TOLERANCE = 1e-3
 """How far log-odds may be from those asked for, as the faithful search has it."""
@@ -134,12 +134,13 @@ def _radii(model: Model, x: Array, read: Labels) -> Array:
     known = np.flatnonzero(read != UNREAD)
     rows = known[holds(known, np.zeros(len(known)))]
     radius = np.full(len(x), np.nan)
-    inside, outside = np.zeros(len(rows)), np.full(len(rows), float(GREY_LEVELS))
-    for _ in range(HALVINGS):
-        middle = (inside + outside) / 2
+    radius[rows] = 0.0
+    inside, outside = np.full(len(rows), SMALLEST), np.full(len(rows), float(GREY_LEVELS))
+    for _ in range(HALVINGS if len(rows) else 0):
+        middle = np.sqrt(inside * outside)
         good = holds(rows, middle)
         inside, outside = np.where(good, middle, inside), np.where(good, outside, middle)
-    radius[rows] = inside
+        radius[rows[good]] = middle[good]
     return radius
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from backquery.model import IDENTITY, SIGMOID, TANH, Activation, Array
-from backquery.proofs.rounding import FEW
+from backquery.proofs.rounding import FEW, error_of_activation
 
 FEWEST, FINEST, FINE = 4, 64, 8
 """Parts that the way between two points is cut into: so many for each unit of its length, within limits."""
@@ -28,9 +28,10 @@ STEEPEST = 4.0
 class Curve:
     """A function of one number, and what must be known of it to bound it.
 
-    bend: its second derivative stays within minus and plus this, wherever there is one, and is infinite
-    where nobody knows: then only level lines are drawn, and it must be rising. kinks: where there is none. pieces: the slopes of a curve of straight pieces. rising: whether it never falls. roundings: of how many
-    units of roundoff a program's result may be off, see `error_of_activation`.
+    bend: its second derivative stays within minus and plus this, wherever there is one; where it is infinite, only
+    level lines are drawn, and the curve must be rising. kinks: where there is none. pieces: the slopes of a curve
+    of straight pieces. rising: whether it never falls. roundings: of how many units of roundoff a program's result
+    may be off, see `error_of_activation`; astray: how far off it is anyway.
     """
 
     function: Callable[[Array], Array]
@@ -39,6 +40,7 @@ class Curve:
     pieces: tuple[float, ...] = ()
     rising: bool = True
     roundings: int = FEW
+    astray: float = 0.0
 
     def ends(self, low: Array, high: Array) -> tuple[Array, Array]:
         """The smallest and the largest value between `low` and `high`, but for rounding."""
@@ -46,6 +48,10 @@ class Curve:
             return self.function(low), self.function(high)
         least, most = self._offsets(np.zeros((1, *low.shape)), low, high)
         return least[0], most[0]
+
+    def loose(self, sizes: Array, dtype: DTypeLike) -> Array:
+        """What a program's result may be off by where neither argument nor result is larger than `sizes`."""
+        return error_of_activation(sizes, self.roundings, dtype) + self.astray
 
     def lines(self, low: Array, high: Array) -> Lines:
         """Two lines between which the curve runs from `low` to `high`, but for rounding."""

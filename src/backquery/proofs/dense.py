@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike
 
 from backquery.model import IDENTITY, SOFTMAX, Array, Layer
 from backquery.proofs.curves import Curve, Lines, curve_of
-from backquery.proofs.rounding import FEW, SPARE, error_of_activation, error_of_sums, gamma, unit
+from backquery.proofs.rounding import FEW, SPARE, error_of_sums, gamma, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Stage:
     @cached_property
     def loose(self) -> Array:
         """What a program's signals, and the lines, may be off by."""
-        return error_of_activation(np.maximum(self.sums.size, self.exactly.size), self.curve.roundings, self.dtype)
+        return self.curve.loose(np.maximum(self.sums.size, self.exactly.size), self.dtype)
 
     @property
     def signals(self) -> Ends:
