@@ -99,6 +99,21 @@ def test_words_and_plain_values() -> None:
     assert plain["read"] is True
     assert plain["inputs"] == pytest.approx(plain["grey_levels"] / 255)
     assert len(found) == 1
+    assert found.told_of_all(network.classes) == found.told(0, network.classes)
+
+
+def test_words_about_several_images() -> None:
+    network, prior = network_of("the book's", 0), prior_of(0)
+    result = back_query(network, network.query(np.stack([prior.mean] * 2)), prior=prior, method="gauss-newton")
+    classes = network.classes
+    alike = "every image within so many grey levels of it is read alike"
+    found = certify(network, result)
+    told = f"proved for each: {alike}, and its log-odds are within 0.001 of those asked for"
+    assert found.told_of_all(classes) == told
+    half = replace(found, certain=np.array([True, False]), as_asked=None)
+    assert half.told_of_all(classes) == f"proved for 1 of 2: {alike}"
+    assert certify(Opaque(network), result).told_of_all(classes).startswith("not proved: Opaque")
+    assert replace(found, certain=np.zeros(2, bool)).told_of_all(classes) == "not proved"
 
 
 def test_a_reading_that_is_a_tie_is_not_proved() -> None:

@@ -29,8 +29,13 @@ TOLERANCE = 1e-3
 class Answered(Protocol):
     """A back query's result: its images (n, inputs), and the log-odds (n, outputs) that they were to have."""
 
-    images: Array
-    log_odds: Array | None
+    @property
+    def images(self) -> Array:
+        """(n, inputs)."""
+
+    @property
+    def log_odds(self) -> Array | None:
+        """(n, outputs), or None where not all were asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,18 @@ class Certificates:
     def brief(self, position: int) -> str:
         """The radius in grey levels, rounded down: ``1.3``; a dash where nothing is proved."""
         return f"{floor(10 * self.grey_levels[position]) / 10:.1f}" if self.certain[position] else "-"
+
+    def told_of_all(self, classes: Sequence[str]) -> str:
+        """All certificates as one sentence without its stop; the radii are told by `brief`."""
+        if len(self) == 1:
+            return self.told(0, classes)
+        if not self.certain.any():
+            return f"not proved: {self.unknown}" if self.unknown else "not proved"
+        count = int(self.certain.sum())
+        each = "each" if count == len(self) else f"{count} of {len(self)}"
+        held = self.as_asked is not None and bool(self.as_asked.all())
+        more = f", and its log-odds are within {self.tolerance:g} of those asked for" if held else ""
+        return f"proved for {each}: every image within so many grey levels of it is read alike{more}"
 
     def plain(self, position: int) -> dict[str, Any]:
         """One image's certificate as plain values; None for what is not proved."""
