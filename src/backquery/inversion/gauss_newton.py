@@ -56,7 +56,7 @@ ONE = -1
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """The likeliest image that the model provably reads as asked.
+    """The likeliest image that the model reads as asked, run forwards in float64 (`certify` proves what it reads).
 
     tolerance: the largest error in log-odds (or in what is asked of a node) of an image that counts as
     converged. optimality: the search ends when it expects to gain no more than this share of the squared
@@ -73,7 +73,7 @@ class GaussNewton:
     confirming: bool = True
 
     name: ClassVar[str] = "gauss-newton"
-    summary: ClassVar[str] = "the likeliest image that the network provably reads as asked"
+    summary: ClassVar[str] = "the likeliest image that the network reads as asked, run forwards to make sure"
     usual_question: ClassVar[str] = "typical"
 
     def __post_init__(self) -> None:
@@ -114,7 +114,7 @@ class GaussNewton:
         rows = np.flatnonzero(~found.holds & lost)
         tolerance = problem.asked.tolerance(self.tolerance)
         # What follows a slider has no time for more than a look at the whole box.
-        outcome[rows[cannot_be(problem, rows, found.c, tolerance, branching=self.confirming)]] = IMPOSSIBLE
+        outcome[rows[cannot_be(problem, rows, found.c, tolerance, thorough=self.confirming)]] = IMPOSSIBLE
         return [str(what) for what in outcome]
 
     def _answer_of_all(self, problem: Problem, prior: AnyPrior, growths: int = GROWTHS) -> _Found:

@@ -72,6 +72,7 @@ class Tape:
 
     dtype: DTypeLike
     count: int
+    outputs: int
     unknown: str = ""
     most: int = 1
     notes: int = 0
@@ -87,6 +88,12 @@ class Tape:
         """Forget what was noted."""
         self.notes = 0
         self.known, self.lost, self.bulk = (torch.zeros(self.count, dtype=torch.float64) for _ in range(3))
+
+    def hear(self, signals: int) -> None:
+        """That an operation gives so many for one image."""
+        self.signals += signals
+        if self.signals * self.outputs > MOST_SIGNALS:
+            raise ProofError(f"a model of more than {self.signals} signals and {self.outputs} outputs")
 
     def note(self, form: Tensor, added: Tensor | None, error: Tensor) -> None:
         """That ``form added`` is added and ``|form| error`` may be lost."""
@@ -126,7 +133,7 @@ class Interval(Tensor):  # type: ignore[misc]
         self: Interval = torch.Tensor._make_subclass(cls, torch.full(low.shape, torch.nan, dtype=like))
         self.low, self.high, self.path, self.tape = low, high, path, tape
         self.used = self.shared = False
-        tape.signals += low[0].numel()
+        tape.hear(low[0].numel())
         return self
 
     @classmethod
@@ -258,14 +265,12 @@ class TorchBounds:
         # A program takes the image into its own dtype first.
         away = 2 * unit(dtype) * torch.maximum(lowest.abs(), highest.abs())
         self._low, self._high = lowest - away, highest + away
-        self._tape = Tape(dtype, len(low))
+        self._tape = Tape(dtype, len(low), model.outputs)
         with torch.inference_mode(False), torch.enable_grad():
             self._start = torch.zeros_like(self._low).requires_grad_()
             like = getattr(torch, model.dtype)
             images = Interval.of(like, self._low, self._high, self._start, self._tape)
             self._answers = self._scores(model, images)
-        if self._tape.signals * model.outputs > MOST_SIGNALS:
-            raise ProofError(f"a model of {self._tape.signals} signals and {model.outputs} outputs")
         self._check(model, (low + high) / 2)
 
     def _scores(self, model: Scored, images: Interval) -> Interval:

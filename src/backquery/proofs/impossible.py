@@ -9,7 +9,6 @@ image that was found misses; where none rules it out, `parts` halves it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,9 @@ from backquery.proofs.parts import Part, ruled_out_in_parts
 FIRST_STEP, TUNINGS = 0.3, 40
 """How far weights of constraints are moved at first, and how often: the step is halved where it is of no use."""
 
+MOST_TUNING = 2**28
+"""Products that tuning takes for a question at most, or one round of them."""
+
 
 def proved_impossible(
     model: Model,
@@ -31,15 +33,15 @@ def proved_impossible(
     questions: Sequence[Constraints],
     low: Array,
     high: Array,
-    branching: bool,
+    thorough: bool,
 ) -> NDArray[np.bool_]:
     """Of which questions it is proved that no image between `low` and `high` (inputs,) answers them, (n,).
 
-    layer: None for the log-odds, or the number of a network's layer, from 1. branching: whether boxes are halved,
-    on networks small enough.
+    layer: None for the log-odds, or the number of a network's layer, from 1. thorough: whether there is time
+    for more than a look at the whole box of a dense network: to tune weights, and to halve the box of a small one.
     """
     try:
-        prover = _prover(model, layer)
+        prover = _prover(model, layer, thorough)
         whole = prover.over(low[None], high[None])
         one = np.eye(questions[0].maps.shape[1])
         sizes = np.abs(whole.lowest(np.concatenate([one, -one])[None])[0]).reshape(2, -1).max(axis=0)
@@ -47,23 +49,33 @@ def proved_impossible(
         return np.zeros(len(questions), bool)
     proved = []
     for question in questions:
-        weights, room = _tuned(whole, question, sizes)
-        if not room > 0 and branching and isinstance(prover, Dense):
+        weights, room = _tuned(whole, question, sizes, _tunings(prover, question) if thorough else 0)
+        if not room > 0 and thorough and isinstance(prover, Dense):
             proved.append(ruled_out_in_parts(prover, question, sizes, Part.whole(prover, low, high, weights)))
         else:
             proved.append(bool(room > 0))
     return np.array(proved, bool)
 
 
-def _prover(model: Model, layer: int | str | None) -> Prover:
+def _prover(model: Model, layer: int | str | None, thorough: bool) -> Prover:
     if isinstance(layer, str):
         raise ProofError(f"layer {layer!r} is not the last one")
-    return (
-        prover_of(model, np.float64) if layer is None else Dense(cast(Network, model).layers[:layer], np.float64)
-    )
+    if isinstance(model, Network):
+        return Dense(model.layers[:layer], np.float64)
+    if not thorough:
+        raise ProofError("no time to look")
+    return prover_of(model, np.float64)
 
 
-def _tuned(whole: Bounds, question: Constraints, sizes: Array) -> tuple[Array, float]:
+def _tunings(prover: Prover, question: Constraints) -> int:
+    """How often weights are tuned: as far as it is cheap, which it is for dense layers alone."""
+    if not isinstance(prover, Dense) or len(question.values) == 1:
+        return 0
+    once = 2 * len(question.values) * sum(layer.weights.size for layer in prover.layers)
+    return min(TUNINGS, max(1, MOST_TUNING // once))
+
+
+def _tuned(whole: Bounds, question: Constraints, sizes: Array, tunings: int) -> tuple[Array, float]:
     """The weights (k,) of the constraints that leave most room, by trying each a little more and a little less."""
 
     def best_of(weights: Array) -> tuple[Array, float]:
@@ -74,7 +86,7 @@ def _tuned(whole: Bounds, question: Constraints, sizes: Array) -> tuple[Array, f
 
     (weights, room), step = best_of(question.weights()), FIRST_STEP
     one = np.eye(len(weights))
-    for _ in range(TUNINGS if len(weights) > 1 else 0):
+    for _ in range(tunings):
         if room > 0:
             break
         other, better = best_of(np.concatenate([weights + step * one, weights - step * one]))
