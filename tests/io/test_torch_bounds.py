@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from backquery import from_torch, network_to_torch
 from backquery.errors import ProofError
+from backquery.inversion.targets import contrasts
 from backquery.io.torch import TorchModel
-from backquery.proofs import certify
+from backquery.proofs import Constraints, certify, proved_impossible
 from backquery.proofs.dense import Dense
 from tests.needs import needs
 from tests.proofs.conftest import drawn, spread
@@ -226,3 +228,39 @@ def test_models_that_would_take_minutes_are_not_begun(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch_bounds, "MOST_SIGNALS", 100)
     found = certify(model_of(dense(nn.ReLU())), np.full((1, 64), 0.5))
     assert found.unknown.startswith("a model of ")
+
+
+def test_answers_far_beyond_a_module_s_are_proved_impossible() -> None:
+    model, low, high = model_of(module_named("convolutions")), np.zeros(64), np.ones(64)
+    values = model.log_odds(np.full((1, 64), 0.5))[0] @ contrasts(3).T
+    there, beyond = (Constraints(contrasts(3), values + gap, values, 1e-3) for gap in (0.0, 1e4))
+    assert proved_impossible(model, None, [there, beyond], low, high, True).tolist() == [False, True]
+    assert not proved_impossible(model, None, [beyond], low, high, False).any(), "there is no time to look"
+
+
+@pytest.mark.needs("onnx")
+def test_graphs_of_files_are_bounded_too(tmp_path: Path) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    from backquery.io.onnx import from_onnx
+
+    rng = np.random.default_rng(0)
+    numbers = {"w": rng.normal(size=(4, 1, 3, 3)), "g": rng.normal(size=(3, 4)), "b": rng.normal(size=3)}
+    steps = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("MaxPool", ["r"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["m"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Gemm", ["f", "g", "b"], ["y"], transB=1),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, 1, shape) for name, shape in (("x", ["n", 1, 8, 8]), ("y", ["n", 3]))
+    ]
+    given = [numpy_helper.from_array(each.astype(np.float32), name) for name, each in numbers.items()]
+    graph = helper.make_graph(steps, "graph", ends[:1], ends[1:], given)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "graph.onnx")
+    model = from_onnx(tmp_path / "graph.onnx", outputs="logits", input_shape=(8, 8))
+    assert isinstance(model, TorchModel)
+    check(model, 1e-9)

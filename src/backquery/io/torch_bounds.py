@@ -36,7 +36,7 @@ OWN = unit(np.float64)
 MOST_NOTES = 10_000
 """Sums that are noted on a tape at most, each a term of one last sum."""
 
-MOST_SIGNALS = 2**23
+MOST_SIGNALS = 2**22
 """Signals for one image, times outputs, that a model may have: of larger ones a certificate would take minutes."""
 
 
