@@ -30,10 +30,11 @@ reading was found, by climbing from each image towards its nearest rivals; no ra
 scans' certificates together, on one core."""
 
 IMPOSSIBLE = """\
-What gauss-newton came to where ever surer answers were asked for, each of ten labels at p and all others at 1 - p,
-or at 0.01 where that is less. Of answers that were not found it is tried to prove that no image gives them, by
-linear bounds over the box of all images and its parts, with bounded effort: the smaller the network, and the
-farther an answer from all that it can give, the more is decided. Ten networks each have learned the 8 x 8 digits."""
+What gauss-newton came to where ever surer answers were asked for, each of ten labels at p and all others at 1
+- p, or at 0.01 where that is less. Of answers that were not found it is tried to prove that no image gives
+them, by linear bounds over the box of all images and its parts, with bounded effort: the smaller the network,
+and the farther an answer from all that it can give, the more is decided. Ten networks each have learned the 8
+x 8 digits."""
 
 RADII = ["network", "scans proved", "radius", "changed at", "real images proved", "radius", "changed at", "ms"]
 SURER = [
