@@ -200,9 +200,9 @@ def test_numbers_that_are_smuggled_past_the_table_prove_nothing() -> None:
 
 
 def test_a_table_that_is_mistaken_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    from backquery.io import torch_bounds
+    from backquery.io.torch_operations import OPERATIONS
 
-    monkeypatch.setitem(torch_bounds.OPERATIONS, "mish", torch_bounds._curved("relu"))
+    monkeypatch.setitem(OPERATIONS, "mish", OPERATIONS["relu"])
     model = from_torch(Odd(nn.functional.mish), input_shape=(8, 8))
     image = np.full((1, 64), 0.5)
     with pytest.raises(ProofError, match="other numbers than those known of it"):
@@ -223,9 +223,9 @@ def test_a_part_without_derivatives_is_refused() -> None:
 
 
 def test_models_that_would_take_minutes_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    from backquery.io import torch_bounds
+    from backquery.io import torch_intervals
 
-    monkeypatch.setattr(torch_bounds, "MOST_SIGNALS", 100)
+    monkeypatch.setattr(torch_intervals, "MOST_SIGNALS", 100)
     found = certify(model_of(dense(nn.ReLU())), np.full((1, 64), 0.5))
     assert found.unknown.startswith("a model of ")
 
