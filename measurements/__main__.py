@@ -27,6 +27,7 @@ SECTIONS = (
     "typical",
     "colour",
     "path",
+    "certificates",
 )
 """Each is a module here with a function ``measure(pictures)``: it writes its pictures into that folder and returns
 its section as Markdown, from its heading (##) on."""

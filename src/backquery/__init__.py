@@ -20,6 +20,7 @@ _HOMES = {
     "io.torch": ("from_torch",),
     "io.torch_chain": ("network_from_torch", "network_to_torch"),
     "training": ("Checkpoint", "FullBatch", "History", "MiniBatch", "Online", "TrainingRun", "train"),
+    "proofs": ("Certificates", "certify"),
     "inversion": ("BackQuery", "back_query", "fit_statistics"),
     "faithfulness": ("compare_methods",),
     "evidence": ("image_evidence", "measure_evidence"),

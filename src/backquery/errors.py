@@ -29,6 +29,10 @@ class InversionError(BackqueryError, ValueError):
     """A method of inversion cannot be used on this network."""
 
 
+class ProofError(BackqueryError, ValueError):
+    """Nothing can be proved of a model; the message names what of it is not known."""
+
+
 class TrainingError(BackqueryError, ValueError):
     """A recipe's settings do not fit together or do not fit the network, or a checkpoint does not fit them."""
 

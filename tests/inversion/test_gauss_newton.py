@@ -28,7 +28,7 @@ from backquery.model.activations import IDENTITY
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
-from tests.inversion.conftest import KINKED, SMOOTH, image_of, network_of, prior_of
+from tests.inversion.conftest import KINKED, SMOOTH, Opaque, image_of, network_of, prior_of
 from tests.reference import inversion as twin
 
 
@@ -221,10 +221,10 @@ def test_several_labels_at_once() -> None:
     np.testing.assert_allclose(result.answers, [given], atol=1e-3)
 
 
-def test_what_no_image_can_give_is_called_out_of_reach() -> None:
+def test_what_no_image_can_give_is_not_converged() -> None:
     network, prior = network_of("the book's", 0), prior_of(0)
     result = asked_back(network, confidence(network, [1], 1 - 1e-9), prior=prior)
-    assert result.outcome == ("out of reach",)
+    assert result.outcome == ("proved impossible",)
     assert not result.converged.any()
     assert "was asked for" in result.advice[0] and "ask for the answers reached" in result.advice[0]
     reached = asked_back(network, result.answers, prior=prior)
@@ -235,7 +235,8 @@ def test_a_network_that_nothing_moves_can_give_nothing() -> None:
     network, prior = network_of("the book's", 0), prior_of(0)
     network = network.without_nodes(range(network.layers[0].outputs))
     result = asked_back(network, [0, 2], confidence=0.9, prior=prior)
-    assert result.outcome == ("out of reach",) * 2
+    assert result.outcome == ("proved impossible",) * 2
+    assert "it is proved that no image" in result.advice[0]
     assert np.isfinite(result.images).all()
     np.testing.assert_allclose(result.answers, 0.5)
 
@@ -243,8 +244,16 @@ def test_a_network_that_nothing_moves_can_give_nothing() -> None:
 def test_one_answer_among_others_that_cannot_be_had_is_named() -> None:
     network, prior = network_of("tanh, softmax", 1), prior_of(1)
     result = asked_back(network, answers(network, [[1e-9, 1e-9, 1.0 - 3e-9, 1e-9]]), prior=prior)
-    assert result.outcome == ("out of reach",)
+    assert result.outcome == ("proved impossible",)
     assert result.advice[0].startswith("output ")
+
+
+def test_what_is_not_found_is_called_impossible_only_where_that_is_proved() -> None:
+    network, prior = network_of("the book's", 0), prior_of(0)
+    for model, outcome in ((network, "proved impossible"), (Opaque(network), "not found")):
+        result = asked_back(model, confidence(model, [1], 1 - 1e-9), prior=prior)
+        assert result.outcome == (outcome,)
+        assert ("proved" in result.advice[0]) == (model is network)
 
 
 def test_a_network_that_says_the_same_of_most_images_is_asked_for_that() -> None:

@@ -254,6 +254,16 @@ def test_samples_are_real_test_images(subject: Subject, digits: Dataset) -> None
     assert len(engine.samples(subject, {"count": 100}, digits).arrays["labels"]) == 100
 
 
+def test_a_proof_says_within_how_many_grey_levels_all_is_read_alike(subject: Subject, picture: np.ndarray) -> None:
+    told = engine.proof(subject, {"pixels": base64(picture)}).fields
+    assert (told["read"], told["certain"], told["unknown"]) == (4, True, None)
+    low, high = (np.clip(picture.astype(float) + sign * told["grey_levels"], 0, 255) for sign in (-1, 1))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        other = np.where(rng.uniform(size=picture.shape) < 0.5, np.ceil(low), np.floor(high)).astype(np.uint8)
+        assert engine.query(subject, {"pixels": base64(other)}).fields["read"] == 4
+
+
 def test_an_opinion_names_the_nearest_real_image(subject: Subject, digits: Dataset, picture: np.ndarray) -> None:
     from backquery.faithfulness import Judge, RealImages, neighbour_judge
 

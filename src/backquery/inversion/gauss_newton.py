@@ -21,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import InversionError
+from backquery.inversion.cannot import cannot_be
 from backquery.inversion.components import promises
 from backquery.inversion.mixtures import AnyPrior, Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
 from backquery.inversion.priors import FACTORED, OnePrior, flat_prior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
-from backquery.inversion.result import CONVERGED, OUT_OF_REACH, STALLED, BackQuery, round_trip
+from backquery.inversion.result import CONVERGED, IMPOSSIBLE, NOT_FOUND, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
@@ -55,7 +56,7 @@ ONE = -1
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """The likeliest image that the model provably reads as asked.
+    """The likeliest image that the model reads as asked, run forwards in float64 (`certify` proves what it reads).
 
     tolerance: the largest error in log-odds (or in what is asked of a node) of an image that counts as
     converged. optimality: the search ends when it expects to gain no more than this share of the squared
@@ -72,7 +73,7 @@ class GaussNewton:
     confirming: bool = True
 
     name: ClassVar[str] = "gauss-newton"
-    summary: ClassVar[str] = "the likeliest image that the network provably reads as asked"
+    summary: ClassVar[str] = "the likeliest image that the network reads as asked, run forwards to make sure"
     usual_question: ClassVar[str] = "typical"
 
     def __post_init__(self) -> None:
@@ -89,10 +90,7 @@ class GaussNewton:
             found = self._answer_of_all(problem, prior)
         else:
             found = _Found.joined([self._answer_of_all(_one_block(problem, rows), prior) for rows in blocks])
-        outcome = [
-            CONVERGED if holds else OUT_OF_REACH if lost else STALLED
-            for holds, lost in zip(found.holds, found.trapped | found.impossible, strict=True)
-        ]
+        outcome = self._outcome(problem, found)
         return round_trip(
             model,
             asked,
@@ -108,6 +106,16 @@ class GaussNewton:
             component=found.component if isinstance(prior, MixturePrior) else None,
             second_best=found.behind if isinstance(prior, MixturePrior) else None,
         )
+
+    def _outcome(self, problem: Problem, found: _Found) -> list[str]:
+        """What each search came to; that no image can give an answer is said where it is proved."""
+        lost = found.trapped | found.impossible
+        outcome = np.where(found.holds, CONVERGED, np.where(lost, NOT_FOUND, STALLED)).astype(object)
+        rows = np.flatnonzero(~found.holds & lost)
+        tolerance = problem.asked.tolerance(self.tolerance)
+        # What follows a slider has no time for more than a look at the whole box.
+        outcome[rows[cannot_be(problem, rows, found.c, tolerance, thorough=self.confirming)]] = IMPOSSIBLE
+        return [str(what) for what in outcome]
 
     def _answer_of_all(self, problem: Problem, prior: AnyPrior, growths: int = GROWTHS) -> _Found:
         """Search for what is asked and, where not all outputs are, ask for more until none exceeds its answer."""
@@ -390,6 +398,8 @@ def _sentence(model: Model, asked: Targets, found: Array, row: int, outcome: str
             f"(log-odds {log_odds[worst]:.2f})"
         )
         instead = "ask for the answers reached, for a lower confidence, or for the typical answer"
-    if outcome == OUT_OF_REACH:
+    if outcome == IMPOSSIBLE:
+        return f"{gap}; it is proved that no image within the bounds gives what was asked for: {instead}"
+    if outcome == NOT_FOUND:
         return f"{gap}; {instead}"
     return f"{gap} after {steps} steps; allow more steps, or {instead}"

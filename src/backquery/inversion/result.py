@@ -14,9 +14,13 @@ from backquery.model import UNREAD, Array, Labels, Model, labels_read
 
 CONVERGED = "converged"
 STALLED = "stalled"
-OUT_OF_REACH = "out of reach"
+NOT_FOUND = "not found"
+IMPOSSIBLE = "proved impossible"
 EXACT_FORMULA = "exact formula"
 CLIMBED = "climbed"
+
+FAILED = (STALLED, NOT_FOUND, IMPOSSIBLE)
+"""A search ran out of steps; it came to where no step leads nearer; no image of the box can give the answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +38,9 @@ class BackQuery:
     asked for most, or, where no labels were, whether the question was met.
     error: (n,), the largest difference between answers and targets; log_odds_error: (n,), the same in
     log-odds. Where not all answers were asked for, both are the largest error of what was.
-    outcome: for each image ``"converged"``, ``"stalled"``, ``"out of reach"`` (gauss-newton), ``"exact
-    formula"`` (transpose) or ``"climbed"`` (ascent); advice: for each, a sentence, or an empty one.
+    outcome: for each image ``"converged"``, ``"stalled"``, ``"not found"``, ``"proved impossible"``
+    (gauss-newton), ``"exact formula"`` (transpose) or ``"climbed"`` (ascent), see `FAILED`; advice: for each, a
+    sentence, or an empty one.
     steps: (n,); change: (n, inputs), images minus start images, where `near` was given.
     component: (n,), which component of the prior `mixture` each image was found under, -1 where that was one
     Gaussian for all; second_best: (n,), by how many nats the best answer found under another component is less
@@ -67,7 +72,7 @@ class BackQuery:
     @property
     def converged(self) -> NDArray[np.bool_]:
         """Whether each image is read as asked and its method reached its goal, (n,)."""
-        failed = [outcome in (STALLED, OUT_OF_REACH) for outcome in self.outcome]
+        failed = [outcome in FAILED for outcome in self.outcome]
         reached: NDArray[np.bool_] = self.read_as_asked & ~np.array(failed, bool)
         return reached
 

@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from backquery.errors import ModelError, assume
 from backquery.io.comparison import agree, allowed, probes
@@ -47,6 +47,8 @@ from backquery.model import (
 
 if TYPE_CHECKING:
     import torch
+
+    from backquery.proofs import Prover
 
 FORWARD, BACKWARD = 256, 32
 """Images that are run at once, alone and with their Jacobian."""
@@ -249,6 +251,12 @@ class TorchModel:
     @cached_property
     def _layers(self) -> dict[str, TorchLayer]:
         return {}
+
+    def prover(self, dtype: DTypeLike) -> Prover:
+        """The model made ready to be bounded, for a program of this dtype; `ProofError` says why it cannot be."""
+        from backquery.io.torch_bounds import TorchProver
+
+        return TorchProver(self, dtype)
 
     def _tensors(self, x: ArrayLike, size: int) -> Iterator[torch.Tensor]:
         torch = import_torch()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from backquery.inversion.result import OUT_OF_REACH, STALLED
+from backquery.inversion.result import FAILED
 from backquery.model import Layout, labels_read, name_read
 from backquery.plots.paper import NOT_READ, READ, as_picture, pixels_mean, scan_caption
 from backquery.plots.sheets import Sheet, Tile, figure_of
@@ -57,7 +57,7 @@ def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
     asked = model.classes[label] if label >= 0 else "a mixture"
     surely, outcome = result.answers[position][read], result.outcome[position]
     caption = scan_caption(asked, name_read(model.classes, read), surely, bool(result.read_as_asked[position]))
-    return [*caption, outcome] if outcome in (STALLED, OUT_OF_REACH) else caption
+    return [*caption, outcome] if outcome in FAILED else caption
 
 
 def change_grid(result: BackQuery, model: Model) -> Figure:

@@ -6,6 +6,7 @@ from backquery.faithfulness import Comparison, RealImages, Row, compare_methods,
 from backquery.model import name_read
 from backquery.notes import Notes
 from backquery.plots import comparison_table
+from backquery.proofs import certify
 from backquery.report.markup import Html, items, joined, lead, reading, table, tag
 from backquery.report.pictures import in_python, scan_tile, tiles
 from backquery.report.subject import Step, Subject
@@ -28,7 +29,8 @@ def scans(subject: Subject, step: Step) -> Html:
         in_python(notes, comparison_table, found),
         shows="what is enough for this network to answer so. A dashed frame and a cross mark an image that the "
         "network itself does not read as the label asked for. The judges are other classifiers, which never saw a "
-        "scan; the controls say what a score is worth.",
+        "scan; the controls say what a score is worth. What stands after ± is proved: every image that differs in "
+        "no pixel by more than so many of 255 grey levels is read alike.",
         hides="all that the network looks at, nor what such a thing is. What it does not care about is drawn by "
         "the prior, which is what all training images have in common (one mean and covariance, or a mixture of "
         "several), or mere smoothness.",
@@ -69,11 +71,19 @@ def _scores(found: Comparison) -> Html:
     return table(["", *shown], rows, f"{'; '.join(told)}.")
 
 
+def _proved(subject: Subject, row: Row) -> list[str]:
+    """For each image within how many grey levels all are read alike, where that is proved."""
+    if row.kind != "method" or row.result is None:
+        return [""] * len(row.asked)
+    found = certify(subject.model, row.result)
+    return [f" ± {found.brief(k)}" if found.certain[k] else "" for k in range(len(found))]
+
+
 def _tiles(subject: Subject, found: Comparison, row: Row, kind: str) -> Html:
     """The images of a row under its name."""
-    scanned = []
-    for ink, asked, read in zip(row.ink, row.asked, row.read, strict=True):
+    scanned, proved = [], _proved(subject, row)
+    for ink, asked, read, radius in zip(row.ink, row.asked, row.read, proved, strict=True):
         name, taken = found.classes[asked], name_read(found.classes, read)
         alt = f"{row.name}, asked for {name}; the network reads {taken}"
-        scanned.append(scan_tile(subject.picture(ink), alt, f"{name}: reads {taken}", bool(asked == read)))
+        scanned.append(scan_tile(subject.picture(ink), alt, f"{name}: reads {taken}{radius}", bool(asked == read)))
     return joined([tag("h3", f"{kind}{row.name}"), tiles(scanned)])

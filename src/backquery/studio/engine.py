@@ -40,6 +40,7 @@ from backquery.model import (
     quick_of,
 )
 from backquery.notes import Notes
+from backquery.proofs import certify
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
 from backquery.studio.opened import Jury, Subject
@@ -177,6 +178,16 @@ def opinion(subject: Subject, fields: Fields, dataset: Dataset | None, jury: Jur
         "another_path": path is not None and bool(path.another[0]),
     }
     return Answer(told, {"nearest": as_pixels(jury.real.ink[nearest]).reshape(subject.shape)})
+
+
+def proof(subject: Subject, fields: Fields) -> Answer:
+    """What is certain of how a picture is read, and of all pictures near it."""
+    model = subject.model
+    found = certify(model, as_inputs(model, read.pixels(fields, model)))
+    told = found.plain(0)
+    radius = float(found.brief(0)) if told["read"] else None
+    label = {"read": int(found.read[0]), "certain": told["read"]}
+    return Answer({**label, "grey_levels": radius, "unknown": told["unknown"]})
 
 
 def _usualness(model: Model, inputs: Array, data: Dataset) -> Usualness | None:

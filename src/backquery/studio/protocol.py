@@ -51,6 +51,10 @@ opinion: {pixels}
     statistics), path (the share of real images whose signals are as unlike those of others read as the same
     label, in any layer; null without hidden layers), path_layer, another_path (whether next to no real ones are).
     Code "wait" while they are made ready, "data" without data.
+proof: {pixels}
+    What is certain of how a picture is read: read (the label), certain (in spite of rounding), grey_levels (every
+    picture that differs nowhere by more of 255 is read alike, for certain; null where nothing is proved), unknown
+    (what of the model is not known, where that is why, or null).
 turn: {pixels, label, confidence (optional)}
     The smallest change that makes the network read the picture as the label: change f4 (-1 to 1), and as back.
 evidence: {label}

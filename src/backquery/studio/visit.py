@@ -245,6 +245,7 @@ ANSWERS: dict[str, Ask] = {
     "back": Visit._back,
     "turn": lambda _, subject, fields: engine.turn(subject, fields),
     "opinion": _opinion,
+    "proof": lambda _, subject, fields: engine.proof(subject, fields),
     "scans": lambda _, subject, fields: engine.scans(subject, fields),
     "weights": lambda _, subject, fields: engine.weights(subject, fields),
     "evidence": _with_data(engine.evidence),

@@ -35,6 +35,8 @@ def test_a_scan_draws_what_the_network_sees_and_tells_it(
         assert scan["answer"] == pytest.approx(given.max(), abs=1e-5)
         assert not scan["converged"] or scan["read"] == scan["label"]
         assert scan["error"] >= 0
+        assert scan["proved"]["read"] is True
+        assert scan["proved"]["grey_levels"] > 0
     with Image.open(picture) as drawn:
         assert drawn.size[0] > 800
 
@@ -42,6 +44,7 @@ def test_a_scan_draws_what_the_network_sees_and_tells_it(
     asked = [line.split()[0] for line in out.splitlines()[1:3]]
     assert (code, asked) == (0, ["3", "8"])
     assert "of 2 read as asked" in out
+    assert "proved for each: every image within so many grey levels of it is read alike" in out
     assert "some.svg" in err
     assert (tmp_path / "some.svg").read_text("utf-8").startswith("<?xml")
 
@@ -58,7 +61,7 @@ def test_a_search_that_fails_says_for_which_labels_and_what_to_do(run: Run, tmp_
     options = ["--method", "gauss-newton", "--confidence", "0.999999999"]
     code, out, err = run("scan", model, "-o", tmp_path / "s.png", *options, "--json")
     scans = json.loads(out)["scans"]
-    failed = [scan for scan in scans if scan["outcome"] in ("out of reach", "stalled")]
+    failed = [scan for scan in scans if scan["outcome"] in ("not found", "proved impossible", "stalled")]
     assert code == 0
     assert failed
     assert not any(scan["converged"] for scan in failed)

@@ -169,6 +169,7 @@ def test_every_method_can_be_used(visitor: Visitor, network: Network, method: st
 def test_others_say_what_they_make_of_it(visitor: Visitor, digits: Dataset) -> None:
     visitor.page.get_by_role("button", name="Only 0", exact=True).click()
     facts = visitor.part("facts")
+    expect(facts).to_contain_text("of 255 grey levels of this one is read as 0")
     expect(facts).to_contain_text("a linear one: ")
     expect(facts).to_contain_text("the nearest real images: 0")
     expect(facts).to_contain_text("plainer than real images are")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,6 +12,9 @@ from backquery.cli.options.inversion import MethodOrUsual, Prior
 from backquery.cli.options.layers import THE_ANSWERS, LayerOptions
 from backquery.cli.options.reading import Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, quieten_matplotlib, save_arrays, table
+
+if TYPE_CHECKING:
+    from backquery.proofs import Certificates
 
 Confidence = Annotated[
     float | None,
@@ -56,7 +59,10 @@ def scan(
     With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what
     the network reads in the image), answer (how surely), error (the largest difference between the answers
     and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
-    and the method reached its goal), outcome, advice (in words), steps; output and arrays (paths, or null). Of a
+    and the method reached its goal), outcome, advice (in words), steps, proved (read: whether what is read is
+    certain in spite of rounding; as_asked: whether the log-odds asked for are met within 1e-3; grey_levels: every
+    image within so many of it is read alike; inputs: the same in input scale; unknown: why nothing is proved);
+    output and arrays (paths, or null). Of a
     layer also layer and place, and of each scan its channel or node, and signal (what was asked of it). With
     --kept-of: layer, shape (of its signals), prior, pictures and, for each of them, constraint (hard or least
     squares), error (how far the signals are off, in parts of their length), within (whether no more than the
@@ -69,6 +75,7 @@ def scan(
     from backquery.cli.source import load_for_images
     from backquery.inversion import back_query
     from backquery.plots import change_sheet, save_sheet, scan_sheet
+    from backquery.proofs import certify
 
     inside.check_alone(label=label, confidence=confidence, near=near)
     check_outputs(output, arrays)
@@ -93,20 +100,23 @@ def scan(
     notes("", save_sheet, sheet, output)
     if arrays is not None:
         save_arrays(arrays, images=result.images, labels=result.labels)
-    found = result.as_json(network.classes)
+    found, certificates = result.as_json(network.classes), certify(network, result)
+    for position, one in enumerate(found["scans"]):
+        one["proved"] = certificates.plain(position)
     give(
         as_json,
         {**found, "output": output, "arrays": arrays},
-        _table(found["scans"], result.read_as_asked.tolist()),
+        _table(found["scans"], result.read_as_asked.tolist(), certificates),
         "",
         f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}",
+        certificates.told_of_all(network.classes),
         notes=[f"{', '.join(asked)}: {advice}" for advice, asked in _advice(found["scans"]).items()],
         wrote=[output, arrays],
         code=code,
     )
 
 
-def _table(scans: list[dict[str, Any]], as_asked: list[bool]) -> Drawing:
+def _table(scans: list[dict[str, Any]], as_asked: list[bool], certificates: Certificates) -> Drawing:
     """Each scan in a row; those that are not read as asked are bold."""
     rows = [
         (
@@ -114,11 +124,18 @@ def _table(scans: list[dict[str, Any]], as_asked: list[bool]) -> Drawing:
             (one["read"] or "unread") + mark,
             _told(one["answer"], ".3f"),
             _told(one["error"], ".2g"),
+            certificates.brief(position),
             one["outcome"],
         )
-        for one, mark in zip(scans, ("" if good else " ✗" for good in as_asked), strict=True)
+        for position, (one, mark) in enumerate(
+            zip(scans, ("" if good else " ✗" for good in as_asked), strict=True)
+        )
     ]
-    return table(("<asked", "<reads", ">surely", "<error", "<outcome"), rows, bold=[not good for good in as_asked])
+    return table(
+        ("<asked", "<reads", ">surely", "<error", ">proved", "<outcome"),
+        rows,
+        bold=[not good for good in as_asked],
+    )
 
 
 def _told(number: float | None, form: str) -> str:

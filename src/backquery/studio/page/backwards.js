@@ -23,7 +23,7 @@ export class Backwards {
 
   #facts() {
     this.fact = {};
-    for (const name of ["asked", "reads", "judges", "outcome", "error", "typicality", "path", "novelty"]) {
+    for (const name of ["asked", "reads", "proved", "judges", "outcome", "error", "typicality", "path", "novelty"]) {
       this.fact[name] = element("dd");
       this.part("facts").append(this.app.words.tell(element("dt"), `fact.${name}`), this.fact[name]);
     }
@@ -31,11 +31,14 @@ export class Backwards {
 
   #listen(live) {
     this.askOpinion = rested(() => this.#askOpinion(), REST);
+    this.askProof = rested(() => this.app.live.ask("proof", { pixels: this.#pixels }), REST);
     this.lookRound = rested(() => this.#lookRound(), REST);
     live.on("back", (message) => this.#answered(message));
     live.on("opinion", (message) => this.#judged(message));
+    live.on("proof", (message) => this.#proved(message));
     live.on("evidence", (message) => { this.#evidence = message; this.#showEvidence(); });
     this.app.fails("opinion", ({ code }) => this.#unjudged(code));
+    this.app.fails("proof", () => this.#proved({ certain: false }));
     this.app.fails("evidence", ({ error }) => {
       this.part("overlay").checked = false;
       this.app.notice("evidence.none", { reason: error });
@@ -138,6 +141,7 @@ export class Backwards {
     this.image.show(message.ink);
     this.sliders.show(message.answers.data, message.read);
     this.#say(message);
+    this.askProof();
     this.askOpinion();
     if (this.#following && (message.component !== undefined || message.outcome === "following")) this.lookRound();
   }
@@ -158,10 +162,20 @@ export class Backwards {
     this.app.announce(this.part("lead"));
   }
 
+  get #pixels() {
+    return encode(Uint8Array.from(this.#last.ink.data, (ink) => Math.round(255 * ink)));
+  }
+
   #askOpinion() {
     if (!this.hasData) return this.#unjudged("data");
-    const pixels = Uint8Array.from(this.#last.ink.data, (ink) => Math.round(255 * ink));
-    this.app.live.ask("opinion", { pixels: encode(pixels) });
+    this.app.live.ask("opinion", { pixels: this.#pixels });
+  }
+
+  /** How far from this picture all others are read alike, for certain. */
+  #proved({ certain, grey_levels: grey, read, unknown }) {
+    const fact = this.fact.proved;
+    this.app.words.tell(fact, certain ? "fact.proved.within" : "fact.proved.not", { grey, read: this.classes[read] });
+    fact.title = unknown ?? "";
   }
 
   #judged(opinion) {
