@@ -24,8 +24,8 @@ SOURCE = ROOT / "src" / "backquery"
 MOST_PAIRS = 112
 """Pairs of rooms of which one imports from the other; 160 before the ground floor was one room.
 
-Twelve came with two rooms: `proofs` stands below the search and is shown wherever a scan is, and by `notes` command
-line, studio and report write lines of Python for pictures of `plots`.
+Twelve came with two rooms: `proofs` stands below the search and is shown wherever a scan is, and by `notes` the
+command line, studio and report write lines of Python for pictures of `plots`.
 """
 
 ABOVE_ALL = {"__init__", "__main__", "notebook"}
