@@ -249,17 +249,12 @@ class GaussNewton:
         low, high, begin = (prior.whiten(images, origin) for images in (problem.low, problem.high, start))
         model = problem.model if exactly else quick_of(problem.model)
         readout = readout_for(model, asked.layer, asked.maps, origin, prior.deviation, asked.own)
-        # Near an even sheet, which waves deem likeliest, derivatives say little of what is far.
-        gradual = isinstance(prior, SpectralPrior) and not trusting
+        waves = isinstance(prior, SpectralPrior)
         effort = Effort(
-            asked.tolerance(self.tolerance),
-            self.optimality,
-            self.steps,
-            trusting,
-            self.confirming,
-            improving,
-            gradual,
-        )
+            asked.tolerance(self.tolerance), self.optimality, self.steps, trusting, self.confirming, improving,
+            # Near an even sheet, which waves deem likeliest, derivatives say little of what is far.
+            gradual=waves and not trusting, solving=waves,
+        )  # fmt: skip
         task = Task(readout, prior, asked.values, low, high, begin, effort, used, problem.progress)
         ended = Search(task).run()
         # Rounding on the way back from whitened coordinates may leave the box.

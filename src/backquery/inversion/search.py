@@ -57,6 +57,9 @@ COLD, WARM = 0.1, 1e-3
 SMALL = 2.0
 """An error, in log-odds, that one step from an image as likely as can be leaves as likely as can be, nearly."""
 
+DETOUR = 5.0
+"""What leaving an answer for a better one must gain, against what a step on the constraint must."""
+
 TINY = 1e-300
 """Promises smaller than this are none."""
 
@@ -80,7 +83,8 @@ class Effort:
     A search that trusts its start takes it for nearly an answer: it begins with multipliers that fit it. Unless
     it is `confirming`, one whose start was wrong by less than `SMALL` is content with the first whole step that
     answers. A `gradual` one starts where derivatives say little of what is far: it restores from the first step
-    on, and by some `SMALL` at first.
+    on, and by some `SMALL` at first. It is `solving` where a step solves the linearised problem, and does not only
+    come nearer to its solution.
     """
 
     tolerance: float = 1e-3
@@ -90,6 +94,7 @@ class Effort:
     confirming: bool = True
     improving: bool = True
     gradual: bool = False
+    solving: bool = False
     corrections: int = 3
     halvings: int = 6
 
@@ -296,7 +301,9 @@ class Search:
             waiting = np.setdiff1d(waiting, turning, assume_unique=True)
             if not waiting.size:
                 break
-        self._refuse(rows[waiting], solution.multipliers[waiting])
+        self._refuse(
+            rows[waiting], solution.multipliers[waiting], held[waiting], shares[waiting] * ambition[waiting]
+        )
         return np.concatenate(turned)
 
     def _estimate(self, rows: Rows, jacobian: Array, y: Array) -> None:
@@ -362,6 +369,10 @@ class Search:
         gained = self.cost[rows] - trial.cost
         holds = _largest(self._asked[rows] - trial.images.c) < self._effort.tolerance
         self._keep(rows[held & ~holds])
+        # Having left an answer for this one was hardly worth it, so it is enough.
+        back = holds & ~held & np.isfinite(self._costs[rows])
+        enough = back & (self._costs[rows] - trial.cost < DETOUR * self._effort.optimality * trial.cost)
+        self._finished[rows] |= enough
         self.images[rows], self._u[rows], self.cost[rows] = trial.images, trial.u, trial.cost
         self._restoring[rows] = ~holds & self._bent[rows]
         old = self._multipliers[rows]
@@ -392,14 +403,17 @@ class Search:
         self._shares[0, rows[turning]] = 1.0
         return turning
 
-    def _refuse(self, rows: Rows, multipliers: Array) -> None:
+    def _refuse(self, rows: Rows, multipliers: Array, held: Mask, shares: Array) -> None:
         """No share of the step was good: try again with more damping, or with the multipliers just found."""
         self._refused[rows] += 1
-        done = self._refused[rows] >= PATIENCE
+        # A step that is the whole answer of the linearised problem would be the same again.
+        done = self._refused[rows] >= np.where(held & self._effort.solving, 1, PATIENCE)
         self.trapped[rows] = done & ~self.holds[rows]
         self._finished[rows] = done
         self._damping[rows] = np.minimum(self._damping[rows] * 10, 1.0)
-        self._multipliers[rows] = np.where(self._restoring[rows, None], 0.0, multipliers)
+        restoring = self._restoring[rows]
+        self._shares[0, rows[restoring]] = shares[restoring]
+        self._multipliers[rows] = np.where(restoring[:, None], 0.0, multipliers)
 
     def _look_back(self, rows: Rows, here: Images) -> None:
         """End searches that have hardly come nearer in a stretch of steps."""
