@@ -92,11 +92,11 @@ def _row(name: str, device: str) -> list[Any]:
     ]  # fmt: skip
 
 
-def asked(name: str, device: str, prior: str | None, count: int = ASKED) -> dict[str, Any]:
+def asked(name: str, device: str, prior: str | None, count: int = ASKED, threads: int = THREADS) -> dict[str, Any]:
     """One network asked for its first labels: what came of it, seconds of each, gigabytes of memory."""
     import torch
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads)
     shape = SHAPES[name]
     module = settled(torch, name)
     classes = [str(label) for label in range(shape.labels)]
@@ -289,11 +289,13 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default=None, help="where the modules live")
     parser.add_argument("--prior", help="which prior, by default the usual one")
     parser.add_argument("--labels", type=int, default=ASKED, help="how many labels are asked")
+    parser.add_argument("--threads", type=int, default=THREADS, help="of how many cores")
     options = parser.parse_args()
     if options.network is None:
         print(json.dumps(deep(options.device), indent=1))
     else:
-        print(json.dumps(asked(options.network, options.device or "cpu", options.prior, options.labels)))
+        found = asked(options.network, options.device or "cpu", options.prior, options.labels, options.threads)
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

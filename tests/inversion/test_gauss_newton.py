@@ -21,7 +21,7 @@ from backquery.inversion import (
     hidden_node,
     several,
 )
-from backquery.inversion.priors import data_prior
+from backquery.inversion.priors import data_prior, natural_prior
 from backquery.inversion.targets import contrasts
 from backquery.io import load_model
 from backquery.model.activations import IDENTITY
@@ -321,6 +321,20 @@ def test_a_bad_start_costs_no_more_steps_than_were_allowed() -> None:
         result = back_query(network, wanted, method=GaussNewton(steps=steps), prior=prior, start=corners)
         assert result.steps.max() <= steps
         assert all(outcome == "converged" for outcome in result.outcome) == (steps == 30)
+
+
+@pytest.mark.parametrize("kind", ["deep tanh", "relu, softmax"])
+def test_an_answer_that_was_had_is_never_lost_however_the_steps_run_out(kind: str) -> None:
+    network, prior = network_of(kind, 2), prior_of(2)
+    corners = (np.random.default_rng(0).random((6, 16)) < 0.5).astype(float)
+    asked = answers(network, network.query(corners))
+    for steps in range(1, 12):
+        for either in (prior, natural_prior((4, 4))):
+            method = GaussNewton(steps=steps)
+            result = back_query(network, asked, method=method, prior=either, start=corners)
+            assert set(result.outcome) == {"converged"}, (kind, steps, either.name)
+            at_first = either.squared_distance(corners)
+            assert np.all(either.squared_distance(result.images) <= at_first * (1 + 1e-9))
 
 
 def test_the_box_is_that_of_the_scaling_to_the_last_bit() -> None:

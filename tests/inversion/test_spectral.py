@@ -214,6 +214,25 @@ def test_without_bounds_it_is_the_gauss_newton_formula_and_restoring_the_likelie
     np.testing.assert_allclose(restored.target[0], problem.image + change, rtol=1e-6, atol=1e-6)
 
 
+@given(seed=st.integers(0, 10**6), share=st.floats(0.01, 1.0))
+def test_restoring_fades_out_towards_the_bounds_and_comes_nearer(seed: int, share: float) -> None:
+    prior = drawn((3, 2, 2), seed, 1)
+    problem = Linear(prior, seed + 1, k=1)
+    residual = share * np.random.default_rng(seed + 2).normal(size=1)
+    target = problem.step(residual, restore=True).target[0]
+    covariance_of_changes = covariance(prior) / np.outer(prior.deviation, prior.deviation)
+    pull = covariance_of_changes @ problem.jacobian[0]
+    free = pull * residual / (problem.jacobian[0] @ pull)
+    room = np.where(free > 0, problem.high - problem.image, problem.image - problem.low)
+    weights = np.minimum(1.0, room / np.abs(free))
+    pull = weights * (covariance_of_changes @ (weights * problem.jacobian[0]))
+    change = pull * residual / (problem.jacobian[0] @ pull)
+    expected = np.clip(problem.image + change, problem.low, problem.high)
+    np.testing.assert_allclose(target, expected, rtol=1e-6, atol=1e-8)
+    nearer = problem.jacobian[0] @ (problem.image + 1e-6 * change - problem.image)
+    assert nearer * residual[0] > 0
+
+
 @given(seed=st.integers(0, 10**6))
 def test_corrections_make_up_for_a_residual_by_pixels_inside_the_box(seed: int) -> None:
     problem = Linear(drawn((3, 4), seed), seed + 1)

@@ -161,9 +161,9 @@ class SpectralPrior(Gaussian):
         return SpectralStep(self, target, multipliers, linear, np.ones_like(image, bool))
 
     def _linear(self, asked: Asked, weights: Array) -> Linear:
-        jacobian = asked.jacobian * weights
-        covaried = self.covary(jacobian) * weights
-        gain = (jacobian @ covaried.T)[None].astype(np.float64)
+        """The constraints where each pixel takes part by its weight, (inputs,)."""
+        covaried = self.covary(asked.jacobian * weights) * weights
+        gain = (asked.jacobian @ covaried.T)[None].astype(np.float64)
         share = asked.damping + ROUNDING
         damped = share * float(lifted(gain, share)[0, 0])
         return Linear(asked.jacobian, covaried, np.linalg.inv(gain[0]).astype(covaried.dtype), damped)
@@ -253,7 +253,10 @@ class Box(NamedTuple):
 
 
 class Linear(NamedTuple):
-    """J (k, inputs), J C (k, inputs), the inverse of the damped J C J' (k, k), and what damping added to it."""
+    """J (k, inputs), J C (k, inputs), the inverse of the damped J C J' (k, k), and what damping added to it.
+
+    Where pixels are weighted by W, C is W C W.
+    """
 
     jacobian: Array
     covaried: Array
