@@ -26,6 +26,7 @@ SECTIONS = (
     "photographs",
     "typical",
     "colour",
+    "deep",
     "path",
     "certificates",
 )
