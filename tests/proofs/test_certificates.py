@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from backquery import back_query
 from backquery.errors import DataError
 from backquery.inversion import confidence, difference
-from backquery.model import IDENTITY, Layer, Network, Scaling
+from backquery.model import IDENTITY, SIGMOID, Layer, Network, Scaling
 from backquery.proofs import certify
 from tests.inversion.conftest import Opaque, network_of, prior_of
 from tests.proofs.conftest import drawn, networks, spread
@@ -31,6 +31,14 @@ def test_every_image_within_the_radius_is_read_alike(network: Network, seed: int
             near = spread(np.maximum(image - radius, 0), np.minimum(image + radius, 1), seed)
             for program in (network, network.astype(np.float64)):
                 assert np.all(program.query(near).argmax(axis=1) == label)
+
+
+def test_answers_that_are_rounded_to_nothing_are_not_told_apart() -> None:
+    layer = Layer(np.array([[-200.0], [-150.0]], np.float32), None, SIGMOID)
+    for program, certain in ((Network((layer,)), False), (Network((layer,)).astype(np.float64), True)):
+        found = certify(program, [[1.0]])
+        assert (program.query([[1.0]])[0, 1] > 0) == certain == bool(found.certain[0])
+    assert certify(Network((layer,)), [[0.2]]).certain[0], "where they can be told apart, they are"
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])

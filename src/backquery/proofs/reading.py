@@ -13,6 +13,9 @@ from backquery.model import SIGMOID, SOFTMAX, TANH, Activation, Array, Labels, M
 from backquery.proofs.bounded import lowest_of, prover_of
 from backquery.proofs.rounding import FEW, unit
 
+SPARE = 8.0
+"""A sigmoid's log-odds must exceed those of the smallest normal number by so much."""
+
 NOTHING = 1e-30
 """What is smaller is no difference, whatever it is a share of."""
 
@@ -31,7 +34,11 @@ class Reading:
         finite = np.isfinite(least) & np.isfinite(most)
         if self._model.outputs == 1:
             return finite
-        room = apart_in_answers(self._model.output_activation, found[:, :-2].min(axis=1), least, most)
+        activation = self._model.output_activation
+        room = apart_in_answers(activation, found[:, :-2].min(axis=1), least, most)
+        if activation is SIGMOID:
+            # Answers that a program rounds to nothing are alike, however far apart their log-odds are.
+            finite &= least > np.log(np.finfo(self._dtype).tiny) + SPARE
         return finite & (room > 4 * FEW * unit(self._dtype))
 
 
