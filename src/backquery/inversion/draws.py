@@ -64,7 +64,10 @@ def draws(problem: Problem, method: Method, many: int, around: ArrayLike | None 
     result = method.invert(batch)
     component = under.components if isinstance(under, Chosen) else None
     draw = np.tile(np.arange(many), len(problem.asked))
-    return replace(result, draw=draw, likeliest=likeliest, component=component, second_best=None)
+    change = result.images - chosen
+    return replace(
+        result, draw=draw, likeliest=likeliest, change=change, component=component, second_best=None
+    )
 
 
 def _drawn(problem: Problem, prior: AnyPrior, many: int, rng: np.random.Generator) -> Array:

@@ -41,7 +41,8 @@ class BackQuery:
     outcome: for each image ``"converged"``, ``"stalled"``, ``"not found"``, ``"proved impossible"``
     (gauss-newton), ``"exact formula"`` (transpose) or ``"climbed"`` (ascent), see `FAILED`; advice: for each, a
     sentence, or an empty one.
-    steps: (n,); change: (n, inputs), images minus start images, where `near` was given.
+    steps: (n,); change: (n, inputs), images minus start images, where `near` was given, or minus those that were
+    drawn.
     component: (n,), which component of the prior `mixture` each image was found under, -1 where that was one
     Gaussian for all; second_best: (n,), by how many nats the best answer found under another component is less
     dense, NaN where there is none. Both are None for other priors.
