@@ -1,4 +1,4 @@
-"""Many images for one answer: are they read as asked, by judges too, and how far apart are they beside real ones?"""
+"""Many images for one answer: how they are read, by judges too, and how far apart they are beside real ones."""
 
 from __future__ import annotations
 
@@ -46,8 +46,7 @@ WHY = """\
 Draws are less far apart than real images, and this is where the distance goes: between real images of any label;
 between images that the prior draws, which have what no drawing has, ink below none and above full; between the
 same brought into the box; between those whose answers came nearest to what is asked, of each label; and between
-the answers near them, that is the draws. *Of it each pixel's own*: what is left of the draws' distance where the
-prior draws nothing for single pixels."""
+the answers near them, that is the draws."""
 
 COLUMNS = ["network", "prior", "outcomes", "read", "judges", "apart", "of real ones", "ms"]
 WAY = ["prior", "real, any label", "prior's", "in the box", "chosen", "draws", "real, one label"]
@@ -67,7 +66,7 @@ Command: `python -m measurements many`.
 
 {verdict(rows)}
 
-{WHY.split(" *Of it")[0]}
+{WHY}
 
 {table(WAY, [way(prior) for prior in PRIORS])}
 
@@ -114,7 +113,9 @@ def drawn_of(network: Network, prior: str, seed: int) -> BackQuery:
 @cache
 def judges() -> tuple[Judge, Judge]:
     train = peers.mnist().train
-    return judge(), neighbour_judge(RealImages(train.images, train.labels, peers.mnist().maximum), peers.mnist().test)
+    return judge(), neighbour_judge(
+        RealImages(train.images, train.labels, peers.mnist().maximum), peers.mnist().test
+    )
 
 
 @cache
@@ -157,8 +158,8 @@ def way(name: str) -> list[Any]:
     chosen = np.clip(result.images - result.change, low, high)
     anything, real = real_ink()[0], real_distances().mean()
     of_labels = [mean_distances(ink(images), labels).mean() for images in (chosen, result.images)]
-    # Ink is clipped to what can be drawn, so what the prior draws is measured by its scale alone.
-    raw = _apart(drawn / network.scaling.scale if hasattr(network.scaling, "scale") else drawn)
+    # Ink ends at full and none, which what the prior draws does not: it is measured by the scale alone.
+    raw = _apart(drawn) / float(np.mean(high - low))
     cells = [_apart(anything), raw, _apart(ink(np.clip(drawn, low, high))), *of_labels, real]
     return [name, *(f"{cell:.2f}" for cell in cells)]
 
@@ -178,8 +179,8 @@ def verdict(rows: list[list[Any]]) -> str:
     names = sorted({row[0] for row in near})
     below = f"all but {', '.join(names)}" if names else "all"
     return fill(
-        f"**Of {count * len(learned)} draws of networks that learned, {read} are read as asked; the judges read at "
-        f"least {worst[0]} and {worst[1]} of each {count}; draws are at least 0.6 times as far apart as real images "
-        f"for {below}.**",
+        f"**Of {count * len(learned)} draws of networks that learned, {read} are read as asked; the judges read "
+        f"at least {worst[0]} and {worst[1]} of each {count}; draws are at least 0.6 times as far apart as "
+        f"real images for {below}.**",
         115,
     )

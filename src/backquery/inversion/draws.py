@@ -65,9 +65,7 @@ def draws(problem: Problem, method: Method, many: int, around: ArrayLike | None 
     component = under.components if isinstance(under, Chosen) else None
     draw = np.tile(np.arange(many), len(problem.asked))
     change = result.images - chosen
-    return replace(
-        result, draw=draw, likeliest=likeliest, change=change, component=component, second_best=None
-    )
+    return replace(result, draw=draw, likeliest=likeliest, change=change, component=component, second_best=None)
 
 
 def _drawn(problem: Problem, prior: AnyPrior, many: int, rng: np.random.Generator) -> Array:
