@@ -244,14 +244,17 @@ class GaussNewton:
         return found.improved(rest, self._search(others, local.of(rest), anywhere.images, trusting=True))
 
     def _answer_near_draws(self, problem: Problem, drawn: Drawn) -> _Found:
-        """The answers nearest to images that were drawn, searched for from these.
+        """Answers as near as can be to images that were drawn, searched for from these.
 
-        Where that is in vain, any answer near what was found will do to go on from: it is sought without the
-        prior's shape. At last an answer is at hand that another draw of the question has led to, or the likeliest
-        one, which is where the problem says to start.
+        The first answer that is found is taken: where answers are linear it is the nearest, and elsewhere what is
+        left to be gained is little beside the distance to an image that is random anyway. Where that is in vain,
+        any answer near what was found will do to go on from: it is sought without the prior's shape. At last an
+        answer is at hand that another draw of the question has led to, or the likeliest one, which is where the
+        problem says to start.
         """
         nearly = replace(self, optimality=max(self.optimality, NEARLY), steps=min(self.steps, HURRIED))
-        found = nearly._search(problem, drawn, np.clip(drawn.mean, problem.low, problem.high))
+        begin = np.clip(drawn.mean, problem.low, problem.high)
+        found = nearly._search(problem, drawn, begin, improving=False)
         lost = np.flatnonzero(~found.holds)
         if lost.size:
             flat = Drawn(flat_prior(drawn.inputs, problem.low, problem.high), found.images, drawn.question).of(
