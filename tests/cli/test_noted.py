@@ -20,6 +20,8 @@ KINDS: dict[str, list[Any]] = {
     "scan": ["--label", "3", "8"],
     "scan by transpose at a confidence": ["--method", "transpose", "--confidence", 0.8],
     "scan near": ["--label", "9", "--near", "three.png"],
+    "scan for many images": ["--label", "3", "8", "--many", 3, "--seed", 2],
+    "scan for many images around one": ["--label", "8", "--many", 2, "--around", "three.png"],
     "scan of nodes": ["--layer", 1, "--node", 0, 5],
     "scan of what was kept": ["--layer", 1, "--kept-of", "three.png"],
     "query": ["three.png"],

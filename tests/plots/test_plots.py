@@ -241,3 +241,32 @@ def test_what_a_layer_kept_stands_beside_the_image_with_the_difference(
     said = texts(figure)
     assert "What layer 1 kept, 20 signals" in said and f"signals off by {kept.error[1]:.1%}" in said
     assert_nothing_is_clipped(figure)
+
+
+def test_many_images_stand_beside_the_likeliest_and_their_spread(trained: tuple[Network, History]) -> None:
+    network = trained[0]
+    result = back_query(network, [3, 8], many=4, method="gauss-newton")
+    figure = plots.many_grid(result, network)
+    assert_nothing_is_clipped(figure)
+    words = texts(figure)
+    assert [words.count(one) for one in ("likeliest", "draw 1", "draw 4", "draw 5", "what is free")] == [
+        2,
+        2,
+        2,
+        0,
+        2,
+    ]
+    assert f"{int(result.read_as_asked.sum())} of 8 read as asked" in words[0]
+    assert any("white is fixed by the answer" in text for text in words)
+    assert network.scaling is not None
+    assert result.likeliest is not None
+    shown = [np.asarray(ax.images[0].get_array()) for ax in figure.axes]
+    assert len(shown) == 2 * 6, "a row for each label"
+    ink = network.scaling.ink(result.images).reshape(2, 4, 8, 8)
+    for row in (0, 1):
+        likeliest, *drawn, spread = shown[6 * row : 6 * row + 6]
+        np.testing.assert_allclose(likeliest, network.scaling.ink(result.likeliest.images[row]).reshape(8, 8))
+        np.testing.assert_allclose(drawn, ink[row])
+        mean = sum(drawn) / 4
+        np.testing.assert_allclose(spread, 2 * np.sqrt(sum((one - mean) ** 2 for one in drawn) / 4), atol=1e-9)
+        assert 0 < spread.max() <= 1

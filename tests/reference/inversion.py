@@ -52,6 +52,13 @@ def covariance(prior) -> np.ndarray:
     return prior.factor @ prior.factor.T + np.diag(prior.diagonal)
 
 
+def posterior(prior, weights, biases, asked) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of x ~ N(m, C), given that ``weights @ x + biases`` is `asked`."""
+    C = covariance(prior)
+    gain = C @ weights.T @ np.linalg.inv(weights @ C @ weights.T)
+    return prior.mean + gain @ (asked - biases - weights @ prior.mean), C - gain @ weights @ C
+
+
 def gauss_newton_step(x, values, jacobian, asked, mean, C, damping: float = 0.0) -> np.ndarray:
     """x+ = m + C J' (J C J' + l I)^-1 (a - g(x) + J (x - m))."""
     gain = jacobian @ C @ jacobian.T + damping * np.eye(len(asked))

@@ -33,6 +33,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "a label": {"label": 4},
     "by another method": {"label": 4, "method": "transpose"},
     "a confidence": {"confidences": {"4": 0.8}},
+    "one of many": {"label": 4, "draw": 3},
     "several": {"confidences": {"4": 0.8, "9": 0.6}},
     "all answers": {"answers": [0.1] * 9 + [0.7]},
 }

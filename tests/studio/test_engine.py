@@ -363,3 +363,15 @@ def test_a_lesson_is_settled_by_the_data(digits: Dataset) -> None:
     assert lesson.images == len(digits.train) and lesson.method == "transpose"
     with pytest.raises(RequestError, match="from 1 to 1078"):
         Lesson.of({"images": 1079}, digits)
+
+
+def test_a_draw_is_one_of_the_library_s_many_images_and_no_search_goes_on_from_elsewhere(
+    subject: Subject, network: Network
+) -> None:
+    drawn, image = engine.back(subject, {"label": 4, "draw": 2}, np.full(network.inputs, 0.5))
+    wanted = back_query(network, [4], many=1, rng=2)
+    np.testing.assert_array_equal(image, wanted.images[0])
+    assert drawn.fields["read_as_asked"] is True
+    for wrong in (0, -1, 1.5, True, "1"):
+        with pytest.raises(RequestError, match="draw must be a whole number"):
+            engine.back(subject, {"label": 4, "draw": wrong}, None)

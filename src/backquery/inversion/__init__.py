@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.ascent import Ascent
+from backquery.inversion.draws import draws
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.kept import Kept, kept_by_layer
@@ -58,6 +59,8 @@ def back_query(
     near: ArrayLike | None = None,
     start: ArrayLike | None = None,
     bounds: tuple[ArrayLike, ArrayLike] | None = None,
+    many: int | None = None,
+    around: ArrayLike | None = None,
     rng: Seed = 0,
     progress: Progress | None = None,
 ) -> BackQuery:
@@ -75,7 +78,13 @@ def back_query(
     own; by default what the model keeps. `near` is one image, or one for each question, in input scale: then the
     smallest change, in the prior's measure, is sought that gives the answer. `start` tells a search where to
     begin, such as the images of an earlier result. `bounds` are the lowest and highest inputs; by default those of
-    the model's scaling, or 0 and 1. `rng` is used by methods that draw numbers. `progress` is
+    the model's scaling, or 0 and 1.
+
+    `many` asks for so many images of each question, drawn from the prior given the answer (see `draws`), or, with
+    `around` (m, inputs), for the answers nearest to so many of these images, chosen blindly: question by question,
+    with the result's `draw` saying which, and its `likeliest` the one likeliest image of each.
+
+    `rng` is used by methods that draw numbers, and by `many`. `progress` is
     told, by gauss-newton, how many questions are answered and how far off the present ones are.
 
     Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
@@ -85,7 +94,10 @@ def back_query(
     asked = _questions(model, targets, confidence, chosen)
     low, high = box(model, bounds)
     # A problem makes arrays of `near` and `start` itself, as it checks them.
-    return chosen.invert(Problem(model, asked, low, high, prior, near, start, rng, progress))  # type: ignore[arg-type]
+    problem = Problem(model, asked, low, high, prior, near, start, rng, progress)  # type: ignore[arg-type]
+    if many is None and around is None:
+        return chosen.invert(problem)
+    return draws(problem, chosen, 1 if many is None else many, around)
 
 
 def usual_method(model: Model) -> str:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from backquery.errors import InversionError
 from backquery.inversion.cannot import cannot_be
 from backquery.inversion.components import promises
+from backquery.inversion.drawn import Drawn
 from backquery.inversion.mixtures import AnyPrior, Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
 from backquery.inversion.priors import FACTORED, OnePrior, flat_prior
@@ -49,6 +50,13 @@ GROWTHS, GROWING = 6, 5
 
 DERIVATIVES = 2**22
 """Derivatives that are held at once, where images are large: fewer questions are then worked on at a time."""
+
+HURRIED, ASIDE, NEARER = 12, 10, 6
+"""Steps of a search for the nearest answer to an image that was drawn; of one for any answer near it where that
+was in vain; and of what brings such an answer nearer."""
+
+NEARLY = 0.05
+"""The share of the squared distance to an image that was drawn which may be left to be gained: it is random."""
 
 ONE = -1
 """In place of a component, where a prior has no others."""
@@ -114,7 +122,9 @@ class GaussNewton:
         rows = np.flatnonzero(~found.holds & lost)
         tolerance = problem.asked.tolerance(self.tolerance)
         # What follows a slider has no time for more than a look at the whole box.
-        outcome[rows[cannot_be(problem, rows, found.c, tolerance, thorough=self.confirming)]] = IMPOSSIBLE
+        outcome[
+            rows[cannot_be(problem, rows, found.c, tolerance, thorough=self.confirming and problem.drawn is None)]
+        ] = IMPOSSIBLE
         return [str(what) for what in outcome]
 
     def _answer_of_all(self, problem: Problem, prior: AnyPrior, growths: int = GROWTHS) -> _Found:
@@ -135,6 +145,8 @@ class GaussNewton:
 
     def _answer(self, problem: Problem, prior: AnyPrior, used: NDArray[np.int64] | int = 0) -> _Found:
         """Search from the best start there is, and from others where that was in vain."""
+        if problem.drawn is not None:
+            return self._answer_near_draws(problem, problem.drawn)
         if problem.start is not None:
             return self._answer_from(problem, prior, problem.start)
         if problem.near is not None:
@@ -231,10 +243,47 @@ class GaussNewton:
         anywhere = self._answer(replace(others, near=None), prior)
         return found.improved(rest, self._search(others, local.of(rest), anywhere.images, trusting=True))
 
+    def _answer_near_draws(self, problem: Problem, drawn: Drawn) -> _Found:
+        """Answers as near as can be to images that were drawn, searched for from these.
+
+        The first answer that is found is taken: where answers are linear it is the nearest, and elsewhere what is
+        left to be gained is little beside the distance to an image that is random anyway. Where that is in vain,
+        any answer near what was found will do to go on from: it is sought without the prior's shape. At last an
+        answer is at hand that another draw of the question has led to, or the likeliest one, which is where the
+        problem says to start.
+        """
+        nearly = replace(self, optimality=max(self.optimality, NEARLY), steps=min(self.steps, HURRIED))
+        begin = np.clip(drawn.mean, problem.low, problem.high)
+        found = nearly._search(problem, drawn, begin, improving=False)
+        lost = np.flatnonzero(~found.holds)
+        if lost.size:
+            flat = Drawn(flat_prior(drawn.inputs, problem.low, problem.high), found.images, drawn.question).of(
+                lost
+            )
+            few = replace(self, steps=min(self.steps, ASIDE))
+            aside = few._search(problem.of(lost), flat, flat.mean, trusting=True, improving=False)
+            there = np.flatnonzero(aside.holds)
+            found = nearly._nearer(problem, drawn, found, lost[there], aside.images[there])
+        lost = np.flatnonzero(~found.holds)
+        if lost.size and problem.start is not None:
+            at_hand = drawn.nearest_at_hand(found.images, found.holds, problem.start)[lost]
+            found = nearly._nearer(problem, drawn, found, lost, at_hand)
+        return found
+
+    def _nearer(
+        self, problem: Problem, drawn: Drawn, found: _Found, rows: NDArray[np.intp], answers: Array
+    ) -> _Found:
+        """What was found, with `answers` at `rows` brought nearer to the images drawn, in a few steps."""
+        if not rows.size:
+            return found
+        few = replace(self, steps=min(self.steps, NEARER))
+        again = few._search(problem.of(rows), drawn.of(rows), answers, trusting=True)
+        return found.improved(rows, replace(again, steps=again.steps + found.steps[rows]))
+
     def _search(
         self,
         problem: Problem,
-        prior: OnePrior | Chosen,
+        prior: OnePrior | Chosen | Drawn,
         start: Array,
         used: NDArray[np.int64] | int = 0,
         trusting: bool = False,

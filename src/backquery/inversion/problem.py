@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError, InversionError
+from backquery.inversion.drawn import Drawn
 from backquery.inversion.mixtures import AnyPrior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
@@ -23,7 +24,8 @@ class Problem:
     near: (n, inputs), the images that are to be changed as little as possible, or None;
     start: (n, inputs), images to begin the search at, or None. Either may be given as one image for all questions,
     and is kept within the box; `DataError` says what does not fit. progress: told how many questions are answered,
-    and how far off the present ones are.
+    and how far off the present ones are. drawn: images that were drawn, one for each question, which no box holds:
+    the nearest answers to them are sought.
     """
 
     model: Model
@@ -35,6 +37,7 @@ class Problem:
     start: Array | None = None
     rng: Seed = 0
     progress: Progress | None = None
+    drawn: Drawn | None = None
 
     def __post_init__(self) -> None:
         for name in ("near", "start"):
@@ -44,7 +47,8 @@ class Problem:
     def of(self, rows: NDArray[np.intp]) -> Problem:
         """Only the questions `rows`."""
         near, start = (None if images is None else images[rows] for images in (self.near, self.start))
-        return replace(self, asked=self.asked[rows], near=near, start=start)
+        drawn = None if self.drawn is None else self.drawn.of(rows)
+        return replace(self, asked=self.asked[rows], near=near, start=start, drawn=drawn)
 
     def _checked(self, name: str) -> Array:
         given = np.asarray(getattr(self, name), np.float64)

@@ -41,10 +41,13 @@ class BackQuery:
     outcome: for each image ``"converged"``, ``"stalled"``, ``"not found"``, ``"proved impossible"``
     (gauss-newton), ``"exact formula"`` (transpose) or ``"climbed"`` (ascent), see `FAILED`; advice: for each, a
     sentence, or an empty one.
-    steps: (n,); change: (n, inputs), images minus start images, where `near` was given.
+    steps: (n,); change: (n, inputs), images minus start images, where `near` was given, or minus those that were
+    drawn.
     component: (n,), which component of the prior `mixture` each image was found under, -1 where that was one
     Gaussian for all; second_best: (n,), by how many nats the best answer found under another component is less
     dense, NaN where there is none. Both are None for other priors.
+    draw: (n,), which draw of its question each image is, where `many` images of each were asked for, question by
+    question; likeliest: the likeliest image of each question, found the usual way. Both are None elsewhere.
     """
 
     method: str
@@ -65,6 +68,8 @@ class BackQuery:
     change: Array | None = None
     component: NDArray[np.intp] | None = None
     second_best: Array | None = None
+    draw: NDArray[np.intp] | None = None
+    likeliest: BackQuery | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -75,6 +80,20 @@ class BackQuery:
         failed = [outcome in FAILED for outcome in self.outcome]
         reached: NDArray[np.bool_] = self.read_as_asked & ~np.array(failed, bool)
         return reached
+
+    @property
+    def many(self) -> int | None:
+        """How many images of each question there are, where more than one was asked for."""
+        return None if self.draw is None else int(self.draw.max()) + 1
+
+    @property
+    def apart(self) -> Array:
+        """How far apart the draws of each question are, (questions,): the mean Euclidean distance of two of them.
+
+        It is in input scale, and NaN where there are no two.
+        """
+        each = self.images.reshape(-1, self.many or 1, self.images.shape[1])
+        return np.array([_mean_distance(images) for images in each])
 
     @property
     def surely(self) -> Array:
@@ -92,6 +111,7 @@ class BackQuery:
         mixture = () if self.component is None else ("component", "second_best")
         return {
             "label": classes[label] if label >= 0 else None,
+            **({} if self.draw is None else {"draw": int(self.draw[position])}),
             "read": None if read == UNREAD else classes[read],
             "answer": None if read == UNREAD else float(self.surely[position]),
             **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps", *mixture),
@@ -103,6 +123,14 @@ class BackQuery:
         return {
             name: None if value in (np.inf, -np.inf) or value != value else value for name, value in values.items()
         }
+
+
+def _mean_distance(images: Array) -> float:
+    squares = np.einsum("ij,ij->i", images, images)
+    apart = squares[:, None] + squares - 2 * images @ images.T
+    pairs = len(images) * (len(images) - 1)
+    # Rounding leaves squares a trifle below zero where images are alike.
+    return float(np.sqrt(np.maximum(apart, 0.0)).sum() / pairs) if pairs else float("nan")
 
 
 def round_trip(

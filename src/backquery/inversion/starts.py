@@ -83,7 +83,7 @@ def _regressed(problem: Problem, prior: OnePrior) -> Array:
     if not prior.rank or isinstance(prior, SpectralPrior):
         return np.broadcast_to(prior.mean, (len(asked), prior.inputs))
     shown = _shown(problem, prior)
-    _, maps = _read(problem)
+    _, maps = signals_read(problem)
     spread = maps @ shown.covariance @ maps.transpose(0, 2, 1)
     k = spread.shape[-1]
     unit = np.trace(spread, axis1=1, axis2=2) / k
@@ -107,13 +107,13 @@ def other_starts(problem: Problem, prior: OnePrior) -> Iterator[Array]:
     if not prior.rank:
         return
     shown, asked = _shown(problem, prior), problem.asked
-    _, maps = _read(problem)
+    _, maps = signals_read(problem)
     distance = np.linalg.norm(shown.signals @ maps.transpose(0, 2, 1) - asked.values[:, None, :], axis=2)
     for nearest in np.argsort(distance, axis=1, kind="stable")[:, :RETRIES].T:
         yield prior.unwhiten(prior.spread(shown.draws[nearest]))
 
 
-def _read(problem: Problem) -> tuple[Array, Array]:
+def signals_read(problem: Problem) -> tuple[Array, Array]:
     """The signals that are kept of each draw, as maps (m, nodes), and the questions as maps of these (n, k, m).
 
     A layer with a name may have a million of them, so of that only those asked for are kept.
@@ -139,7 +139,7 @@ def _shown(problem: Problem, prior: OnePrior) -> Shown:
 
 def _show(problem: Problem, prior: OnePrior) -> Shown:
     model, layer = quick_of(problem.model), problem.asked.layer
-    every, _ = _read(problem)
+    every, _ = signals_read(problem)
     readout = readout_for(model, layer, every, prior.mean, prior.deviation, problem.asked.own)
     # A fixed seed, because the draws are remembered: no answer may depend on what was asked before.
     count = draws_of(prior)

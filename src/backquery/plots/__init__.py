@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         kept_sheet,
         layer_grid,
         layer_sheet,
+        many_grid,
+        many_sheet,
         scan_captions,
         scan_grid,
         scan_sheet,
@@ -54,6 +56,8 @@ _HOMES = {
         "kept_sheet",
         "layer_grid",
         "layer_sheet",
+        "many_grid",
+        "many_sheet",
         "scan_captions",
         "scan_grid",
         "scan_sheet",
@@ -68,9 +72,9 @@ __all__ = [
     "ANIMATIONS", "FORMATS", "NOT_READ", "READ", "answer_bars", "audit_rows", "change_grid", "change_sheet",
     "check_animation_path", "check_picture_path", "comparison_table", "confusion_matrix", "damage_curves",
     "evidence_colours", "evidence_maps", "film_strip", "image_evidence_maps", "kept_grid", "kept_sheet",
-    "layer_grid", "layer_sheet", "learning_curves", "lesson_figure", "query_steps", "save_animation",
-    "save_figure", "save_sheet", "scan_captions", "scan_grid", "scan_sheet", "strongest_effect", "sweep_curves",
-    "timeline_frame",
+    "layer_grid", "layer_sheet", "learning_curves", "lesson_figure", "many_grid", "many_sheet", "query_steps",
+    "save_animation", "save_figure", "save_sheet", "scan_captions", "scan_grid", "scan_sheet", "strongest_effect",
+    "sweep_curves", "timeline_frame",
 ]  # fmt: skip
 
 

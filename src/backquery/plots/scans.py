@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from backquery.inversion.result import FAILED
 from backquery.model import Layout, labels_read, name_read
 from backquery.plots.paper import NOT_READ, READ, as_picture, pixels_mean, scan_caption
@@ -85,6 +87,46 @@ def change_sheet(result: BackQuery, model: Model) -> Sheet:
     coloured = Layout.of(model.input_shape).coloured
     meaning = "what came of a colour is lighter, what went darker" if coloured else "dark is ink added"
     return Sheet(title, f"change: grey stays, {meaning}", shown, 3)
+
+
+def many_grid(result: BackQuery, model: Model) -> Figure:
+    """For each question of a back query for `many` images, in a row: the likeliest image, the draws, the spread.
+
+    In the spread, white pixels are the same in all draws, and black ones are as often blank as full: what is fixed
+    by the answer, and what is free.
+    """
+    return figure_of(many_sheet(result, model))
+
+
+def many_sheet(result: BackQuery, model: Model) -> Sheet:
+    """What `many_grid` draws."""
+    assert result.likeliest is not None
+    many, shown = result.many or 1, []
+    for question in range(len(result.likeliest)):
+        rows = range(question * many, (question + 1) * many)
+        drawn = [as_picture(result.images[row], model) for row in rows]
+        shown += [
+            _scan_tile(result.likeliest, model, question, "likeliest"),
+            *(_scan_tile(result, model, row, f"draw {result.draw[row] + 1}") for row in rows),  # type: ignore[index]
+            Tile(_spread(drawn), ["what is free", f"apart: {result.apart[question]:.2f}"]),
+        ]
+    title = f"Many images for each answer: {int(result.read_as_asked.sum())} of {len(result)} read as asked"
+    subtitle = (
+        f"{pixels_mean(model)}; at the end of each row how freely a pixel varies: white is fixed by the answer, "
+        "black is as often blank as full"
+    )
+    return Sheet(title, subtitle, shown, many + 2)
+
+
+def _scan_tile(result: BackQuery, model: Model, position: int, name: str) -> Tile:
+    caption = [*scan_captions(result, model, position), name]
+    return Tile(as_picture(result.images[position], model), caption, bool(result.read_as_asked[position]))
+
+
+def _spread(drawn: list[Array]) -> Array:
+    """The standard deviation (rows, columns) of each pixel, as a share of the largest there can be, a half."""
+    deviation = 2 * np.std(drawn, axis=0)
+    return np.asarray(deviation.mean(axis=2) if deviation.ndim == 3 else deviation)
 
 
 def layer_grid(result: BackQuery, model: Model, names: Sequence[str], signals: Sequence[float]) -> Figure:

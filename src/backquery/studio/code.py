@@ -40,7 +40,7 @@ def _asked_model(subject: Subject, opened: Opened) -> tuple[Notes, Model]:
 def _back(notes: Notes, model: Model, fields: Fields) -> None:
     name = read.choice(fields, "method", tuple(METHODS), usual_method(model))
     asked, confidence = engine.asked_of(fields, model, notes)
-    _draw(notes, model, asked, method=name, confidence=confidence)
+    _draw(notes, model, asked, method=name, confidence=confidence, **engine.drawn_as(fields))
 
 
 def _scans(notes: Notes, model: Model, fields: Fields) -> None:
@@ -55,11 +55,12 @@ def _turn(notes: Notes, model: Model, fields: Fields) -> None:
 
 def _draw(notes: Notes, model: Model, asked: Any, **how: Any) -> None:
     """The search and its picture, which are noted and not made."""
-    from backquery.plots import change_sheet, save_sheet, scan_sheet
+    from backquery.plots import change_sheet, many_sheet, save_sheet, scan_sheet
 
     scans, sheet = object(), object()
     notes.note("scans", scans, back_query, model, asked, **how)
-    notes.note("sheet", sheet, change_sheet if "near" in how else scan_sheet, scans, model)
+    sheet_of = change_sheet if "near" in how else many_sheet if "many" in how else scan_sheet
+    notes.note("sheet", sheet, sheet_of, scans, model)
     notes.note("", None, save_sheet, sheet, "backquery.png")
 
 

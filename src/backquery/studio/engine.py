@@ -66,6 +66,9 @@ HURRIED_STEPS, DEEP_STEPS = 15, 1
 """Steps that follow a slider at most; a first image takes the method's own number. The second is for models that
 are no chain of dense layers: each step takes a good part of a frame, and the next move goes on where it ended."""
 
+MOST_DRAWS = 1_000_000
+"""The largest number of a draw."""
+
 FOLLOWING = "following"
 """The outcome of an image that is not yet sought to the end, nor verified in float64."""
 
@@ -90,18 +93,24 @@ def query(subject: Subject, fields: Fields) -> Answer:
 def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer, Array]:
     """A back query, and its image (inputs,) for the next search to begin at."""
     clock = perf_counter()
-    name = _method_named(fields, subject.model)
+    name, how = _method_named(fields, subject.model), drawn_as(fields)
+    start = None if how else start
     hurried = start is not None and read.flag(fields, "hurried", True)
     hasty = hurried and not isinstance(subject.model, Network)
     model = quick_of(subject.model) if hasty else subject.model
     asked, confidence = asked_of(fields, model, Notes())
     method = method_of(name, hurried=hurried, steps=DEEP_STEPS if hasty else HURRIED_STEPS)
-    result = back_query(model, asked, method=method, confidence=confidence, start=start)
+    result = back_query(model, asked, method=method, confidence=confidence, start=start, **how)
     told = {**told_of(result, 0), "method": name, "milliseconds": 1000 * (perf_counter() - clock)}
     if hasty and name == GaussNewton.name:
         told |= {"outcome": FOLLOWING, "advice": ""}
     image = result.images[0]
     return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
+
+
+def drawn_as(fields: Fields) -> dict[str, Any]:
+    """How `back_query` is asked for one of the many images that give an answer, by its number; else nothing."""
+    return {"many": 1, "rng": read.whole(fields, "draw", 1, MOST_DRAWS)} if "draw" in fields else {}
 
 
 def asked_of(fields: Fields, model: Model, notes: Notes) -> tuple[Targets | list[int | str], float | None]:

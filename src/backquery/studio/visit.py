@@ -117,7 +117,8 @@ class Visit:
         warm = read.flag(fields, "warm", False)
         start = image if warm and version == subject.version else None
         answer, image = engine.back(subject, fields, start)
-        self._last[method] = subject.version, image
+        if "draw" not in fields:  # sliders go on from the likeliest image
+            self._last[method] = subject.version, image
         return answer
 
     def _save(self, subject: Subject, _: read.Fields) -> Answer:

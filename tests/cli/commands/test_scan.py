@@ -85,3 +85,42 @@ def test_a_picture_is_turned_into_another_label(run: Run, tmp_path: Path, model:
     (answer,) = json.loads(out)["scans"]
     assert (answer["label"], answer["read"], answer["converged"]) == ("9", "9", True)
     assert (tmp_path / "nine.png").stat().st_size > 2000
+
+
+def test_many_images_are_drawn_for_each_label_beside_the_likeliest(run: Run, tmp_path: Path, model: Path) -> None:
+    arrays = tmp_path / "many.npz"
+    asked = ["scan", model, "-o", tmp_path / "many.png", "--many", 3, "--label", "3", "8"]
+    code, out, err = run(*asked, "--arrays", arrays, "--seed", 4, "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (answer["many"], answer["seed"]) == (3, 4)
+    assert [(scan["label"], scan["draw"]) for scan in answer["scans"]] == [(n, k) for n in "38" for k in range(3)]
+    assert [scan["label"] for scan in answer["likeliest"]] == ["3", "8"]
+    assert list(answer["apart"]) == ["3", "8"]
+    with np.load(arrays, allow_pickle=False) as saved:
+        images = saved["images"]
+        assert saved["labels"].tolist() == [3] * 3 + [8] * 3
+    apart = np.mean([np.linalg.norm(images[a] - images[b]) for a in range(3) for b in range(a)])
+    assert answer["apart"]["3"] == pytest.approx(apart, rel=1e-4)
+    answers = load_model(model).query(images)
+    assert [str(read) for read in answers.argmax(axis=1)] == [scan["read"] for scan in answer["scans"]]
+
+    code, out, err = run(*asked, "--around", tmp_path / "many.png")
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines()[1:3]]
+    assert [row[0] for row in rows] == ["3", "8"]
+    assert all(row[1:4] == ["3", "of", "3"] for row in rows)
+
+
+def test_many_images_and_what_does_not_go_with_them(run: Run, tmp_path: Path, model: Path) -> None:
+    picture = tmp_path / "s.png"
+    for options, told in (
+        (["--many", 2, "--method", "transpose"], "only the method 'gauss-newton'"),
+        (["--many", 2, "--near", picture], "--around"),
+        (["--around", picture], "--around takes --many"),
+        (["--many", 2, "--layer", 1, "--node", 0], "--many is asked of the answers"),
+        (["--many", 0], "at least one image"),
+    ):
+        code, _, err = run("scan", model, "-o", picture, *options)
+        assert code == 1 or code == 2
+        assert told in err, options

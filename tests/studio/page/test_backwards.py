@@ -220,3 +220,25 @@ def test_the_picture_goes_home(visitor: Visitor, tmp_path: Path, network: Networ
     assert picture[0, 0] == 255  # white paper, whatever the page looks like
     tile = picture[40 + 21 : 40 + 336 : 42, 40 + 21 : 40 + 336 : 42]  # the middle of each pixel
     np.testing.assert_allclose((255 - tile) / (255 - 0x1A), ink_from(network, [3]), atol=0.01)
+
+
+def test_another_one_draws_other_images_of_the_same_answer_by_keyboard(visitor: Visitor, network: Network) -> None:
+    visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+    expect(visitor.lead("back")).to_contain_text("when it says 6")
+    another = visitor.page.get_by_role("button", name="Another one", exact=True)
+    another.focus()
+    for number in (1, 2):
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.lead("back")).to_contain_text(f"Image {number} of many that give this answer")
+        expect(visitor.lead("back")).to_contain_text("reads it as 6")
+        expect_image(visitor, ink_from(network, [6], many=1, rng=number))
+    visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+    expect_image(visitor, ink_from(network, [6]))
+    expect(visitor.lead("back")).to_contain_text("when it says 6")
+
+
+def test_methods_with_one_image_for_a_question_offer_no_other(visitor: Visitor) -> None:
+    another = visitor.part("another", "back")
+    expect(another).to_be_visible()
+    visitor.part("methods").get_by_role("radio").first.check(force=True)
+    expect(another).to_be_hidden()

@@ -10,7 +10,7 @@ const REST = 300; // milliseconds without a move before the slower questions are
 const BOOK = 0.99;
 
 export class Backwards {
-  #asked = new Map(); #label = null; #last = null; #evidence = null; #following = false;
+  #asked = new Map(); #label = null; #last = null; #evidence = null; #following = false; #draw = 0;
 
   constructor(app, section) {
     [this.app, this.part] = [app, partsOf(section)];
@@ -19,6 +19,7 @@ export class Backwards {
     this.#listen(app.live);
     this.part("overlay").onchange = () => this.#showEvidence();
     this.part("png").onclick = () => this.#save();
+    this.part("another").onclick = () => this.#another();
   }
 
   #facts() {
@@ -81,7 +82,8 @@ export class Backwards {
   }
 
   #setMethod(name) {
-    this.method = name;
+    [this.method, this.#draw] = [name, 0];
+    this.part("another").hidden = name !== "gauss-newton"; // the others give one image for each question
     for (const choice of this.part("methods").querySelectorAll("input")) choice.checked = choice.value === name;
     this.app.words.tell(this.part("method-hint"), this.app.words.has(`method.${name}.hint`) ? `method.${name}.hint` : "");
   }
@@ -106,7 +108,8 @@ export class Backwards {
     this.#placed();
   }
 
-  #placed() {
+  #placed(draw = 0) {
+    this.#draw = draw;
     this.sliders.ask(this.#asked);
     this.#evidenceStale();
     this.ask();
@@ -128,9 +131,18 @@ export class Backwards {
     this.app.live.ask("back", { warm, hurried: false, ...this.question });
   }
 
-  /** What is asked, and by which method. */
+  /** Another of the many images that give the answer. */
+  #another() {
+    [this.#draw, this.#following] = [this.#draw + 1, false];
+    this.ask();
+  }
+
+  /** What is asked, by which method, and which of the images that give it. */
   get question() {
-    const { method } = this;
+    return this.#draw ? { ...this.#wanted(this.method), draw: this.#draw } : this.#wanted(this.method);
+  }
+
+  #wanted(method) {
     if (this.usual) return { method, label: this.#label };
     if (this.shared) return { method, answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
     return { method, confidences: Object.fromEntries(this.#asked) };
@@ -151,7 +163,7 @@ export class Backwards {
     const one = this.#asked.size === 1;
     const asked = [...this.#asked].filter(([, p]) => p >= 0.5 || one).map(([label]) => this.classes[label]).join(", ");
     const values = { asked: asked || "—", read: this.classes[read], sure: answers.data[read] };
-    words.tell(this.part("lead"), one ? (met ? "back.one" : "back.one.missed") : "back.several", values);
+    words.tell(this.part("lead"), this.#leading(one, met), { ...values, number: this.#draw });
     words.label(this.part("image"), one ? "back.image" : "back.image.several", values);
     words.tell(this.fact.asked, "fact.asked.several", { labels: values.asked });
     words.tell(this.fact.reads, met ? "fact.reads.yes" : "fact.reads.no", values);
@@ -160,6 +172,11 @@ export class Backwards {
     this.fact.outcome.title = advice;
     this.part("frame").classList.toggle("missed", !met);
     this.app.announce(this.part("lead"));
+  }
+
+  #leading(one, met) {
+    if (this.#draw) return "back.drawn";
+    return one ? (met ? "back.one" : "back.one.missed") : "back.several";
   }
 
   get #pixels() {
@@ -258,17 +275,17 @@ export class Backwards {
   }
 
   get state() {
-    return { method: this.method, asked: [...this.#asked], usual: this.usual, overlay: this.part("overlay").checked };
+    return { method: this.method, asked: [...this.#asked], usual: this.usual, draw: this.#draw, overlay: this.part("overlay").checked };
   }
 
-  restore({ method, asked, usual, overlay }) {
+  restore({ method, asked, usual, draw, overlay }) {
     const inside = asked.filter(([label]) => label < this.classes.length);
     if (!inside.length) return;
     this.#setMethod([...this.part("methods").querySelectorAll("input")].some(({ value }) => value === method) ? method : this.method);
     this.part("overlay").checked = overlay && this.hasData;
     [this.#asked, this.usual] = [new Map(inside), usual];
     this.#label = inside.reduce((best, next) => (next[1] > best[1] ? next : best))[0];
-    this.#placed();
+    this.#placed(this.method === "gauss-newton" ? (draw ?? 0) : 0);
   }
 
   #save() {
