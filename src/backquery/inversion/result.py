@@ -45,6 +45,9 @@ class BackQuery:
     component: (n,), which component of the prior `mixture` each image was found under, -1 where that was one
     Gaussian for all; second_best: (n,), by how many nats the best answer found under another component is less
     dense, NaN where there is none. Both are None for other priors.
+    multipliers: (n, k), by gauss-newton: how much half the squared distance from the prior's mean grows for a unit
+    more of each of the k constraints, log-odds or whatever was asked. active: for each image of `Limits` those
+    that hold it back, in words; None for other questions.
     """
 
     method: str
@@ -65,6 +68,8 @@ class BackQuery:
     change: Array | None = None
     component: NDArray[np.intp] | None = None
     second_best: Array | None = None
+    multipliers: Array | None = None
+    active: tuple[tuple[str, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,11 +95,13 @@ class BackQuery:
     def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
         label, read = int(self.labels[position]), int(self.read[position])
         mixture = () if self.component is None else ("component", "second_best")
+        active = {} if self.active is None else {"active": list(self.active[position])}
         return {
             "label": classes[label] if label >= 0 else None,
             "read": None if read == UNREAD else classes[read],
             "answer": None if read == UNREAD else float(self.surely[position]),
             **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps", *mixture),
+            **active,
         }
 
     def plain(self, position: int, *names: str) -> dict[str, Any]:
@@ -120,6 +127,8 @@ def round_trip(
     met: NDArray[np.bool_] | None = None,
     component: NDArray[np.intp] | None = None,
     second_best: Array | None = None,
+    multipliers: Array | None = None,
+    active: tuple[tuple[str, ...], ...] | None = None,
 ) -> BackQuery:
     """Run the images forwards and set what comes out beside what was asked.
 
@@ -157,4 +166,6 @@ def round_trip(
         change=None if near is None else images - near,
         component=component,
         second_best=second_best,
+        multipliers=multipliers,
+        active=active,
     )
