@@ -16,6 +16,7 @@ from backquery.inversion import (
     answers,
     at_least,
     confidence,
+    emptiest,
     most_sure,
     read_as,
     within,
@@ -161,8 +162,7 @@ def test_questions_are_answered_alone_as_among_others_and_by_models_without_laye
 
 def test_the_emptiest_image_is_the_nearest_to_paper() -> None:
     network = network_of("tanh, softmax")
-    paper = np.zeros(16)
-    result = back_query(network, read_as(network, range(4)), near=paper, prior="flat", method=FINELY)
+    result = back_query(network, emptiest(network, range(4)), method=FINELY)
     drawn = np.random.default_rng(0).uniform(0, 1, (20_000, 16)) * np.random.default_rng(1).uniform(
         0, 1, (20_000, 1)
     )

@@ -7,7 +7,7 @@ import pytest
 
 from backquery import back_query
 from backquery.errors import BackqueryError
-from backquery.inversion import at_least, most_sure, read_as, within
+from backquery.inversion import at_least, emptiest, most_sure, read_as, within
 from tests.inversion.conftest import network_of
 
 
@@ -67,6 +67,7 @@ def test_questions_can_be_taken_apart() -> None:
         (lambda n: at_least(n, ["no"], 0.8), "unknown label"),
         (lambda n: most_sure(n, [0], -1.0), "above zero"),
         (lambda n: back_query(n, at_least(n, [0], 0.8), method="transpose"), "gauss-newton"),
+        (lambda n: back_query(n, emptiest(n, [0]), prior="smooth"), "leave out"),
         (lambda n: back_query(n, at_least(n, [0], 0.8), confidence=0.9), "already say"),
     ],
 )

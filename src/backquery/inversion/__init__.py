@@ -17,7 +17,7 @@ from backquery.inversion.ascent import Ascent
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.kept import Kept, kept_by_layer
-from backquery.inversion.limits import Limits, at_least, most_sure, read_as, within
+from backquery.inversion.limits import Limits, at_least, emptiest, most_sure, read_as, within
 from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import PRIORS, kept_prior
 from backquery.inversion.priors import Prior, data_prior, flat_prior, natural_prior, smooth_prior
@@ -42,9 +42,9 @@ from backquery.model import Model, Progress, Seed, typical_of
 __all__ = [
     "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Limits", "Method", "MixturePrior",
     "Prior", "SpectralPrior", "Targets", "Transpose", "answers", "at_least", "back_query", "channel",
-    "confidence", "data_prior", "difference", "fit_statistics", "flat_prior", "hidden_node", "kept_by_layer",
-    "kept_prior", "most_sure", "natural_prior", "read_as", "several", "smooth_prior", "strongest_signals",
-    "typical", "usable_methods", "usual_method", "within",
+    "confidence", "data_prior", "difference", "emptiest", "fit_statistics", "flat_prior", "hidden_node",
+    "kept_by_layer", "kept_prior", "most_sure", "natural_prior", "read_as", "several", "smooth_prior",
+    "strongest_signals", "typical", "usable_methods", "usual_method", "within",
 ]  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}
@@ -68,8 +68,8 @@ def back_query(
 
     `targets` are labels (positions or class names, one or many), answers (n, outputs), or `Targets` made by
     `typical`, `confidence`, `several`, `difference`, `hidden_node` or `channel`, or `Limits` made by `at_least`,
-    `within`, `read_as` or `most_sure`, within which gauss-newton finds the likeliest image. Plain labels are asked
-    for with `confidence` where it is given. Else gauss-newton asks for the model's typical answers where it keeps
+    `within`, `read_as`, `emptiest` or `most_sure`, within which gauss-newton finds the likeliest image. Plain
+    labels are asked for with `confidence` where it is given. Else gauss-newton asks for the model's typical answers where it keeps
     them, and every other case for the book's 0.99. Where gauss-newton knows the typical answers, a confidence
     changes only the label's own, and the others are asked for what is usual then: see `confidence`.
 

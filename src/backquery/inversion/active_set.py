@@ -18,6 +18,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from backquery.errors import TargetError
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.limits import Limits
 from backquery.inversion.mixtures import AnyPrior, MixturePrior
@@ -25,7 +26,7 @@ from backquery.inversion.named_priors import prior_for
 from backquery.inversion.problem import Problem
 from backquery.inversion.result import CONVERGED, IMPOSSIBLE, NOT_FOUND, STALLED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model
+from backquery.model import Array, Model, ends_of
 
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -247,6 +248,11 @@ class WithinLimits:
 
 def answered(problem: Problem, method: GaussNewton, limits: Limits) -> BackQuery:
     """The answers of `method` to questions of `Limits`: see `WithinLimits`."""
+    if limits.from_paper:
+        if problem.near is not None or problem.prior is not None:
+            raise TargetError("the emptiest image is the nearest to paper: leave out near and prior")
+        paper = np.clip(ends_of(problem.model)[0], problem.low, problem.high)
+        problem = replace(problem, near=paper, prior="flat")
     prior = prior_for(problem.model, problem.prior, problem.low, problem.high)
     return WithinLimits(method, problem, prior).answer(limits)
 

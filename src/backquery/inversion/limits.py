@@ -36,7 +36,8 @@ class Limits:
     low, high: (n, outputs), between which each output's log-odds are to lie, infinite where there is no end.
     ahead: (n, outputs), by how much the label's are to exceed each other's, minus infinity where that is open.
     labels: (n,), -1 where a question names none. own: whether each output's own log-odds are meant. farthest: of
-    a question for the surest image, its squared distance from the prior's mean at most.
+    a question for the surest image, its squared distance from the prior's mean at most. from_paper: whether the
+    image nearest to blank paper is sought, pixel by pixel, instead of the likeliest.
     """
 
     question: str
@@ -46,6 +47,7 @@ class Limits:
     labels: Labels
     own: bool
     farthest: float | None = None
+    from_paper: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -135,6 +137,14 @@ def read_as(model: Model, labels: LabelNames) -> Limits:
     low, high = (np.full((len(places), model.outputs), end) for end in (-np.inf, np.inf))
     own = model.output_activation is SOFTMAX
     return _read(Limits("being read as the label at all", low, high, low, places, own))
+
+
+def emptiest(model: Model, labels: LabelNames) -> Limits:
+    """Each label with the least ink: of the images that are read as it, the one nearest to blank paper.
+
+    What is smallest is the sum of the squared differences from paper, whatever the model keeps of its images.
+    """
+    return replace(read_as(model, labels), question="the least ink that is read so", from_paper=True)
 
 
 def most_sure(model: Model, labels: LabelNames, squared_distance: float | None = None) -> Limits:
