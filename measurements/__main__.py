@@ -29,6 +29,7 @@ SECTIONS = (
     "deep",
     "path",
     "certificates",
+    "least",
 )
 """Each is a module here with a function ``measure(pictures)``: it writes its pictures into that folder and returns
 its section as Markdown, from its heading (##) on."""

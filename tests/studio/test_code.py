@@ -34,6 +34,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "by another method": {"label": 4, "method": "transpose"},
     "a confidence": {"confidences": {"4": 0.8}},
     "several": {"confidences": {"4": 0.8, "9": 0.6}},
+    "limits": {"limits": {"4": 0.8, "9": 0.2}, "method": "gauss-newton"},
     "all answers": {"answers": [0.1] * 9 + [0.7]},
 }
 

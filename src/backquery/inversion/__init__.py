@@ -69,9 +69,10 @@ def back_query(
     `targets` are labels (positions or class names, one or many), answers (n, outputs), or `Targets` made by
     `typical`, `confidence`, `several`, `difference`, `hidden_node` or `channel`, or `Limits` made by `at_least`,
     `within`, `read_as`, `emptiest` or `most_sure`, within which gauss-newton finds the likeliest image. Plain
-    labels are asked for with `confidence` where it is given. Else gauss-newton asks for the model's typical answers where it keeps
-    them, and every other case for the book's 0.99. Where gauss-newton knows the typical answers, a confidence
-    changes only the label's own, and the others are asked for what is usual then: see `confidence`.
+    labels are asked for with `confidence` where it is given. Else gauss-newton asks for the model's typical
+    answers where it keeps them, and every other case for the book's 0.99. Where gauss-newton knows the typical
+    answers, a confidence changes only the label's own, and the others are asked for what is usual then: see
+    `confidence`.
 
     `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by default
     `usual_method(model)`: gauss-newton where the model keeps statistics or has no inverse, else the book's

@@ -20,11 +20,13 @@ from backquery.inversion import (
     Ascent,
     BackQuery,
     GaussNewton,
+    Limits,
     Method,
     Targets,
     back_query,
     several,
     usual_method,
+    within,
 )
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
@@ -91,7 +93,7 @@ def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer,
     """A back query, and its image (inputs,) for the next search to begin at."""
     clock = perf_counter()
     name = _method_named(fields, subject.model)
-    hurried = start is not None and read.flag(fields, "hurried", True)
+    hurried = start is not None and read.flag(fields, "hurried", True) and "limits" not in fields
     hasty = hurried and not isinstance(subject.model, Network)
     model = quick_of(subject.model) if hasty else subject.model
     asked, confidence = asked_of(fields, model, Notes())
@@ -104,8 +106,14 @@ def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer,
     return Answer(told, {"ink": pictures(subject, image[None])[0], "answers": result.answers[0]}), image
 
 
-def asked_of(fields: Fields, model: Model, notes: Notes) -> tuple[Targets | list[int | str], float | None]:
+def asked_of(
+    fields: Fields, model: Model, notes: Notes
+) -> tuple[Targets | Limits | list[int | str], float | None]:
     """What is asked for, and with which confidence where that is one label's; it is noted how that is made."""
+    if "limits" in fields:
+        limits = read.confidences(fields, model, "limits")
+        ranges = {label: (p, None) if p >= 0.5 else (None, p) for label, p in limits.items()}
+        return notes("asked", within, model, ranges), None
     if "answers" in fields:
         return notes("asked", asked_answers, model, read.numbers(fields, "answers", model.outputs)), None
     if "confidences" not in fields:

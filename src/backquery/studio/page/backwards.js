@@ -18,6 +18,7 @@ export class Backwards {
     this.#facts();
     this.#listen(app.live);
     this.part("overlay").onchange = () => this.#showEvidence();
+    this.part("room").onchange = () => { if (!this.usual) this.#placed(); };
     this.part("png").onclick = () => this.#save();
   }
 
@@ -82,6 +83,7 @@ export class Backwards {
 
   #setMethod(name) {
     this.method = name;
+    this.part("room").closest("label").hidden = name !== "gauss-newton";
     for (const choice of this.part("methods").querySelectorAll("input")) choice.checked = choice.value === name;
     this.app.words.tell(this.part("method-hint"), this.app.words.has(`method.${name}.hint`) ? `method.${name}.hint` : "");
   }
@@ -128,10 +130,16 @@ export class Backwards {
     this.app.live.ask("back", { warm, hurried: false, ...this.question });
   }
 
+  /** Whether sliders are limits, at least so sure above the middle and at most below, which one method can ask for. */
+  get roomy() {
+    return this.part("room").checked && this.method === "gauss-newton";
+  }
+
   /** What is asked, and by which method. */
   get question() {
     const { method } = this;
     if (this.usual) return { method, label: this.#label };
+    if (this.roomy) return { method, limits: Object.fromEntries(this.#asked) };
     if (this.shared) return { method, answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
     return { method, confidences: Object.fromEntries(this.#asked) };
   }
@@ -258,14 +266,15 @@ export class Backwards {
   }
 
   get state() {
-    return { method: this.method, asked: [...this.#asked], usual: this.usual, overlay: this.part("overlay").checked };
+    return { method: this.method, asked: [...this.#asked], usual: this.usual, room: this.part("room").checked, overlay: this.part("overlay").checked };
   }
 
-  restore({ method, asked, usual, overlay }) {
+  restore({ method, asked, usual, room, overlay }) {
     const inside = asked.filter(([label]) => label < this.classes.length);
     if (!inside.length) return;
     this.#setMethod([...this.part("methods").querySelectorAll("input")].some(({ value }) => value === method) ? method : this.method);
     this.part("overlay").checked = overlay && this.hasData;
+    this.part("room").checked = room === true;
     [this.#asked, this.usual] = [new Map(inside), usual];
     this.#label = inside.reduce((best, next) => (next[1] > best[1] ? next : best))[0];
     this.#placed();
