@@ -30,6 +30,7 @@ SECTIONS = (
     "path",
     "certificates",
     "many",
+    "least",
 )
 """Each is a module here with a function ``measure(pictures)``: it writes its pictures into that folder and returns
 its section as Markdown, from its heading (##) on."""

@@ -35,6 +35,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "a confidence": {"confidences": {"4": 0.8}},
     "one of many": {"label": 4, "draw": 3},
     "several": {"confidences": {"4": 0.8, "9": 0.6}},
+    "limits": {"limits": {"4": 0.8, "9": 0.2}, "method": "gauss-newton"},
     "all answers": {"answers": [0.1] * 9 + [0.7]},
 }
 

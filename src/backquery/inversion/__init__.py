@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
+from backquery.inversion.active_set import answered, placeholder
 from backquery.inversion.ascent import Ascent
 from backquery.inversion.draws import draws
 from backquery.inversion.fitting import fit_statistics
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.kept import Kept, kept_by_layer
+from backquery.inversion.limits import Limits, at_least, emptiest, most_sure, read_as, within
 from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import PRIORS, kept_prior
 from backquery.inversion.priors import Prior, data_prior, flat_prior, natural_prior, smooth_prior
@@ -39,10 +41,11 @@ from backquery.inversion.transpose import Transpose
 from backquery.model import Model, Progress, Seed, typical_of
 
 __all__ = [
-    "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Method", "MixturePrior", "Prior",
-    "SpectralPrior", "Targets", "Transpose", "answers", "back_query", "channel", "confidence", "data_prior",
-    "difference", "fit_statistics", "flat_prior", "hidden_node", "kept_by_layer", "kept_prior", "natural_prior",
-    "several", "smooth_prior", "strongest_signals", "typical", "usable_methods", "usual_method",
+    "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Limits", "Method", "MixturePrior",
+    "Prior", "SpectralPrior", "Targets", "Transpose", "answers", "at_least", "back_query", "channel",
+    "confidence", "data_prior", "difference", "emptiest", "fit_statistics", "flat_prior", "hidden_node",
+    "kept_by_layer", "kept_prior", "most_sure", "natural_prior", "read_as", "several", "smooth_prior",
+    "strongest_signals", "typical", "usable_methods", "usual_method", "within",
 ]  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), GaussNewton(), Ascent())}
@@ -51,7 +54,7 @@ METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), Ga
 
 def back_query(
     model: Model,
-    targets: LabelNames | ArrayLike | Targets,
+    targets: LabelNames | ArrayLike | Targets | Limits,
     *,
     method: str | Method | None = None,
     prior: str | AnyPrior | None = None,
@@ -67,10 +70,12 @@ def back_query(
     """Ask a model backwards which images give these answers.
 
     `targets` are labels (positions or class names, one or many), answers (n, outputs), or `Targets` made by
-    `typical`, `confidence`, `several`, `difference`, `hidden_node` or `channel`. Plain labels are asked for with
-    `confidence` where it is given. Else gauss-newton asks for the model's typical answers where it keeps
-    them, and every other case for the book's 0.99. Where gauss-newton knows the typical answers, a confidence
-    changes only the label's own, and the others are asked for what is usual then: see `confidence`.
+    `typical`, `confidence`, `several`, `difference`, `hidden_node` or `channel`, or `Limits` made by `at_least`,
+    `within`, `read_as`, `emptiest` or `most_sure`, within which gauss-newton finds the likeliest image. Plain
+    labels are asked for with `confidence` where it is given. Else gauss-newton asks for the model's typical
+    answers where it keeps them, and every other case for the book's 0.99. Where gauss-newton knows the typical
+    answers, a confidence changes only the label's own, and the others are asked for what is usual then: see
+    `confidence`.
 
     `method` is a name in `METHODS` or a method with settings of your own, ``GaussNewton(steps=20)``; by default
     `usual_method(model)`: gauss-newton where the model keeps statistics or has no inverse, else the book's
@@ -90,14 +95,20 @@ def back_query(
     Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
     no error: it is an outcome, with advice.
     """
-    chosen = _method(model, method)
-    asked = _questions(model, targets, confidence, chosen)
+    limits = targets if isinstance(targets, Limits) else None
+    question = placeholder(model, targets) if isinstance(targets, Limits) else targets
+    chosen = _method(model, GaussNewton.name if limits is not None and method is None else method)
+    asked = _questions(model, question, confidence, chosen)
     low, high = box(model, bounds)
     # A problem makes arrays of `near` and `start` itself, as it checks them.
     problem = Problem(model, asked, low, high, prior, near, start, rng, progress)  # type: ignore[arg-type]
-    if many is None and around is None:
-        return chosen.invert(problem)
-    return draws(problem, chosen, 1 if many is None else many, around)
+    drawing = many is not None or around is not None
+    if limits is not None:
+        if drawing or not isinstance(chosen, GaussNewton):
+            how = "one image at a time" if drawing else f"by gauss-newton, not by {chosen.name}"
+            raise TargetError(f"limits are searched within {how}")
+        return answered(problem, chosen, limits)
+    return draws(problem, chosen, 1 if many is None else many, around) if drawing else chosen.invert(problem)
 
 
 def usual_method(model: Model) -> str:

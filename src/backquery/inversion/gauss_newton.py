@@ -113,6 +113,7 @@ class GaussNewton:
             met=found.holds,
             component=found.component if isinstance(prior, MixturePrior) else None,
             second_best=found.behind if isinstance(prior, MixturePrior) else None,
+            multipliers=found.multipliers,
         )
 
     def _outcome(self, problem: Problem, found: _Found) -> list[str]:
@@ -130,7 +131,7 @@ class GaussNewton:
     def _answer_of_all(self, problem: Problem, prior: AnyPrior, growths: int = GROWTHS) -> _Found:
         """Search for what is asked and, where not all outputs are, ask for more until none exceeds its answer."""
         found = self._answer(problem, prior)
-        if not problem.asked.own:
+        if not problem.asked.own or problem.asked.answers is None:
             return found
         above = problem.asked.exceeding(np.asarray(problem.model.log_odds(found.images)), self.tolerance)
         rows = np.flatnonzero(found.holds & np.isfinite(above).any(axis=1))
@@ -320,7 +321,10 @@ class GaussNewton:
             beyond = ~holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
         component = prior.components if isinstance(prior, Chosen) else np.full(len(asked), ONE)
         behind = np.full(len(asked), np.nan)
-        found = _Found(images, c, ended.cost, error, holds, ended.trapped, beyond, ended.steps, component, behind)
+        found = _Found(
+            images, c, ended.cost, error, holds, ended.trapped, beyond, ended.steps, component, behind,
+            ended.multipliers,
+        )  # fmt: skip
         rounded = np.flatnonzero(~holds & (np.abs(asked.values - ended.c).max(axis=1) < effort.tolerance))
         if not rounded.size:
             return found
@@ -336,7 +340,7 @@ class _Found:
 
     trapped: no step comes nearer; impossible: no image within the box can give what was asked. component: which of
     a mixture's was searched under, or `ONE`; behind: by how much the best answer under another is less dense, in
-    nats, NaN where there is none.
+    nats, NaN where there is none. multipliers: (n, k), what a unit more of each constraint adds to the cost.
     """
 
     images: Array
@@ -349,6 +353,7 @@ class _Found:
     steps: NDArray[np.int64]
     component: NDArray[np.intp]
     behind: Array
+    multipliers: Array
 
     @classmethod
     def nothing(cls, problem: Problem, used: NDArray[np.int64] | int) -> _Found:
@@ -357,7 +362,7 @@ class _Found:
         never, nan = np.full(n, np.inf), np.full(n, np.nan)
         images, c = np.broadcast_to(problem.low, (n, problem.model.inputs)), np.zeros_like(problem.asked.values)
         steps = np.zeros(n, np.int64) + used
-        return cls(images, c, never, never, false, false, false, steps, np.full(n, ONE), nan)
+        return cls(images, c, never, never, false, false, false, steps, np.full(n, ONE), nan, c)
 
     def best_of(self, questions: NDArray[np.intp], mixture: MixturePrior) -> _Found:
         """Of the results for one question the densest that holds, or else the one that comes nearest.
@@ -393,9 +398,10 @@ class _Found:
         merged = {part.name: getattr(self, part.name).copy() for part in fields(self)}
         for name, values in merged.items():
             new = getattr(other, name)
-            values[rows] = (
-                new[:, : values.shape[1]] if name == "c" else values[rows] + new if name == "steps" else new
-            )
+            if name in ("c", "multipliers"):
+                values[rows] = new[:, : values.shape[1]]
+            else:
+                values[rows] = values[rows] + new if name == "steps" else new
         return _Found(**merged)
 
     def improved(self, rows: NDArray[np.intp], other: _Found) -> _Found:

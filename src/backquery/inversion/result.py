@@ -48,6 +48,9 @@ class BackQuery:
     dense, NaN where there is none. Both are None for other priors.
     draw: (n,), which draw of its question each image is, where `many` images of each were asked for, question by
     question; likeliest: the likeliest image of each question, found the usual way. Both are None elsewhere.
+    multipliers: (n, k), by gauss-newton: how much half the squared distance from the prior's mean grows for a unit
+    more of each of the k constraints, log-odds or whatever was asked. active: for each image of `Limits` those
+    that hold it back, in words; None for other questions.
     """
 
     method: str
@@ -70,6 +73,8 @@ class BackQuery:
     second_best: Array | None = None
     draw: NDArray[np.intp] | None = None
     likeliest: BackQuery | None = None
+    multipliers: Array | None = None
+    active: tuple[tuple[str, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -109,12 +114,14 @@ class BackQuery:
     def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
         label, read = int(self.labels[position]), int(self.read[position])
         mixture = () if self.component is None else ("component", "second_best")
+        active = {} if self.active is None else {"active": list(self.active[position])}
         return {
             "label": classes[label] if label >= 0 else None,
             **({} if self.draw is None else {"draw": int(self.draw[position])}),
             "read": None if read == UNREAD else classes[read],
             "answer": None if read == UNREAD else float(self.surely[position]),
             **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps", *mixture),
+            **active,
         }
 
     def plain(self, position: int, *names: str) -> dict[str, Any]:
@@ -148,6 +155,8 @@ def round_trip(
     met: NDArray[np.bool_] | None = None,
     component: NDArray[np.intp] | None = None,
     second_best: Array | None = None,
+    multipliers: Array | None = None,
+    active: tuple[tuple[str, ...], ...] | None = None,
 ) -> BackQuery:
     """Run the images forwards and set what comes out beside what was asked.
 
@@ -185,4 +194,6 @@ def round_trip(
         change=None if near is None else images - near,
         component=component,
         second_best=second_best,
+        multipliers=multipliers,
+        active=active,
     )

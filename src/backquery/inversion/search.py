@@ -140,7 +140,7 @@ class Trial(NamedTuple):
 class Ended(NamedTuple):
     """What the searches of a task came to: images y (n, inputs), their constraints c (n, k) and their cost (n,).
 
-    steps: (n,), those used; trapped: (n,), whether no step comes nearer.
+    steps: (n,), those used; trapped: (n,), whether no step comes nearer; multipliers: (n, k).
     """
 
     y: Array
@@ -148,6 +148,7 @@ class Ended(NamedTuple):
     cost: Array
     steps: NDArray[np.int64]
     trapped: Mask
+    multipliers: Array
 
 
 @dataclass
@@ -213,7 +214,7 @@ class Search:
             self._advance(rows)
             self._tell()
         self._return_to_answers()
-        return Ended(self.images.y, self.images.c, self.cost, self.steps, self.trapped)
+        return Ended(self.images.y, self.images.c, self.cost, self.steps, self.trapped, self._multipliers)
 
     def _keep(self, rows: Rows) -> None:
         """Keep the answers `rows` that improving leaves, in case that nothing better is found."""

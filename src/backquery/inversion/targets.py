@@ -138,8 +138,8 @@ def confidence(
         table[own] = 0.0
         table *= (1 - p) / table.sum(axis=1, keepdims=True)
     else:
-        table = model.output_activation.function(_on_the_way(model, positions, _as_answers(model, p)))
-    table[own] = _as_answers(model, p)
+        table = model.output_activation.function(_on_the_way(model, positions, as_answers(model, p)))
+    table[own] = as_answers(model, p)
     return answers(model, table, question=f"confidence {p:g}")
 
 
@@ -343,7 +343,7 @@ def _row(model: Model, wanted: dict[int, float], others: float | None) -> Array:
             raise TargetError(f"others must lie between 0 and 1, both excluded; received {others}")
     row = np.full(model.outputs, rest)
     row[list(wanted)] = given
-    return _as_answers(model, row)
+    return as_answers(model, row)
 
 
 def _check_confidences(model: Model, given: Array) -> None:
@@ -351,8 +351,8 @@ def _check_confidences(model: Model, given: Array) -> None:
         raise TargetError(f"a confidence lies between 0 and 1, both excluded; received {given.tolist()}")
 
 
-def _as_answers(model: Model, confidences: ArrayLike) -> Array:
-    """Tanh outputs run from -1 to 1, and stand for confidences from 0 to 1."""
+def as_answers(model: Model, confidences: ArrayLike) -> Array:
+    """Confidences as the model's answers: tanh outputs run from -1 to 1, and stand for confidences from 0 to 1."""
     values = np.asarray(confidences, np.float64)
     return 2 * values - 1 if model.output_activation is TANH else values
 

@@ -54,12 +54,13 @@ def _columns(count: int) -> int:
 
 
 def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
-    """What stands under one scan: the label asked, what the model reads and how surely, the outcome."""
+    """What stands under one scan: the label asked, what is read and how surely, limits that hold it."""
     label, read = int(result.labels[position]), int(result.read[position])
     asked = model.classes[label] if label >= 0 else "a mixture"
     surely, outcome = result.answers[position][read], result.outcome[position]
     caption = scan_caption(asked, name_read(model.classes, read), surely, bool(result.read_as_asked[position]))
-    return [*caption, outcome] if outcome in FAILED else caption
+    held = [] if result.active is None else list(result.active[position])
+    return [*caption, *held, *([outcome] if outcome in FAILED else [])]
 
 
 def change_grid(result: BackQuery, model: Model) -> Figure:

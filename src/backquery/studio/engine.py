@@ -20,11 +20,13 @@ from backquery.inversion import (
     Ascent,
     BackQuery,
     GaussNewton,
+    Limits,
     Method,
     Targets,
     back_query,
     several,
     usual_method,
+    within,
 )
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
@@ -95,7 +97,7 @@ def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer,
     clock = perf_counter()
     name, how = _method_named(fields, subject.model), drawn_as(fields)
     start = None if how else start
-    hurried = start is not None and read.flag(fields, "hurried", True)
+    hurried = start is not None and read.flag(fields, "hurried", True) and "limits" not in fields
     hasty = hurried and not isinstance(subject.model, Network)
     model = quick_of(subject.model) if hasty else subject.model
     asked, confidence = asked_of(fields, model, Notes())
@@ -113,8 +115,14 @@ def drawn_as(fields: Fields) -> dict[str, Any]:
     return {"many": 1, "rng": read.whole(fields, "draw", 1, MOST_DRAWS)} if "draw" in fields else {}
 
 
-def asked_of(fields: Fields, model: Model, notes: Notes) -> tuple[Targets | list[int | str], float | None]:
+def asked_of(
+    fields: Fields, model: Model, notes: Notes
+) -> tuple[Targets | Limits | list[int | str], float | None]:
     """What is asked for, and with which confidence where that is one label's; it is noted how that is made."""
+    if "limits" in fields:
+        limits = read.confidences(fields, model, "limits")
+        ranges = {label: (p, None) if p >= 0.5 else (None, p) for label, p in limits.items()}
+        return notes("asked", within, model, ranges), None
     if "answers" in fields:
         return notes("asked", asked_answers, model, read.numbers(fields, "answers", model.outputs)), None
     if "confidences" not in fields:

@@ -12,6 +12,7 @@ import pytest
 
 from backquery import Network, back_query, fit_statistics
 from backquery.datasets import Dataset
+from backquery.inversion import within
 from backquery.studio.opened import Opened
 from tests.studio.conftest import serving
 from tests.studio.page.conftest import Open, Visitor, expect
@@ -60,6 +61,19 @@ def test_the_image_follows_a_slider_by_keyboard(visitor: Visitor, network: Netwo
     # The search goes on from the last image, and ends within a hundredth of the best one's distance.
     expect_image(visitor, ink_from(network, [6], confidence=0.69), atol=0.1)
     expect(visitor.part("sliders").locator(".read .value")).to_have_text("0.69")
+
+
+def test_sliders_with_room_are_limits(visitor: Visitor, network: Network) -> None:
+    visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+    visitor.page.get_by_role("checkbox", name="Leave room").focus()
+    visitor.page.keyboard.press("Space")
+    slider(visitor, 6).focus()
+    for _ in range(30):
+        visitor.page.keyboard.press("ArrowLeft")
+    expect(slider(visitor, 6)).to_have_attribute("aria-valuetext", "0.69")
+    expect_image(visitor, ink_from(network, within(network, {6: (0.69, None)})), atol=0.02)
+    visitor.page.get_by_role("checkbox", name="Leave room").uncheck()
+    expect_image(visitor, ink_from(network, [6], confidence=0.69), atol=0.1)
 
 
 def test_the_image_follows_a_slider_by_mouse(visitor: Visitor) -> None:

@@ -11,6 +11,7 @@ from backquery.cli import UsageError
 from backquery.cli.options import AsJson, Labels, Model, Picture, ShowCode, arrays_of, decides
 from backquery.cli.options.inversion import MethodOrUsual, Prior
 from backquery.cli.options.layers import THE_ANSWERS, LayerOptions
+from backquery.cli.options.limits import NO_LIMITS, LimitOptions
 from backquery.cli.options.reading import Scale
 from backquery.cli.terminal import Drawing, check_outputs, give, quieten_matplotlib, save_arrays, table
 
@@ -64,6 +65,7 @@ def scan(
     seed: Seed = 0,
     arrays: Arrays = None,
     scale: Scale = None,
+    limits: LimitOptions = NO_LIMITS,
     inside: LayerOptions = THE_ANSWERS,
     show_code: ShowCode = False,
     as_json: AsJson = False,
@@ -77,6 +79,10 @@ def scan(
     One answer has many images: `backquery scan mnist --many 12 -o many.png` draws twelve for each label beside
     the likeliest, and at the end of the row how freely each pixel varies: what is fixed, and what is free.
 
+    Instead of one answer there may be limits, within which the likeliest image is found: `backquery scan mnist
+    --at-least 0.8 --others-at-most 0.1 -o sure.png`. With --most-sure it is the surest image that is no farther
+    from the usual than real ones are, with --emptiest the one with least ink.
+
     One layer can be asked instead: what does a channel or a node look for, and what has the layer kept of a
     picture? `backquery scan cnn.onnx --layer conv1 --channel 0 1 2 -o channels.png`, or `backquery scan mnist
     --layer 1 --kept-of my-three.png -o kept.png`. A name that there is not is answered with those that there are.
@@ -84,7 +90,8 @@ def scan(
     With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what
     the network reads in the image), answer (how surely), error (the largest difference between the answers
     and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
-    and the method reached its goal), outcome, advice (in words), steps, proved (read: whether what is read is
+    and the method reached its goal), outcome, advice (in words), steps, with limits also active (those that hold
+    the image back, in words; errors are then what it lacks of them), proved (read: whether what is read is
     certain in spite of rounding; as_asked: whether the log-odds asked for are met within 1e-3; grey_levels: every
     image within so many of it is read alike; inputs: the same in input scale; unknown: why nothing is proved);
     output and arrays (paths, or null). With --many the scans are the draws, each with draw (its number), and there
@@ -105,6 +112,7 @@ def scan(
     from backquery.proofs import certify
 
     inside.check_alone(label=label, confidence=confidence, near=near, many=many, around=around)
+    limits.check_alone(confidence=confidence, layer=inside.layer, many=many)
     _check_many(many, around, near)
     check_outputs(output, arrays)
     network = load_for_images(model, scale)
@@ -119,9 +127,10 @@ def scan(
     labels = list(label or network.classes)
     start = None if near is None else noted_pictures(notes, network, [near], "near")
     begun = noted_pictures(notes, network, around, "around") if around else None
+    asked = limits.asked(notes, network, labels) if limits.told else labels
     with bar_for(network) as progress:
         result = notes(
-            "scans", back_query, network, labels,
+            "scans", back_query, network, asked,
             method=method, prior=prior, confidence=confidence, near=start, many=many, around=begun, rng=seed,
             progress=progress,
         )  # fmt: skip
@@ -143,7 +152,7 @@ def scan(
         "",
         f"{int(result.read_as_asked.sum())} of {len(result)} read as asked, by {result.method}",
         certificates.told_of_all(network.classes),
-        notes=[f"{', '.join(asked)}: {advice}" for advice, asked in _advice(found["scans"]).items()],
+        notes=[f"{', '.join(of)}: {advice}" for advice, of in _advice(found["scans"]).items()],
         wrote=[output, arrays],
         code=code,
     )
@@ -185,6 +194,7 @@ def _table_of_draws(result: BackQuery, classes: Sequence[str], certificates: Cer
 
 def _table(scans: list[dict[str, Any]], as_asked: list[bool], certificates: Certificates) -> Drawing:
     """Each scan in a row; those that are not read as asked are bold."""
+    limited = any("active" in one for one in scans)
     rows = [
         (
             one["label"],
@@ -193,13 +203,14 @@ def _table(scans: list[dict[str, Any]], as_asked: list[bool], certificates: Cert
             _told(one["error"], ".2g"),
             certificates.brief(position),
             one["outcome"],
+            *([", ".join(one["active"]) or "-"] if limited else []),
         )
         for position, (one, mark) in enumerate(
             zip(scans, ("" if good else " ✗" for good in as_asked), strict=True)
         )
     ]
     return table(
-        ("<asked", "<reads", ">surely", "<error", ">proved", "<outcome"),
+        ("<asked", "<reads", ">surely", "<error", ">proved", "<outcome", *(["<held by"] if limited else [])),
         rows,
         bold=[not good for good in as_asked],
     )

@@ -18,6 +18,7 @@ export class Backwards {
     this.#facts();
     this.#listen(app.live);
     this.part("overlay").onchange = () => this.#showEvidence();
+    this.part("room").onchange = () => { this.#offer(); if (!this.usual || this.#draw) this.#placed(); };
     this.part("png").onclick = () => this.#save();
     this.part("another").onclick = () => this.#another();
   }
@@ -83,7 +84,7 @@ export class Backwards {
 
   #setMethod(name) {
     [this.method, this.#draw] = [name, 0];
-    this.part("another").hidden = name !== "gauss-newton"; // the others give one image for each question
+    this.#offer();
     for (const choice of this.part("methods").querySelectorAll("input")) choice.checked = choice.value === name;
     this.app.words.tell(this.part("method-hint"), this.app.words.has(`method.${name}.hint`) ? `method.${name}.hint` : "");
   }
@@ -92,6 +93,13 @@ export class Backwards {
     this.#setMethod(method);
     this.ask();
     this.app.methodChanged();
+  }
+
+  /** Other methods give one image for each question, and within limits there is one likeliest. */
+  #offer() {
+    const faithful = this.method === "gauss-newton";
+    this.part("room").closest("label").hidden = !faithful;
+    this.part("another").hidden = !faithful || this.roomy;
   }
 
   /** Ask for one label alone, as the network usually says it. */
@@ -137,6 +145,11 @@ export class Backwards {
     this.ask();
   }
 
+  /** Whether sliders are limits, at least so sure above the middle and at most below, which one method can ask for. */
+  get roomy() {
+    return this.part("room").checked && this.method === "gauss-newton";
+  }
+
   /** What is asked, by which method, and which of the images that give it. */
   get question() {
     return this.#draw ? { ...this.#wanted(this.method), draw: this.#draw } : this.#wanted(this.method);
@@ -144,6 +157,7 @@ export class Backwards {
 
   #wanted(method) {
     if (this.usual) return { method, label: this.#label };
+    if (this.roomy) return { method, limits: Object.fromEntries(this.#asked) };
     if (this.shared) return { method, answers: this.classes.map((_, label) => this.#asked.get(label) ?? 0.01) };
     return { method, confidences: Object.fromEntries(this.#asked) };
   }
@@ -275,17 +289,19 @@ export class Backwards {
   }
 
   get state() {
-    return { method: this.method, asked: [...this.#asked], usual: this.usual, draw: this.#draw, overlay: this.part("overlay").checked };
+    return { method: this.method, asked: [...this.#asked], usual: this.usual, draw: this.#draw, room: this.part("room").checked, overlay: this.part("overlay").checked };
   }
 
-  restore({ method, asked, usual, draw, overlay }) {
+  restore({ method, asked, usual, draw, room, overlay }) {
     const inside = asked.filter(([label]) => label < this.classes.length);
     if (!inside.length) return;
     this.#setMethod([...this.part("methods").querySelectorAll("input")].some(({ value }) => value === method) ? method : this.method);
     this.part("overlay").checked = overlay && this.hasData;
+    this.part("room").checked = room === true;
+    this.#offer();
     [this.#asked, this.usual] = [new Map(inside), usual];
     this.#label = inside.reduce((best, next) => (next[1] > best[1] ? next : best))[0];
-    this.#placed(this.method === "gauss-newton" ? (draw ?? 0) : 0);
+    this.#placed(this.part("another").hidden ? 0 : (draw ?? 0));
   }
 
   #save() {
