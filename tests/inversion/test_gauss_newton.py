@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -321,6 +322,45 @@ def test_a_bad_start_costs_no_more_steps_than_were_allowed() -> None:
         result = back_query(network, wanted, method=GaussNewton(steps=steps), prior=prior, start=corners)
         assert result.steps.max() <= steps
         assert all(outcome == "converged" for outcome in result.outcome) == (steps == 30)
+
+
+@pytest.mark.parametrize("kind", ["the book's", "deep tanh", "one layer"])
+@pytest.mark.parametrize("prior", [prior_of(2), natural_prior((4, 4))], ids=lambda prior: prior.name)
+def test_multipliers_are_what_a_little_more_of_each_constraint_costs(kind: str, prior: Any) -> None:
+    network, method, little = network_of(kind, 2), GaussNewton(tolerance=1e-7, optimality=1e-8), 1e-3
+    image = prior.mean + 0.1 * np.random.default_rng(4).normal(size=16)
+    asked = answers(network, network.query(np.clip(image, 0.05, 0.95)[None]))
+    found = back_query(Opaque(network), asked, method=method, prior=prior)
+    assert found.outcome == ("converged",)
+    for place, multiplier in enumerate(found.multipliers[0]):
+        costs = [
+            prior.squared_distance(back_query(
+                Opaque(network), replace(asked, values=asked.values + step * np.eye(asked.values.shape[1])[place]),
+                method=method, prior=prior, start=found.images,
+            ).images)[0] / 2
+            for step in (-little, little)
+        ]  # fmt: skip
+        expected = (costs[1] - costs[0]) / (2 * little)
+        assert multiplier == pytest.approx(expected, rel=0.05, abs=0.02 * np.abs(found.multipliers).max())
+
+
+@pytest.mark.parametrize("kind", SMOOTH)
+@pytest.mark.parametrize("seed", range(6))
+def test_multipliers_explain_the_image_whichever_step_led_to_it(kind: str, seed: int) -> None:
+    """Of pixels between their bounds ``C^-1 (x - m) = J' multipliers``."""
+    network = network_of(kind, seed)
+    for prior in (prior_of(seed), natural_prior((4, 4))):
+        image = np.clip(prior.mean + 0.15 * np.random.default_rng(seed).normal(size=16), 0, 1)
+        asked = answers(network, network.query(image[None]))
+        found = back_query(Opaque(network), asked, prior=prior)
+        if found.outcome != ("converged",):
+            continue
+        y = prior.whiten(found.images)
+        wish = prior.precise(y, prior.explained(y)[0])[0]
+        jacobian = asked.maps @ network.log_odds_and_jacobian(found.images)[1][0] * prior.deviation
+        free = (found.images[0] > 1e-9) & (found.images[0] < 1 - 1e-9)
+        rest = (wish - found.multipliers[0] @ jacobian)[free]
+        assert np.linalg.norm(rest) < 0.25 * np.linalg.norm(wish), (prior.name, found.steps)
 
 
 @pytest.mark.parametrize("kind", ["deep tanh", "relu, softmax"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backquery import back_query
@@ -20,7 +20,7 @@ from tests.reference import proofs as slow
 
 
 @given(networks(), st.integers(0, 99))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 def test_every_image_within_the_radius_is_read_alike(network: Network, seed: int) -> None:
     images = np.random.default_rng(seed).uniform(0, 1, (2, network.inputs))
     found = certify(network, images)

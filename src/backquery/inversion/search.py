@@ -191,6 +191,7 @@ class Search:
         # Of the steps towards the constraints, and of those that improve.
         self._shares = np.ones((2, n))
         self._shares[0, self._bent] = np.minimum(1.0, SMALL / np.maximum(lacking[self._bent], SMALL))
+        self._stray = np.zeros(n, bool)
         self._answers: Array | None = None
         self._costs = np.full(n, np.inf)
         self._refused = np.zeros(n, int)
@@ -214,6 +215,7 @@ class Search:
             self._advance(rows)
             self._tell()
         self._return_to_answers()
+        self._explain_answers()
         return Ended(self.images.y, self.images.c, self.cost, self.steps, self.trapped, self._multipliers)
 
     def _keep(self, rows: Rows) -> None:
@@ -230,6 +232,16 @@ class Search:
         if worse.size and self._answers is not None:
             self.images[worse] = self._look(self._answers[worse], worse)
             self.cost[worse], self.trapped[worse] = self._costs[worse], False
+            self._u[worse], _ = self._explained(self.images.y[worse], worse)
+            self._stray[worse] = True
+
+    def _explain_answers(self) -> None:
+        """Multipliers of answers that no improving step has led to: those of other steps are not theirs."""
+        rows = np.flatnonzero(self._stray & self.holds & (self.cost > 0))
+        if rows.size:
+            here = self.images.of(rows)
+            self._unknown[rows] = True
+            self._estimate(rows, self._readout.jacobian(here.kept, rows), here.y)
 
     def _tell(self) -> None:
         if self._progress is not None:
@@ -375,6 +387,7 @@ class Search:
         enough = back & (self._costs[rows] - trial.cost < DETOUR * self._effort.optimality * trial.cost)
         self._finished[rows] |= enough
         self.images[rows], self._u[rows], self.cost[rows] = trial.images, trial.u, trial.cost
+        self._stray[rows] = self._restoring[rows]
         self._restoring[rows] = ~holds & self._bent[rows]
         old = self._multipliers[rows]
         # The whole step's multipliers belong to its target: where the image goes a part of the way, so do they.
