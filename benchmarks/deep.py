@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -41,9 +42,12 @@ CALIBRATING, PIECES = 4, 16
 SPREAD = 3.0
 """The standard deviation of each output from image to image, as large trained networks have it."""
 
+LINUX = Path("/proc/self")
+"""Where Linux tells a process of its memory, and begins to count anew."""
+
 COLUMNS = [
     "network", "device", "prior", "read", "verified", "worst error", "outcomes", "first s", "median s", "worst s",
-    "peak GB", "of it before",
+    "peak GB", "GB before",
 ]  # fmt: skip
 
 
@@ -86,8 +90,9 @@ def _row(name: str, device: str) -> list[Any]:
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in found["outcomes"].items())
     seconds = found["seconds"]
     return [
-        name, device, found["prior"], f"{found['read']}/{found['asked']}", f"{found['verified']}/{found['asked']}",
-        f"{found['error']:.1g}", outcomes, f"{seconds[0]:.1f}", f"{np.median(seconds):.1f}", f"{max(seconds):.1f}",
+        name, found["device"], found["prior"],
+        f"{found['read']}/{found['asked']}", f"{found['verified']}/{found['asked']}", f"{found['error']:.1g}",
+        outcomes, f"{seconds[0]:.1f}", f"{np.median(seconds):.1f}", f"{max(seconds):.1f}",
         f"{found['peak']:.2f}", f"{found['before']:.2f}",
     ]  # fmt: skip
 
@@ -104,7 +109,7 @@ def asked(name: str, device: str, prior: str | None, count: int = ASKED, threads
     model = from_torch(
         module.to(device), input_shape=(3, shape.side, shape.side), scaling=scaling, classes=classes
     )
-    before = _gigabytes(torch, device)
+    before = _gigabytes(torch, device, anew=True)
     results, seconds = [], []
     for label in range(count):
         clock = perf_counter()
@@ -113,6 +118,7 @@ def asked(name: str, device: str, prior: str | None, count: int = ASKED, threads
     peak = _gigabytes(torch, device)
     errors = [verified(model, result) for result in results]
     return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "prior": results[0].prior,
         "asked": count,
         "read": sum(int(result.read_as_asked[0]) for result in results),
@@ -144,13 +150,23 @@ def _logit(answers: Array, label: int) -> float:
     return float(np.log(answers[label]) - np.log(np.delete(answers, label).sum()))
 
 
-def _gigabytes(torch: Any, device: str) -> float:
-    """The most memory that this process has held so far, on its device."""
-    if device == "cuda":
-        return float(torch.cuda.max_memory_allocated() / 1e9)
-    import resource
+def _gigabytes(torch: Any, device: str, anew: bool = False) -> float:
+    """The most memory that this process has held on its device, so far, or from now on.
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    Of a processor's that is the resident set, which holds PyTorch and the network too.
+    """
+    if device == "cuda":
+        if anew:
+            torch.cuda.reset_peak_memory_stats()
+        return float(torch.cuda.max_memory_allocated() / 1e9)
+    if not LINUX.exists():
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    if anew:
+        (LINUX / "clear_refs").write_text("5")
+    peak = next(line for line in (LINUX / "status").read_text().splitlines() if line.startswith("VmHWM"))
+    return float(peak.split()[1]) * 1024 / 1e9
 
 
 def settled(torch: Any, name: str) -> Any:

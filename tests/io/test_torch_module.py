@@ -610,3 +610,42 @@ def test_a_module_without_any_finite_answer_is_refused(convert):
             weights.mul_(1e38)
     with pytest.raises(ModelError, match="finite"):
         convert(module, input_shape=(6, 8))
+
+
+def switches():
+    """What PyTorch says of how the products of float32 are rounded on a processor."""
+    backends = torch.backends
+    if not hasattr(backends.cuda.matmul, "fp32_precision"):
+        return (torch.get_float32_matmul_precision(),)
+    return tuple(part.fp32_precision for part in (backends.mkldnn.conv, backends.mkldnn.matmul))
+
+
+@pytest.mark.parametrize("before", ["highest", "high", "medium"])
+def test_the_products_of_float32_are_rounded_to_float32_wherever_the_module_runs(before):
+    """At "medium" a processor rounds to seven bits; a graphics card's convolutions to ten, by default."""
+    seen = []
+
+    class Rounding(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = chain()
+
+        def forward(self, x):
+            seen.append(switches())
+            return self.body(x)
+
+    kept = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(before)
+        as_set = switches()
+        model = from_torch(Rounding(), **SHAPE)
+        model.query(X)
+        model.log_odds_and_jacobian(X)
+        assert seen and set(sum(seen, ())) <= {"none", "ieee", "highest"}
+        assert switches() == as_set
+    finally:
+        torch.set_float32_matmul_precision(kept)
+
+
+def test_threads_are_the_modules_own_only_where_it_lies_on_a_processor():
+    assert from_torch(chain(), **SHAPE).threaded

@@ -14,6 +14,8 @@ answer is the image of highest density under the whole mixture.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, cast
 
@@ -34,7 +36,7 @@ from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model, quick_of
+from backquery.model import Array, Model, quick_of, threaded
 
 TRIED = (2, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
@@ -94,10 +96,11 @@ class GaussNewton:
         prior = prior_for(model, problem.prior, problem.low, problem.high)
         at_once = min(self.block, max(1, DERIVATIVES // (model.inputs * asked.values.shape[1])))
         blocks = np.array_split(np.arange(len(asked)), range(at_once, len(asked), at_once))
-        if len(blocks) == 1:
-            found = self._answer_of_all(problem, prior)
-        else:
-            found = _Found.joined([self._answer_of_all(_one_block(problem, rows), prior) for rows in blocks])
+        with _one_pool(model):
+            if len(blocks) == 1:
+                found = self._answer_of_all(problem, prior)
+            else:
+                found = _Found.joined([self._answer_of_all(_one_block(problem, rows), prior) for rows in blocks])
         outcome = self._outcome(problem, found)
         return round_trip(
             model,
@@ -414,6 +417,18 @@ class _Found:
             values[rows[better]] = getattr(other, name)[better]
         merged["steps"][rows] = other.steps
         return _Found(**merged)
+
+
+@contextmanager
+def _one_pool(model: Model) -> Iterator[None]:
+    """Where a model brings threads of its own, BLAS has one: its others would wait in their way."""
+    if not threaded(model):
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def _one_block(problem: Problem, rows: NDArray[np.intp]) -> Problem:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
@@ -24,6 +23,7 @@ from backquery.io.torch_module import (
     copied,
     device_of,
     eager,
+    exactly,
     first_line,
     import_torch,
     own_dtype,
@@ -174,7 +174,7 @@ class TorchModel:
     def log_odds(self, x: ArrayLike) -> Array:
         """The log-odds (n, outputs) of inputs (n, inputs), with mean zero where answers are a softmax."""
         torch = import_torch()
-        with _clean(torch), torch.no_grad():
+        with exactly(torch, self.module), torch.no_grad():
             size = min(max(FORWARD_NUMBERS // self.inputs, 1), FORWARD)
             parts = [_numpy(self._scores(part)) for part in self._tensors(x, size)]
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), self.dtype)
@@ -192,7 +192,7 @@ class TorchModel:
         wanted = np.asarray(vectors, self.dtype)
         size = BACKWARD_NUMBERS // (wanted.shape[1] * self.inputs)
         values, products, begin = [], [], 0
-        with _clean(torch):
+        with exactly(torch, self.module):
             for part in self._tensors(x, min(max(size, 1), BACKWARD)):
                 chosen = wanted if len(wanted) == 1 else wanted[begin : begin + len(part)]
                 one, other = self._pulled_back(torch, part, chosen)
@@ -231,10 +231,15 @@ class TorchModel:
             return self
         return twin if np.allclose(given, self.log_odds(_noise(self)), rtol=1e-3, atol=1e-3) else self
 
+    @property
+    def threaded(self) -> bool:
+        """Whether PyTorch's own threads compute: on a processor, not on a graphics card."""
+        return bool(device_of(import_torch(), self.module).type == "cpu")
+
     def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
         """The signals (n, ...) of every layer without parts but the last, by its name, for inputs (n, inputs)."""
         torch = import_torch()
-        with _clean(torch), torch.no_grad():
+        with exactly(torch, self.module), torch.no_grad():
             (part,) = self._tensors(x, len(np.asarray(x)))
             found = all_heard(self.module, lambda: self._answers_of_module(part), len(part))
         return {name: _numpy(signals) for name, signals in found.items()}
@@ -312,7 +317,7 @@ class TorchLayer(TorchModel):
         """The layer of this name, which two images are run through."""
         images = next(model._tensors(probes(model)[:2], 2))
         torch = import_torch()
-        with _clean(torch), torch.no_grad():
+        with exactly(torch, model.module), torch.no_grad():
             shape, runs = in_trial(model.module, name, lambda: model._answers_of_module(images), len(images))
         own = {field.name: getattr(model, field.name) for field in fields(TorchModel)}
         own["classes"] = tuple(map(str, range(prod(shape))))
@@ -443,7 +448,7 @@ def _check_slopes(model: TorchModel) -> None:
 def _said(model: TorchModel, inputs: Array) -> Array:
     torch = import_torch()
     try:
-        with _clean(torch), torch.no_grad():
+        with exactly(torch, model.module), torch.no_grad():
             (part,) = model._tensors(inputs, len(inputs))
             answers = model._answers_of_module(part)
     except ModelError:
@@ -455,13 +460,6 @@ def _said(model: TorchModel, inputs: Array) -> Array:
             "dtype='float32', or a module that takes any number of images at once"
         ) from error
     return _numpy(answers)
-
-
-@contextmanager
-def _clean(torch: Any) -> Iterator[None]:
-    """Leave PyTorch's inference mode, in which nothing can be differentiated; it is back afterwards."""
-    with torch.inference_mode(False):
-        yield
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

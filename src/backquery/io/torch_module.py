@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,38 @@ def _check_numbers(torch: Any, tensor: torch.Tensor, where: str) -> None:
 
 
 @contextmanager
+def exactly(torch: Any, module: torch.nn.Module) -> Iterator[None]:
+    """Leave inference mode, in which nothing can be differentiated, and round products as their dtype does.
+
+    PyTorch lets the convolutions of an NVIDIA GPU round float32 to ten bits (TF32), and a user may let matrices
+    be rounded so too, or to seven (bfloat16): far more than a copy may differ by, and than a search asks for.
+    Afterwards all is as before.
+    """
+    switches = [(read(), write, exact) for read, write, exact in _switches(torch, module)]
+    coarse = [switch for switch in switches if switch[0] not in ("none", switch[2])]
+    with torch.inference_mode(False):
+        try:
+            for _, write, exact in coarse:
+                write(exact)
+            yield
+        finally:
+            for given, write, _ in coarse:
+                write(given)
+
+
+def _switches(torch: Any, module: torch.nn.Module) -> list[tuple[Callable[[], Any], Callable[[Any], None], Any]]:
+    """What says how float32 is rounded where a module lies: how it is read, how set, and to what for exactness."""
+    cards, matrices = torch.backends.cudnn, torch.backends.cuda.matmul
+    if not hasattr(matrices, "fp32_precision"):  # before PyTorch 2.9
+        convolutions = partial(getattr, cards, "allow_tf32"), partial(setattr, cards, "allow_tf32"), False
+        return [convolutions, (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest")]
+    on_card, processor = device_of(torch, module).type == "cuda", torch.backends.mkldnn
+    parts = (cards.conv, cards.rnn, matrices) if on_card else (processor.conv, processor.rnn, processor.matmul)
+    name = "fp32_precision"
+    return [(partial(getattr, part, name), partial(setattr, part, name), "ieee") for part in parts]
+
+
+@contextmanager
 def at_rest(torch: Any, module: torch.nn.Module) -> Iterator[None]:
     """The module in evaluation mode, without gradients; it and the random numbers are as before afterwards.
 
@@ -86,7 +119,7 @@ def at_rest(torch: Any, module: torch.nn.Module) -> Iterator[None]:
     """
     devices = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
     graphics = [device.index or 0 for device in devices if device.type == "cuda"]
-    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(graphics):
+    with exactly(torch, module), torch.no_grad(), torch.random.fork_rng(graphics):
         kept = [(part, _attributes(part)) for part in module.modules()]
         numbers = [(tensor, tensor.detach().clone()) for tensor in (*module.parameters(), *module.buffers())]
         try:

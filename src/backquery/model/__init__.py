@@ -34,6 +34,7 @@ from backquery.model.protocol import (
     picture_of,
     quick_of,
     shades_of,
+    threaded,
     typical_of,
 )
 from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
@@ -48,5 +49,5 @@ __all__ = [
     "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of", "evaluate", "facts_in_words",
     "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read", "leaky_relu", "log_odds_and_products",
     "meaning_of", "name_read", "ordered_images", "picture_of", "plain_facts", "plain_scaling", "quick_of",
-    "reveals", "rings_of", "rounded_slope", "scaled_images", "shades_of", "typical_of",
+    "reveals", "rings_of", "rounded_slope", "scaled_images", "shades_of", "threaded", "typical_of",
 ]  # fmt: skip

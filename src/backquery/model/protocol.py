@@ -81,6 +81,15 @@ class Roughly(Protocol):
         """The twin."""
 
 
+@runtime_checkable
+class Threaded(Protocol):
+    """A model of a framework that may compute on threads of its own, beside those of BLAS."""
+
+    @property
+    def threaded(self) -> bool:
+        """Whether it does."""
+
+
 class LayerModel(Model, Protocol):
     """One layer of a model, as a model whose answers, and log-odds, are the layer's signals."""
 
@@ -124,6 +133,11 @@ def log_odds_and_products(model: Model, x: Array, vectors: Array) -> tuple[Array
 def quick_of(model: Model) -> Model:
     """The model to search with: a twin of lower precision where there is one."""
     return model.quick if isinstance(model, Roughly) else model
+
+
+def threaded(model: Model) -> bool:
+    """Whether a model computes on threads of its own, in whose way those of BLAS would stand."""
+    return isinstance(model, Threaded) and model.threaded
 
 
 def typical_of(model: Model) -> Array | None:
