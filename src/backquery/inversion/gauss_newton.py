@@ -53,7 +53,7 @@ GROWTHS, GROWING = 6, 5
 DERIVATIVES = 2**22
 """Derivatives that are held at once, where images are large: fewer questions are then worked on at a time."""
 
-HURRIED, ASIDE, NEARER = 12, 10, 6
+HURRIED, ASIDE, NEARER = 12, 10, 20
 """Steps of a search for the nearest answer to an image that was drawn; of one for any answer near it where that
 was in vain; and of what brings such an answer nearer."""
 
