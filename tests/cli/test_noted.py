@@ -71,6 +71,40 @@ def test_the_lines_that_are_shown_make_the_same_picture(run: Run, here: Path, mo
     np.testing.assert_array_equal(pixels(here / "made.png"), made)
 
 
+SMALL = ["--hidden", "12", "--recipe", "minibatch", "--activation", "sigmoid", "--epochs", 2, "--seed", 3]
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        (["lesson", "descent"], "made.png"),
+        (["timeline", "digits", *SMALL, "--frames", 3, "--method", "transpose"], "made.png"),
+        (["timeline", "digits", *SMALL, "--at", 1, 5, "--method", "transpose"], "made.gif"),
+    ],
+)
+def test_what_needs_no_model_is_shown_as_lines_too(run: Run, here: Path, asked: list[Any], made: str) -> None:
+    code, out, err = run(*asked, "-o", made, "--show-code", "--json")
+    assert code == 0, err
+    kept = (here / made).read_bytes()
+    (here / made).unlink()
+    lines = json.loads(out)["code"]
+    assert "backquery.cli" not in lines
+    run_again(lines)
+    assert (here / made).read_bytes() == kept
+
+
+@pytest.mark.needs("distributed", "filelock")
+def test_the_curves_of_a_sweep_are_shown_as_lines(run: Run, here: Path) -> None:
+    swept = ["sweep", "digits", "--hidden", "5,10", "--epochs", "1", "--seeds", 2, "-o", "swept", "--workers", 1]
+    assert run(*swept)[0] == 0
+    code, out, err = run("sweep", "show", "swept", "-o", "made.png", "--show-code", "--json")
+    assert code == 0, err
+    made = pixels(here / "made.png")
+    (here / "made.png").unlink()
+    run_again(json.loads(out)["code"])
+    np.testing.assert_array_equal(pixels(here / "made.png"), made)
+
+
 def test_without_json_the_lines_stand_below_and_without_the_option_nowhere(
     run: Run, here: Path, model: Path
 ) -> None:

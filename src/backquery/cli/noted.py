@@ -42,14 +42,28 @@ def about_data(
 
     notes = Notes()
     silent = _note_opened(notes, source)
-    how: dict[str, Any] = {} if reading == AS_FOUND else {"how": reading.reading()}
-    notes.note("data", dataset, open_data, data, *([] if test is None else [test]), **how, model=silent)
+    notes.note("data", dataset, open_data, *_named(data, test), **_told(reading), model=silent)
     _note_settled(notes, silent, model)
     if seed is not None:
         notes.note("data", dataset, dataset.with_test_half, seed)
     notes.stands_for(model, "network")
     notes.stands_for(dataset, "data")
     return notes
+
+
+def noted_data(notes: Notes, data: str, test: Path | None, reading: ReadingOptions) -> Dataset:
+    """The data set of this name or path, opened."""
+    from backquery.datasets import open_data
+
+    return notes("data", open_data, *_named(data, test), **_told(reading))
+
+
+def _named(data: str, test: Path | None) -> list[str | Path]:
+    return [data] if test is None else [data, test]
+
+
+def _told(reading: ReadingOptions) -> dict[str, Any]:
+    return {} if reading == AS_FOUND else {"how": reading.reading()}
 
 
 def _note_opened(notes: Notes, source: str) -> Model:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from backquery.datasets import Dataset
     from backquery.model import Network
+    from backquery.notes import Notes
     from backquery.training import Checkpoint, History
 
 MOST_NODES = 10_000_000
@@ -40,13 +41,17 @@ def make_plan(hidden: str, activation: str | None, **settings: Any) -> Plan:
         raise UsageError(str(error)) from None
 
 
-def open_halves(data: str, test: Path | None, plan: Plan, how: ReadingOptions = AS_FOUND) -> tuple[Dataset, bool]:
+def open_halves(
+    data: str, test: Path | None, plan: Plan, how: ReadingOptions = AS_FOUND, notes: Notes | None = None
+) -> tuple[Dataset, bool]:
     """The data to train and test on, and whether a test half had to be held out; says what will be done."""
-    from backquery.datasets import open_data
+    from backquery.cli.noted import noted_data
     from backquery.datasets.split import HELD_OUT
+    from backquery.notes import Notes
 
-    found = open_data(data, test, how=how.reading())
-    dataset = found.with_test_half(plan.seed)
+    notes = notes or Notes()
+    found = noted_data(notes, data, test, how)
+    dataset = notes("data", found.with_test_half, plan.seed)
     if found.test is None:
         images = count(len(dataset.to_test_on), "image")
         say(f"no test half: {images}, {HELD_OUT:.0%} of each label, held out by seed {plan.seed}")

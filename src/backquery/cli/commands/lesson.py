@@ -8,14 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from backquery.cli import UsageError
-from backquery.cli.options import AsJson, also_drawn
+from backquery.cli.options import AsJson, ShowCode, also_drawn
 from backquery.cli.terminal import check_outputs, give, pairs, save_picture
 
 Name = Annotated[str | None, Parameter(help="Which lesson; without a name, they are listed.", show_default=False)]
 Picture = Annotated[Path | None, also_drawn("it")]
 
 
-def lesson(name: Name = None, /, *, output: Picture = None, as_json: AsJson = False) -> None:
+def lesson(
+    name: Name = None, /, *, output: Picture = None, show_code: ShowCode = False, as_json: AsJson = False
+) -> None:
     """Give a lesson: a small experiment with its numbers, and its picture if you name a file.
 
     Each lesson is also a notebook in the folder examples of the source. For example: `backquery lesson descent
@@ -25,7 +27,7 @@ def lesson(name: Name = None, /, *, output: Picture = None, as_json: AsJson = Fa
     picture, or null), and what was found: sigmoid gives by_weight and by_bias, lists of weight, bias, middle and
     steepest; descent gives path, values, rate, precision, steps, converged; forward gives networks, a list of
     sizes, loops, matrices, published (microseconds, or null) and difference; one-hot gives labels, vectors,
-    classes; back-propagation gives steps, a list of name, formula and value, and rate.
+    classes; back-propagation gives steps, a list of name, formula and value, and rate. With --show-code also code.
     """
     from backquery.lessons import LESSONS
 
@@ -37,10 +39,18 @@ def lesson(name: Name = None, /, *, output: Picture = None, as_json: AsJson = Fa
         return
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}; choose one of {', '.join(LESSONS)}.")
+    from backquery.notes import Notes
     from backquery.plots import lesson_figure
 
     check_outputs(output)
-    found = LESSONS[name].give()
+    notes = Notes()
+    found = notes("found", LESSONS[name].give)
     if output is not None:
-        save_picture(lesson_figure(found), output)
-    give(as_json, {"lesson": name, "output": output, **found.as_json()}, *found.told(), wrote=[output])
+        save_picture(notes("figure", lesson_figure, found), output, notes)
+    give(
+        as_json,
+        {"lesson": name, "output": output, **found.as_json()},
+        *found.told(),
+        wrote=[output],
+        code=notes if show_code else None,
+    )

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from backquery.cli import DONE, FAILED, UsageError
-from backquery.cli.options import AsJson, Data, TestHalf, also_drawn, written
+from backquery.cli.options import AsJson, Data, ShowCode, TestHalf, also_drawn, written
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.options.training import ActivationNames, Biases, Dtype, LossName, RecipeName
 from backquery.cli.plan import parse_activations, parse_hidden, parse_names, parse_whole, shorten
@@ -19,6 +19,7 @@ from backquery.cli.terminal import Drawing, check_outputs, count, give, save_pic
 
 if TYPE_CHECKING:
     from backquery.experiments.sweep import Family, Grid, Reached, Run, Standing
+    from backquery.notes import Notes
 
 Folder = Annotated[Path, written("The folder that keeps the runs.")]
 Workers = Annotated[
@@ -139,7 +140,7 @@ def train_all(
     as `backquery sweep show` gives them.
     """
     from backquery.cli.progress import bar
-    from backquery.experiments.sweep import Cluster, run_sweep
+    from backquery.experiments.sweep import Cluster, read_runs, run_sweep
 
     grid = options.grid()
     cluster = Cluster(workers, scheduler, tls_ca_file, tls_cert, tls_key)
@@ -158,7 +159,7 @@ def train_all(
         except KeyboardInterrupt:
             say("\nwhat has ended is kept; the same command goes on from there")
             raise
-    runs = _runs(output)
+    runs = read_runs(output)
     ended = {name: getattr(standing, name) for name in ("asked", "before", "trained", "failed")}
     answer = {**ended, "folder": output, "families": _families_as_json(runs, None)}
     give(as_json, answer, *_found(runs, None), notes=[_ended(standing, output)])
@@ -172,6 +173,7 @@ def show_runs(
     *,
     output: Picture = None,
     epochs: AfterEpochs = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Print what a sweep has found so far, and draw its curves. It may still be running.
@@ -184,14 +186,18 @@ def show_runs(
     seconds, finished, versions), and families, a list of data, recipe, loss, activations, biases, dtype, base (a
     learning_rate, epochs and hidden), settings and curves: for each setting, and for each point of the curves
     learning_rate, epochs and hidden through the base, learning_rate, epochs, hidden, performance, low, high
-    (bounds, or null with one seed) and seeds; output (the picture, or null).
+    (bounds, or null with one seed) and seeds; output (the picture, or null). With --show-code also code.
     """
+    from backquery.experiments.sweep import read_runs
+    from backquery.notes import Notes
+
     check_outputs(output)
-    runs = _runs(folder)
+    notes = Notes()
+    runs = notes("runs", read_runs, folder)
     if epochs is not None:
         _check_epochs(runs, epochs)
     if output is not None:
-        _draw(runs, epochs, output)
+        _draw(notes, runs, epochs, output)
     give(
         as_json,
         {
@@ -202,6 +208,7 @@ def show_runs(
         },
         *_found(runs, epochs),
         wrote=[output],
+        code=notes if show_code else None,
     )
 
 
@@ -219,25 +226,12 @@ def _numbers(option: str, text: str | None, kind: Callable[[str], Any]) -> list[
     return numbers
 
 
-def _runs(folder: Path) -> list[Run]:
-    from backquery.experiments.sweep import Runs
-
-    with Runs.existing(folder) as runs:
-        return list(runs)
-
-
-def _families(runs: list[Run], epochs: int | None) -> list[Family]:
-    """Those with anything to compare after so many epochs."""
-    from backquery.experiments.sweep import families
-
-    return [family for family in families(runs) if family.settings(epochs)]
-
-
 def _check_epochs(runs: list[Run], epochs: int) -> None:
     """Refuse a number of epochs after which nothing can be compared, though there are runs that could be."""
     from backquery.errors import DataError
+    from backquery.experiments.sweep import comparable
 
-    if _families(runs, None) and not _families(runs, epochs):
+    if comparable(runs) and not comparable(runs, epochs):
         longest = max(run.setting.epochs for run in runs if run.error is None)
         raise DataError(
             f"no run here tells what comes of {count(epochs, 'epoch')}; the longest has {longest}; leave --epochs "
@@ -246,24 +240,26 @@ def _check_epochs(runs: list[Run], epochs: int) -> None:
 
 
 def _families_as_json(runs: list[Run], epochs: int | None) -> list[dict[str, Any]]:
-    return [family.as_json(epochs) for family in _families(runs, epochs)]
+    from backquery.experiments.sweep import comparable
+
+    return [family.as_json(epochs) for family in comparable(runs, epochs)]
 
 
-def _draw(runs: list[Run], epochs: int | None, output: Path) -> None:
-    from backquery.errors import DataError
+def _draw(notes: Notes, runs: list[Run], epochs: int | None, output: Path) -> None:
+    from backquery.experiments.sweep import comparable, largest_family
     from backquery.plots import sweep_curves
 
-    found = _families(runs, epochs)
-    if not found:
-        raise DataError("no run has ended well so far, so there is nothing to draw; look again later")
-    if len(found) > 1:
-        say(f"there are {len(found)} kinds of runs; drawn is the one with most, {_name(found[0])}")
-    save_picture(sweep_curves(found[0], epochs=epochs), output)
+    family = notes("family", largest_family, runs, epochs)
+    if (kinds := len(comparable(runs, epochs))) > 1:
+        say(f"there are {kinds} kinds of runs; drawn is the one with most, {_name(family)}")
+    save_picture(notes("figure", sweep_curves, family, epochs=epochs), output, notes)
 
 
 def _found(runs: list[Run], epochs: int | None) -> Iterator[str | Drawing]:
     """The runs, family by family, and below them those that failed."""
-    for place, family in enumerate(_families(runs, epochs)):
+    from backquery.experiments.sweep import comparable
+
+    for place, family in enumerate(comparable(runs, epochs)):
         if place:
             yield ""
         yield _name(family)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from backquery.cli.options import AsJson, Data, TestHalf, arrays_of
+from backquery.cli.options import AsJson, Data, ShowCode, TestHalf, arrays_of
 from backquery.cli.options.inversion import Method
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.options.training import USUAL, TrainingOptions
@@ -17,6 +17,7 @@ from backquery.cli.terminal import check_outputs, give, save_picture, table
 
 if TYPE_CHECKING:
     from backquery.experiments.timeline import Frame, Timeline
+    from backquery.notes import Notes
 
 Pictures = Annotated[
     list[Path],
@@ -55,6 +56,7 @@ def timeline(
     test: TestHalf = None,
     reading: ReadingOptions = AS_FOUND,
     arrays: Arrays = None,
+    show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network, and ask it again and again what it sees when it says each label.
@@ -66,29 +68,27 @@ def timeline(
     With --json: data, method, frames, a list of updates, epochs (how many rounds through the images),
     performance (share of right answers on the test half), read_as_asked (how many), read (what the network reads
     in the scan of each label) and answers (how surely); output, a list of the files, arrays (the file, or null),
-    held_out (true or false), seed.
+    held_out (true or false), seed; with --show-code also code.
     """
     from backquery.cli.plan import open_halves
     from backquery.cli.progress import bar
     from backquery.experiments.timeline import log_spaced, watch_training
     from backquery.files import check_writable
-    from backquery.training import TrainingRun
-    from backquery.training.plan import create
+    from backquery.notes import Notes
+    from backquery.training.plan import begin
 
     for path in output:
         check_writable(_check_path(path))
     check_outputs(None, arrays)
     plan = options.plan()
-    dataset, held_out = open_halves(data, test, plan, reading)
-    run = TrainingRun(
-        create(plan, dataset), dataset.train, plan.recipe, epochs=plan.epochs, rng=plan.seed, kernel=plan.kernel
-    )
+    notes = Notes()
+    dataset, held_out = open_halves(data, test, plan, reading, notes)
+    run = notes("run", begin, plan, dataset)
+    moments = at or log_spaced(run.updates, frames)
     with bar("learning") as progress:
-        found = watch_training(
-            run, dataset, at=at or log_spaced(run.updates, frames), method=method, progress=progress
-        )
+        found = notes("found", watch_training, run, dataset, at=moments, method=method, progress=progress)
     for path in output:
-        _draw(found, path)
+        _draw(found, path, notes)
     if arrays is not None:
         found.save(arrays)
     rows = [_cells(frame, found.classes) for frame in found.frames]
@@ -97,6 +97,7 @@ def timeline(
         {**found.as_json(), "output": output, "arrays": arrays, "held_out": held_out, "seed": plan.seed},
         table((">updates", ">epochs", ">right", ">read as asked", "<reads"), rows),
         wrote=[*output, arrays],
+        code=notes if show_code else None,
     )
 
 
@@ -110,13 +111,13 @@ def _check_path(path: Path) -> Path:
     return path
 
 
-def _draw(found: Timeline, path: Path) -> None:
+def _draw(found: Timeline, path: Path, notes: Notes) -> None:
     from backquery.plots import ANIMATIONS, film_strip, save_animation
 
     if path.suffix.lower() in ANIMATIONS:
-        save_animation(found, path)
+        notes("", save_animation, found, path)
     else:
-        save_picture(film_strip(found), path)
+        save_picture(notes("figure", film_strip, found), path, notes)
 
 
 def _cells(frame: Frame, classes: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from backquery.errors import DataError
 from backquery.experiments.sweep.grid import HIDDEN
 from backquery.experiments.sweep.runs import Run, Setting
 from backquery.intervals import Interval, mean_interval
@@ -133,6 +134,18 @@ def families(runs: Iterable[Run]) -> list[Family]:
         if run.error is None:
             found.setdefault(_common(run.setting), []).append(run)
     return [Family(tuple(members)) for members in sorted(found.values(), key=len, reverse=True)]
+
+
+def comparable(runs: Iterable[Run], epochs: int | None = None) -> list[Family]:
+    """The families with anything to compare after so many epochs, the largest first."""
+    return [family for family in families(runs) if family.settings(epochs)]
+
+
+def largest_family(runs: Iterable[Run], epochs: int | None = None) -> Family:
+    """The family of most runs with anything to compare after so many epochs; `DataError` where there is none."""
+    if found := comparable(runs, epochs):
+        return found[0]
+    raise DataError("no run has ended well so far, so there is nothing to draw; look again later")
 
 
 def _common(setting: Setting) -> Setting:

@@ -228,6 +228,12 @@ class Runs:
 _DAMAGED = "{path} is damaged ({reason}); move it away, and the same command makes its runs again"
 
 
+def read_runs(folder: str | os.PathLike[str]) -> list[Run]:
+    """The runs that have ended in a sweep's `folder`, so far; `DataError` where there is no sweep."""
+    with Runs.existing(folder) as runs:
+        return list(runs)
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """SQLite's errors in our words."""
