@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +35,47 @@ def test_packages_are_there_after_a_plain_import_and_not_loaded_before() -> None
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.stdout == "True transpose digits\n", ran.stderr
+
+
+USERS_LINES = """\
+import backquery as bq
+from backquery import back_query, datasets, load_model, plots
+
+digits = datasets.load("digits")
+network = load_model("mnist")
+scans = back_query(network, ["3"], method="gauss-newton")
+plots.save_figure(bq.plots.scan_grid(scans, network), "three.png")
+right: float = bq.evaluate(network, digits.train).performance
+"""
+
+
+def test_type_checkers_see_every_name_that_is_loaded_on_first_use() -> None:
+    """What `TYPE_CHECKING` imports is what ``__getattr__`` gives, by the same names from the same homes."""
+    source = ast.parse(Path(backquery.__file__).read_text("utf-8"))
+    (checking,) = (node for node in source.body if isinstance(node, ast.If))
+    imported = {
+        name.asname: f"{node.module}.{name.name}"
+        for node in checking.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert imported.keys() == {*backquery.__all__} - {"__version__"}
+    for name, whence in imported.items():
+        home, _, own = whence.rpartition(".")
+        assert own == name and getattr(import_module(home), name) is getattr(backquery, name)
+
+
+@pytest.mark.needs("mypy")
+def test_a_users_lines_are_checked_by_mypy_as_they_deserve(tmp_path: Path) -> None:
+    (tmp_path / "right.py").write_text(USERS_LINES, "utf-8")
+    (tmp_path / "wrong.py").write_text(USERS_LINES + 'back_query(network, methd="transpose")\n', "utf-8")
+    found = Path(backquery.__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "right.py", "wrong.py"],
+        cwd=tmp_path, env=os.environ | {"MYPYPATH": str(found)}, capture_output=True, text=True,
+    )  # fmt: skip
+    mistakes = [line for line in ran.stdout.splitlines() if ": error: " in line]
+    assert len(mistakes) == 1 and mistakes[0].startswith("wrong.py:9:") and '"methd"' in mistakes[0], ran.stdout
 
 
 def test_an_unknown_name_is_no_attribute() -> None:
