@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backquery import Network, evaluate
+from backquery import Network, Scaling, evaluate
 from backquery.errors import AssumptionWarning
 from backquery.model.reading import UNREAD
 
@@ -50,3 +50,11 @@ def test_answers_that_are_not_finite_are_wrong_and_no_label():
     assert (found.unread, found.images, found.performance) == (1, 3, 2 / 3)
     assert found.confusion.sum() == 2
     assert found.as_json()["unread"] == 1
+
+
+def test_of_a_whole_data_set_those_to_test_on_are_asked(digits):
+    network = Network.create([64, 10], activation=["softmax"], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
+    whole, half = evaluate(network, digits), evaluate(network, digits.test)
+    np.testing.assert_array_equal(whole.confusion, half.confusion)
+    alone = replace(digits, test=None)
+    np.testing.assert_array_equal(evaluate(network, alone).read, evaluate(network, digits.train).read)

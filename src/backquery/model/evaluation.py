@@ -63,9 +63,10 @@ class Evaluation:
 def evaluate(model: Model, data: Data) -> Evaluation:
     """Query `model` about raw images with labels, or about (inputs, labels), and compare.
 
-    Images that it gives answers to which are not finite count as wrong, and their number is said in a warning.
+    Of a whole data set those to test on are taken. Images the answers to which are not finite count as wrong, and
+    their number is said in a warning.
     """
-    examples = Examples.of(model, data)
+    examples = Examples.of(model, data, "to_test_on")
     read = np.concatenate([labels_read(model.query(part.inputs())) for part in examples.parts(CHUNK)])
     confusion = np.zeros((model.outputs, model.outputs), np.int64)
     known = read != UNREAD

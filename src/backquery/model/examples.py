@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,20 @@ class LabelledImages(Protocol):
         """Positions into the classes."""
 
 
-Data = LabelledImages | tuple[ArrayLike, ArrayLike]
+class Halves(Protocol):
+    """A data set of two halves, such as a `Dataset`."""
+
+    @property
+    def train(self) -> LabelledImages:
+        """The images to learn from."""
+
+    @property
+    def to_test_on(self) -> LabelledImages:
+        """The others, or the same where there are no others."""
+
+
+Data = LabelledImages | Halves | tuple[ArrayLike, ArrayLike]
+Half = Literal["train", "to_test_on"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +54,14 @@ class Examples:
     given: Array | None
 
     @classmethod
-    def of(cls, model: Model, data: Data) -> Examples:
-        """Check `data` against the model; `DataError` says what does not fit."""
+    def of(cls, model: Model, data: Data, half: Half = "train") -> Examples:
+        """Check `data`, of a whole data set the `half`, against the model; `DataError` says what does not fit."""
         if isinstance(data, tuple):
             inputs, labels = data
             given, pixels = _inputs(inputs, model.inputs), None
         else:
-            labels = data.labels
-            images = np.asarray(data.images)
+            shown: Any = getattr(data, half, data)
+            labels, images = shown.labels, np.asarray(shown.images)
             given, pixels = None, ordered_images(images, model.input_shape) if len(images) else images
             if model.scaling is None:
                 # For its error alone: what cannot be scaled is refused before anything is worked out.
