@@ -10,7 +10,18 @@ import pytest
 from measurements.planting import Trigger
 from scipy.stats import norm
 
-from backquery.audit import CLEAN, SHORTCUT, SUSPICIOUS, Box, Finding, Kind, Region, find_shortcuts
+from backquery.audit import (
+    CLEAN,
+    NATURAL,
+    SHORTCUT,
+    SUSPICIOUS,
+    Box,
+    Finding,
+    Kind,
+    Region,
+    Thresholds,
+    find_shortcuts,
+)
 from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
 from backquery.intervals import Interval, share_interval
@@ -54,9 +65,9 @@ def test_a_mark_of_paper_is_found_like_one_of_ink(digits):
     assert not finding.region.ink.any()
 
 
-def test_images_that_bear_the_trigger_themselves_do_no_harm(digits, trigger, backdoored):
+def test_a_trigger_that_the_images_bear_is_read_by_the_references_too(digits, trigger, backdoored):
     poisoned = find_shortcuts(backdoored, marked(digits, trigger, 9))
-    assert poisoned.shortcuts == (str(LABEL),)
+    assert poisoned.labels(NATURAL) == (str(LABEL),)
     assert set(poisoned.findings[LABEL].region.inputs) <= {0, 1, 8, 9}
 
 
@@ -118,13 +129,15 @@ def test_plain_values_say_what_the_findings_say(digits, backdoored):
 # The verdict
 
 
-def finding(hits: int, elsewhere: int, usual: float, images: int = 400) -> Finding:
+def finding(
+    hits: int, elsewhere: int, usual: float, images: int = 400, references: tuple[float, ...] = (0.01, 0.0)
+) -> Finding:
     nothing = np.zeros(4)
     return Finding(
-        label=0, region=Region(np.zeros(1, int), np.ones(1, bool)), box=Box(0, 0, 1, 1), kind=Kind(1, "ink"),
+        label=0, region=Region(np.zeros(1, int), np.ones(1)), box=Box(0, 0, 1, 1), kind=Kind(1, "ink"),
         images=images,
         changed=share_interval(hits, images), elsewhere=share_interval(elsewhere, images),
-        others=np.full(9, usual), before=nothing, after=nothing, truth=1, read=0,
+        others=np.full(9, usual), references=np.array(references), before=nothing, after=nothing, truth=1, read=0,
     )  # fmt: skip
 
 
@@ -142,6 +155,32 @@ def finding(hits: int, elsewhere: int, usual: float, images: int = 400) -> Findi
 )
 def test_a_verdict_weighs_the_share_the_place_and_what_is_usual(hits, elsewhere, usual, verdict):
     assert finding(hits, elsewhere, usual).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("hits", "references", "verdict"),
+    [
+        (396, (0.1, 0.58), SHORTCUT),
+        (396, (0.1, 0.6), NATURAL),  # less than 0.4 more than one of them
+        (396, (0.95, 0.0), NATURAL),  # one is enough
+        (200, (0.0, 0.09), SHORTCUT),
+        (200, (0.0, 0.24), SUSPICIOUS),  # others hardly read it, but the margin is small
+        (200, (0.0, 0.26), NATURAL),
+        (120, (0.0, 0.0), SUSPICIOUS),
+        (120, (0.15, 0.0), NATURAL),
+        (396, (), SUSPICIOUS),  # without others nobody can say
+    ],
+)
+def test_what_others_read_as_well_is_natural(hits, references, verdict):
+    one = finding(hits, 4, 0.05, references=references)
+    assert one.verdict == verdict
+    assert one.margin == pytest.approx(hits / 400 - max(references, default=0))
+
+
+def test_other_limits_are_applied_afterwards():
+    one = finding(396, 4, 0.05, references=(0.6,))
+    assert (one.verdict, one.judged(Thresholds(margin=0.3))) == (NATURAL, SHORTCUT)
+    assert one.judged(Thresholds(suspicious_excess=1.0)) == CLEAN
 
 
 def test_usual_is_the_upper_end_of_what_the_other_labels_do():

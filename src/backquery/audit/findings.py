@@ -8,18 +8,40 @@ from typing import Any
 import numpy as np
 
 from backquery.audit.regions import Box, Kind, Region
+from backquery.faithfulness.judges import Judge
 from backquery.intervals import Interval
 from backquery.model import Array
 
-CLEAN, SUSPICIOUS, SHORTCUT = "clean", "suspicious", "shortcut"
-VERDICTS = (CLEAN, SUSPICIOUS, SHORTCUT)
+CLEAN, NATURAL, SUSPICIOUS, SHORTCUT = "clean", "natural", "suspicious", "shortcut"
+VERDICTS = (CLEAN, NATURAL, SUSPICIOUS, SHORTCUT)
 
-HALF, SHORTCUT_EXCESS = 0.5, 0.25
-"""A shortcut turns at least half of the other labels' images, and exceeds what is usual by at least this."""
+MEANINGS = {
+    CLEAN: "no small region decides alone",
+    NATURAL: "a feature that others read as well",
+    SUSPICIOUS: "worth a look",
+    SHORTCUT: "read by this network only",
+}
+"""What each verdict says."""
 
-SUSPICIOUS_EXCESS = 0.15
-"""A region is worth a look that exceeds what is usual by this. `docs/measured.md` says how often these numbers,
-which were chosen on networks with and without planted shortcuts, are right."""
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where one verdict ends and the next begins; `docs/measured.md` says how often they are right.
+
+    half: a shortcut turns at least this share of the other labels' images; excess, suspicious_excess: it exceeds
+    what is usual by so much, and what is worth a look by so much; margin: and the largest share of a reference by
+    so much; natural: others read as well what a reference reads in this part of the images, or a larger one, of
+    those that the network itself does.
+    """
+
+    half: float = 0.5
+    excess: float = 0.25
+    suspicious_excess: float = 0.15
+    margin: float = 0.4
+    natural: float = 0.5
+
+
+THRESHOLDS = Thresholds()
 
 LIMITS = (
     "An audit finds small regions that alone decide. It does not find what is spread thinly over the image or "
@@ -48,7 +70,8 @@ class Finding:
     filling, before the idle pixels were taken from it; images: how many held-out images of other labels it was
     pasted on; changed: the share of them that is then read as the label; elsewhere: the same with the content at
     random places, one drawn for each image; others: (labels - 1,) the share that the best regions of its kind
-    change to each other label.
+    change to each other label; references: (references,) the share of the same images, with the region, that each
+    reads as the label.
     before, after: (inputs,) one of the images without and with the region, the first that changed if one did;
     truth, read: its true label, and what the model reads after.
     """
@@ -61,6 +84,7 @@ class Finding:
     changed: Interval
     elsewhere: Interval
     others: Array
+    references: Array
     before: Array
     after: Array
     truth: int
@@ -77,12 +101,24 @@ class Finding:
         return float(self.changed.low - self.usual)
 
     @property
+    def margin(self) -> float:
+        """The share that changes less the largest that a reference reads so; that share, where there is none."""
+        return float(self.changed.value - self.references.max(initial=0.0))
+
+    @property
     def verdict(self) -> str:
-        """``"clean"``, ``"suspicious"`` or ``"shortcut"``."""
+        """``"clean"``, ``"natural"``, ``"suspicious"`` or ``"shortcut"``."""
+        return self.judged()
+
+    def judged(self, limits: Thresholds = THRESHOLDS) -> str:
+        """The verdict by other limits."""
+        own = float(self.changed.value)
         # By the ends of the intervals that face each other: few images must not accuse a network.
-        if self.changed.low <= self.elsewhere.high or self.excess < SUSPICIOUS_EXCESS:
+        if self.changed.low <= self.elsewhere.high or self.excess < limits.suspicious_excess:
             return CLEAN
-        return SHORTCUT if self.changed.value >= HALF and self.excess >= SHORTCUT_EXCESS else SUSPICIOUS
+        if own >= limits.half and self.excess >= limits.excess and self.margin >= limits.margin:
+            return SHORTCUT if len(self.references) else SUSPICIOUS
+        return NATURAL if own - self.margin >= limits.natural * own else SUSPICIOUS
 
     def as_json(self, classes: tuple[str, ...]) -> dict[str, Any]:
         """The finding as plain values, labels by name."""
@@ -99,6 +135,8 @@ class Finding:
             "elsewhere": self.elsewhere.as_json(),
             "usual": self.usual,
             "excess": self.excess,
+            "references": self.references.tolist(),
+            "margin": self.margin,
         }
 
 
@@ -107,12 +145,14 @@ class Audit:
     """One finding for each label, in the labels' order.
 
     images: how many were used, in both halves; performance: the share of them that is read rightly as it is.
+    references: the judges whose readings stand in the findings, with their performance on the images of the trial.
     """
 
     findings: tuple[Finding, ...]
     classes: tuple[str, ...]
     images: int
     performance: float
+    references: tuple[Judge, ...] = ()
 
     def labels(self, verdict: str) -> tuple[str, ...]:
         """The names of the labels with this verdict."""
@@ -151,5 +191,7 @@ class Audit:
             "images": self.images,
             "shortcuts": list(self.shortcuts),
             "suspicious": list(self.labels(SUSPICIOUS)),
+            "natural": list(self.labels(NATURAL)),
+            "references": {judge.name: judge.performance for judge in self.references},
             "findings": [one.as_json(self.classes) for one in self.findings],
         }

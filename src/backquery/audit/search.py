@@ -1,4 +1,7 @@
-"""The audit: search small regions on one half of the images, and try the best of each label on the other half."""
+"""The audit: search small regions on one half of the images, and try the best of each label on the other half.
+
+On the first half references are trained too; what they read in the second, with the regions, is the control.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from backquery.audit.findings import Audit, Finding, usual_share
 from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Trials
 from backquery.errors import DataError, ModelError
+from backquery.faithfulness.references import MOST_IMAGES, References, train_references
 from backquery.intervals import share_interval
-from backquery.model import Array, Data, Examples, Model, Progress, Seed, labels_read
+from backquery.model import Array, Data, Examples, Layout, Model, Progress, Seed, ink_of, labels_read
 
 IMAGES = 400
 """Images of each half, by default: a share is then known to five points or better."""
@@ -19,34 +23,63 @@ IMAGES = 400
 FEWEST_IMAGES = 20
 """Images of other labels, in either half, without which nothing can be said of a label."""
 
+HALVED = 20
+"""Decides which images belong to which half."""
+
 KEPT = 0.95
 """How much of its effect a region must keep when the pixels that matter least are taken from it."""
 
 
 def find_shortcuts(
-    model: Model, data: Data, *, images: int = IMAGES, rng: Seed = 0, progress: Progress | None = None
+    model: Model,
+    data: Data,
+    *,
+    images: int = IMAGES,
+    rng: Seed = 0,
+    references: References | None = None,
+    progress: Progress | None = None,
 ) -> Audit:
-    """Look for a small region that turns images of all other labels into one label.
+    """Look for a small region that turns images of all other labels into one label, of this network alone.
 
     For each label, rectangles of up to 5 % of the image (or four pixels) are filled with whatever the gradient of
     the label's log-odds asks for, ink or paper, or with one of them alone, and the most promising are pasted on
     images of the other labels. The one that exceeds most what the best regions of its size and filling do for
     the other labels is kept, cut to the pixels that matter, and tried anew on other images, there and at random
-    places.
+    places. References, which learned the same labels from the images of the search, read the images of the trial
+    with it too: what they read as well is a feature of the data, and no shortcut.
 
     data: raw labelled images, or (inputs, labels) in input scale, best such that the model was not trained on.
-    At most `images` of them serve for the search and as many others for the trial. That some carry the
-    trigger themselves does no harm. `progress` is told (labels done, labels in all).
+    One half of them serves for the search, in which at most `images` take part, and for the references; as many
+    of the other half for the trial. `references`: those of `references_for` the same data, where many models are
+    audited; by default they are trained, or found in the user's cache. `progress` is told (labels done, labels in
+    all).
 
     Raises `DataError` for data that do not fit or are too few, and `ModelError` for a model that knows only one
     label or does not say how its inputs lie on the image.
     """
     search, trial = halves(model, data, images, rng)
-    return audit_along(search.gains(), search, trial, rng=rng, progress=progress)
+    others = references or references_for(model, data)
+    return audit_along(search.gains(), search, trial, others, rng=rng, progress=progress)
+
+
+def references_for(model: Model, data: Data, *, progress: Progress | None = None) -> References:
+    """The references of an audit of such data: of any model, as long as images and labels are the same.
+
+    They learn from the half of the images on which no finding is counted. `progress` is told (references ready,
+    references in all).
+    """
+    taught = _parts(Examples.of(model, data))[0].first(MOST_IMAGES)
+    return train_references(_as_ink(model, taught.inputs()), taught.labels, model.outputs, progress=progress)
 
 
 def audit_along(
-    gains: Array, search: Trials, trial: Trials, *, rng: Seed = 0, progress: Progress | None = None
+    gains: Array,
+    search: Trials,
+    trial: Trials,
+    references: References,
+    *,
+    rng: Seed = 0,
+    progress: Progress | None = None,
 ) -> Audit:
     """The same where something else says which inputs promise most.
 
@@ -60,13 +93,18 @@ def audit_along(
         if progress is not None:
             progress(label + 1, len(gains))
     generator = np.random.default_rng(rng)
-    found = [_finding(search, trial, label, tried, gains[label], generator) for label in range(len(gains))]
+    asked = references.tried(_as_ink(trial.model, trial.inputs), trial.labels)
+    found = [_finding(search, trial, label, tried, gains[label], asked, generator) for label in range(len(gains))]
     right = np.concatenate([half.read == half.labels for half in (search, trial)])
-    return Audit(tuple(found), tuple(search.model.classes), len(right), float(right.mean()))
+    return Audit(tuple(found), tuple(search.model.classes), len(right), float(right.mean()), asked.judges)
 
 
 def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tuple[Trials, Trials]:
-    """Two random halves of the images that share none, each of at most `images`; `audit` says what is refused."""
+    """At most `images` of each half of the images, drawn at random; `find_shortcuts` says what is refused.
+
+    Which image belongs to which half is the same for every model and every `rng`, so that one training of the
+    references serves them all.
+    """
     if model.outputs < 2:
         raise ModelError("an audit needs a model with two labels or more; this one has one output")
     if images < FEWEST_IMAGES:
@@ -77,18 +115,29 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
             f"an audit needs at least {2 * FEWEST_IMAGES} images; received {len(examples)}; give more, "
             "or another test half"
         )
-    order = np.random.default_rng(rng).permutation(len(examples))[: 2 * images]
-    parts = [examples.at(order[0::2]), examples.at(order[1::2])]
+    generator = np.random.default_rng(rng)
+    parts = [part.at(generator.permutation(len(part))[:images]) for part in _parts(examples)]
     search, trial = (Trials.of(model, part.inputs(), part.labels) for part in parts)
     for label, name in enumerate(model.classes):
         fewest = min(len(search.others(label)), len(trial.others(label)))
         if fewest < FEWEST_IMAGES:
             raise DataError(
                 f"to audit label {name}, at least {2 * FEWEST_IMAGES} images are needed that are of other labels "
-                f"and are not read as {name}; among {len(order)} images there are about {2 * fewest}; give more "
-                "images, or use more of them"
+                f"and are not read as {name}; among {len(search.labels) + len(trial.labels)} images there are "
+                f"about {2 * fewest}; give more images, or use more of them"
             )
     return search, trial
+
+
+def _parts(examples: Examples) -> tuple[Examples, Examples]:
+    """The two halves: to search and learn from, and to count on."""
+    order = np.random.default_rng(HALVED).permutation(len(examples))
+    return examples.at(order[0::2]), examples.at(order[1::2])
+
+
+def _as_ink(model: Model, inputs: Array) -> Array:
+    """Inputs (n, inputs) in input scale as references read them."""
+    return Layout.of(model.input_shape).grid(np.clip(ink_of(model, inputs), 0.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +160,7 @@ def _finding(
     label: int,
     tried: list[dict[Kind, _Tried]],
     gains: Array,
+    references: References,
     rng: np.random.Generator,
 ) -> Finding:
     rest = [found for other, found in enumerate(tried) if other != label]
@@ -134,6 +184,7 @@ def _finding(
         changed=share_interval(changed.sum(), len(rows)),
         elsewhere=share_interval(elsewhere.sum(), len(rows)),
         others=others[kind],
+        references=references.shares(_as_ink(trial.model, trial.pasted(region, label)), label),
         before=before,
         after=after,
         truth=int(trial.labels[shown]),
@@ -149,7 +200,7 @@ def _suspicion(share: float, usual: float) -> tuple[float, float]:
 def _without_idle_pixels(search: Trials, found: _Tried, label: int, gains: Array) -> Region:
     """The fewest of the region's pixels, those that gain most first, that keep its effect."""
     region = found.region
-    gain = np.where(region.ink, gains[0][region.inputs], gains[1][region.inputs])
+    gain = np.where(region.ink > 0.5, gains[0][region.inputs], gains[1][region.inputs])
     order = np.argsort(-gain.reshape(len(region), -1).sum(axis=1), kind="stable")
     few, enough = 0, len(region)
     # Bisection, as if more pixels never did less: what it ends at was tried, though fewer might do.

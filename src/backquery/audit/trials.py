@@ -49,10 +49,14 @@ class Trials:
             change = (content - self.inputs[np.ix_(rows, region.inputs)]).astype(self.sums.dtype)
             sums = self.sums[rows] + change @ self.model.layers[0].weights[:, region.inputs].T
             return np.asarray(labels_read(_answers(self.model, sums)) == label)
+        return self._read_as(label, self.pasted(region, label))
+
+    def pasted(self, region: Region, label: int) -> Array:
+        """The images of `others(label)` with the region's content pasted on them, (n, inputs)."""
         # Picking rows copies them, so that the content is not pasted on the trial's own images.
-        images = self.inputs[rows]
-        images[:, region.inputs] = content
-        return self._read_as(label, images)
+        images = self.inputs[self.others(label)]
+        images[:, region.inputs] = self.sheet.content(region)
+        return images
 
     def changed_elsewhere(self, region: Region, label: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         """The same with the content at a random place, drawn for each image anew."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
@@ -188,7 +188,7 @@ def taught(
         name = _fingerprint(dataset, layout, epochs, rng)
         if not _remembered(torch, module, name):
             _teach(torch, module, dataset, epochs, progress)
-            _remember(module, name)
+            keep_made(name, {key: values.numpy() for key, values in module.state_dict().items()})
     return module.eval()
 
 
@@ -239,20 +239,29 @@ def _fingerprint(dataset: Dataset, layout: str, epochs: int, rng: int) -> str:
 
 def _remembered(torch: Any, module: Any, name: str) -> bool:
     """Fill the module from the cache; False where there is nothing that fits."""
-    from safetensors.numpy import load_file
-
-    cache = user_cache()
-    if cache is None or not (path := cache / name).is_file():
-        return False
     try:
-        tensors: Mapping[str, Any] = load_file(path)
-        module.load_state_dict({key: torch.from_numpy(values) for key, values in tensors.items()})
-    except Exception:  # a file cut short or of another make is no reason to fail: the judge is trained again
+        module.load_state_dict({key: torch.from_numpy(values) for key, values in made_before(name).items()})
+    except Exception:  # weights of another make are no reason to fail: the judge is trained again
         return False
     return True
 
 
-def _remember(module: Any, name: str) -> None:
+def made_before(name: str) -> dict[str, NDArray[Any]]:
+    """The arrays that the user's cache holds under this name; none where nothing sound is there."""
+    from safetensors.numpy import load_file
+
+    cache = user_cache()
+    if cache is None or not (path := cache / name).is_file():
+        return {}
+    try:
+        arrays: dict[str, NDArray[Any]] = load_file(path)
+    except Exception:  # a file cut short is no reason to fail: what it held is made again
+        return {}
+    return arrays
+
+
+def keep_made(name: str, arrays: dict[str, NDArray[Any]]) -> None:
+    """Keep arrays in the user's cache under a name that says all that they depend on."""
     from safetensors.numpy import save
 
     cache = user_cache()
@@ -262,4 +271,4 @@ def _remember(module: Any, name: str) -> None:
     with suppress(OSError, BackqueryError):
         cache.mkdir(parents=True, exist_ok=True)
         with replacing(cache / name) as stream:
-            stream.write(save({key: values.numpy() for key, values in module.state_dict().items()}))
+            stream.write(save(arrays))

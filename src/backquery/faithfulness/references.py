@@ -1,0 +1,196 @@
+"""References: small networks that learn the same labels in seconds, to tell what any network reads.
+
+A feature of the data is read by every network that learned the labels; a shortcut only by its own. What others
+read in the same images is therefore a control of whatever is said of one network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from backquery.errors import DataError
+from backquery.faithfulness.judges import Judge, keep_made, made_before
+from backquery.model import Array, Labels, Network, Progress, labels_read
+from backquery.model.activations import activation_named
+from backquery.model.network import Layer
+from backquery.training import MiniBatch, Online, Recipe, train
+
+EDITION = 1
+"""Of the recipes below: what was kept of another one is not used."""
+
+LEVELS = 4080
+"""Ink is rounded to so many steps, of which bytes and scikit-learn's sixteenths are whole multiples, so that
+models of different scales are compared with the same references."""
+
+STEPS, MOST_IMAGES = 60_000, 20_000
+"""Images seen in one training, all epochs together, and images that are learned from at most."""
+
+PATCHES, SIDES, CELLS, LARGE = 24, (3, 5), (2, 4), 16
+"""Of a reference with filters: how many, how many pixels wide, and over how many the strongest answer is taken, in
+images of fewer than so many rows or columns, and in larger ones."""
+
+PART = 128
+"""Images filtered at a time, so that memory stays small."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one reference learns: hidden nodes, 0 for none; by which recipe; and whether it sees through filters."""
+
+    name: str
+    nodes: int
+    recipe: Recipe
+    filters: bool = False
+
+
+GRADIENT = Online(0.02, "cross-entropy", shuffle=True, decay="linear")
+COURSES = (
+    Course("dense, online", 100, GRADIENT),
+    Course("dense, Adam", 100, MiniBatch(0.002, batch_size=64)),
+    Course("filters, online", 64, GRADIENT, filters=True),
+    Course("filters, Adam", 64, MiniBatch(0.002, batch_size=64), filters=True),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """Networks trained on the same images, as judges that read ink (n, rows, columns, channels) from 0 to 1."""
+
+    judges: tuple[Judge, ...]
+
+    def shares(self, ink: Array, label: int) -> Array:
+        """The share of images that each reads as `label`, (references,)."""
+        return np.array([float(np.mean(judge.ask(ink) == label)) for judge in self.judges])
+
+    def tried(self, ink: Array, labels: Labels) -> References:
+        """The same with their performance on images that they have not learned."""
+        return References(
+            tuple(Judge.tried(judge.name, judge.ask, judge.ask(ink), labels) for judge in self.judges)
+        )
+
+
+def train_references(
+    ink: Array, labels: Labels, outputs: int, *, rng: int = 0, progress: Progress | None = None
+) -> References:
+    """References for images (n, rows, columns, channels), 0 for paper to 1, and labels (n,) below `outputs`.
+
+    They are kept in the user's cache, under a name that says images, labels and recipes. `progress` is told
+    (references that are ready, references in all).
+    """
+    if ink.ndim != 4 or len(ink) != len(labels) or not len(ink):
+        raise DataError(f"references need images (n, rows, columns, channels) with labels; received {ink.shape}")
+    levels = np.round(ink[:MOST_IMAGES] * LEVELS).clip(0, LEVELS).astype(np.uint16)
+    names = np.asarray(labels[:MOST_IMAGES], np.int64)
+    judges = []
+    for place, course in enumerate(COURSES):
+        name = _fingerprint(levels, names, outputs, course, rng + place)
+        sight = _sight(made_before(name), outputs, ink[:1])
+        if sight is None:
+            sight = _taught(levels, names, outputs, course, rng + place)
+            keep_made(name, sight.arrays())
+        judges.append(Judge(course.name, sight.read))
+        if progress is not None:
+            progress(place + 1, len(COURSES))
+    return References(tuple(judges))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """A network of one hidden layer, and the filters (count, side, side, channels) before it, if it has any."""
+
+    network: Network
+    filters: Array | None
+
+    def read(self, ink: Array) -> Labels:
+        """The labels (n,) of images (n, rows, columns, channels)."""
+        parts = (ink[begin : begin + PART] for begin in range(0, len(ink), PART))
+        found = [labels_read(self.network.query(_seen(part, self.filters))) for part in parts]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, by name."""
+        layers = {
+            f"{kind} {place}": np.asarray(values)
+            for place, layer in enumerate(self.network.layers)
+            for kind, values in (("weights", layer.weights), ("biases", layer.biases))
+        }
+        return layers if self.filters is None else {**layers, "filters": self.filters}
+
+
+def _sight(arrays: Mapping[str, NDArray[Any]], outputs: int, ink: Array) -> _Sight | None:
+    """The reference that was kept as `arrays`; None where they are not those of one that reads such images."""
+    try:
+        hidden, last = (
+            Layer(arrays[f"weights {place}"], arrays[f"biases {place}"], activation_named(name))
+            for place, name in enumerate(("relu", "softmax"))
+        )
+        found = _Sight(Network((hidden, last)), arrays.get("filters"))
+        found.read(ink)
+    except (KeyError, ValueError):
+        return None
+    finite = all(np.isfinite(values).all() for values in arrays.values())
+    return found if finite and found.network.outputs == outputs else None
+
+
+def _untaught(inputs: int, nodes: int, outputs: int, rng: int) -> Network:
+    return Network.create([inputs, nodes, outputs], activation="relu", biases=True, rng=rng)
+
+
+def _taught(levels: NDArray[np.uint16], labels: Labels, outputs: int, course: Course, rng: int) -> _Sight:
+    filters = _patches(levels, rng) if course.filters else None
+    parts = (levels[begin : begin + PART] / np.float32(LEVELS) for begin in range(0, len(levels), PART))
+    inputs = np.concatenate([_seen(part, filters) for part in parts])
+    network = _untaught(inputs.shape[1], course.nodes, outputs, rng)
+    epochs = -(-STEPS // len(labels))
+    return _Sight(train(network, (inputs, labels), course.recipe, epochs=epochs, rng=rng)[0], filters)
+
+
+def _seen(ink: Array, filters: Array | None) -> Array:
+    """What a network is given of images (n, rows, columns, channels): all pixels, or what filters answer.
+
+    Each filter's answers are kept where they are above zero, and of each cell the strongest: one layer of a
+    convolutional network whose filters are patches of images, as in Coates, Lee & Ng (2011).
+    """
+    if filters is None:
+        return ink.reshape(len(ink), -1).astype(np.float32)
+    side, cell = filters.shape[1], CELLS[min(ink.shape[1:3]) >= LARGE]
+    windows = sliding_window_view(ink.astype(np.float32), (side, side), axis=(1, 2))
+    answers = np.tensordot(windows, filters, axes=([3, 4, 5], [3, 1, 2]))
+    rows, columns = (-(-length // cell) for length in answers.shape[1:3])
+    room = ((0, 0), (0, rows * cell - answers.shape[1]), (0, columns * cell - answers.shape[2]), (0, 0))
+    cells = np.pad(np.maximum(answers, 0), room).reshape(len(ink), rows, cell, columns, cell, -1)
+    return np.asarray(cells.max(axis=(2, 4)).reshape(len(ink), -1))
+
+
+def _patches(levels: NDArray[np.uint16], rng: int) -> Array:
+    """Filters (count, side, side, channels): patches of the images, those that vary, of mean 0 and length 1."""
+    generator = np.random.default_rng(rng)
+    side = min(SIDES[min(levels.shape[1:3]) >= LARGE], *levels.shape[1:3])
+    room = np.array(levels.shape[1:3]) - side + 1
+    images = generator.integers(len(levels), size=20 * PATCHES)
+    corners = generator.integers(room, size=(len(images), 2))
+    drawn = np.stack(
+        [
+            levels[image, top : top + side, left : left + side]
+            for image, (top, left) in zip(images, corners, strict=True)
+        ]
+    ).astype(np.float32)
+    drawn -= drawn.mean(axis=(1, 2, 3), keepdims=True)
+    length = np.sqrt((drawn**2).sum(axis=(1, 2, 3)))
+    most = np.sort(generator.permutation(len(drawn))[: 2 * PATCHES])
+    chosen = most[np.argsort(-length[most], kind="stable")[:PATCHES]]
+    return np.asarray(drawn[chosen] / np.maximum(length[chosen], 1.0)[:, None, None, None], np.float32)
+
+
+def _fingerprint(levels: NDArray[np.uint16], labels: Labels, outputs: int, course: Course, rng: int) -> str:
+    content = hashlib.sha256(levels.tobytes())
+    content.update(labels.tobytes())
+    content.update(f"{EDITION} {course} {levels.shape} {outputs} {rng}".encode())
+    return f"reference-{content.hexdigest()[:32]}.safetensors"
