@@ -24,13 +24,15 @@ from backquery.audit import (
 )
 from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
+from backquery.faithfulness import luck
 from backquery.intervals import Interval, share_interval
-from backquery.model import Layout
+from backquery.model import Layout, labels_read
 from backquery.model.activations import SIGMOID
 from backquery.model.network import Layer, Network
 from backquery.plots import audit_rows
 from tests.backdoors import LABEL, learned, marked
 from tests.inversion.conftest import Opaque
+from tests.reference import audit as slow
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -251,15 +253,23 @@ def test_a_model_without_a_place_for_its_inputs_is_refused(digits, clean):
         find_shortcuts(replace(clean, input_shape=(64,)), digits.test)
 
 
-def test_an_untrained_network_gives_an_audit_too(digits):
-    """Whatever it finds: nothing may go wrong on the way."""
-    network = Network.create([64, 10, 10], rng=0, input_shape=(8, 8), scaling=learned(digits.train, 0).scaling)
-    try:
-        found = find_shortcuts(network, digits.test)
-    except DataError as error:
-        assert "are not read as" in str(error)
-    else:
-        assert len(found.findings) == 10
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_that_has_learned_nothing_is_no_network_to_audit(digits, seed):
+    network = Network.create([64, 10, 10], rng=seed, input_shape=(8, 8), scaling=learned(digits.train, 0).scaling)
+    with pytest.raises(ModelError, match=r"nothing to audit: the model reads \d+\.\d% of 719 images"):
+        find_shortcuts(network, digits.test)
+
+
+def test_a_network_that_names_one_label_for_everything_is_no_better(digits, clean):
+    last = replace(clean.layers[-1], biases=np.where(np.arange(10) == 3, 1e6, 0.0).astype(np.float32))
+    with pytest.raises(ModelError, match="nothing to audit"):
+        find_shortcuts(replace(clean, layers=(*clean.layers[:-1], last)), digits.test)
+
+
+@pytest.mark.parametrize(("right", "images"), [(20, 100), (31, 100), (104, 800), (130, 800), (0, 40), (40, 40)])
+def test_how_probable_it_is_to_guess_as_well(right, images):
+    for chance in (0.1, 0.1135, 0.5):
+        assert luck(right, images, chance) == pytest.approx(slow.luck(right, images, chance), rel=1e-9, abs=1e-300)
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 7), (6, 7, 3)])
@@ -271,7 +281,8 @@ def test_in_colour_whole_pixels_are_pasted_and_drawn(shape):
     weights[2, 0, :2] = 8.0, -8.0, 8.0
     last = Layer(layout.flat(weights), np.array([0.0, 0.0, -16.0]), SIGMOID)
     model = Network((last,), input_shape=shape)
-    labels = rng.integers(0, 2, 800)
+    # No image is of the last label, which other networks cannot know therefore.
+    labels = labels_read(model.query(layout.flat(grid))[:, :2])
     found = find_shortcuts(Opaque(model), (layout.flat(grid), labels))
     finding = found.findings[2]
     assert finding.verdict == SHORTCUT

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import comb
+
 import numpy as np
 
 
@@ -58,3 +61,9 @@ def best_rectangle(gain: np.ndarray, fewest: int, most: int) -> float:
         for top in range(height - a + 1)
         for left in range(width - b + 1)
     )
+
+
+def luck(right: int, images: int, chance: float) -> float:
+    """How probable `right` or more of `images` are where each is right with this chance: the sum, in fractions."""
+    p = Fraction(chance)
+    return float(sum(comb(images, k) * p**k * (1 - p) ** (images - k) for k in range(right, images + 1)))

@@ -13,6 +13,7 @@ from backquery.audit.findings import Audit, Finding, usual_share
 from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Trials
 from backquery.errors import DataError, ModelError
+from backquery.faithfulness.judges import GUESSED, luck
 from backquery.faithfulness.references import MOST_IMAGES, References, train_references
 from backquery.intervals import share_interval
 from backquery.model import Array, Data, Examples, Layout, Model, Progress, Seed, ink_of, labels_read
@@ -118,6 +119,7 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
     generator = np.random.default_rng(rng)
     parts = [part.at(generator.permutation(len(part))[:images]) for part in _parts(examples)]
     search, trial = (Trials.of(model, part.inputs(), part.labels) for part in parts)
+    _refuse_guesses(search, trial)
     for label, name in enumerate(model.classes):
         fewest = min(len(search.others(label)), len(trial.others(label)))
         if fewest < FEWEST_IMAGES:
@@ -127,6 +129,20 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
                 f"about {2 * fewest}; give more images, or use more of them"
             )
     return search, trial
+
+
+def _refuse_guesses(search: Trials, trial: Trials) -> None:
+    """`ModelError` where a model reads no more rightly than the most common label's name for every image would."""
+    labels = np.concatenate([search.labels, trial.labels])
+    right = int(sum((half.read == half.labels).sum() for half in (search, trial)))
+    chance = np.bincount(labels).max() / len(labels)
+    # Where all images are of one label, nobody can tell; what that lacks is said otherwise.
+    if chance < 1 and luck(right, len(labels), chance) > GUESSED:
+        raise ModelError(
+            f"there is nothing to audit: the model reads {right / len(labels):.1%} of {len(labels):,} images "
+            f"rightly, and naming the most common label for every image gives {chance:.1%}; give a model that "
+            "has learned these labels, or say how it takes its images (the command's --scale and --ink)"
+        )
 
 
 def _parts(examples: Examples) -> tuple[Examples, Examples]:
