@@ -35,7 +35,7 @@ class Thresholds:
     """
 
     half: float = 0.5
-    excess: float = 0.25
+    excess: float = 0.35
     suspicious_excess: float = 0.15
     margin: float = 0.4
     natural: float = 0.5
