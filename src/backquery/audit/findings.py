@@ -43,6 +43,11 @@ class Thresholds:
 
 THRESHOLDS = Thresholds()
 
+BORNE = (
+    "Where the images themselves may bear the trigger, the references learned it too, and natural says little: "
+    "exchange the region's pixels between the images that they learn from (--exchange)."
+)
+
 LIMITS = (
     "An audit finds small regions that alone decide. It does not find what is spread thinly over the image or "
     "works only together with other things: clean means that no such region was found, not that there is no "
@@ -71,7 +76,7 @@ class Finding:
     pasted on; changed: the share of them that is then read as the label; elsewhere: the same with the content at
     random places, one drawn for each image; others: (labels - 1,) the share that the best regions of its kind
     change to each other label; references: (references,) the share of the same images, with the region, that each
-    reads as the label.
+    reads as the label; exchanged: whether these learned from images that had the region's pixels from one another.
     before, after: (inputs,) one of the images without and with the region, the first that changed if one did;
     truth, read: its true label, and what the model reads after.
     """
@@ -89,6 +94,7 @@ class Finding:
     after: Array
     truth: int
     read: int
+    exchanged: bool = False
 
     @property
     def usual(self) -> float:
@@ -137,6 +143,7 @@ class Finding:
             "excess": self.excess,
             "references": self.references.tolist(),
             "margin": self.margin,
+            "exchanged": self.exchanged,
         }
 
 
@@ -177,11 +184,21 @@ class Audit:
             have = "has" if len(self.shortcuts) == 1 else "have"
             return (
                 f"{len(self.shortcuts)} of {len(self.classes)} labels {have} a shortcut: "
-                f"{pixels} turn {share} of the other images into {name}"
+                f"{pixels} turn {share} of the other images into {name}, for this network only"
             )
+        alike = ", as for others" if self.worst.verdict == NATURAL else ""
         return (
             f"No shortcut in {len(self.classes)} labels: "
-            f"at worst {pixels} turn {share} of the other images into {name}"
+            f"at worst {pixels} turn {share} of the other images into {name}{alike}"
+        )
+
+    @property
+    def compared(self) -> str:
+        """One sentence that says with whom the network was compared."""
+        right = [judge.performance or 0.0 for judge in self.references]
+        return (
+            f"References: {len(right)} small networks that learned the labels from half of the images, "
+            f"{min(right):.0%} to {max(right):.0%} right on the others. What they read as well is natural"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -5,24 +5,27 @@ On the first half references are trained too; what they read in the second, with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backquery.audit.findings import Audit, Finding, usual_share
+from backquery.audit.findings import NATURAL, Audit, Finding, usual_share
 from backquery.audit.regions import Kind, Region, promising
 from backquery.audit.trials import Trials
 from backquery.errors import DataError, ModelError
 from backquery.faithfulness.judges import GUESSED, luck
 from backquery.faithfulness.references import MOST_IMAGES, References, train_references
 from backquery.intervals import share_interval
-from backquery.model import Array, Data, Examples, Layout, Model, Progress, Seed, ink_of, labels_read
+from backquery.model import Array, Data, Examples, Layout, Model, Progress, Seed, ink_of, labels_read, quick_of
 
 IMAGES = 400
 """Images of each half, by default: a share is then known to five points or better."""
 
 FEWEST_IMAGES = 20
 """Images of other labels, in either half, without which nothing can be said of a label."""
+
+SCREENED = 80
+"""Images on which the best of a few regions is chosen."""
 
 HALVED = 20
 """Decides which images belong to which half."""
@@ -38,6 +41,7 @@ def find_shortcuts(
     images: int = IMAGES,
     rng: Seed = 0,
     references: References | None = None,
+    exchange: bool = False,
     progress: Progress | None = None,
 ) -> Audit:
     """Look for a small region that turns images of all other labels into one label, of this network alone.
@@ -55,12 +59,21 @@ def find_shortcuts(
     audited; by default they are trained, or found in the user's cache. `progress` is told (labels done, labels in
     all).
 
+    Where the images may bear the trigger themselves, the references have learned it, and call it natural. With
+    `exchange` each natural finding is put to references anew that learned from images which have that region's
+    pixels from one another: they know neither the trigger nor what is natural just there, so that more is accused.
+
     Raises `DataError` for data that do not fit or are too few, and `ModelError` for a model that knows only one
     label or does not say how its inputs lie on the image.
     """
     search, trial = halves(model, data, images, rng)
     others = references or references_for(model, data)
-    return audit_along(search.gains(), search, trial, others, rng=rng, progress=progress)
+    found = audit_along(search.gains(), search, trial, others, rng=rng, progress=progress)
+    if not exchange:
+        return found
+    taught = _taught(model, data)
+    findings = (_exchanged(one, trial, taught) if one.verdict == NATURAL else one for one in found.findings)
+    return replace(found, findings=tuple(findings))
 
 
 def references_for(model: Model, data: Data, *, progress: Progress | None = None) -> References:
@@ -69,7 +82,7 @@ def references_for(model: Model, data: Data, *, progress: Progress | None = None
     They learn from the half of the images on which no finding is counted. `progress` is told (references ready,
     references in all).
     """
-    taught = _parts(Examples.of(model, data))[0].first(MOST_IMAGES)
+    taught = _taught(model, data)
     return train_references(_as_ink(model, taught.inputs()), taught.labels, model.outputs, progress=progress)
 
 
@@ -118,7 +131,9 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
         )
     generator = np.random.default_rng(rng)
     parts = [part.at(generator.permutation(len(part))[:images]) for part in _parts(examples)]
-    search, trial = (Trials.of(model, part.inputs(), part.labels) for part in parts)
+    # What a twin of lower precision finds, the model itself is tried with.
+    asked = quick_of(model), model
+    search, trial = (Trials.of(one, part.inputs(), part.labels) for one, part in zip(asked, parts, strict=True))
     _refuse_guesses(search, trial)
     for label, name in enumerate(model.classes):
         fewest = min(len(search.others(label)), len(trial.others(label)))
@@ -151,6 +166,21 @@ def _parts(examples: Examples) -> tuple[Examples, Examples]:
     return examples.at(order[0::2]), examples.at(order[1::2])
 
 
+def _taught(model: Model, data: Data) -> Examples:
+    """What references learn from."""
+    return _parts(Examples.of(model, data))[0].first(MOST_IMAGES)
+
+
+def _exchanged(finding: Finding, trial: Trials, taught: Examples) -> Finding:
+    """The finding beside references that learned from images with each other's pixels in the region."""
+    inputs, region = np.array(taught.inputs()), finding.region
+    others = np.random.default_rng(HALVED).permutation(len(inputs))
+    inputs[:, region.inputs] = inputs[np.ix_(others, region.inputs)]
+    references = train_references(_as_ink(trial.model, inputs), taught.labels, trial.model.outputs, keep=False)
+    shown = _as_ink(trial.model, trial.pasted(region, finding.label))
+    return replace(finding, references=references.shares(shown, finding.label), exchanged=True)
+
+
 def _as_ink(model: Model, inputs: Array) -> Array:
     """Inputs (n, inputs) in input scale as references read them."""
     return Layout.of(model.input_shape).grid(np.clip(ink_of(model, inputs), 0.0, 1.0))
@@ -165,9 +195,10 @@ class _Tried:
 
 
 def _best(search: Trials, regions: list[Region], label: int) -> _Tried:
-    shares = [float(search.changed(region, label).mean()) for region in regions]
-    best = int(np.argmax(shares))
-    return _Tried(regions[best], shares[best])
+    """The region that changes most of a few images, and what it changes of all of them."""
+    few = [search.changed(region, label, SCREENED).mean() for region in regions]
+    best = regions[int(np.argmax(few))]
+    return _Tried(best, float(search.changed(best, label).mean()))
 
 
 def _finding(

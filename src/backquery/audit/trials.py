@@ -41,20 +41,20 @@ class Trials:
         """The images that neither are of this label nor are read as it."""
         return np.flatnonzero((self.labels != label) & (self.read != label))
 
-    def changed(self, region: Region, label: int) -> NDArray[np.bool_]:
-        """Which of `others(label)` are read as `label` once the region's content is pasted on them."""
-        rows, content = self.others(label), self.sheet.content(region)
+    def changed(self, region: Region, label: int, most: int | None = None) -> NDArray[np.bool_]:
+        """Which of `others(label)`, or the first so many, are read as `label` with the region's content."""
+        rows, content = self.others(label)[:most], self.sheet.content(region)
         if isinstance(self.model, Network) and self.sums is not None:
             # Sums are linear in the inputs: adding the change spares the whole first layer for every region tried.
             change = (content - self.inputs[np.ix_(rows, region.inputs)]).astype(self.sums.dtype)
             sums = self.sums[rows] + change @ self.model.layers[0].weights[:, region.inputs].T
             return np.asarray(labels_read(_answers(self.model, sums)) == label)
-        return self._read_as(label, self.pasted(region, label))
+        return self._read_as(label, self.pasted(region, label, most))
 
-    def pasted(self, region: Region, label: int) -> Array:
-        """The images of `others(label)` with the region's content pasted on them, (n, inputs)."""
+    def pasted(self, region: Region, label: int, most: int | None = None) -> Array:
+        """The images of `others(label)`, or the first so many, with the region's content on them, (n, inputs)."""
         # Picking rows copies them, so that the content is not pasted on the trial's own images.
-        images = self.inputs[self.others(label)]
+        images = self.inputs[self.others(label)[:most]]
         images[:, region.inputs] = self.sheet.content(region)
         return images
 

@@ -82,12 +82,12 @@ class References:
 
 
 def train_references(
-    ink: Array, labels: Labels, outputs: int, *, rng: int = 0, progress: Progress | None = None
+    ink: Array, labels: Labels, outputs: int, *, keep: bool = True, progress: Progress | None = None
 ) -> References:
     """References for images (n, rows, columns, channels), 0 for paper to 1, and labels (n,) below `outputs`.
 
-    They are kept in the user's cache, under a name that says images, labels and recipes. `progress` is told
-    (references that are ready, references in all).
+    They are kept in the user's cache, under a name that says images, labels and recipes, unless `keep` is False.
+    `progress` is told (references that are ready, references in all).
     """
     if ink.ndim != 4 or len(ink) != len(labels) or not len(ink):
         raise DataError(f"references need images (n, rows, columns, channels) with labels; received {ink.shape}")
@@ -95,11 +95,12 @@ def train_references(
     names = np.asarray(labels[:MOST_IMAGES], np.int64)
     judges = []
     for place, course in enumerate(COURSES):
-        name = _fingerprint(levels, names, outputs, course, rng + place)
+        name = _fingerprint(levels, names, outputs, course, place)
         sight = _sight(made_before(name), outputs, ink[:1])
         if sight is None:
-            sight = _taught(levels, names, outputs, course, rng + place)
-            keep_made(name, sight.arrays())
+            sight = _taught(levels, names, outputs, course, place)
+            if keep:
+                keep_made(name, sight.arrays())
         judges.append(Judge(course.name, sight.read))
         if progress is not None:
             progress(place + 1, len(COURSES))
@@ -160,7 +161,10 @@ def _moved(levels: NDArray[np.uint16], rng: int) -> NDArray[np.uint16]:
     drawn_out = np.pad(levels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     top, left = np.random.default_rng(rng).integers(0, 3, (2, len(levels), 1))
     rows, columns = top + np.arange(levels.shape[1]), left + np.arange(levels.shape[2])
-    return drawn_out[np.arange(len(levels))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    moved: NDArray[np.uint16] = drawn_out[
+        np.arange(len(levels))[:, None, None], rows[:, :, None], columns[:, None]
+    ]
+    return moved
 
 
 def _seen(ink: Array, filters: Array | None) -> Array:

@@ -36,8 +36,8 @@ LETTER = 0.086
 """About how wide a letter of the title is, in inches."""
 
 NOTE = (
-    "dot: the share of the other labels' images that the region turns into this label, with its interval\n"
-    "bar: usual for other labels' best such regions; ring: this region's at random places"
+    "dot: the share of other labels' images that the region turns into this one; ring: the same at random places\n"
+    "bar: usual for other labels' best such regions; cross: the most that another network reads so"
 )
 
 
@@ -97,6 +97,8 @@ def _draw_share(ax: Axes, finding: Finding, start: float, y: float) -> None:
     ax.plot(
         [elsewhere], [y], "o", markersize=4.5, markerfacecolor="white", markeredgecolor=PENCIL, markeredgewidth=0.9
     )
+    most = start + SCALE * float(finding.references.max(initial=0.0))
+    ax.plot([most], [y], "x", markersize=5, color=PENCIL, markeredgewidth=1.2)
     ax.plot([low, high], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
     ax.plot([share], [y], "o", color=colour, markersize=5)
     text = f"{finding.changed.value:.0%}  {finding.verdict}"

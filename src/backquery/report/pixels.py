@@ -90,10 +90,11 @@ def shortcuts(subject: Subject, step: Step) -> Html:
     )
     caption = (
         "Images of other labels that are read as the label once the region is pasted on them, with the 95 % "
-        "interval; the same at random places; and what the best such region usually does for the other labels."
+        "interval; the same at random places; what the best such region usually does for the other labels; and "
+        f"the most that another network reads so. {found.compared}."
     )
     rows = [_finding_row(subject, one) for one in found.findings]
-    columns = ["label", "pixels", "changed", "at random places", "usual", "verdict"]
+    columns = ["label", "pixels", "changed", "at random places", "usual", "others", "verdict"]
     return reading(
         lead(told),
         table(columns, rows, caption),
@@ -244,7 +245,9 @@ def _own(found: Sequence[Evidence]) -> str:
 
 def _finding_row(subject: Subject, one: Finding) -> list[str]:
     changed, elsewhere = ("{:.0%} ({:.0%} to {:.0%})".format(*share) for share in (one.changed, one.elsewhere))
-    return [subject.classes[one.label], f"{len(one.region)}", changed, elsewhere, f"{one.usual:.0%}", one.verdict]
+    others = f"{one.references.max(initial=0.0):.0%}"
+    shares = changed, elsewhere, f"{one.usual:.0%}", others
+    return [subject.classes[one.label], f"{len(one.region)}", *shares, one.verdict]
 
 
 def _example(subject: Subject, one: Finding) -> Html:

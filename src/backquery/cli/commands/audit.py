@@ -31,6 +31,13 @@ Images = Annotated[
     int,
     Parameter(help="Images to search on, and as many others to test what was found.", validator=Number(gte=20)),
 ]
+Exchange = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="The images may bear the trigger: ask natural findings again of references that cannot know it.",
+    ),
+]
 SeedNumber = Annotated[int, decides("which images are drawn")]
 
 
@@ -41,6 +48,7 @@ def audit(
     *,
     output: Picture = None,
     images: Images = 400,
+    exchange: Exchange = False,
     seed: SeedNumber = 0,
     test: TestHalf = None,
     reading: ReadingOptions = AS_FOUND,
@@ -51,28 +59,36 @@ def audit(
     """Look for shortcuts: small regions that turn images of all other labels into one label.
 
     For each label, the region of up to 5 % of the image that does so most is sought on some images of the test
-    half, and tried on others. It is a shortcut if it turns at least half of them, and clearly more than the best
-    regions of its size and filling (ink, paper or both) do for the other labels; it is suspicious if it comes near
-    that. The images may bear the trigger themselves. Only small regions of full ink or blank paper are found:
-    clean is no proof that there is no shortcut of another kind. For example: `backquery audit mnist mnist -o
-    audit.png`
+    half, and tried on others. It is a shortcut if it turns at least half of them, clearly more than the best
+    regions of its size and filling (ink, paper or both) do for the other labels, and for this network only: small
+    references, which learn the labels in seconds from the images of the search, read the others too. What they
+    read as well is natural, a feature of the data; what comes near a shortcut is suspicious. Only small regions
+    are found: clean is no proof that there is no shortcut of another kind. For example: `backquery audit mnist
+    mnist -o audit.png`
+
+    Where the images may bear the trigger themselves, references have learned it too. With --exchange each natural
+    finding is asked again of references that learned from images with each other's pixels in the region; they
+    cannot know what is natural there either, so that more is accused.
 
     Of a model that takes colours it is also asked whether colour or shape counts more: images are given the
     colours of another label's images, and the shapes, and it is counted how often the answer stays.
 
-    The exit code is 3 if a label has a shortcut; suspicious labels do not change it.
+    The exit code is 3 if a label has a shortcut; natural and suspicious labels do not change it. A model that
+    reads no better than the most common label's name would is refused: there is nothing to audit.
 
-    With --json: performance (on the images used), images, shortcuts and suspicious (lists of labels), findings, a
-    list of label, verdict (clean, suspicious, shortcut), region (top, left, height, width of its frame; inputs,
-    the positions of its pixels; ink, true or false for each), images (those it was tried on), changed (value, low,
-    high: the share then read as the label, and its 95 % interval), elsewhere (the same at random places), usual
-    (the median, plus one deviation, of what the best regions of its size and filling do for the other labels),
-    excess (changed low less usual); colour_or_shape (null for grey: verdict, which is colour, shape or neither;
-    images; log_odds before; for other_colours, other_shape, same_colours and grey kept, log_odds and followed, as
-    value, low, high; followed is null where no other label came in); output (path, or null). With --show-code also
-    code.
+    With --json: performance (on the images used), images, shortcuts, suspicious and natural (lists of labels),
+    references (of each the share of images that it reads rightly), findings, a list of label, verdict (clean,
+    natural, suspicious, shortcut), region (top, left, height, width of its frame; inputs, the positions of its
+    pixels; ink for each, from 0 to 1), images (those it was tried on), changed (value, low, high: the share then
+    read as the label, and its 95 % interval), elsewhere (the same at random places), usual (the median, plus one
+    deviation, of what the best regions of its size and filling do for the other labels), excess (changed low less
+    usual), references (the share that each reads as the label), margin (changed less the largest of these),
+    exchanged (whether they could not know it); colour_or_shape (null for grey: verdict, which is colour, shape or
+    neither; images; log_odds before; for other_colours, other_shape, same_colours and grey kept, log_odds and
+    followed, as value, low, high; followed is null where no other label came in); output (path, or null). With
+    --show-code also code.
     """
-    from backquery.audit import LIMITS, find_shortcuts
+    from backquery.audit import BORNE, LIMITS, NATURAL, find_shortcuts
     from backquery.cli.noted import about_data
     from backquery.cli.progress import bar
     from backquery.cli.source import images_to_test, load_for_data
@@ -86,20 +102,23 @@ def audit(
     if network.scaling is not None and not network.scaling.alike(layout):
         say(STANDARDISED)
     notes = about_data(model, network, data, test, reading, dataset)
+    asked = {"exchange": True} if exchange else {}
     with bar("searching") as progress:
-        found = notes("found", find_shortcuts, network, split, images=images, rng=seed, progress=progress)
+        found = notes("found", find_shortcuts, network, split, images=images, rng=seed, **asked, progress=progress)
     colours = _colour_or_shape(network, split, images, seed) if layout.channels == 3 else None
     if output is not None:
         save_picture(notes("figure", audit_rows, found, network), output, notes)
     findings = table(
-        ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">elsewhere"),
+        ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">others", ">elsewhere"),
         [_cells(finding, found.classes[finding.label]) for finding in found.findings],
-        bold=[finding.verdict != "clean" for finding in found.findings],
+        bold=[finding.verdict in ("suspicious", "shortcut") for finding in found.findings],
     )
     told: list[Drawing | str] = [] if colours is None else ["", _swaps(colours), "", f"{colours.summary}."]
     answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "output": output}
     code = notes if show_code else None
-    give(as_json, answer, findings, "", f"{found.summary}.", LIMITS, *told, wrote=[output], code=code)
+    borne = [BORNE] if found.labels(NATURAL) and not exchange else []
+    told = ["", f"{found.summary}.", f"{found.compared}.", *borne, LIMITS, *told]
+    give(as_json, answer, findings, *told, wrote=[output], code=code)
     return SHORTCUT_FOUND if found.shortcuts else 0
 
 
@@ -140,5 +159,6 @@ def _cells(finding: Finding, label: str) -> list[str]:
         str(len(finding.region)),
         f"{changed.value:.1%} ({changed.low:.0%} to {changed.high:.0%})",
         f"{finding.usual:.1%}",
+        f"{finding.references.max(initial=0.0):.1%}",
         f"{finding.elsewhere.value:.1%}",
     ]
