@@ -193,6 +193,14 @@ class Audit:
         )
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """For each verdict but clean that was given, a sentence with its meaning and its labels."""
+        found = ((verdict, self.labels(verdict)) for verdict in reversed(VERDICTS[1:]))
+        return tuple(
+            f"{name.capitalize()}, {MEANINGS[name]}: {', '.join(labels)}." for name, labels in found if labels
+        )
+
+    @property
     def compared(self) -> str:
         """One sentence that says with whom the network was compared."""
         right = [judge.performance or 0.0 for judge in self.references]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backquery.audit import CLEAN, LIMITS, Finding, find_shortcuts
+from backquery.audit import LIMITS, Finding, find_shortcuts
 from backquery.audit.search import IMAGES as AUDIT_IMAGES
 from backquery.evidence import (
     ControlEvidence,
@@ -84,10 +84,7 @@ def shortcuts(subject: Subject, step: Step) -> Html:
     found = notes(
         "found", find_shortcuts, subject.model, subject.test, images=images, rng=subject.seed, progress=step
     )
-    named = {name: found.labels(name) for name in sorted({one.verdict for one in found.findings} - {CLEAN})}
-    told = " ".join(
-        [f"{found.summary}.", *(f"{name.capitalize()}: {', '.join(each)}." for name, each in named.items())]
-    )
+    told = " ".join([f"{found.summary}.", *found.named])
     caption = (
         "Images of other labels that are read as the label once the region is pasted on them, with the 95 % "
         "interval; the same at random places; what the best such region usually does for the other labels; and "

@@ -117,7 +117,7 @@ def audit(
     answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "output": output}
     code = notes if show_code else None
     borne = [BORNE] if found.labels(NATURAL) and not exchange else []
-    told = ["", f"{found.summary}.", f"{found.compared}.", *borne, LIMITS, *told]
+    told = ["", f"{found.summary}.", *found.named, f"{found.compared}.", *borne, LIMITS, *told]
     give(as_json, answer, findings, *told, wrote=[output], code=code)
     return SHORTCUT_FOUND if found.shortcuts else 0
 
