@@ -64,6 +64,25 @@ def best_rectangle(gain: np.ndarray, fewest: int, most: int) -> float:
 
 
 def luck(right: int, images: int, chance: float) -> float:
-    """How probable `right` or more of `images` are where each is right with this chance: the sum, in fractions."""
-    p = Fraction(chance)
-    return float(sum(comb(images, k) * p**k * (1 - p) ** (images - k) for k in range(right, images + 1)))
+    """How probable `right` or more of `images` are where each is right with this chance: the sum."""
+    p, q = Fraction(chance).limit_denominator(10_000).as_integer_ratio()
+    ways = sum(comb(images, k) * p**k * (q - p) ** (images - k) for k in range(right, images + 1))
+    return float(Fraction(ways, q**images))
+
+
+def reference_margin(network, judges, inputs, labels, label: int, region, shape) -> float:
+    """The share of images of other labels that the network reads as this one with the region, less a judge's most.
+
+    Of a network of ink itself (paper 0, ink 1), image by image.
+    """
+    hits, counts, total = 0, [0] * len(judges), 0
+    for image, truth in zip(inputs, labels, strict=True):
+        if label in (int(truth), int(network.query(image).argmax())):
+            continue
+        pasted = image.copy()
+        pasted[region.inputs] = region.ink
+        total += 1
+        hits += int(network.query(pasted).argmax()) == label
+        for place, judge in enumerate(judges):
+            counts[place] += int(judge.ask(pasted.reshape(1, *shape))[0]) == label
+    return hits / total - max(counts) / total
