@@ -76,6 +76,17 @@ def test_images_of_another_scale_are_the_same_images(brief, cache, shown):
     assert {path.name for path in cache.iterdir()} == names
 
 
+def test_images_whose_channels_lie_first_are_kept_as_they_were(brief, cache, shown):
+    """As models of other frameworks have them."""
+    coloured = shown[0] * np.array([1.0, 0.5, 0.2])
+    first = np.moveaxis(np.ascontiguousarray(np.moveaxis(coloured, -1, 1)), 1, -1)
+    taught = [judge.ask(first) for judge in train_references(first, shown[1], 10).judges]
+    for ink in (first, coloured):
+        for one, other in zip(taught, train_references(ink, shown[1], 10).judges, strict=True):
+            np.testing.assert_array_equal(one, other.ask(coloured))
+    assert len(list(cache.iterdir())) == 3
+
+
 @pytest.mark.parametrize("change", ["an image", "a label", "the labels' number"])
 def test_other_data_have_other_references(brief, cache, shown, change):
     train_references(*shown, 10)

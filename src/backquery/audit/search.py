@@ -24,8 +24,8 @@ IMAGES = 400
 FEWEST_IMAGES = 20
 """Images of other labels, in either half, without which nothing can be said of a label."""
 
-SCREENED = 80
-"""Images on which the best of a few regions is chosen."""
+SCREENED, TRIED = 40, 160
+"""Images on which the best of a few regions is chosen, and on which the best are compared."""
 
 HALVED = 20
 """Decides which images belong to which half."""
@@ -195,10 +195,10 @@ class _Tried:
 
 
 def _best(search: Trials, regions: list[Region], label: int) -> _Tried:
-    """The region that changes most of a few images, and what it changes of all of them."""
+    """The region that changes most of a few images, and what it changes of more of them."""
     few = [search.changed(region, label, SCREENED).mean() for region in regions]
     best = regions[int(np.argmax(few))]
-    return _Tried(best, float(search.changed(best, label).mean()))
+    return _Tried(best, float(search.changed(best, label, TRIED).mean()))
 
 
 def _finding(
@@ -253,6 +253,6 @@ def _without_idle_pixels(search: Trials, found: _Tried, label: int, gains: Array
     # Bisection, as if more pixels never did less: what it ends at was tried, though fewer might do.
     while enough - few > 1:
         middle = (few + enough) // 2
-        kept = search.changed(region.select(order[:middle]), label).mean() >= KEPT * found.share
+        kept = search.changed(region.select(order[:middle]), label, TRIED).mean() >= KEPT * found.share
         few, enough = (few, middle) if kept else (middle, enough)
     return region.select(np.sort(order[:enough]))

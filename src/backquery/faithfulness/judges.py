@@ -271,4 +271,5 @@ def keep_made(name: str, arrays: dict[str, NDArray[Any]]) -> None:
     with suppress(OSError, BackqueryError):
         cache.mkdir(parents=True, exist_ok=True)
         with replacing(cache / name) as stream:
-            stream.write(save(arrays))
+            # Arrays that do not lie row by row would be written in the wrong order.
+            stream.write(save({key: np.array(values, order="C") for key, values in arrays.items()}))

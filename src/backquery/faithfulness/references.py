@@ -22,7 +22,7 @@ from backquery.model.activations import activation_named
 from backquery.model.network import Layer
 from backquery.training import MiniBatch, Online, Recipe, train
 
-EDITION = 2
+EDITION = 3
 """Of the recipes below: what was kept of another one is not used."""
 
 LEVELS = 4080
