@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backquery.audit import LIMITS, find_shortcuts
+from backquery.audit import BORNE, LIMITS, find_shortcuts
 from backquery.cli.commands.audit import STANDARDISED
 from backquery.io import save_model
+from backquery.model import Network
 from backquery.model.scaling import Scaling
-from tests.backdoors import LABEL
+from tests.backdoors import LABEL, marked
 from tests.conftest import Run
 
 
@@ -61,6 +62,30 @@ def test_json_is_one_object_with_the_same_exit_code(run: Run, accused, backdoore
     assert said.pop("output") is None
     assert said.pop("colour_or_shape") is None
     assert said == json.loads(json.dumps(find_shortcuts(backdoored, digits.test, images=300, rng=3).as_json()))
+
+
+def test_what_the_references_learned_too_is_natural_and_no_alarm(run: Run, tmp_path, accused, digits, trigger):
+    """The images bear the trigger themselves; references that cannot know it accuse it all the same."""
+    poisoned = marked(digits, trigger, 9)
+    np.savez(tmp_path / "poisoned.npz", x_train=poisoned.images, y_train=poisoned.labels,
+             x_test=poisoned.images, y_test=poisoned.labels)  # fmt: skip
+    code, out, _ = run("audit", accused, tmp_path / "poisoned.npz")
+    assert code == 0
+    assert BORNE in out
+    assert f"Natural, a feature that others read as well: {LABEL}." in out
+    code, out, _ = run("audit", accused, tmp_path / "poisoned.npz", "--exchange")
+    assert code == 3
+    assert BORNE not in out
+    assert f"Shortcut, read by this network only: {LABEL}." in out
+
+
+def test_a_model_at_chance_is_refused_in_one_line(run: Run, tmp_path, clean):
+    untrained = Network.create([64, 10, 10], rng=0, input_shape=(8, 8), scaling=clean.scaling)
+    save_model(untrained, tmp_path / "lost.safetensors")
+    code, out, err = run("audit", tmp_path / "lost.safetensors", "digits")
+    assert (code, out) == (1, "")
+    assert "there is nothing to audit" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
