@@ -50,12 +50,11 @@ right: float = bq.evaluate(network, digits.train).performance
 
 
 def test_type_checkers_see_every_name_that_is_loaded_on_first_use() -> None:
-    """What `TYPE_CHECKING` imports is what ``__getattr__`` gives, by the same names from the same homes."""
-    source = ast.parse(Path(backquery.__file__).read_text("utf-8"))
-    (checking,) = (node for node in source.body if isinstance(node, ast.If))
+    """What the stub imports is what ``__getattr__`` gives, by the same names from the same homes."""
+    stub = ast.parse(Path(backquery.__file__).with_suffix(".pyi").read_text("utf-8"))
     imported = {
         name.asname: f"{node.module}.{name.name}"
-        for node in checking.body
+        for node in stub.body
         if isinstance(node, ast.ImportFrom)
         for name in node.names
     }

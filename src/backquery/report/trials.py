@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from backquery import __version__
 from backquery.experiments.damage import STAGES, WHAT, measure_damage
 from backquery.experiments.endurance import Endurance
 from backquery.plots import damage_curves, film_strip
 from backquery.report.markup import Html, facts, joined, lead, paragraph, reading, table
 from backquery.report.pictures import in_python, plotted
 from backquery.report.subject import Step, Subject
+from backquery.training.plan import MADE_BY
 
 QUICK_REPEATS, REPEATS = 3, 20
 PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "torch")
@@ -67,7 +67,7 @@ def growth(subject: Subject, step: Step) -> Html | str:
 def colophon(subject: Subject, step: Step) -> Html:
     """Versions and seeds: what is needed to make the report again."""
     rows = [
-        ("made by", f"backquery {__version__}, {'quick' if subject.quick else 'in full'}"),
+        ("made by", f"{MADE_BY}, {'quick' if subject.quick else 'in full'}"),
         ("seed", f"{subject.seed}"),
         ("data", f"{subject.dataset.name}: {len(subject.dataset.train):,} images to train on, "
                  f"{len(subject.test):,} to test on"),

@@ -17,6 +17,9 @@ from backquery.training.run import TrainingRun
 if TYPE_CHECKING:
     from backquery.datasets import Dataset
 
+MADE_BY = f"backquery {__version__}"
+"""What files and pages say that they were made by."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -138,7 +141,7 @@ def carry_out(plan: Plan, dataset: Dataset, **options: Any) -> tuple[Network, Hi
         "history": history.brief(),
         "performance": history.epochs[-1].test_accuracy,
         "test_images": None if dataset.test is None else len(dataset.test),
-        "made_by": f"backquery {__version__}",
+        "made_by": MADE_BY,
     }
     return replace(network, about=about(plan, dataset, {"epochs": len(history.epochs)}, found)), history
 
