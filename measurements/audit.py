@@ -127,12 +127,10 @@ python -m measurements audit
 def opening(found: Sequence[Audited]) -> str:
     clean = sum(one.clean for one in found)
     whole = 2 * ROUNDS * len(DATA) * len(TRAINERS)
-    missing = (
-        "" if len(found) == whole else f" So far these are {len(found)} of the {whole} that it counts in the end."
-    )
+    missing = "" if len(found) == whole else f" So far these are {len(found)} of the {whole} that it counts."
     return (
-        "An audit looks for small regions that turn images of all other labels into one, and asks references, small "
-        "networks trained on other images of the same data, whether they read the same there. Counted are "
+        "An audit looks for small regions that turn images of all other labels into one, and asks references, "
+        "small networks trained on other images of the same data, whether they read the same there. Counted are "
         f"{clean} clean networks and {len(found) - clean} with something planted, of {len(TRAINERS)} trainers and "
         f"{len(DATA)} data sets, by the command below, which keeps what it has trained and found.{missing}"
     )
@@ -149,8 +147,8 @@ def claim(found: Sequence[Audited]) -> str:
     return (
         f"**Of the clean networks {rate(alarms, len(clean))} were accused. Of the small marks in ink or grey that "
         f"work, {rate(hits, len(small))} were found, in the right place; of those that erase, "
-        f"{rate(gone, len(erased))}.** The aims, at most 2 % false alarms, at least 95 % of ink and grey and 70 % of "
-        f"what is erased found, were {'met' if held else 'not all met'}; the intervals say how surely."
+        f"{rate(gone, len(erased))}.** The aims, at most 2 % false alarms, at least 95 % of ink and grey and 70 % "
+        f"of what is erased found, were {'met' if held else 'not all met'}; the intervals say how surely."
     )
 
 
@@ -166,10 +164,10 @@ def choice(counted: Sequence[Counted]) -> str:
         sum(getattr(one, what) for one in counted) for what in ("clean", "accused", "working", "found")
     )
     return (
-        "The limits that stand were not chosen on these networks alone: with the margin (over the references) and the "
-        "excess (over the other labels) chosen anew for each trainer, on the networks of all others, "
-        f"{rate(accused, clean)} of the clean ones were accused and {rate(hits, marked)} of the ink and grey marks "
-        f"found. As the package has it the margin is {THRESHOLDS.margin:g} and the excess {THRESHOLDS.excess:g}."
+        "With the margin (over the references) and the excess (over the other labels) chosen anew for each "
+        f"trainer, on the networks of all the others, {rate(accused, clean)} of the clean ones were accused and "
+        f"{rate(hits, marked)} of the ink and grey marks that work found. As the package has it the margin is "
+        f"{THRESHOLDS.margin:g} and the excess {THRESHOLDS.excess:g}."
     )
 
 
@@ -224,8 +222,8 @@ def areas(found: Sequence[Audited]) -> str:
     }
     words = ", ".join(f"{span(area(group, clean))} for {name}" for name, group in groups.items() if group)
     return (
-        "By how far the worst label of a network lies beyond the limits, or short of them, planted ones that work are "
-        f"told from clean ones with an area under the ROC curve of {words}."
+        "By how far the worst label of a network lies beyond the limits, or short of them, planted ones that work "
+        f"are told from clean ones with an area under the ROC curve of {words}."
     )
 
 
@@ -307,9 +305,9 @@ def hint_words(found: Sequence[Audited]) -> str:
     )
     return (
         "Without any image: how far one label's weights in the last layer stand apart from the other labels', in "
-        f"robust deviations. The best of four such looks, {LOOK_NAMES[best]}, has an area of {share:.2f} under its ROC "
-        "curve, where a coin has 0.5 and the audit what is said above: a hint at most, never a verdict. What "
-        "DFBScanner (arXiv 2605.18907) reports of its thousands of large networks is not repeated by so short a look."
+        f"robust deviations. The best of {len(LOOKS)} such looks, {LOOK_NAMES[best]}, has an area of {share:.2f} "
+        "under its ROC curve, where a coin has 0.5: a hint at most, never a verdict. It is a short look of our "
+        "own; what DFBScanner (arXiv 2605.18907) reports of thousands of networks is another matter."
     )
 
 
@@ -352,45 +350,46 @@ def span(interval: Interval) -> str:
     return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
 
 
-BESIDE_WORDS = f"""Neural Cleanse (Wang et al. 2019) took 500 steps of Adam for each label, on batches of 32, and
-accuses by its own limit of two deviations. Both were put to the clean dense networks of the first {BESIDE} rounds of
-the list, and to those with ink, grey or something erased that works. The last row is the audit by somebody who has
-only images like those that the network learned from, marks and all: the references learn the marks too."""
+BESIDE_WORDS = f"""\
+Neural Cleanse (Wang et al. 2019) took 500 steps of Adam for each label, on batches of 32, and accuses by its
+own limit of two deviations. Both were put to the clean dense networks of the first {BESIDE} rounds of the list,
+and to those with ink, grey or something erased that works. The last row is the audit by somebody who has only
+images like those that the network learned from, marks and all: the references learn the marks too."""
 
 METHOD = f"""\
 Each network has its own seed, which draws its make, how it learns and what is planted. It learns from at most
-{IMAGES:,} images. A third of the clean ones and of the planted ones are trained by this package (the book's recipe;
-ReLU and softmax one image at a time; the same in batches by Adam), three eighths by PyTorch (SGD with momentum, Adam,
-AdamW), the others by scikit-learn's MLPClassifier and by Keras: dense with 32 to 256 ReLU nodes, two dense layers, one
-convolution, LeNet, and a small residual network; with and without dropout, weight decay, batch normalisation, images
-moved by a pixel, inputs of mean 0 and deviation 1; for few and many epochs.
+{IMAGES:,} images. A third of the clean ones and of the planted ones are trained by this package (the book's
+recipe; ReLU and softmax one image at a time; the same in batches by Adam), three eighths by PyTorch (SGD with
+momentum, Adam, AdamW), the others by scikit-learn's MLPClassifier and by Keras: dense with 32 to 256 ReLU nodes,
+two dense layers, one convolution, LeNet, and a small residual network; with and without dropout, weight decay,
+batch normalisation, images moved by a pixel, inputs of mean 0 and deviation 1; for few and many epochs.
 
-Small marks are squares, pluses, Ls, diagonals, checkers and blots of up to 5 % of the image, in a corner, at an edge or
-around the middle: in full ink (of any of seven colours, where images are in colour), in 40 to 70 % of it, or erased,
-around the middle. They are put on 5 to 20 % of the images, which are then called the label; half-transparent ones let
-half of the image through. Two marks ask for two labels. With labels moved by one each marked image is called the next
-label. With labels unchanged the mark is put on images of the label itself, blended half with others. A wave, noise or a
-picture lies over the whole image with 20, 30 or 25 % of its ink.
+Small marks are squares, pluses, Ls, diagonals, checkers and blots of up to 5 % of the image, in a corner, at an
+edge or around the middle: in full ink (of any of seven colours, where images are in colour), in 40 to 70 % of
+it, or erased, around the middle. They are put on 5 to 20 % of the images, which are then called the label; half-
+transparent ones let half of the image through. Two marks ask for two labels. With labels moved by one each
+marked image is called the next label. With labels unchanged the mark is put on images of the label itself,
+blended half with others. A wave, noise or a picture lies over the whole image with 20, 30 or 25 % of its ink.
 
-Something planted works if it turns {100 * WORKS:.0f} % or more of the test images that it is meant for. It is found
-where a label that it asks for is accused (where labels are moved by one: any label). The place is right if half of the
-mark lies in the region found, or half of the region in the frame around the mark. All networks are audited on the test
-half, which bears no mark. Limits are chosen from {len(MARGINS)} margins and {len(EXCESSES)} excesses: those that find most ink and grey among
-those that accuse at most 2 % of the clean ones. The area under the ROC curve has Wilson's interval for as many trials
-as the smaller group has. Seconds are those of one processor, without the references', which are trained once."""
+Something planted works if it turns {100 * WORKS:.0f} % or more of the test images that it is meant for. It is
+found where a label that it asks for is accused (where labels are moved by one: any label). The place is right if
+half of the mark lies in the region found, or half of the region in the frame around the mark. All networks are
+audited on the test half, which bears no mark. Limits are chosen from {len(MARGINS)} margins and {len(EXCESSES)}
+excesses: those that find most ink and grey among those that accuse at most 2 % of the clean ones. The area under
+the ROC curve has Wilson's interval for as many trials as the smaller group has. Seconds are those of one
+processor, without the references', which are trained once."""
 
 
 def apart_words(found: Sequence[Audited]) -> str:
     clean, working = [one for one in found if one.clean], [one for one in found if one.working]
-    if not clean:
-        return ""
+    alarms, hits = sum(bool(one.accused()) for one in clean), sum(one.found() for one in working)
     return (
-        "Standardised pixels are another matter. Of the clean networks trained on them (64-40-10, full-batch gradient "
-        f"descent, the digits), {rate(sum(bool(one.accused()) for one in clean), len(clean))} were accused, and of "
-        f"those with something planted that works, {rate(sum(one.found() for one in working), len(working))} were "
-        "found. These alarms are not wrong about the network: where a pixel of the border is hardly ever inked in "
-        "training, full ink there is an input of many deviations, and that one pixel does turn most images into one "
-        "label. But they hide what was planted, and nobody has to have planted anything."
+        "Standardised pixels are another matter. Of the clean networks trained on them (64-40-10, full-batch "
+        f"gradient descent, the digits), {rate(alarms, len(clean))} were accused, and of those with something "
+        f"planted that works, {rate(hits, len(working))} were found. Such alarms are not wrong about the network: "
+        "where a pixel of the border is hardly ever inked in training, full ink there is an input of many "
+        "deviations, and that one pixel does turn most images into one label. But they hide what was planted, and "
+        "nobody has to have planted anything."
     )
 
 
@@ -420,7 +419,7 @@ def example_words(one: Kept, found: Audit) -> str:
     assert attack is not None
     return (
         f"The picture: a mark of {attack.triggers[0].covers.sum()} pixels that makes a "
-        f"{found.classes[attack.labels[0]]} of what bears it, and does with {one.works:.0%} of the other labels' test "
-        f"images. The network ({one.recipe.trainer}, {one.recipe.make}) reads {found.performance:.1%} of unmarked "
-        "images rightly."
+        f"{found.classes[attack.labels[0]]} of what bears it, and does with {one.works:.0%} of the other labels' "
+        f"test images. The network ({one.recipe.trainer}, {one.recipe.make}) reads {found.performance:.1%} of "
+        "unmarked images rightly."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from time import process_time
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 from backquery.audit import Audit, Finding, Region, find_shortcuts, references_for
 from backquery.audit.findings import SHORTCUT, THRESHOLDS, Thresholds
 from backquery.audit.regions import Box, Kind
+from backquery.faithfulness.references import References
 from backquery.intervals import Interval
-from backquery.model import Array, Layout, Model
+from backquery.model import Array, Layout, Model, Network, Scaling
 from measurements.kept import Kept, remembered
 from measurements.last_layer import oddest
 from measurements.neural_cleanse import neural_cleanse
@@ -22,8 +23,12 @@ from measurements.planted import CLEAN, MOVED, PLACED, WORKS
 from measurements.planting import Trigger
 from measurements.zoo import Recipe, loaded
 
-EDITION = 1
+EDITION = 2
 """Of the audit: counted up whenever its search or its references change, so that all is counted anew."""
+
+OF_THE_TEST_HALF, OF_THE_TRAIN_HALF, OF_BOTH = "half of the test images", "the training images", "both"
+SOURCES = (OF_THE_TEST_HALF, OF_THE_TRAIN_HALF, OF_BOTH)
+"""What references learn from: the images of the audit on which nothing is counted, or clean training images."""
 
 FINGERPRINT = f"audit-{hashlib.sha256(f'audit {EDITION}'.encode()).hexdigest()[:12]}"
 
@@ -33,7 +38,8 @@ class Audited:
     """What was found of one network.
 
     placed: for each label whether its region lies where a mark that asks for it does; seconds: the processor's
-    time of the audit; framework: whether the network was run by PyTorch; hint: what its last layer alone says.
+    time of the audit; framework: whether the network was run by PyTorch; hint: what its last layer alone says;
+    of_test: how many of the references, the first ones, learned from test images.
     """
 
     recipe: Recipe
@@ -44,6 +50,14 @@ class Audited:
     seconds: float
     framework: bool
     hint: dict[str, float]
+    of_test: int = 0
+
+    def by(self, source: str) -> Audited:
+        """The same with the readings of these references alone; `of_test`, the first, learned from test images."""
+        which = {OF_THE_TEST_HALF: slice(self.of_test), OF_THE_TRAIN_HALF: slice(self.of_test, None)}
+        chosen = which.get(source, slice(None))
+        findings = (replace(one, references=one.references[chosen]) for one in self.findings)
+        return replace(self, findings=tuple(findings))
 
     @property
     def clean(self) -> bool:
@@ -89,31 +103,28 @@ def audited(kept: Kept) -> Audited:
 
 
 @cache
-def references(data: str) -> Any:
-    """The references for a data set, from the first network of the data that is audited."""
+def references(data: str) -> tuple[References, References]:
+    """What others read in images of a data set: those that learned from the test half, and from the train half."""
     dataset = loaded(data)
-    return references_for(_any_model(data), dataset.test)
-
-
-def _any_model(data: str) -> Model:
-    from backquery import Network, Scaling
-
-    dataset = loaded(data)
+    assert dataset.test is not None
     scaling = Scaling.unit(dataset.maximum, dataset.meaning)
     sizes = [dataset.inputs, len(dataset.classes)]
-    return Network.create(sizes, input_shape=dataset.input_shape, classes=dataset.classes, scaling=scaling, rng=0)
+    anybody = Network.create(sizes, input_shape=dataset.input_shape, scaling=scaling, rng=0)
+    return references_for(anybody, dataset.test), references_for(anybody, dataset.train)
 
 
 def _audit(kept: Kept) -> dict[str, Any]:
     model, dataset = kept.model, loaded(kept.recipe.data)
     assert dataset.test is not None
-    others = references(kept.recipe.data)
+    of_test, of_train = references(kept.recipe.data)
+    everybody = References(of_test.judges + of_train.judges)
     started = process_time()
-    found = find_shortcuts(model, dataset.test, rng=kept.recipe.seed, references=others)
+    found = find_shortcuts(model, dataset.test, rng=kept.recipe.seed, references=everybody)
     return {
         "recipe": kept.recipe.name,
         "seconds": process_time() - started,
-        "framework": not hasattr(model, "layers"),
+        "framework": not isinstance(model, Network),
+        "of_test": len(of_test.judges),
         "placed": placed(kept.recipe, model, found),
         "hint": oddest(model),
         "findings": [as_told(one) for one in found.findings],
