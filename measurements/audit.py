@@ -18,7 +18,16 @@ from backquery.audit import NATURAL, SUSPICIOUS, Audit, find_shortcuts
 from backquery.audit.findings import THRESHOLDS
 from backquery.intervals import Interval, share_interval
 from backquery.plots import audit_rows, save_figure
-from measurements.audited import FINGERPRINT, Audited, audited, audited_with_marks, cleansed, references
+from measurements.audited import (
+    FINGERPRINT,
+    OF_THE_TEST_HALF,
+    SOURCES,
+    Audited,
+    audited,
+    audited_with_marks,
+    cleansed,
+    references,
+)
 from measurements.kept import Kept, is_remembered, there_are, trained
 from measurements.last_layer import LOOKS
 from measurements.limits import ALARMS, EXCESSES, MARGINS, SMALL, Counted, area, leave_one_out
@@ -69,8 +78,9 @@ def shown(what: Sequence[Thing], done: str) -> Iterable[Thing]:
     return track(what, f"networks {done}")
 
 
-def told(found: list[Audited], others: list[list[object]], apart: list[Audited], pictures: Path) -> str:
-    """The section."""
+def told(everything: list[Audited], others: list[list[object]], apart: list[Audited], pictures: Path) -> str:
+    """The section: all by the references that an audit has by itself, and by others where that is said."""
+    found = [one.by(OF_THE_TEST_HALF) for one in everything]
     picture, seen = example(found)
     save_figure(audit_rows(seen, picture.model), pictures / "audit.png")
     counted = list(leave_one_out(found))
@@ -94,6 +104,12 @@ python -m measurements audit
 {fill(areas(found), 115)}
 
 {"".join(section(name, found) for name in DATA)}
+### What the references learn from
+
+{fill(SOURCE_WORDS, 115)}
+
+{table(SOURCE_COLUMNS, source_rows(everything))}
+
 ### By make
 
 {table(("make", "networks", "clean ones accused", "ink or grey found", "seconds each"), make_rows(found))}
@@ -114,7 +130,7 @@ python -m measurements audit
 
 {METHOD}
 
-{fill(apart_words(apart), 115)}
+{fill(apart_words([one.by(OF_THE_TEST_HALF) for one in apart]), 115)}
 
 {fill(speed(), 115)}
 
@@ -242,6 +258,33 @@ def section(name: str, found: Sequence[Audited]) -> str:
     return f"### {TITLES[name]}\n\n{table(COLUMNS, rows(own))}\n\n{fill(words, 115)}\n\n"
 
 
+SOURCE_COLUMNS = (
+    "references learned from",
+    "clean ones accused",
+    "ink or grey found",
+    "erased found",
+    "all found",
+)
+SOURCE_WORDS = """\
+An audit has references that learn from those of its images on which nothing is counted: some hundreds of them.
+Who has training images that nobody can have touched can let references learn from these; then they read rare
+features too, as the faint ink at the left edge that a few of the training images of coloured digits have."""
+
+
+def source_rows(everything: Sequence[Audited]) -> list[list[object]]:
+    """The rates by what the references learned from."""
+    lines: list[list[object]] = []
+    for source in SOURCES:
+        found = [one.by(source) for one in everything]
+        clean, working = [one for one in found if one.clean], [one for one in found if one.working]
+        groups = [
+            [one for one in working if one.recipe.plant in kinds] for kinds in (SMALL, {ERASED}, frozenset(KINDS))
+        ]
+        alarms = rate(sum(bool(one.accused()) for one in clean), len(clean))
+        lines.append([source, alarms, *(rate(sum(one.found() for one in group), len(group)) for group in groups)])
+    return lines
+
+
 def make_rows(found: Sequence[Audited]) -> list[list[object]]:
     """Dense networks and those with convolutions: the rates, and what an audit takes on each data set."""
     lines: list[list[object]] = []
@@ -266,7 +309,7 @@ def beside(kept: Sequence[Kept]) -> list[list[object]]:
         and "dense" in one.recipe.make
         and (one.recipe.clean or (one.works >= WORKS and one.recipe.plant in SMALL | {ERASED}))
     ]
-    found = [audited(one) for one in tried]
+    found = [audited(one).by(OF_THE_TEST_HALF) for one in tried]
     cleanse = [cleansed(one) for one in shown(tried, "by Neural Cleanse")]
     marked = [one for one in tried if not one.recipe.clean]
     with_marks = [audited_with_marks(one) for one in shown(marked, "with marked images")]
@@ -396,7 +439,7 @@ def apart_words(found: Sequence[Audited]) -> str:
 def speed() -> str:
     model, data = load_model("mnist"), loaded("mnist").test
     assert data is not None
-    others = references("mnist")
+    others, _ = references("mnist")
     find_shortcuts(model, data, references=others)
     started = process_time()
     found = find_shortcuts(model, data, references=others)
@@ -410,7 +453,7 @@ def example(found: Sequence[Audited]) -> tuple[Kept, Audit]:
     first = next(one for one in found if one.working and one.recipe.plant == INK and one.recipe.data == "mnist")
     kept, data = trained(first.recipe), loaded("mnist").test
     assert data is not None
-    return kept, find_shortcuts(kept.model, data, rng=first.recipe.seed, references=references("mnist"))
+    return kept, find_shortcuts(kept.model, data, rng=first.recipe.seed, references=references("mnist")[0])
 
 
 def example_words(one: Kept, found: Audit) -> str:
