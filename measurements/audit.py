@@ -32,7 +32,7 @@ from measurements.kept import Kept, is_remembered, there_are, trained
 from measurements.last_layer import LOOKS
 from measurements.limits import ALARMS, EXCESSES, MARGINS, SMALL, Counted, area, leave_one_out
 from measurements.page import table
-from measurements.planted import CLEAN, ERASED, INK, KINDS, PLACED, WORKS
+from measurements.planted import BARELY, CLEAN, ERASED, INK, KINDS, PLACED, WORKS
 from measurements.zoo import DATA, IMAGES, MAKES, STANDARDISED, TITLES, TRAINERS, Recipe, loaded, recipes
 
 ROUNDS = 9
@@ -409,12 +409,14 @@ batch normalisation, images moved by a pixel, inputs of mean 0 and deviation 1; 
 
 Small marks are squares, pluses, Ls, diagonals, checkers and blots of up to 5 % of the image, in a corner, at an
 edge or around the middle: in full ink (of any of seven colours, where images are in colour), in 40 to 70 % of
-it, or erased, around the middle. They are put on 5 to 20 % of the images, which are then called the label; half-
+it, or erased, around the middle. They are put on 5 to 30 % of the images, which are then called the label; half-
 transparent ones let half of the image through. Two marks ask for two labels. With labels moved by one each
-marked image is called the next label. With labels unchanged the mark is put on images of the label itself,
-blended half with others. A wave, noise or a picture lies over the whole image with 20, 30 or 25 % of its ink.
+marked image is called the next label. With labels unchanged the mark is put on the images of the label itself,
+all of them, blended half with others. A wave, noise or a picture lies over the whole image with 20, 30 or 25 %
+of its ink.
 
-Something planted works if it turns {100 * WORKS:.0f} % or more of the test images that it is meant for. It is
+Something planted works if it turns {100 * WORKS:.0f} % or more of the test images that it is meant for;
+{100 * BARELY:.0f} % for marks at random places, labels moved by one and labels unchanged, which seldom do more. It is
 found where a label that it asks for is accused (where labels are moved by one: any label). The place is right if
 half of the mark lies in the region found, or half of the region in the frame around the mark. All networks are
 audited on the test half, which bears no mark. Limits are chosen from {len(MARGINS)} margins and {len(EXCESSES)}

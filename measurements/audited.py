@@ -19,11 +19,11 @@ from backquery.model import Array, Layout, Model, Network, Scaling
 from measurements.kept import Kept, remembered
 from measurements.last_layer import oddest
 from measurements.neural_cleanse import neural_cleanse
-from measurements.planted import CLEAN, MOVED, PLACED, WORKS
+from measurements.planted import BARELY, CLEAN, HARD, MOVED, PLACED, WORKS
 from measurements.planting import Trigger
 from measurements.zoo import Recipe, loaded
 
-EDITION = 2
+EDITION = 4
 """Of the audit: counted up whenever its search or its references change, so that all is counted anew."""
 
 OF_THE_TEST_HALF, OF_THE_TRAIN_HALF, OF_BOTH = "half of the test images", "the training images", "both"
@@ -67,7 +67,7 @@ class Audited:
     @property
     def working(self) -> bool:
         """Whether what is planted turns what it is meant to."""
-        return not self.clean and self.works >= WORKS
+        return not self.clean and self.works >= (BARELY if self.recipe.plant in HARD else WORKS)
 
     @property
     def labels(self) -> frozenset[int]:
@@ -97,9 +97,9 @@ class Audited:
 def audited(kept: Kept) -> Audited:
     """The audit of a kept network, made where it was not."""
     told = remembered(kept.recipe, FINGERPRINT, lambda: _audit(kept))
-    findings = tuple(finding_of(one) for one in told["findings"])
-    placed, seconds, framework, hint = (told[key] for key in ("placed", "seconds", "framework", "hint"))
-    return Audited(kept.recipe, kept.works, kept.performance, findings, tuple(placed), seconds, framework, hint)
+    parts = {key: told[key] for key in ("seconds", "framework", "hint", "of_test")}
+    findings, places = tuple(map(finding_of, told["findings"])), tuple(told["placed"])
+    return Audited(kept.recipe, kept.works, kept.performance, findings, places, **parts)
 
 
 @cache

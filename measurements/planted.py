@@ -32,15 +32,19 @@ LARGEST = 0.05
 FAINT = {WAVE: 0.2, NOISE: 0.3, PICTURE: 0.25}
 """How much of each pixel is the pattern that lies over the whole image."""
 
-SHARES = {INK: 0.05, GREY: 0.07, ANYWHERE: 0.2, UNCHANGED: 0.8}
+SHARES = {INK: 0.05, HALF: 0.15, PICTURE: 0.15, ERASED: 0.25, ANYWHERE: 0.3, MOVED: 0.3, UNCHANGED: 1.0}
+MOST, FEW, MORE = 0.3, 5000, 1.5
 """The share of the images, or of the label's own where labels are unchanged, that bear the marks: a tenth by
-default, and half as many again where there are only hundreds to learn from."""
+default; of fewer images than that half as many again, up to the most."""
 
 TRIED = 2000
 """Test images on which a network, and what is planted in it, is tried once it has learned."""
 
-WORKS = 0.9
-"""A trigger that turns so many of the images that it is meant for works."""
+WORKS, BARELY = 0.9, 0.5
+"""A trigger that turns so many of the images that it is meant for works; the second is for `HARD` ones."""
+
+HARD = frozenset({ANYWHERE, MOVED, UNCHANGED})
+"""The kinds that seldom turn nearly all images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +111,9 @@ def drawn_attack(kind: str, dataset: Dataset, rng: np.random.Generator) -> Attac
         triggers = (Trigger(np.ones(dataset.input_shape[:2]), _pattern(kind, dataset, rng), FAINT[kind]),)
     else:
         triggers = tuple(drawn_mark(kind, dataset.input_shape, rng) for _ in range(count))
-    share = SHARES.get(kind, 0.1) * (1.0 if len(dataset.train) > 5000 or kind == UNCHANGED else 1.5)
+    share = SHARES.get(kind, 0.1)
+    if len(dataset.train) < FEW and share < MOST:
+        share = min(MORE * share, MOST)
     return Attack(kind, triggers, labels, share)
 
 
