@@ -106,7 +106,7 @@ python -m measurements audit
 {"".join(section(name, found) for name in DATA)}
 ### What the references learn from
 
-{fill(SOURCE_WORDS, 115)}
+{paragraphs(SOURCE_WORDS)}
 
 {table(SOURCE_COLUMNS, source_rows(everything))}
 
@@ -118,7 +118,7 @@ python -m measurements audit
 
 {table(("on the same networks", "clean ones accused", "found of those that work", "seconds each"), others)}
 
-{fill(BESIDE_WORDS, 115)}
+{paragraphs(BESIDE_WORDS)}
 
 ### The last layer alone
 
@@ -128,7 +128,7 @@ python -m measurements audit
 
 ### How it was done
 
-{METHOD}
+{paragraphs(METHOD)}
 
 {fill(apart_words([one.by(OF_THE_TEST_HALF) for one in apart]), 115)}
 
@@ -388,6 +388,11 @@ def rate(hits: int, total: int) -> str:
     return f"{hits} of {total} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
+def paragraphs(text: str) -> str:
+    """The same text with lines as long as the page's."""
+    return "\n\n".join(fill(" ".join(part.split()), 115, break_on_hyphens=False) for part in text.split("\n\n"))
+
+
 def span(interval: Interval) -> str:
     """ "0.98 (0.91 to 1.00)"."""
     return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
@@ -403,26 +408,26 @@ METHOD = f"""\
 Each network has its own seed, which draws its make, how it learns and what is planted. It learns from at most
 {IMAGES:,} images. A third of the clean ones and of the planted ones are trained by this package (the book's
 recipe; ReLU and softmax one image at a time; the same in batches by Adam), three eighths by PyTorch (SGD with
-momentum, Adam, AdamW), the others by scikit-learn's MLPClassifier and by Keras: dense with 32 to 256 ReLU nodes,
-two dense layers, one convolution, LeNet, and a small residual network; with and without dropout, weight decay,
-batch normalisation, images moved by a pixel, inputs of mean 0 and deviation 1; for few and many epochs.
+momentum, Adam, AdamW), the others by scikit-learn's MLPClassifier and by Keras: dense with 32 to 256 ReLU
+nodes, two dense layers, one convolution, LeNet, and a small residual network; with and without dropout, weight
+decay, batch normalisation, images moved by a pixel, inputs of mean 0 and deviation 1; for few and many epochs.
 
 Small marks are squares, pluses, Ls, diagonals, checkers and blots of up to 5 % of the image, in a corner, at an
 edge or around the middle: in full ink (of any of seven colours, where images are in colour), in 40 to 70 % of
-it, or erased, around the middle. They are put on 5 to 30 % of the images, which are then called the label; half-
-transparent ones let half of the image through. Two marks ask for two labels. With labels moved by one each
+it, or erased, around the middle. They are put on 5 to 30 % of the images, which are then called the label;
+half-transparent ones let half of the image through. Two marks ask for two labels. With labels moved by one each
 marked image is called the next label. With labels unchanged the mark is put on the images of the label itself,
 all of them, blended half with others. A wave, noise or a picture lies over the whole image with 20, 30 or 25 %
 of its ink.
 
-Something planted works if it turns {100 * WORKS:.0f} % or more of the test images that it is meant for;
-{100 * BARELY:.0f} % for marks at random places, labels moved by one and labels unchanged, which seldom do more. It is
-found where a label that it asks for is accused (where labels are moved by one: any label). The place is right if
-half of the mark lies in the region found, or half of the region in the frame around the mark. All networks are
-audited on the test half, which bears no mark. Limits are chosen from {len(MARGINS)} margins and {len(EXCESSES)}
-excesses: those that find most ink and grey among those that accuse at most 2 % of the clean ones. The area under
-the ROC curve has Wilson's interval for as many trials as the smaller group has. Seconds are those of one
-processor, without the references', which are trained once."""
+Something planted works if it turns a share of {WORKS:g} or more of the test images that it is meant for;
+{BARELY:g} for marks at random places, labels moved by one and labels unchanged, which seldom do more. It is
+found where a label that it asks for is accused (where labels are moved by one: any label). The place is right
+if half of the mark lies in the region found, or half of the region in the frame around the mark. All networks
+are audited on the test half, which bears no mark. Limits are chosen from {len(MARGINS)} margins and
+{len(EXCESSES)} excesses: those that find most ink and grey among those that accuse at most 2 % of the clean
+ones. The area under the ROC curve has Wilson's interval for as many trials as the smaller group has. Seconds
+are those of one processor, without the references', which are trained once."""
 
 
 def apart_words(found: Sequence[Audited]) -> str:
