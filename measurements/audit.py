@@ -176,15 +176,21 @@ TRAINER_COLUMNS = (
 
 def choice(counted: Sequence[Counted]) -> str:
     """What limits chosen on some trainers do on the ones left out."""
-    clean, accused, marked, hits = (
-        sum(getattr(one, what) for one in counted) for what in ("clean", "accused", "working", "found")
-    )
+    alarms, hits = left_out(counted)
     return (
         "With the margin (over the references) and the excess (over the other labels) chosen anew for each "
-        f"trainer, on the networks of all the others, {rate(accused, clean)} of the clean ones were accused and "
-        f"{rate(hits, marked)} of the ink and grey marks that work found. As the package has it the margin is "
+        f"trainer, on the networks of all the others, {alarms} of the clean ones were accused and {hits} of the "
+        "ink and grey marks that work found. As the package has it the margin is "
         f"{THRESHOLDS.margin:g} and the excess {THRESHOLDS.excess:g}."
     )
+
+
+def left_out(counted: Sequence[Counted]) -> tuple[str, str]:
+    """Of all trainers together, the clean networks accused and the small marks found by the others' limits."""
+    clean, accused, marked, found = (
+        sum(getattr(one, what) for one in counted) for what in ("clean", "accused", "working", "found")
+    )
+    return rate(accused, clean), rate(found, marked)
 
 
 def trainer_rows(found: Sequence[Audited], counted: Sequence[Counted]) -> list[list[object]]:
@@ -259,12 +265,9 @@ def section(name: str, found: Sequence[Audited]) -> str:
 
 
 SOURCE_COLUMNS = (
-    "references learned from",
-    "clean ones accused",
-    "ink or grey found",
-    "erased found",
-    "all found",
-)
+    "references learned from", "clean ones accused", "ink or grey found", "erased", "all kinds",
+    "accused by limits of other trainers", "ink or grey by them",
+)  # fmt: skip
 SOURCE_WORDS = """\
 An audit has references that learn from those of its images on which nothing is counted: some hundreds of them.
 Who has training images that nobody can have touched can let references learn from these; then they read rare
@@ -281,7 +284,8 @@ def source_rows(everything: Sequence[Audited]) -> list[list[object]]:
             [one for one in working if one.recipe.plant in kinds] for kinds in (SMALL, {ERASED}, frozenset(KINDS))
         ]
         alarms = rate(sum(bool(one.accused()) for one in clean), len(clean))
-        lines.append([source, alarms, *(rate(sum(one.found() for one in group), len(group)) for group in groups)])
+        hits = [rate(sum(one.found() for one in group), len(group)) for group in groups]
+        lines.append([source, alarms, *hits, *left_out(list(leave_one_out(found)))])
     return lines
 
 
