@@ -24,7 +24,7 @@ def last_weights(model: Model) -> Array:
         weights = np.asarray(model.layers[-1].weights, np.float64)
     else:
         module: Any = model
-        matrices = [np.asarray(one.detach().cpu()) for one in module.module.parameters() if one.ndim == 2]
+        matrices = [np.asarray(one.detach().cpu()) for one in module.module.state_dict().values() if one.ndim == 2]
         weights = next(one for one in reversed(matrices) if model.outputs in one.shape).astype(np.float64)
         weights = weights if len(weights) == model.outputs else weights.T
     return np.asarray(weights - weights.mean(axis=0))
