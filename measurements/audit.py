@@ -315,15 +315,20 @@ def beside(kept: Sequence[Kept]) -> list[list[object]]:
     ]
     found = [audited(one).by(OF_THE_TEST_HALF) for one in tried]
     cleanse = [cleansed(one) for one in shown(tried, "by Neural Cleanse")]
-    marked = [one for one in tried if not one.recipe.clean]
-    with_marks = [audited_with_marks(one) for one in shown(marked, "with marked images")]
-    wanted = [one.recipe.attack.labels[0] if one.recipe.attack else -1 for one in marked]
-    hits = sum(label in accused for label, accused in zip(wanted, with_marks, strict=True))
     return [
         _beside("audit", tried, [(one.accused(), one.seconds) for one in found]),
         _beside("Neural Cleanse", tried, cleanse),
-        ["audit with images of which some bear the mark", "", rate(hits, len(marked)), ""],
+        ["audit with images of which some bear the mark", "", _with_marks(tried, exchange=False), ""],
+        ["the same with exchanged pixels", "", _with_marks(tried, exchange=True), ""],
     ]
+
+
+def _with_marks(tried: Sequence[Kept], *, exchange: bool) -> str:
+    marked = [(one, attack.labels[0]) for one in tried if (attack := one.recipe.attack) is not None]
+    hits = sum(
+        label in audited_with_marks(one, exchange=exchange) for one, label in shown(marked, "with marked images")
+    )
+    return rate(hits, len(marked))
 
 
 def _beside(name: str, tried: Sequence[Kept], found: Sequence[tuple[frozenset[int], float]]) -> list[object]:
@@ -405,8 +410,9 @@ def span(interval: Interval) -> str:
 BESIDE_WORDS = f"""\
 Neural Cleanse (Wang et al. 2019) took 500 steps of Adam for each label, on batches of 32, and accuses by its
 own limit of two deviations. Both were put to the dense networks among the first {BESIDE} of the list: the clean
-ones, and those with ink, grey or something erased that works. The last row is the audit by somebody who has
-only images like those that the network learned from, marks and all: the references learn the marks too."""
+ones, and those with ink, grey or something erased that works. The last rows are the audit by somebody who has
+only images like those that the network learned from, marks and all: the references learn the marks too, unless
+the pixels of a region that they read as well are exchanged between images before they learn anew."""
 
 METHOD = f"""\
 Each network has its own seed, which draws its make, how it learns and what is planted. It learns from at most

@@ -223,15 +223,18 @@ def cleansed(kept: Kept) -> tuple[frozenset[int], float]:
     return frozenset(told["flagged"]), told["seconds"]
 
 
-def audited_with_marks(kept: Kept) -> frozenset[int]:
-    """The labels accused by somebody who has only images like those that were learned from, marks and all."""
+def audited_with_marks(kept: Kept, *, exchange: bool = False) -> frozenset[int]:
+    """The labels accused by somebody who has only images like those that were learned from, marks and all.
+
+    exchange: whether what is natural is put to references that learned from images with exchanged pixels there.
+    """
 
     def audit() -> dict[str, Any]:
         dataset, attack = loaded(kept.recipe.data), kept.recipe.attack
         assert dataset.test is not None and attack is not None
         marked = attack.into(dataset.test, dataset, np.random.default_rng(kept.recipe.seed))
-        found = find_shortcuts(kept.model, marked, rng=kept.recipe.seed)
+        found = find_shortcuts(kept.model, marked, rng=kept.recipe.seed, exchange=exchange)
         return {"findings": [as_told(one) for one in found.findings]}
 
-    told = remembered(kept.recipe, f"{FINGERPRINT}-marked", audit)
+    told = remembered(kept.recipe, f"{FINGERPRINT}-{'exchanged' if exchange else 'marked'}", audit)
     return frozenset(one["label"] for one in told["findings"] if finding_of(one).verdict == SHORTCUT)
