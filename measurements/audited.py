@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from time import process_time
 from typing import Any
 
@@ -79,7 +79,18 @@ class Audited:
 
     def accused(self, limits: Thresholds = THRESHOLDS) -> frozenset[int]:
         """The labels that are called shortcuts by these limits."""
-        return frozenset(one.label for one in self.findings if one.judged(limits) == SHORTCUT)
+        beyond = self._numbers >= [limits.half, limits.excess, limits.margin, np.finfo(float).tiny]
+        return frozenset(self.findings[place].label for place in np.flatnonzero(beyond.all(axis=1)))
+
+    @cached_property
+    def _numbers(self) -> Array:
+        """What is compared with the limits, (findings, 4), worked out once: many limits are tried."""
+        return np.array(
+            [
+                [one.changed.value, one.excess, one.margin, one.changed.low - one.elsewhere.high]
+                for one in self.findings
+            ]
+        )
 
     def found(self, limits: Thresholds = THRESHOLDS) -> bool:
         """Whether a label that was planted is accused."""
@@ -91,7 +102,8 @@ class Audited:
 
     def slack(self, limits: Thresholds = THRESHOLDS) -> float:
         """By how much the worst label is beyond all limits of a shortcut, or how far it is short of one."""
-        return max(_slack(one, limits) for one in self.findings)
+        limits_of = [limits.half, limits.excess, limits.margin, 0.0]
+        return float((self._numbers - limits_of).min(axis=1).max())
 
 
 def audited(kept: Kept) -> Audited:
@@ -197,16 +209,6 @@ def finding_of(told: dict[str, Any]) -> Finding:
         after=np.zeros(0),
         truth=told["truth"],
         read=told["read"],
-    )
-
-
-def _slack(finding: Finding, limits: Thresholds) -> float:
-    """The least by which a finding is beyond a limit of a shortcut."""
-    return min(
-        float(finding.changed.value) - limits.half,
-        finding.excess - limits.excess,
-        finding.margin - limits.margin,
-        float(finding.changed.low - finding.elsewhere.high),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from measurements.limits import area, chosen, leave_one_out
 from measurements.planted import CLEAN, INK, WAVE
 from measurements.planting import Trigger
 
-from backquery.audit.findings import THRESHOLDS
+from backquery.audit.findings import SHORTCUT, THRESHOLDS
 from backquery.intervals import share_interval
 from backquery.model import Layout
 from tests.measurements.made_up import finding, network
@@ -34,6 +35,14 @@ def test_a_network_is_accused_where_all_limits_are_exceeded_and_the_slack_says_b
     other = network("a", CLEAN, 0.8, 0.3)
     assert not other.accused()
     assert other.slack() == pytest.approx(0.3 - 0.4)
+
+
+def test_accused_is_whom_the_audit_calls_a_shortcut():
+    rng = np.random.default_rng(0)
+    for changed, margin in rng.uniform(0.2, 1.0, (60, 2)):
+        one = network("a", CLEAN, changed, min(margin, changed))
+        for limits in (THRESHOLDS, replace(THRESHOLDS, margin=0.6, excess=0.1)):
+            assert bool(one.accused(limits)) == (one.findings[0].judged(limits) == SHORTCUT)
 
 
 def test_chosen_limits_part_what_can_be_parted():
