@@ -1,261 +1,392 @@
-"""How often the audit is right, on networks with and without planted shortcuts, beside Neural Cleanse."""
+"""How often the audit is right, on a zoo of networks of many trainers, with and without something planted.
+
+What is trained and what is found is kept: a measurement that was stopped goes on where it was.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
 from time import process_time
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
-from backquery import back_query, fit_statistics, load_model
-from backquery.audit import SHORTCUT, SUSPICIOUS, Audit, Finding, find_shortcuts
-from backquery.audit.search import audit_along, halves
-from backquery.datasets import Dataset, load
-from backquery.intervals import share_interval
+from backquery import load_model
+from backquery.audit import NATURAL, SUSPICIOUS, Audit, find_shortcuts
+from backquery.audit.findings import THRESHOLDS
+from backquery.intervals import Interval, share_interval
 from backquery.plots import audit_rows, save_figure
-from measurements.neural_cleanse import NeuralCleanse, neural_cleanse
+from measurements.audited import (
+    FINGERPRINT,
+    OF_THE_TEST_HALF,
+    SOURCES,
+    Audited,
+    audited,
+    audited_with_marks,
+    cleansed,
+    references,
+)
+from measurements.kept import Kept, is_remembered, there_are, trained
+from measurements.last_layer import LOOKS
+from measurements.limits import ALARMS, EXCESSES, MARGINS, SMALL, Counted, area, leave_one_out
 from measurements.page import table
-from measurements.planted import CLEAN, KINDS, Planted, networks, one_planted
-from measurements.planting import Trigger, plant
+from measurements.planted import BARELY, CLEAN, ERASED, INK, KINDS, PLACED, WORKS
+from measurements.zoo import DATA, IMAGES, MAKES, STANDARDISED, TITLES, TRAINERS, Recipe, loaded, recipes
 
-FIRST = 5000
-"""Seeds from here on; the search and its limits were chosen on the seeds 1000 to 1399 and 2000 to 2071."""
+ROUNDS = 9
+"""Of the list of networks: each has one clean and one planted network of every data set and trainer."""
 
-RECIPES = ("sigmoid", "ReLU", "Adam")
-COUNTS = {"mnist": (14, 3), "digits": (20, 5)}
-"""Clean networks, and planted ones of each kind, for each recipe."""
-
-BESIDE = {"mnist": (7, 3), "digits": (2, 1)}
-"""Every seventh clean network of a recipe, and every third whose trigger works, is also put to the other ways."""
+BESIDE = 48
+"""So many networks, the first of the list, are also put to the other ways if they are dense."""
 
 COLUMNS = (
     "planted", "networks", "works", "found of these", "in the right place", "found of the rest",
     "other labels accused",
 )  # fmt: skip
 
-TITLES = {"mnist": "MNIST", "digits": "8 x 8 digits"}
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What the ways to look say of one network, and whether the audit's region lies where the trigger does.
-
-    cleanse, scan: None where they were not asked; poisoned: the labels accused from images of which as many bear
-    the trigger as in training, None where this was not tried.
-    """
-
-    planted: Planted
-    audit: Audit
-    placed: bool
-    seconds: float
-    cleanse: NeuralCleanse | None
-    cleanse_seconds: float
-    scan: Audit | None
-    poisoned: tuple[str, ...] | None
+Thing = TypeVar("Thing")
 
 
 def measure(pictures: Path) -> str:
-    judged = {name: judge_all(load(name), *COUNTS[name], BESIDE[name]) for name in COUNTS}
-    standardised = [
-        judge(one, load("digits")) for one in networks(load("digits"), ("standardised",), 20, 4, FIRST + 500)
-    ]
-    shown = example()
-    save_figure(audit_rows(shown[1], shown[0].network), pictures / "audit.png")
-    everything = [one for found in judged.values() for one in found]
+    wanted = list(recipes(ROUNDS))
+    kept = [trained(one) for one in shown(wanted, "trained")]
+    counted = [audited(one) for one in shown(kept, "audited")]
+    apart = [audited(trained(one)) for one in shown(list(standardised()), "of standardised pixels")]
+    return told(counted, beside(kept), apart, pictures)
+
+
+def so_far(pictures: Path) -> str:
+    """The section from what has been trained and audited by now."""
+    kept, apart = (
+        [one for one in there_are(every) if is_remembered(one.recipe, FINGERPRINT)]
+        for every in (recipes(ROUNDS), standardised())
+    )
+    return told([audited(one) for one in kept], beside(kept), [audited(one) for one in apart], pictures)
+
+
+def standardised() -> Iterable[Recipe]:
+    """Networks of standardised pixels, which are counted apart."""
+    return recipes(10, ("digits",), (STANDARDISED,))
+
+
+def shown(what: Sequence[Thing], done: str) -> Iterable[Thing]:
+    """The same, with a bar on the terminal."""
+    from rich.progress import track
+
+    return track(what, f"networks {done}")
+
+
+def told(everything: list[Audited], others: list[list[object]], apart: list[Audited], pictures: Path) -> str:
+    """The section: all by the references that an audit has by itself, and by others where that is said."""
+    found = [one.by(OF_THE_TEST_HALF) for one in everything]
+    picture, seen = example(found)
+    save_figure(audit_rows(seen, picture.model), pictures / "audit.png")
+    counted = list(leave_one_out(found))
     return f"""\
 ## Audit
 
-An audit looks for small regions that turn images of all other labels into one. What it compares, and its limits,
-were chosen on networks trained with other seeds (1000 to 1399, 2000 to 2071) than those counted here (from
-{FIRST}), by
+{fill(opening(found), 115)}
 
 ```sh
 python -m measurements audit
 ```
 
-{fill(claim(everything), 115)}
+{fill(claim(found), 115)}
 
-{fill(apart(judged), 115)}
+{fill(choice(counted), 115)}
 
-{"".join(section(TITLES[name], found) for name, found in judged.items())}
+{table(TRAINER_COLUMNS, trainer_rows(found, counted))}
+
+{table(COLUMNS, rows(found))}
+
+{fill(areas(found), 115)}
+
+{"".join(section(name, found) for name in DATA)}
+### What the references learn from
+
+{paragraphs(SOURCE_WORDS)}
+
+{table(SOURCE_COLUMNS, source_rows(everything))}
+
+### By make
+
+{table(("make", "networks", "clean ones accused", "ink or grey found", "seconds each"), make_rows(found))}
+
+### Beside other ways
+
+{table(("on the same networks", "clean ones accused", "found of those that work", "seconds each"), others)}
+
+{paragraphs(BESIDE_WORDS)}
+
+### The last layer alone
+
+{fill(hint_words(found), 115)}
+
+{table(("of each label's weights", *HINT_COLUMNS), hint_rows(found))}
+
 ### How it was done
 
-{METHOD}
+{paragraphs(METHOD)}
 
-{fill(standardised_words(standardised), 115)}
+{fill(apart_words([one.by(OF_THE_TEST_HALF) for one in apart]), 115)}
 
 {fill(speed(), 115)}
 
-{fill(example_words(*shown), 115)}
+{fill(example_words(picture, seen), 115)}
 
 ![An audit of a network with a backdoor](measured/audit.png)
 """
 
 
-def judge_all(dataset: Dataset, clean: int, planted: int, beside: tuple[int, int]) -> list[Judged]:
-    """Every network, and some of the clean and of the working ones of each recipe by the other ways too."""
-    seen: Counter[tuple[str, bool]] = Counter()
-    judged = []
-    for one in networks(dataset, RECIPES, clean, planted, FIRST):
-        seen[one.recipe, one.working] += one.name == CLEAN or one.working
-        due = seen[one.recipe, one.working] % beside[one.working] == 0
-        judged.append(judge(one, dataset, beside=due and (one.name == CLEAN or one.working)))
-    return judged
-
-
-def judge(one: Planted, dataset: Dataset, *, beside: bool = False) -> Judged:
-    """Audit one network on the test half, which bears no trigger, and where `beside` says so by the other ways."""
-    assert dataset.test is not None
-    started = process_time()
-    found = find_shortcuts(one.network, dataset.test, rng=one.seed)
-    audited = process_time()
-    cleanse = neural_cleanse(one.network, dataset.test, rng=one.seed) if beside else None
-    return Judged(
-        one,
-        found,
-        placed=one.trigger is not None and in_place(one.trigger, found.findings[one.label]),
-        seconds=audited - started,
-        cleanse=cleanse,
-        cleanse_seconds=process_time() - audited,
-        scan=audit_of_scan(one, dataset) if beside else None,
-        poisoned=audit_of_poisoned(one, dataset).shortcuts if one.working and beside else None,
-    )
-
-
-def audit_of_scan(one: Planted, dataset: Dataset) -> Audit:
-    """The same audit, led by the scans: by how much more ink there is in a label's than in the others' mean."""
-    assert dataset.test is not None
-    network = replace(one.network, statistics=fit_statistics(one.network, dataset.test))
-    assert network.scaling is not None
-    ink = network.scaling.ink(back_query(network, list(network.classes)).images)
-    count = len(ink)
-    unexplained = (ink - ink.mean(axis=0)) * count / (count - 1)
-    search, trial = halves(network, dataset.test, rng=one.seed)
-    return audit_along(np.stack([unexplained, -unexplained], axis=1), search, trial, rng=one.seed)
-
-
-def audit_of_poisoned(one: Planted, dataset: Dataset) -> Audit:
-    """The audit by somebody who has only data of the kind that the network was trained on, trigger and all."""
-    assert dataset.test is not None and one.trigger is not None
-    _, relabel, share = next(kind for kind in KINDS if kind[0] == one.name)
-    marked = plant(
-        dataset.test, one.trigger, one.label, share, relabel=relabel, maximum=dataset.maximum, rng=one.seed
-    )
-    return find_shortcuts(one.network, marked, rng=one.seed)
-
-
-def in_place(trigger: Trigger, finding: Finding) -> bool:
-    """Half of the trigger's pixels lie in the region, or half of the region's in the frame around the trigger."""
-    region, frame = np.zeros_like(trigger.covers), np.zeros_like(trigger.covers)
-    region.flat[finding.region.inputs] = True
-    rows, columns = np.nonzero(trigger.covers)
-    frame[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
-    held, inside = (trigger.covers & region).sum(), (frame & region).sum()
-    return bool(2 * held >= trigger.covers.sum() or 2 * inside >= region.sum())
-
-
-def accused(one: Judged) -> bool:
-    """Whether the label with the trigger is called a shortcut."""
-    return one.planted.label in shortcuts(one.audit)
-
-
-def others_accused(one: Judged) -> bool:
-    """Whether any label without a trigger is called a shortcut."""
-    return bool(set(shortcuts(one.audit)) - {one.planted.label})
-
-
-def shortcuts(found: Audit | NeuralCleanse) -> tuple[int, ...]:
-    """The positions of the labels that one way to look accuses."""
-    if isinstance(found, NeuralCleanse):
-        return found.flagged
-    return tuple(finding.label for finding in found.findings if finding.verdict == SHORTCUT)
-
-
-def claim(found: Sequence[Judged]) -> str:
-    clean = [one for one in found if one.planted.name == CLEAN]
-    working = [one for one in found if one.planted.working]
-    alarms, hits = sum(map(others_accused, clean)), sum(accused(one) and one.placed for one in working)
-    held = alarms <= 0.05 * len(clean) and hits >= 0.9 * len(working)
+def opening(found: Sequence[Audited]) -> str:
+    clean = sum(one.clean for one in found)
+    whole = 2 * ROUNDS * len(DATA) * len(TRAINERS)
+    missing = "" if len(found) == whole else f" So far these are {len(found)} of the {whole} that it counts."
     return (
-        f"**Of the clean networks {rate(alarms, len(clean))} were accused; of the networks whose planted trigger "
-        f"works, {rate(hits, len(working))} were found, in the right place.** The aims, at most 5 % false alarms "
-        f"and at least 90 % found, were {'met' if held else 'not met'}; the intervals say how surely."
+        "An audit looks for small regions that turn images of all other labels into one, and asks references, "
+        "small networks trained on other images of the same data, whether they read the same there. Counted are "
+        f"{clean} clean networks and {len(found) - clean} with something planted, of {len(TRAINERS)} trainers and "
+        f"{len(DATA)} data sets, by the command below, which keeps what it has trained and found.{missing}"
     )
 
 
-def apart(judged: dict[str, list[Judged]]) -> str:
-    """The same for each data set alone."""
-    words = []
-    for name, found in judged.items():
-        working = [one for one in found if one.planted.working]
-        hits = sum(accused(one) and one.placed for one in working)
-        words.append(f"{rate(hits, len(working))} on {TITLES[name]}")
-    return f"Apart, that is {' and '.join(words)}."
-
-
-def section(title: str, found: list[Judged]) -> str:
-    """One data set's tables."""
-    clean = [one for one in found if one.planted.name == CLEAN]
-    suspicious = sum(bool(one.audit.labels(SUSPICIOUS)) for one in clean)
-    tried = [one for one in found if one.poisoned is not None]
-    names = [one.planted.network.classes[one.planted.label] for one in tried]
-    hits = sum(name in (one.poisoned or ()) for name, one in zip(names, tried, strict=True))
-    words = (
-        f"Where nothing was planted, {rate(suspicious, len(clean))} had a label called suspicious. Audited with "
-        "images of which as many bear the trigger as in training, "
-        f"{rate(hits, len(tried))} of those that work were found."
+def claim(found: Sequence[Audited]) -> str:
+    """The verdict, with the aims."""
+    clean = [one for one in found if one.clean]
+    small = [one for one in found if one.working and one.recipe.plant in SMALL]
+    erased = [one for one in found if one.working and one.recipe.plant == ERASED]
+    alarms = sum(bool(one.accused()) for one in clean)
+    hits, gone = (sum(one.found() and one.in_place() for one in group) for group in (small, erased))
+    held = alarms <= ALARMS * len(clean) and hits >= 0.95 * len(small) and gone >= 0.7 * len(erased)
+    return (
+        f"**Of the clean networks {rate(alarms, len(clean))} were accused. Of the small marks in ink or grey that "
+        f"work, {rate(hits, len(small))} were found, in the right place; of those that erase, "
+        f"{rate(gone, len(erased))}.** The aims, at most 2 % false alarms, at least 95 % of ink and grey and 70 % "
+        f"of what is erased found, were {'met' if held else 'not all met'}; the intervals say how surely."
     )
-    return f"""\
-### {title}
-
-{table(COLUMNS, rows(found))}
-
-{fill(words, 115)}
-
-{table(("on the same networks", "clean ones accused", "found of those that work", "seconds each"), beside(found))}
-
-"""
 
 
-def rows(found: list[Judged]) -> list[list[object]]:
+TRAINER_COLUMNS = (
+    "trainer", "clean", "accused", "ink or grey", "found", "margin and excess by the others", "accused then",
+    "found then",
+)  # fmt: skip
+
+
+def choice(counted: Sequence[Counted]) -> str:
+    """What limits chosen on some trainers do on the ones left out."""
+    alarms, hits = left_out(counted)
+    return (
+        "With the margin (over the references) and the excess (over the other labels) chosen anew for each "
+        f"trainer, on the networks of all the others, {alarms} of the clean ones were accused and {hits} of the "
+        "ink and grey marks that work found. As the package has it the margin is "
+        f"{THRESHOLDS.margin:g} and the excess {THRESHOLDS.excess:g}."
+    )
+
+
+def left_out(counted: Sequence[Counted]) -> tuple[str, str]:
+    """Of all trainers together, the clean networks accused and the small marks found by the others' limits."""
+    clean, accused, marked, found = (
+        sum(getattr(one, what) for one in counted) for what in ("clean", "accused", "working", "found")
+    )
+    return rate(accused, clean), rate(found, marked)
+
+
+def trainer_rows(found: Sequence[Audited], counted: Sequence[Counted]) -> list[list[object]]:
+    """Each trainer by the limits that stand, and by those that the others choose."""
+    lines: list[list[object]] = []
+    for one in counted:
+        own = [each for each in found if each.recipe.trainer == one.trainer]
+        clean = [each for each in own if each.clean]
+        marked = [each for each in own if each.working and each.recipe.plant in SMALL]
+        lines.append(
+            [
+                one.trainer,
+                len(clean),
+                sum(bool(each.accused()) for each in clean),
+                len(marked),
+                sum(each.found() for each in marked),
+                f"{one.limits.margin:.2f}, {one.limits.excess:.2f}",
+                one.accused,
+                one.found,
+            ]
+        )
+    return lines
+
+
+def rows(found: Sequence[Audited]) -> list[list[object]]:
     """Each kind of planting, and nothing."""
     lines: list[list[object]] = []
-    for name, _, _ in KINDS:
-        group = [one for one in found if one.planted.name == name]
-        working = [one for one in group if one.planted.working]
-        hits = [one for one in working if accused(one)]
-        rest = [one for one in group if not one.planted.working]
+    for kind in KINDS:
+        group = [one for one in found if one.recipe.plant == kind]
+        working, rest = [one for one in group if one.working], [one for one in group if not one.working]
+        hits = [one for one in working if one.found()]
         shares = [
             rate(len(hits), len(working)),
-            rate(sum(one.placed for one in hits), len(hits)),
-            rate(sum(map(accused, rest)), len(rest)),
-            rate(sum(map(others_accused, group)), len(group)),
+            rate(sum(one.in_place() for one in hits), len(hits)) if kind in PLACED else "",
+            rate(sum(one.found() for one in rest), len(rest)),
+            rate(sum(bool(one.accused() - one.labels) for one in group), len(group)),
         ]
-        lines.append([name, len(group), len(working), *shares])
-    clean = [one for one in found if one.planted.name == CLEAN]
-    return [*lines, [CLEAN, len(clean), "", "", "", "", rate(sum(map(others_accused, clean)), len(clean))]]
+        lines.append([kind, len(group), len(working), *shares])
+    clean = [one for one in found if one.clean]
+    alarms = rate(sum(bool(one.accused()) for one in clean), len(clean))
+    return [*lines, [CLEAN, len(clean), "", "", "", "", alarms]]
 
 
-def beside(found: list[Judged]) -> list[list[object]]:
-    """The three ways on the networks that were put to all of them."""
-    lines: list[list[object]] = []
-    tried = [one for one in found if one.cleanse is not None]
-    ways: dict[str, tuple[Callable[[Judged], Any], Callable[[Judged], float] | None]] = {
-        "audit": (lambda one: one.audit, lambda one: one.seconds),
-        "Neural Cleanse": (lambda one: one.cleanse, lambda one: one.cleanse_seconds),
-        "audit led by the scans": (lambda one: one.scan, None),
+def areas(found: Sequence[Audited]) -> str:
+    """The areas under the ROC curves, by how far the worst label is beyond all limits."""
+    clean = [one.slack() for one in found if one.clean]
+    groups = {
+        "ink and grey": [one.slack() for one in found if one.working and one.recipe.plant in SMALL],
+        "what is erased": [one.slack() for one in found if one.working and one.recipe.plant == ERASED],
+        "all kinds": [one.slack() for one in found if one.working],
     }
-    for name, (way, seconds) in ways.items():
-        clean = [shortcuts(way(one)) for one in tried if one.planted.name == CLEAN]
-        working = [one.planted.label in shortcuts(way(one)) for one in tried if one.planted.working]
-        time = "" if seconds is None else f"{np.mean([seconds(one) for one in tried]):.1f}"
-        lines.append([name, rate(sum(map(bool, clean)), len(clean)), rate(sum(working), len(working)), time])
+    words = ", ".join(f"{span(area(group, clean))} for {name}" for name, group in groups.items() if group)
+    return (
+        "By how far the worst label of a network lies beyond the limits, or short of them, planted ones that work "
+        f"are told from clean ones with an area under the ROC curve of {words}."
+    )
+
+
+def section(name: str, found: Sequence[Audited]) -> str:
+    """One data set's table."""
+    own = [one for one in found if one.recipe.data == name]
+    clean = [one for one in own if one.clean]
+    called = {
+        verdict: sum(any(each.verdict == verdict for each in one.findings) for one in clean)
+        for verdict in (SUSPICIOUS, NATURAL)
+    }
+    words = (
+        f"Where nothing was planted, {rate(called[SUSPICIOUS], len(clean))} had a label called suspicious, and "
+        f"{rate(called[NATURAL], len(clean))} one whose region others read as well."
+    )
+    return f"### {TITLES[name]}\n\n{table(COLUMNS, rows(own))}\n\n{fill(words, 115)}\n\n"
+
+
+SOURCE_COLUMNS = (
+    "references learned from", "clean ones accused", "ink or grey found", "erased", "all kinds",
+    "accused by limits of other trainers", "ink or grey by them",
+)  # fmt: skip
+SOURCE_WORDS = """\
+An audit has references that learn from those of its images on which nothing is counted: some hundreds of them.
+Who has training images that nobody can have touched can let references learn from these; then they read rare
+features too, as the faint ink at the left edge that a few of the training images of coloured digits have."""
+
+
+def source_rows(everything: Sequence[Audited]) -> list[list[object]]:
+    """The rates by what the references learned from."""
+    lines: list[list[object]] = []
+    for source in SOURCES:
+        found = [one.by(source) for one in everything]
+        clean, working = [one for one in found if one.clean], [one for one in found if one.working]
+        groups = [
+            [one for one in working if one.recipe.plant in kinds] for kinds in (SMALL, {ERASED}, frozenset(KINDS))
+        ]
+        alarms = rate(sum(bool(one.accused()) for one in clean), len(clean))
+        hits = [rate(sum(one.found() for one in group), len(group)) for group in groups]
+        lines.append([source, alarms, *hits, *left_out(list(leave_one_out(found)))])
     return lines
+
+
+def make_rows(found: Sequence[Audited]) -> list[list[object]]:
+    """Dense networks and those with convolutions: the rates, and what an audit takes on each data set."""
+    lines: list[list[object]] = []
+    for make in dict.fromkeys(make for probable in MAKES.values() for make in probable):
+        own = [one for one in found if one.recipe.make == make]
+        clean = [one for one in own if one.clean]
+        marked = [one for one in own if one.working and one.recipe.plant in SMALL]
+        seconds = {name: [one.seconds for one in own if one.recipe.data == name] for name in DATA}
+        times = ", ".join(f"{np.mean(took):.1f} ({TITLES[name]})" for name, took in seconds.items() if took)
+        alarms = rate(sum(bool(one.accused()) for one in clean), len(clean))
+        lines.append([make, len(own), alarms, rate(sum(one.found() for one in marked), len(marked)), times])
+    return lines
+
+
+def beside(kept: Sequence[Kept]) -> list[list[object]]:
+    """The audit and the other ways, on the dense networks that come first."""
+    first = {one.name for one in list(recipes(ROUNDS))[:BESIDE]}
+    tried = [
+        one
+        for one in kept
+        if one.recipe.name in first
+        and "dense" in one.recipe.make
+        and (one.recipe.clean or (one.works >= WORKS and one.recipe.plant in SMALL | {ERASED}))
+    ]
+    found = [audited(one).by(OF_THE_TEST_HALF) for one in tried]
+    cleanse = [cleansed(one) for one in shown(tried, "by Neural Cleanse")]
+    return [
+        _beside("audit", tried, [(one.accused(), one.seconds) for one in found]),
+        _beside("Neural Cleanse", tried, cleanse),
+        ["audit with images of which some bear the mark", "", _with_marks(tried, exchange=False), ""],
+        ["the same with exchanged pixels", "", _with_marks(tried, exchange=True), ""],
+    ]
+
+
+def _with_marks(tried: Sequence[Kept], *, exchange: bool) -> str:
+    marked = [(one, attack.labels[0]) for one in tried if (attack := one.recipe.attack) is not None]
+    hits = sum(
+        label in audited_with_marks(one, exchange=exchange) for one, label in shown(marked, "with marked images")
+    )
+    return rate(hits, len(marked))
+
+
+def _beside(name: str, tried: Sequence[Kept], found: Sequence[tuple[frozenset[int], float]]) -> list[object]:
+    alarms = [bool(accused) for one, (accused, _) in zip(tried, found, strict=True) if one.recipe.clean]
+    hits = [
+        attack.labels[0] in accused
+        for one, (accused, _) in zip(tried, found, strict=True)
+        if (attack := one.recipe.attack) is not None
+    ]
+    seconds = np.mean([seconds for _, seconds in found])
+    return [name, rate(sum(alarms), len(alarms)), rate(sum(hits), len(hits)), f"{seconds:.1f}"]
+
+
+HINT_COLUMNS = ("area under the ROC curve, ink and grey", "all kinds", "all kinds found at 2 % false alarms")
+LOOK_NAMES = {
+    "norm": "their length",
+    "sum": "their sum",
+    "largest": "the largest of them",
+    "tail": "the share of the largest tenth in their square",
+}
+
+
+def hint_words(found: Sequence[Audited]) -> str:
+    best, share = max(
+        ((look, area(*_hints(found, look, KINDS)).value) for look in LOOKS), key=lambda each: float(each[1])
+    )
+    return (
+        "Without any image: how far one label's weights in the last layer stand apart from the other labels', in "
+        f"robust deviations. The best of {len(LOOKS)} such looks, {LOOK_NAMES[best]}, has an area of {share:.2f} "
+        "under its ROC curve, where a coin has 0.5: a hint at most, never a verdict. It is a short look of our "
+        "own; what DFBScanner (arXiv 2605.18907) reports of thousands of networks is another matter."
+    )
+
+
+def hint_rows(found: Sequence[Audited]) -> list[list[object]]:
+    """Each look, and the audit itself in the last row."""
+    scores: dict[str, Callable[[Sequence[str]], tuple[list[float], list[float]]]] = {
+        LOOK_NAMES[look]: lambda kinds, look=look: _hints(found, look, kinds)  # type: ignore[misc]
+        for look in LOOKS
+    }
+    scores["the audit"] = lambda kinds: (
+        [one.slack() for one in found if one.working and one.recipe.plant in kinds],
+        [one.slack() for one in found if one.clean],
+    )
+    lines: list[list[object]] = []
+    for name, score in scores.items():
+        planted, clean = score(KINDS)
+        limit = np.quantile(clean, 1 - ALARMS, method="higher")
+        hits = sum(value > limit for value in planted)
+        lines.append(
+            [name, span(area(*score(tuple(SMALL)))), span(area(planted, clean)), rate(hits, len(planted))]
+        )
+    return lines
+
+
+def _hints(found: Sequence[Audited], look: str, kinds: Sequence[str]) -> tuple[list[float], list[float]]:
+    planted = [one.hint[look] for one in found if one.working and one.recipe.plant in kinds]
+    return planted, [one.hint[look] for one in found if one.clean]
 
 
 def rate(hits: int, total: int) -> str:
@@ -266,63 +397,89 @@ def rate(hits: int, total: int) -> str:
     return f"{hits} of {total} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
+def paragraphs(text: str) -> str:
+    """The same text with lines as long as the page's."""
+    return "\n\n".join(fill(" ".join(part.split()), 115, break_on_hyphens=False) for part in text.split("\n\n"))
+
+
+def span(interval: Interval) -> str:
+    """ "0.98 (0.91 to 1.00)"."""
+    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+BESIDE_WORDS = f"""\
+Neural Cleanse (Wang et al. 2019) took 500 steps of Adam for each label, on batches of 32, and accuses by its
+own limit of two deviations. Both were put to the dense networks among the first {BESIDE} of the list: the clean
+ones, and those with ink, grey or something erased that works. The last rows are the audit by somebody who has
+only images like those that the network learned from, marks and all: the references learn the marks too, unless
+the pixels of a region that they read as well are exchanged between images before they learn anew."""
+
 METHOD = f"""\
-Each network has its own seed, which draws its trigger (squares, checkers, crosses, lines, noise or blank paper, of
-4 to 36 pixels of MNIST or 2 to 4 of the digits, with 40, 70 or 100 % of full ink, in a corner, at an edge or in
-the middle), its label, the images that bear it, and the training: a third of the networks are sigmoids by the
-book's recipe, a third ReLU and softmax by the gradient, one image at a time, and a third the same by Adam, with
-100 hidden nodes on MNIST and 40 on the digits.
+Each network has its own seed, which draws its make, how it learns and what is planted. It learns from at most
+{IMAGES:,} images. A third of the clean ones and of the planted ones are trained by this package (the book's
+recipe; ReLU and softmax one image at a time; the same in batches by Adam), three eighths by PyTorch (SGD with
+momentum, Adam, AdamW), the others by scikit-learn's MLPClassifier and by Keras: dense with 32 to 256 ReLU
+nodes, two dense layers, one convolution, LeNet, and a small residual network; with and without dropout, weight
+decay, batch normalisation, images moved by a pixel, inputs of mean 0 and deviation 1; for few and many epochs.
 
-A trigger works if it turns half or more of the other labels' test images. A shortcut without relabelling seldom
-does: images of other labels never bore the mark in training, but what they show still speaks for their own label.
-The place is right if half of the trigger lies in the region found, or half of the region in the frame around the
-trigger.
+Small marks are squares, pluses, Ls, diagonals, checkers and blots of up to 5 % of the image, in a corner, at an
+edge or around the middle: in full ink (of any of seven colours, where images are in colour), in 40 to 70 % of
+it, or erased, around the middle. They are put on 5 to 30 % of the images, which are then called the label;
+half-transparent ones let half of the image through. Two marks ask for two labels. With labels moved by one each
+marked image is called the next label. With labels unchanged the mark is put on the images of the label itself,
+all of them, blended half with others. A wave, noise or a picture lies over the whole image with 20, 30 or 25 %
+of its ink.
 
-Neural Cleanse (Wang et al. 2019) took 500 steps of Adam for each label, on batches of 32, and accuses by its own
-limit of two deviations. The audit led by the scans looks where a label's back query (gauss-newton, typical
-answers, the prior of the test images) has more ink than the others' in the mean, instead of following the
-gradient; all else is the same. Both were put to every {BESIDE["mnist"][0]}th clean and every
-{BESIDE["mnist"][1]}rd working network of MNIST, and to every {BESIDE["digits"][0]}nd clean and all working ones of
-the digits; so were the images that bear the trigger. Seconds are those of one processor."""
+Something planted works if it turns a share of {WORKS:g} or more of the test images that it is meant for;
+{BARELY:g} for marks at random places, labels moved by one and labels unchanged, which seldom do more. It is
+found where a label that it asks for is accused (where labels are moved by one: any label). The place is right
+if half of the mark lies in the region found, or half of the region in the frame around the mark. All networks
+are audited on the test half, which bears no mark. Limits are chosen from {len(MARGINS)} margins and
+{len(EXCESSES)} excesses: those that find most ink and grey among those that accuse at most 2 % of the clean
+ones. The area under the ROC curve has Wilson's interval for as many trials as the smaller group has. Seconds
+are those of one processor, without the references', which are trained once."""
 
 
-def standardised_words(found: list[Judged]) -> str:
-    clean = [one for one in found if one.planted.name == CLEAN]
-    working = [one for one in found if one.planted.working]
+def apart_words(found: Sequence[Audited]) -> str:
+    clean, working = [one for one in found if one.clean], [one for one in found if one.working]
+    alarms, hits = sum(bool(one.accused()) for one in clean), sum(one.found() for one in working)
     return (
         "Standardised pixels are another matter. Of the clean networks trained on them (64-40-10, full-batch "
-        f"gradient descent, the digits), {rate(sum(map(others_accused, clean)), len(clean))} were accused, and of "
-        f"those whose planted trigger works, {rate(sum(map(accused, working)), len(working))} were found. These "
-        "alarms are not wrong about the network: where a pixel of the border is hardly ever inked in training, "
-        "full ink there is an input of many deviations, and that one pixel does turn most images into one label. "
-        "But they hide what was planted, and nobody has to have planted anything."
+        f"gradient descent, the digits), {rate(alarms, len(clean))} were accused, and of those with something "
+        f"planted that works, {rate(hits, len(working))} were found. Such alarms are not wrong about the network: "
+        "where a pixel of the border is hardly ever inked in training, full ink there is an input of many "
+        "deviations, and that one pixel does turn most images into one label. But they hide what was planted, and "
+        "nobody has to have planted anything."
     )
 
 
 def speed() -> str:
-    model, data = load_model("mnist"), load("mnist").test
+    model, data = load_model("mnist"), loaded("mnist").test
     assert data is not None
-    find_shortcuts(model, data)
+    others, _ = references("mnist")
+    find_shortcuts(model, data, references=others)
     started = process_time()
-    found = find_shortcuts(model, data)
+    found = find_shortcuts(model, data, references=others)
     return (
         f"An audit of the bundled network took {process_time() - started:.1f} s of one processor: {found.summary}."
     )
 
 
-def example() -> tuple[Planted, Audit]:
-    """A backdoor in one of a hundred images, and its audit."""
-    dataset = load("mnist")
-    assert dataset.test is not None
-    one = one_planted(dataset, KINDS[-1], "ReLU", FIRST + 900)
-    return one, find_shortcuts(one.network, dataset.test)
+def example(found: Sequence[Audited]) -> tuple[Kept, Audit]:
+    """The first network for MNIST with ink that works, and its audit."""
+    first = next(one for one in found if one.working and one.recipe.plant == INK and one.recipe.data == "mnist")
+    kept, data = trained(first.recipe), loaded("mnist").test
+    assert data is not None
+    return kept, find_shortcuts(kept.model, data, rng=first.recipe.seed, references=references("mnist")[0])
 
 
-def example_words(one: Planted, found: Audit) -> str:
+def example_words(one: Kept, found: Audit) -> str:
     """What the picture shows."""
-    assert one.trigger is not None
+    attack = one.recipe.attack
+    assert attack is not None
     return (
-        f"The picture: {one.name}, a mark of {one.trigger.covers.sum()} pixels that makes a "
-        f"{one.network.classes[one.label]} of what bears it, and does with {one.works:.0%} of the other labels' "
-        f"test images. The network reads {found.performance:.1%} of unmarked images rightly."
+        f"The picture: a mark of {attack.triggers[0].covers.sum()} pixels that makes a "
+        f"{found.classes[attack.labels[0]]} of what bears it, and does with {one.works:.0%} of the other labels' "
+        f"test images. The network ({one.recipe.trainer}, {one.recipe.make}) reads {found.performance:.1%} of "
+        "unmarked images rightly."
     )
