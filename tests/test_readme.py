@@ -91,3 +91,13 @@ def test_a_translation_says_what_the_readme_says(name: str) -> None:
 def test_each_language_links_to_the_other_two(name: str) -> None:
     top = (ROOT / name).read_text("utf-8").splitlines()[2]
     assert set(re.findall(r"\]\(([^)]+)\)", top)) == LANGUAGES - {name}
+
+
+def test_the_audits_figures_are_those_that_were_measured() -> None:
+    """Clean networks accused, and marks found in their place; translations hold the same numbers."""
+    measured = " ".join((ROOT / "docs" / "measured.md").read_text("utf-8").split())
+    accused, clean = re.findall(r"Of the clean networks (\d+) of (\d+)", measured)[0]
+    found, marks = re.findall(r"small marks in ink or grey that work, (\d+) of (\d+)", measured)[0]
+    said = " ".join(README.read_text("utf-8").split())
+    assert f"of {clean} clean ones it accused {accused}" in said
+    assert f"of {marks} whose mark in ink or grey works it found {found}, in the right place" in said
