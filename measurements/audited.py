@@ -178,7 +178,7 @@ def as_told(finding: Finding) -> dict[str, Any]:
     return {
         "label": finding.label,
         "inputs": finding.region.inputs.tolist(),
-        "ink": np.asarray(finding.region.ink, float).tolist(),
+        "ink": finding.region.ink.tolist(),
         "channels": finding.region.channels,
         "box": list(finding.box),
         "kind": list(finding.kind),
@@ -194,7 +194,7 @@ def as_told(finding: Finding) -> dict[str, Any]:
 
 def finding_of(told: dict[str, Any]) -> Finding:
     """The finding again, without the image that shows it."""
-    region = Region(np.array(told["inputs"], np.intp), np.array(told["ink"]), told["channels"])
+    region = Region(np.array(told["inputs"], np.intp), np.array(told["ink"], bool), told["channels"])
     return Finding(
         label=told["label"],
         region=region,

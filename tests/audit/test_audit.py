@@ -126,6 +126,11 @@ def test_inputs_and_raw_images_are_audited_alike(digits, backdoored):
     assert raw.as_json() == scaled.as_json()
 
 
+def test_of_a_whole_data_set_those_to_test_on_are_audited(digits, backdoored):
+    whole, half = (find_shortcuts(backdoored, data, images=60) for data in (digits, digits.test))
+    assert whole.as_json() == half.as_json() != find_shortcuts(backdoored, digits.train, images=60).as_json()
+
+
 def test_the_same_seed_gives_the_same_audit(digits, backdoored):
     first = find_shortcuts(backdoored, digits.test, rng=4).as_json()
     assert first == find_shortcuts(backdoored, digits.test, rng=4).as_json()
@@ -234,7 +239,7 @@ def finding(
 ) -> Finding:
     nothing = np.zeros(4)
     return Finding(
-        label=0, region=Region(np.zeros(1, int), np.ones(1)), box=Box(0, 0, 1, 1), kind=Kind(1, "ink"),
+        label=0, region=Region(np.zeros(1, int), np.ones(1, bool)), box=Box(0, 0, 1, 1), kind=Kind(1, "ink"),
         images=images,
         changed=share_interval(hits, images), elsewhere=share_interval(elsewhere, images),
         others=np.full(9, usual), references=np.array(references), before=nothing, after=nothing, truth=1, read=0,

@@ -130,7 +130,7 @@ def colour_or_shape(
             f"{model.input_shape} and has {model.outputs}"
         )
     generator = np.random.default_rng(rng)
-    shown, labels = _read_rightly(model, Examples.of(model, data), images, generator)
+    shown, labels = _read_rightly(model, Examples.of(model, data, "to_test_on"), images, generator)
     others, same = _partners(labels, generator)
     asked: list[_Asked] = []
     for places in np.array_split(np.arange(len(labels)), -(-len(labels) // PART)):

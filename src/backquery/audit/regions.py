@@ -49,14 +49,14 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Some pixels of an image, and what each of their inputs is to be; its length: pixels.
+    """Some pixels of an image, and whether each of their inputs is to be ink or paper; its length: pixels.
 
-    inputs: (m,) positions among the inputs, those of a pixel after one another; ink: (m,) from 0 for blank paper
-    to 1 for full ink.
+    inputs: (m,) positions among the inputs, those of a pixel after one another; ink: (m,) True for full
+    ink and False for blank paper.
     """
 
     inputs: Positions
-    ink: Array
+    ink: NDArray[np.bool_]
     channels: int = 1
 
     def __len__(self) -> int:
@@ -106,14 +106,14 @@ class Sheet:
         """All inputs in a rectangle."""
         return self.cells[box.top : box.top + box.height, box.left : box.left + box.width].ravel()
 
-    def region(self, box: Box, ink: Array) -> Region:
+    def region(self, box: Box, ink: NDArray[np.bool_]) -> Region:
         """A rectangle whose inputs are filled as `ink` (inputs,) says."""
         inputs = self.inputs_of(box)
         return Region(inputs, ink[inputs], self.cells.shape[2])
 
     def content(self, region: Region) -> Array:
         """What the region's inputs (m,) are set to, in input scale."""
-        return self._mixed(region, region.inputs)
+        return np.where(region.ink, self.ink[region.inputs], self.paper[region.inputs])
 
     def box_of(self, region: Region) -> Box:
         """The smallest rectangle around a region."""
@@ -137,12 +137,7 @@ class Sheet:
         rows, columns, colours = self._coordinates(region.inputs)
         down, right = (chosen - (box.top, box.left)).T[:, :, None]
         inputs = self.cells[rows + down, columns + right, colours]
-        return inputs, self._mixed(region, inputs)
-
-    def _mixed(self, region: Region, inputs: Positions) -> Array:
-        """Inputs (..., m) of the region's ink, in input scale."""
-        mixed: Array = self.paper[inputs] + region.ink * (self.ink[inputs] - self.paper[inputs])
-        return mixed
+        return inputs, np.where(region.ink, self.ink[inputs], self.paper[inputs])
 
     def _coordinates(self, inputs: Positions) -> tuple[Positions, ...]:
         """Row, column and colour of inputs."""
@@ -164,11 +159,11 @@ def promising(sheet: Sheet, to_ink: Array, to_paper: Array) -> dict[Kind, list[R
     to_ink, to_paper: (inputs,) what making each input ink, or paper, gains. Those of one kind differ: none has
     more than half of its pixels in another one.
     """
-    full = np.ones(len(to_ink))
+    every = np.ones(len(to_ink), bool)
     fillings = {
-        "ink and paper": (np.maximum(to_ink, to_paper), (to_ink > to_paper).astype(np.float64)),
-        "ink": (to_ink, full),
-        "paper": (to_paper, 0 * full),
+        "ink and paper": (np.maximum(to_ink, to_paper), to_ink > to_paper),
+        "ink": (to_ink, every),
+        "paper": (to_paper, ~every),
     }
     return {
         Kind(size, filling): [sheet.region(box, ink) for box in boxes]

@@ -123,7 +123,7 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
         raise ModelError("an audit needs a model with two labels or more; this one has one output")
     if images < FEWEST_IMAGES:
         raise DataError(f"an audit needs at least {FEWEST_IMAGES} images in each half; received {images}")
-    examples = Examples.of(model, data)
+    examples = Examples.of(model, data, "to_test_on")
     if len(examples) < 2 * FEWEST_IMAGES:
         raise DataError(
             f"an audit needs at least {2 * FEWEST_IMAGES} images; received {len(examples)}; give more, "
@@ -168,7 +168,7 @@ def _parts(examples: Examples) -> tuple[Examples, Examples]:
 
 def _taught(model: Model, data: Data) -> Examples:
     """What references learn from."""
-    return _parts(Examples.of(model, data))[0].first(MOST_IMAGES)
+    return _parts(Examples.of(model, data, "to_test_on"))[0].first(MOST_IMAGES)
 
 
 def _exchanged(finding: Finding, trial: Trials, taught: Examples) -> Finding:
@@ -247,7 +247,7 @@ def _suspicion(share: float, usual: float) -> tuple[float, float]:
 def _without_idle_pixels(search: Trials, found: _Tried, label: int, gains: Array) -> Region:
     """The fewest of the region's pixels, those that gain most first, that keep its effect."""
     region = found.region
-    gain = np.where(region.ink > 0.5, gains[0][region.inputs], gains[1][region.inputs])
+    gain = np.where(region.ink, gains[0][region.inputs], gains[1][region.inputs])
     order = np.argsort(-gain.reshape(len(region), -1).sum(axis=1), kind="stable")
     few, enough = 0, len(region)
     # Bisection, as if more pixels never did less: what it ends at was tried, though fewer might do.

@@ -79,7 +79,7 @@ def audit(
     With --json: performance (on the images used), images, shortcuts, suspicious and natural (lists of labels),
     references (of each the share of images that it reads rightly), findings, a list of label, verdict (clean,
     natural, suspicious, shortcut), region (top, left, height, width of its frame; inputs, the positions of its
-    pixels; ink for each, from 0 to 1), images (those it was tried on), changed (value, low, high: the share then
+    pixels; ink, true or false for each), images (those it was tried on), changed (value, low, high: the share then
     read as the label, and its 95 % interval), elsewhere (the same at random places), usual (the median, plus one
     deviation, of what the best regions of its size and filling do for the other labels), excess (changed low less
     usual), references (the share that each reads as the label), margin (changed less the largest of these),
@@ -102,9 +102,10 @@ def audit(
     if network.scaling is not None and not network.scaling.alike(layout):
         say(STANDARDISED)
     notes = about_data(model, network, data, test, reading, dataset)
-    asked = {"exchange": True} if exchange else {}
     with bar("searching") as progress:
-        found = notes("found", find_shortcuts, network, split, images=images, rng=seed, **asked, progress=progress)
+        found = notes(
+            "found", find_shortcuts, network, split, images=images, rng=seed, exchange=exchange, progress=progress
+        )
     colours = _colour_or_shape(network, split, images, seed) if layout.channels == 3 else None
     if output is not None:
         save_picture(notes("figure", audit_rows, found, network), output, notes)
