@@ -95,6 +95,7 @@ class Studio {
   #begin(model) {
     this.model = model;
     this.root.classList.toggle("black", model.black);
+    this.root.dataset.lacks = (model.lacks ?? []).join(" ");
     this.#legends();
     this.#describe();
     this.notice("");

@@ -24,6 +24,11 @@ export class Asked {
     return this.#chains.get(prior);
   }
 
+  /** Whether the first layer is no wider than the image. */
+  get narrow() {
+    return this.chain(this.prior).first.rows <= this.prior.inputs;
+  }
+
   get seen() {
     return (this.#seen ??= new Seen(this.chain(this.prior), this.prior));
   }
@@ -34,10 +39,12 @@ export class Asked {
  * steps alone. Gives image, c, cost, holds, outcome, steps.
  */
 export function search(asked, question, { near = null, start = null, hurried = false } = {}) {
+  if (asked.narrow) asked.seen; // what outlasts this question takes its room before it
   return asked.room.within(() => {
     const { maps, values } = constraints(asked.network, question);
     const effort = hurried ? HURRIED : USUAL;
-    const problem = { ...asked, chain: asked.chain.bind(asked), asked, maps, values, near, effort, tolerance: toleranceOf(maps, effort.tolerance) };
+    const { prior, room } = asked;
+    const problem = { asked, prior, room, maps, values, near, effort, tolerance: toleranceOf(maps, effort.tolerance) };
     const found = start ? answerFrom(problem, start) : answer(problem);
     const outcome = found.holds ? "converged" : found.trapped || found.impossible ? "not found" : "stalled";
     return { ...found, outcome };
@@ -46,16 +53,15 @@ export function search(asked, question, { near = null, start = null, hurried = f
 
 function answer(problem, used = 0) {
   if (problem.near) return answerNear(problem, used);
-  const { asked, prior } = problem;
   const [guess, trusting] = firstGuess(problem);
-  const found = searchFrom(problem, prior, guess, { used, trusting });
+  const found = searchFrom(problem, problem.prior, guess, { used, trusting });
   return fromTheMean(problem, freed(problem, found));
 }
 
 /** The likeliest answer of all images; the prior's mean where the first layer is wider than the image. */
 function firstGuess(problem) {
   const { asked, prior, maps, values, room } = problem;
-  if (asked.chain(prior).first.rows > prior.inputs) return [prior.mean, false];
+  if (!asked.narrow) return [prior.mean, false];
   return room.within(() => {
     const readout = new Readout(asked.chain(prior), maps, prior.mean);
     return [prior.unwhiten(likeliestAnswer(readout, values, asked.seen)), true];
@@ -95,10 +101,10 @@ function answerNear(problem, used) {
 
 /** What a search from an image comes to, when `used` of the steps are gone. */
 function searchFrom(problem, prior, start, { used = 0, trusting = false, improving = true } = {}) {
-  const { room, asked: { network }, maps, values, near, effort, tolerance } = problem;
+  const { room, asked, asked: { network }, maps, values, near, effort, tolerance } = problem;
   return room.within(() => {
     const origin = near ?? prior.mean;
-    const readout = new Readout(problem.chain(prior), maps, origin);
+    const readout = new Readout(asked.chain(prior), maps, origin);
     const [low, high, begin] = [network.low, network.high, start].map((image) => prior.whiten(image, origin));
     const ended = new Search({
       readout, prior, asked: values, low, high, start: begin, tolerance, used, trusting, improving,

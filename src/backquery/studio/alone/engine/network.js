@@ -63,7 +63,7 @@ export class Network {
     const part = (name) => this.tensors[`statistics.${name}`];
     if (!part("factor")) return null;
     const [mean, diagonal] = ["mean", "diagonal"].map((name) => Float64Array.from(part(name).data));
-    return new Prior(this.room, this.tensors["statistics.name"] ?? "data", mean, part("factor").data, diagonal, part("factor").shape[1]);
+    return new Prior(this.room, "data", mean, part("factor").data, diagonal, part("factor").shape[1]);
   }
 
   /** The same network with these nodes of its hidden layers removed: {layer, from 1: [nodes]}. */
@@ -138,9 +138,20 @@ export class Network {
     return Float64Array.from(this.gain, (gain, place) => gain * Math.min(pixels[place] * (maximum / 255), maximum) + this.offset[place]);
   }
 
+  /** Raw pixels of the network's own range as an input vector. */
+  scaleRaw(pixels) {
+    return Float64Array.from(this.gain, (gain, place) => gain * pixels[place] + this.offset[place]);
+  }
+
   /** Ink from 0 to 1 of an input vector. */
   ink(input) {
     return Float32Array.from(input, (value, pixel) => Math.min(Math.max((value - this.offset[pixel]) / (this.gain[pixel] * this.maximum), 0), 1));
+  }
+
+  /** The same without the statistics, which are not its own. */
+  withoutStatistics() {
+    const tensors = Object.fromEntries(Object.entries(this.tensors).filter(([name]) => !name.startsWith("statistics.")));
+    return new Network(this.room, this.layers, { ...this.description, version: 1, statistics: null }, tensors);
   }
 
   /** The bytes of its model file; nodes that are off are noted as the library does. */

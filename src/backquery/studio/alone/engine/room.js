@@ -47,11 +47,23 @@ export class Matrix {
 
 /** The kernels with their memory, in which what is taken last is given back first. */
 export class Room {
-  #next;
+  #next; #kept;
 
   constructor(instance) {
     this.kernels = instance.exports;
     this.#next = Math.ceil(this.kernels.__heap_base.value / LINE) * LINE;
+    this.#kept = [this.#next];
+  }
+
+  /** What is taken from now on can be forgotten without what was taken before. */
+  keep() {
+    this.#kept.push(this.#next);
+  }
+
+  /** Give back all that was taken since the beginning, or since the so many-th `keep`. */
+  forget(since = 0) {
+    this.#kept.length = since + 1;
+    this.#next = this.#kept[since];
   }
 
   get buffer() {
