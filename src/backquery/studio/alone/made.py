@@ -22,9 +22,10 @@ import numpy as np
 
 from backquery.datasets import Dataset
 from backquery.errors import ModelError
-from backquery.inversion import Prior, fit_statistics, kept_prior
+from backquery.inversion import Prior, data_prior, fit_statistics, kept_prior
 from backquery.inversion.named_priors import prior_for
 from backquery.inversion.problem import box
+from backquery.inversion.starts import draws_of
 from backquery.io import native
 from backquery.model import SOFTMAX, Layout, Model, Network, Scaling, Statistics, ground_of, meaning_of
 from backquery.studio.alone.bundle import bundled
@@ -142,8 +143,13 @@ def _content(name: str, network: Network) -> tuple[dict[str, Any], dict[str, Any
         "statistics": keeps,
     }
     kept = network if keeps else replace(network, statistics=_usual_statistics(network))
-    arrays = {"engine": ENGINE.read_bytes(), "model": native.to_bytes(kept)}
-    return {"facts": facts}, {name: np.frombuffer(content, np.uint8) for name, content in arrays.items()}
+    assert kept.statistics is not None
+    prior = data_prior(kept.statistics)
+    files = {"engine": ENGINE.read_bytes(), "model": native.to_bytes(kept)}
+    # Those that `inversion.starts` draws: the engine's own would lead a search that was in vain elsewhere.
+    draws = prior.draw(draws_of(prior), np.random.default_rng(0))[: draws_of(prior) // 2]
+    arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+    return {"facts": facts}, {**arrays, "draws": draws.reshape(-1)}
 
 
 def _usual_statistics(network: Network) -> Statistics:

@@ -4,7 +4,7 @@ import { Prior } from "./prior.js";
 import { Chain, Readout } from "./readout.js";
 import { largest } from "./room.js";
 import { Search } from "./search.js";
-import { likeliestAnswer, Seen } from "./starts.js";
+import { likeliestAnswer, Seen, Shown } from "./starts.js";
 import { constraints, toleranceOf } from "./targets.js";
 
 const USUAL = { tolerance: 1e-3, optimality: 1e-2, steps: 400, confirming: true };
@@ -12,10 +12,11 @@ const HURRIED = { ...USUAL, steps: 15, confirming: false };
 
 /** What a network and a prior make of one another, worked out once and kept for as long as both are asked. */
 export class Asked {
-  #seen = null; #chains = new Map();
+  #seen = null; #shown; #chains = new Map();
 
-  constructor(network, prior) {
-    Object.assign(this, { network, prior, room: network.room });
+  /** numbers: normal ones, of which images are drawn. */
+  constructor(network, prior, numbers = null) {
+    Object.assign(this, { network, prior, numbers, room: network.room });
     this.flat = Prior.flat(this.room, network.low, network.high);
     for (const one of [prior, this.flat]) this.#chains.set(one, new Chain(network, one.deviation));
   }
@@ -31,6 +32,19 @@ export class Asked {
 
   get seen() {
     return (this.#seen ??= new Seen(this.chain(this.prior), this.prior));
+  }
+
+  /** Draws from the prior; null where there are no numbers to draw them by. */
+  get shown() {
+    const { network, prior, room, numbers } = this;
+    if (this.#shown === undefined) {
+      this.#shown = room.within(() => {
+        const every = room.matrix(network.outputs, network.outputs);
+        for (let output = 0; output < network.outputs; output++) every.row(output)[output] = 1;
+        return Shown.of(new Readout(this.chain(prior), every, prior.mean), prior, numbers, network.low, network.high);
+      });
+    }
+    return this.#shown;
   }
 }
 
@@ -55,13 +69,13 @@ function answer(problem, used = 0) {
   if (problem.near) return answerNear(problem, used);
   const [guess, trusting] = firstGuess(problem);
   const found = searchFrom(problem, problem.prior, guess, { used, trusting });
-  return fromTheMean(problem, freed(problem, found));
+  return fromOthers(problem, freed(problem, found));
 }
 
-/** The likeliest answer of all images; the prior's mean where the first layer is wider than the image. */
+/** The likeliest answer of all images; where the first layer is wider than the image, what goes with it by regression. */
 function firstGuess(problem) {
   const { asked, prior, maps, values, room } = problem;
-  if (!asked.narrow) return [prior.mean, false];
+  if (!asked.narrow) return [asked.shown?.regressed(maps, values) ?? prior.mean, false];
   return room.within(() => {
     const readout = new Readout(asked.chain(prior), maps, prior.mean);
     return [prior.unwhiten(likeliestAnswer(readout, values, asked.seen)), true];
@@ -79,9 +93,20 @@ function freed(problem, found) {
   return better(found, searchFrom(problem, prior, aside.image, { used: aside.steps, trusting: true }));
 }
 
-function fromTheMean(problem, found) {
-  if (!lost(problem, found)) return found;
-  return better(found, searchFrom(problem, problem.prior, problem.prior.mean, { used: found.steps }));
+/** Where that was in vain too: from what goes with the answers by regression, the mean, and draws. */
+function fromOthers(problem, found) {
+  for (const start of otherStarts(problem)) {
+    if (!lost(problem, found)) break;
+    found = better(found, searchFrom(problem, problem.prior, start(), { used: found.steps }));
+  }
+  return found;
+}
+
+/** How to make each start: none is made before it is tried. */
+function* otherStarts({ asked, prior, maps, values }) {
+  if (asked.narrow && prior.rank) yield () => asked.shown?.regressed(maps, values) ?? prior.mean;
+  yield () => prior.mean;
+  for (const image of asked.shown?.nearest(maps, values) ?? []) yield () => image;
 }
 
 /** Search from the start that was given, and without it where that was in vain. */

@@ -135,12 +135,14 @@ export class Network {
   /** Raw pixels, 0 to 255 and in the order of the inputs, as an input vector. */
   scale(pixels) {
     const { maximum } = this;
-    return Float64Array.from(this.gain, (gain, place) => gain * Math.min(pixels[place] * (maximum / 255), maximum) + this.offset[place]);
+    return this.scaleRaw(Float64Array.from(pixels, (value) => Math.min(value * (maximum / 255), maximum)));
   }
 
-  /** Raw pixels of the network's own range as an input vector. */
+  /** Raw pixels of the network's own range as an input vector, rounded as its numbers are. */
   scaleRaw(pixels) {
-    return Float64Array.from(this.gain, (gain, place) => gain * pixels[place] + this.offset[place]);
+    const rounded = this.description.dtype === "float64" ? (value) => value : Math.fround;
+    return Float64Array.from(this.gain, (gain, place) =>
+      rounded(rounded(rounded(gain) * rounded(pixels[place])) + rounded(this.offset[place])));
   }
 
   /** Ink from 0 to 1 of an input vector. */

@@ -56,7 +56,7 @@ export class Visit {
 
   #ask(network) {
     this.network = network;
-    this.asked = this.prior && new Asked(network, this.prior);
+    this.asked = this.prior && new Asked(network, this.prior, this.content.draws?.data);
     this.#version += 1;
     this.#last.clear();
   }
