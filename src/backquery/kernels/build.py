@@ -3,9 +3,9 @@
 The compilers are tried in turn: what CC names, the usual ones, and at last `ziglang`, a C compiler in a Python
 package. BACKQUERY_COMPILER forces one command, ``ziglang``, or ``none``. Only Python's own library is needed.
 
-With ``--page`` the same sources become the WebAssembly of a page of one file. That is not part of an installation: few
-machines have a compiler and a linker for it, and its bytes are the same wherever it is made, so it is made by `ziglang`
-in one version (`make engine`), kept with the sources, and carries their digest.
+With ``--page`` the same sources become the WebAssembly of a page of one file. That is not part of an installation:
+few machines have a compiler and a linker for it, and its bytes are the same wherever it is made, so it is made by
+`ziglang` in one version (`make engine`), kept with the sources, and carries their digest.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -136,7 +135,3 @@ def opening(browser: Browser) -> Iterator[OpenAlone]:
 def alone(opening: OpenAlone, page_file: Path) -> Alone:
     """The bundled network's page; who changes its network brings it back (`reset`)."""
     return opening(page_file)
-
-
-def as_text(values: Any) -> str:
-    return json.dumps(values)

@@ -80,7 +80,9 @@ def test_ten_labels_lead_to_the_same_images_by_the_same_steps(
 def test_scans_of_all_labels_are_the_same(alone: Alone, bundled: Network, method: str) -> None:
     theirs = alone.ask("scans", method=method)
     same_images(
-        theirs, engine.scans(subject_of(bundled), {"method": method}), ("read", "read_as_asked", "outcome", "method")
+        theirs,
+        engine.scans(subject_of(bundled), {"method": method}),
+        ("read", "read_as_asked", "outcome", "method"),
     )
 
 
@@ -144,7 +146,9 @@ def random_weights(seed: int, sizes: list[int]) -> list[np.ndarray]:
 
     shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
     return [
-        (np.array([normal() for _ in range(rows * columns)]) / np.sqrt(rows)).reshape(rows, columns).astype(np.float32)
+        (np.array([normal() for _ in range(rows * columns)]) / np.sqrt(rows))
+        .reshape(rows, columns)
+        .astype(np.float32)
         for rows, columns in shapes
     ]
 
@@ -173,7 +177,11 @@ def test_a_training_ends_in_the_same_weights(alone: Alone, digits: Dataset, tmp_
 
 
 KINDS_OF_NETWORK: dict[str, dict[str, Any]] = {
-    "tanh, two hidden layers": {"sizes": [64, 40, 20, 10], "activation": ["tanh", "tanh", "sigmoid"], "biases": True},
+    "tanh, two hidden layers": {
+        "sizes": [64, 40, 20, 10],
+        "activation": ["tanh", "tanh", "sigmoid"],
+        "biases": True,
+    },
     "relu and softmax": {"sizes": [64, 50, 10], "activation": "relu", "biases": True},
     "leaky relu, deep": {"sizes": [64, 60, 30, 10], "activation": "leaky-relu:0.2", "biases": True},
     "tanh answers": {"sizes": [64, 30, 10], "activation": "tanh"},
@@ -192,7 +200,12 @@ def test_networks_of_every_kind_are_asked_alike(
 
     made = dict(KINDS_OF_NETWORK[kind])
     begin = Network.create(
-        made.pop("sizes"), rng=1, input_shape=(8, 8), classes=digits.classes, scaling=Scaling.book(digits.maximum), **made
+        made.pop("sizes"),
+        rng=1,
+        input_shape=(8, 8),
+        classes=digits.classes,
+        scaling=Scaling.book(digits.maximum),
+        **made,
     )
     loss = "squared" if "answers" in kind else "cross-entropy"
     network, _ = train(begin, digits.train, MiniBatch(0.01, batch_size=32, loss=loss), epochs=8, rng=1)

@@ -1,9 +1,9 @@
 """One HTML file in which the studio's page runs: its engine is a worker and WebAssembly in the file itself.
 
-The file holds, as text: the page's markup, styles and words; its script and the worker's, each bundled from modules
-(`bundle`); and one frame of the protocol in base64, with the engine, the network's own model file, and images to learn
-from where these were asked for. A policy in the file names the two scripts' and the styles' digests and allows no
-request to anywhere.
+The file holds, as text: the page's markup, styles and words; its script and the worker's, each bundled from
+modules (`bundle`); and one frame of the protocol, deflated and in base64, with the engine, the network's own model
+file, and images to learn from where these were asked for. A policy in the file names the digests of the script and
+of the styles and allows no request to anywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any
-from zlib import crc32
+from zlib import compress, crc32
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from backquery.studio.alone.bundle import bundled
 from backquery.studio.describe import digest
 from backquery.studio.files import page_parts
 from backquery.studio.protocol import Answer, Request, encode
+from backquery.training.plan import MADE_BY
 
 HERE = Path(__file__).parent
 ENGINE = HERE / "engine.wasm"
@@ -65,10 +66,10 @@ PAGE = """<!doctype html>
 <style>{styles}</style>
 </head>
 <body>
-<p id="silent">This page needs JavaScript, WebAssembly and a browser of 2023 or later. If yours has them, the file is
-damaged: fetch it again.<br><span lang="ru">Странице нужны JavaScript, WebAssembly и браузер не старше 2023 года. Если
-они есть, файл повреждён: скачайте его снова.</span><br><span lang="zh">此页面需要 JavaScript、WebAssembly 和 2023
-年或更新的浏览器。若均已具备，则文件已损坏，请重新获取。</span></p>
+<p id="silent">This page needs JavaScript, WebAssembly and a browser of 2023 or later. If yours has them, the
+file is damaged: fetch it again.<br><span lang="ru">Странице нужны JavaScript, WebAssembly и браузер не старше 2023
+года. Если они есть, файл повреждён: скачайте его снова.</span><br><span lang="zh">此页面需要 JavaScript、WebAssembly
+和 2023 年以后的浏览器。若均已具备，则文件已损坏，请重新获取。</span></p>
 {markup}
 <script type="application/json" id="words">{words}</script>
 <script type="text/plain" id="engine">{worker}</script>
@@ -99,34 +100,36 @@ class Sample:
         return self.training + self.test
 
 
-def page_of(name: str, model: Model, sample: Sample | None = None, made_by: str = "backquery") -> str:
-    """The HTML of a page that asks `model`, and learns from a `sample`; `ModelError` for one that it cannot carry."""
+def page_of(name: str, model: Model, sample: Sample | None = None) -> str:
+    """The HTML of a page that asks `model`, and learns from a `sample`; `ModelError` for what it cannot carry."""
     network = _carried(model)
     fields, arrays = _content(name, network)
     if sample is not None:
         told, images = _sampled(sample)
         fields, arrays = {**fields, "sample": told}, {**arrays, **images}
     content = encode(Request(0, "page", "page"), Answer(fields, arrays))
-    return _written(name, content, made_by)
+    return _written(name, content)
 
 
 def _carried(model: Model) -> Network:
     """The network as the page's engine can ask it, with a scaling; else `ModelError` says why not."""
     if not isinstance(model, Network):
         raise ModelError(
-            f"a page of one file carries chains of dense layers, which this {type(model).__name__} is not: {INSTEAD}"
+            "a page of one file carries chains of dense layers with the activations of `backquery train`, and this "
+            f"{type(model).__name__} is none: {INSTEAD}"
         )
-    layout = Layout.of(model.input_shape)
-    if layout.channels > 1:
-        raise ModelError(f"a page of one file draws in one shade, and this network sees {layout.channels}: {INSTEAD}")
+    channels, statistics = Layout.of(model.input_shape).channels, model.statistics
+    if channels > 1:
+        raise ModelError(f"a page of one file draws in one shade, and this network sees {channels}: {INSTEAD}")
     if model.output_activation is SOFTMAX and model.outputs > MOST_LABELS:
         raise ModelError(
-            f"a page of one file asks for at most {MOST_LABELS} labels, and this network has {model.outputs}: {INSTEAD}"
+            f"a page of one file asks for at most {MOST_LABELS} labels, and this network has {model.outputs}: "
+            f"{INSTEAD}"
         )
-    if model.statistics is not None and not isinstance(kept_prior(model.statistics), Prior):
+    if statistics is not None and not isinstance(kept_prior(statistics), Prior):
         raise ModelError(
-            "a page of one file knows one mean and covariance, and this network keeps a mixture of several; fit one "
-            f"(fit_statistics(network, data, components=1)), or {INSTEAD}"
+            "a page of one file knows one mean and covariance, and this network keeps a mixture of several; fit "
+            f"one (fit_statistics(network, data, components=1)), or {INSTEAD}"
         )
     return replace(model, scaling=model.scaling or Scaling.book())
 
@@ -167,7 +170,10 @@ def _sampled(sample: Sample) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ModelError("a page of one file learns from images in one shade, of whole numbers from 0 to 255")
     halves = [data.train.select(count), *([data.test.select(slice(sample.test))] if data.test is not None else [])]
     network = Network.create(
-        [data.inputs, 1, len(data.classes)], rng=1, scaling=Scaling.book(data.maximum), input_shape=data.input_shape
+        [data.inputs, 1, len(data.classes)],
+        rng=1,
+        scaling=Scaling.book(data.maximum),
+        input_shape=data.input_shape,
     )
     seen = fit_statistics(network, halves[0], components=1)
     told = {
@@ -188,7 +194,7 @@ def _sampled(sample: Sample) -> tuple[dict[str, Any], dict[str, Any]]:
     return told, arrays
 
 
-def _written(name: str, content: bytes, made_by: str) -> str:
+def _written(name: str, content: bytes) -> str:
     parts: Any = page_parts()
     modules = {**{path.removesuffix(".js"): text for path, text in parts["modules"].items()}, **_own_modules()}
     script, worker = bundled("alone", modules), bundled("worker", modules)
@@ -198,7 +204,7 @@ def _written(name: str, content: bytes, made_by: str) -> str:
     policy = "; ".join(POLICY).format(scripts=_hash(script), styles=_hash(styles))
     return PAGE.format(
         policy=escape(policy),
-        made_by=escape(made_by),
+        made_by=escape(MADE_BY),
         title=f"{escape(name)} · backquery",
         icon=b64encode((HERE.parent / "page" / "icon.svg").read_bytes()).decode(),
         styles=styles,
@@ -207,7 +213,7 @@ def _written(name: str, content: bytes, made_by: str) -> str:
         words=json.dumps(parts["words"], ensure_ascii=False).replace("<", "\\u003c"),
         worker=worker,
         check=crc32(content),
-        content=b64encode(content).decode(),
+        content=b64encode(compress(content, 9)).decode(),
         script=script,
     )
 

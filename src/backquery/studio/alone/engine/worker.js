@@ -16,7 +16,7 @@ self.onmessage = async ({ data }) => {
 /** Open what lies in the file, if it is whole. */
 async function open({ content, check }) {
   try {
-    const bytes = bytesOf(content);
+    const bytes = await inflated(bytesOf(content));
     if (crc32(bytes) !== check) throw new Error("the sum does not match");
     const parts = decode(bytes.buffer);
     visit = new Visit(await WebAssembly.compile(parts.engine.data), parts, (fields, arrays) => {
@@ -29,6 +29,11 @@ async function open({ content, check }) {
     return;
   }
   for (const text of waiting.splice(0)) visit.take(text);
+}
+
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 /** The binary frame of an answer: see `studio/protocol.py`. */
