@@ -67,9 +67,9 @@ PAGE = """<!doctype html>
 </head>
 <body>
 <p id="silent">This page needs JavaScript, WebAssembly and a browser of 2023 or later. If yours has them, the
-file is damaged: fetch it again.<br><span lang="ru">Странице нужны JavaScript, WebAssembly и браузер не старше 2023
-года. Если они есть, файл повреждён: скачайте его снова.</span><br><span lang="zh">此页面需要 JavaScript、WebAssembly
-和 2023 年以后的浏览器。若均已具备，则文件已损坏，请重新获取。</span></p>
+file is damaged: fetch it again.<br><span lang="ru">Странице нужны JavaScript, WebAssembly и браузер не старше
+2023 года. Если они есть, файл повреждён: скачайте его снова.</span><br><span lang="zh">此页面需要
+JavaScript、WebAssembly 和 2023 年以后的浏览器。若均已具备，则文件已损坏，请重新获取。</span></p>
 {markup}
 <script type="application/json" id="words">{words}</script>
 <script type="text/plain" id="engine">{worker}</script>
@@ -115,7 +115,7 @@ def _carried(model: Model) -> Network:
     """The network as the page's engine can ask it, with a scaling; else `ModelError` says why not."""
     if not isinstance(model, Network):
         raise ModelError(
-            "a page of one file carries chains of dense layers with the activations of `backquery train`, and this "
+            "a page of one file carries chains of dense layers with the activations that train here, and this "
             f"{type(model).__name__} is none: {INSTEAD}"
         )
     channels, statistics = Layout.of(model.input_shape).channels, model.statistics

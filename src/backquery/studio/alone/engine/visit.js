@@ -75,7 +75,7 @@ export class Visit {
       layers: whole.layers.slice(0, -1).map(({ weights, activation }, number) => ({ layer: number + 1, nodes: weights.rows, bounded: activation.bounded })),
       methods: FITTED.map((method) => ({ name: method, summary: "", usable: usable[method] })),
       method: usable.transpose && !(this.prior && facts.statistics !== false) ? "transpose" : "gauss-newton",
-      typical: Boolean(whole.typical), off, data: this.#data, judges: [], limits: LIMITS, lacks: LACKS,
+      typical: Boolean(whole.typical), off, data: this.#data, judges: [], limits: LIMITS, lacks: this.sample ? LACKS : [...LACKS, "train"],
       answers: { low: low > -Infinity ? low + MARGIN : 0, high: high < Infinity ? high - MARGIN : 1, proportions: name === "softmax" },
       performance: this.#performance(), training: this.sample && { name: this.sample.name, images: this.sample.training },
     } };
