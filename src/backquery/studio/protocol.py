@@ -29,9 +29,9 @@ hello: {}
     [nodes], ...}), performance (of the model as it is now, null while unknown), data ({name, training, test} or
     null), training ({name, images}: what `train` learns from, or null), judges (names of those that are ready),
     limits, lacks (the asks, and fields of `back`, that whoever answers cannot serve, which the page then does not
-    offer; missing where there is none). Models that are no chain of layers have no sizes, activations and layers. Whenever some of it
-    changes later, a message with ask and lane "news" and id 0 has the fields that changed: performance, data,
-    training, judges.
+    offer; missing where there is none). Models that are no chain of layers have no sizes, activations and layers.
+    Whenever some of it changes later, a message with ask and lane "news" and id 0 has the fields that changed:
+    performance, data, training, judges.
 query: {pixels | drawing, rows, columns}
     What the network reads: read, answers f4 (labels), and signals1, signals2, ... f4 (nodes), one array for
     each hidden layer, from 0 (its lowest) to 1 (its highest; where there is no end, the highest here). A

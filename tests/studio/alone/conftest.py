@@ -14,6 +14,7 @@ from backquery import load_model
 from backquery.datasets import Dataset
 from backquery.model import Network
 from backquery.studio.alone.made import Sample, page_of
+from tests import firefox
 from tests.browser import browsing
 from tests.studio.conftest import unpack
 
@@ -57,18 +58,30 @@ LISTEN = """
 """What lets a test ask the worker: the page cannot tell, as its own questions have other numbers."""
 
 
+READY = """
+async () => {
+  for (let look = 0; look < 300 && !document.querySelector('[data-ready]'); look++) {
+    await new Promise((done) => { setTimeout(done, 50); });
+  }
+  return Boolean(document.querySelector('[data-ready]'));
+}
+"""
+
+
 @dataclass
 class Alone:
-    """A page that is open, and notes of what it asked for and complained of."""
+    """A page that is open in some browser; in Chromium with notes of what it asked for and complained of."""
 
-    page: Page
+    evaluate: Callable[..., Any]
+    page: Page | None = None
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     def ask(self, ask: str, until: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
         """The engine's answer, of a training the one of this state."""
-        question = {"ask": ask, **fields}
-        text = self.page.evaluate("([fields, state]) => window.question(fields, state)", [question, until or None])
+        text = self.evaluate(
+            "(fields, state) => window.question(fields, state)", {"ask": ask, **fields}, until or None
+        )
         return unpack(b64decode(text))
 
 
@@ -114,13 +127,15 @@ def opening(browser: Browser) -> Iterator[OpenAlone]:
         context = browser.new_context(**usual | options)
         context.set_default_timeout(20_000)
         context.add_init_script(LISTEN)
-        alone = Alone(context.new_page())
+        page = context.new_page()
+        # Playwright hands one value over; here they are as many as a function takes.
+        alone = Alone(lambda text, *values: page.evaluate(f"(values) => ({text})(...values)", list(values)), page)
         context.on("request", lambda request: alone.requests.append(request.url))
         context.on("console", lambda line: alone.complaints.append(line.text) if line.type == "error" else None)
         context.on("weberror", lambda error: alone.complaints.append(str(error.error)))
-        alone.page.goto(file.as_uri())
+        page.goto(file.as_uri())
         if ready:
-            alone.page.wait_for_selector("[data-ready]")
+            page.wait_for_selector("[data-ready]")
             opened.append((context, alone, file))
         return alone
 
@@ -132,6 +147,20 @@ def opening(browser: Browser) -> Iterator[OpenAlone]:
 
 
 @pytest.fixture(scope="package")
-def alone(opening: OpenAlone, page_file: Path) -> Alone:
+def in_firefox(page_file: Path) -> Iterator[Alone]:
+    with firefox.browsing() as opened:
+        opened.before_pages(LISTEN)
+        opened.go(page_file)
+        assert opened.evaluate(READY)
+        yield Alone(opened.evaluate)
+        assert [url for url in opened.requests if not url.startswith(("data:", page_file.as_uri(), "blob:"))] == []
+
+
+@pytest.fixture(scope="package", params=["Chromium", "Firefox"])
+def alone(request: pytest.FixtureRequest, page_file: Path) -> Alone:
     """The bundled network's page; who changes its network brings it back (`reset`)."""
-    return opening(page_file)
+    if request.param == "Firefox":
+        found: Alone = request.getfixturevalue("in_firefox")
+        return found
+    opened: Alone = request.getfixturevalue("opening")(page_file)
+    return opened

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from backquery import Network, Scaling, fit_statistics, train
 from backquery.datasets import Dataset
-from backquery.inversion.result import IMPOSSIBLE, NOT_FOUND
+from backquery.inversion.result import CONVERGED, IMPOSSIBLE, NOT_FOUND
 from backquery.io import native
 from backquery.studio import engine
 from backquery.studio.opened import Subject
@@ -46,13 +46,13 @@ def drawing(seed: int) -> np.ndarray:
     return np.asarray(large.resize((DRAWN, DRAWN), Image.Resampling.BILINEAR))
 
 
-def same_images(theirs: dict[str, Any], ours: Any, names: tuple[str, ...] = KINDS) -> None:
+def same_images(theirs: dict[str, Any], ours: Any, names: tuple[str, ...] = KINDS, grey: float = GREY) -> None:
     """Whether an answer of the page's is what Python's engine answered."""
     # That it is impossible, Python proves; the page says that it was not found.
     told = {**ours.fields, "outcome": NOT_PROVED.get(str(ours.fields["outcome"]), ours.fields["outcome"])}
     assert {name: theirs[name] for name in names} == {name: told[name] for name in names}
-    assert np.abs(theirs["ink"] - ours.arrays["ink"]).max() * 255 < GREY
-    assert np.abs(theirs["answers"] - ours.arrays["answers"]).max() < ANSWER
+    assert np.abs(theirs["ink"] - ours.arrays["ink"]).max() * 255 < grey
+    assert np.abs(theirs["answers"] - ours.arrays["answers"]).max() < ANSWER * grey / GREY
 
 
 def test_a_hundred_drawings_are_centred_and_read_alike(alone: Alone, bundled: Network) -> None:
@@ -122,10 +122,8 @@ def test_thirty_damaged_networks_read_and_look_alike(alone: Alone, bundled: Netw
             assert np.abs(read - engine.query(damaged, fields).arrays["answers"]).max() < ANSWER
             label = {"method": "gauss-newton", "label": int(rng.integers(10))}
             theirs, (ours, _) = alone.ask("back", **label), engine.back(damaged, label, None)
-            if theirs["outcome"] == "converged" == ours.fields["outcome"]:
-                same_images(theirs, ours)
-            else:
-                assert "converged" not in (theirs["outcome"], ours.fields["outcome"])
+            # Hundreds of steps towards what no image can give magnify the rounding of each.
+            same_images(theirs, ours, grey=GREY if ours.fields["outcome"] == CONVERGED else 1.0)
     finally:
         alone.ask("reset")
 
