@@ -74,5 +74,9 @@ models: $(VENV)/.base
 	$(BIN)/backquery train mnist --recipe book --hidden 200 --epochs 5 --learning-rate 0.1 --seed 1 \
 	    --keep-prior -o src/backquery/io/models/mnist.safetensors
 
+# A handful of pages of one file, into site/; fetches MNIST once.
+site-demo: $(VENV)/.base
+	$(BIN)/python -m measurements.pages site
+
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache
