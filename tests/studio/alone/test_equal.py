@@ -185,6 +185,7 @@ KINDS_OF_NETWORK: dict[str, dict[str, Any]] = {
     "tanh answers": {"sizes": [64, 30, 10], "activation": "tanh"},
     "identity answers": {"sizes": [64, 30, 10], "activation": ["sigmoid", "identity"], "biases": True},
     "one layer": {"sizes": [64, 10], "activation": ["softmax"], "biases": True},
+    "standardised, of 64 bits": {"sizes": [64, 30, 10], "activation": "tanh", "dtype": np.float64},
     "wider than the image": {"sizes": [64, 100, 10], "activation": "sigmoid"},
 }
 
@@ -196,16 +197,13 @@ def test_networks_of_every_kind_are_asked_alike(
 ) -> None:
     from backquery.studio.alone.made import page_of
 
-    made = dict(KINDS_OF_NETWORK[kind])
+    scaling = Scaling.book(digits.maximum)
+    if "standardised" in kind:
+        scaling = Scaling.standardised(digits.train.images, digits.maximum)
     begin = Network.create(
-        made.pop("sizes"),
-        rng=1,
-        input_shape=(8, 8),
-        classes=digits.classes,
-        scaling=Scaling.book(digits.maximum),
-        **made,
+        rng=1, input_shape=(8, 8), classes=digits.classes, scaling=scaling, **KINDS_OF_NETWORK[kind]
     )
-    loss = "squared" if "answers" in kind else "cross-entropy"
+    loss = "squared" if "answers" in kind or "64 bits" in kind else "cross-entropy"
     network, _ = train(begin, digits.train, MiniBatch(0.01, batch_size=32, loss=loss), epochs=8, rng=1)
     if statistics:
         network = replace(network, statistics=fit_statistics(network, digits.train))
