@@ -14,6 +14,8 @@ import pytest
 from backquery import Network, Scaling
 from backquery.datasets import Dataset
 from backquery.errors import ModelError
+from backquery.io import native
+from backquery.model import Mixture, Statistics
 from backquery.studio.alone.made import Sample, page_of
 from tests.studio.alone.conftest import Alone, OpenAlone
 from tests.studio.page.conftest import THREE, Visitor, expect
@@ -183,9 +185,33 @@ def test_a_broken_model_file_is_refused_and_the_page_goes_on(opening: OpenAlone,
     alone: Alone = opening(page_file)
     refused = alone.ask("load", file=base64(b"\x10\0\0\0\0\0\0\0{}"), name="x")
     assert (refused["code"], "damaged" in refused["error"]) == ("model", True)
+    mixed = Mixture(np.ones(1), np.eye(64)[:, :2], np.zeros((1, 2)), np.zeros((1, 2, 1)))
+    plain = Network.create([64, 10], rng=1, input_shape=(8, 8))
+    kept = Statistics(np.zeros(64), np.zeros((64, 1)), np.ones(64), mixture=mixed)
+    colour = Network.create([48, 3], rng=1, input_shape=(4, 4, 3), classes=tuple("abc"))
+    for network in (replace(plain, statistics=kept), colour):
+        refused = alone.ask("load", file=base64(native.to_bytes(network)), name="x")
+        assert (refused["code"], "in the studio" in refused["error"]) == ("model", True)
     assert alone.ask("query", pixels=base64(np.zeros(784, np.uint8)))["answers"].shape == (10,)
     for ask in ("proof", "why", "evidence", "opinion", "code", "nonsense"):
         assert alone.ask(ask)["code"] == "alone"
+
+
+def test_nothing_is_typical_of_a_label_that_is_never_read(
+    opening: OpenAlone, bundled: Network, tmp_path: Path
+) -> None:
+    kept = bundled.statistics
+    assert kept is not None and kept.typical is not None
+    usual = kept.typical.copy()
+    usual[4] = usual[9]
+    file = tmp_path / "page.html"
+    file.write_text(page_of("mnist", replace(bundled, statistics=replace(kept, typical=usual))), "utf-8")
+    alone = opening(file)
+    refused = alone.ask("back", method="gauss-newton", label=4)
+    assert (refused["code"], "ask for a confidence" in refused["error"]) == ("target", True)
+    scans = alone.ask("scans", method="gauss-newton")
+    assert scans["outcome"][4] == "not found" and not scans["read_as_asked"][4]
+    assert {outcome for label, outcome in enumerate(scans["outcome"]) if label != 4} == {"converged"}
 
 
 def test_the_bundled_network_takes_less_than_three_megabytes(page_file: Path) -> None:

@@ -36,8 +36,11 @@ export class Network {
         biases: biases ? Float64Array.from(biases.data) : new Float64Array(layer.outputs),
       };
     });
-    if (layers.at(-1).activation.name === "softmax" && layers.at(-1).weights.rows > MANY) {
-      throw new Failure(`this page asks networks of at most ${MANY} labels; open this one in the studio`, "model");
+    const many = layers.at(-1).activation.name === "softmax" && layers.at(-1).weights.rows > MANY;
+    const several = "statistics.mixture.weights" in tensors;
+    const coloured = description.input_shape.filter((side) => side !== 1).length > 2;
+    if (many || several || coloured) {
+      throw new Failure("this page asks networks of one shade, one mean and at most 64 labels; open this one in the studio", "model");
     }
     return new Network(room, layers, { ...description, scaling: description.scaling ?? BOOK }, tensors);
   }

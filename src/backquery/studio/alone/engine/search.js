@@ -30,7 +30,7 @@ class Image {
 
 export class Search {
   #damping; #restoring = false; #bent = false; #shares = [1, 1]; #stray = false; #answer = null; #answerCost = Infinity;
-  #refused = 0; #gained = Infinity; #since = 0; #mark = 0; #last = null; #small; #finished; #unknown; #lacked = null;
+  #refused = 0; #gained = Infinity; #since = 0; #mark = 0; #known = false; #small; #finished; #unknown; #lacked = null;
 
   /**
    * task: readout, prior, asked (k), low, high, start (inputs, whitened), tolerance, optimality, steps, trusting,
@@ -41,7 +41,7 @@ export class Search {
     const { room, inputs, rank } = prior;
     Object.assign(this, { task, readout, prior, asked, room });
     this.place = new Workplace(prior, readout.k);
-    this.jacobian = room.matrix(readout.k, inputs);
+    [this.jacobian, this.mean] = [1, 2].map(() => room.matrix(readout.k, inputs));
     [this.image, this.tried, this.corrected] = [1, 2, 3].map(() => new Image(readout, inputs));
     this.change = room.matrix(1, inputs);
     [this.u, this.triedScores] = [room.matrix(1, Math.max(rank, 1)), room.matrix(1, Math.max(rank, 1))];
@@ -83,15 +83,15 @@ export class Search {
 
   /** The Jacobian, or of an image being restored the running mean. */
   #averaged(jacobian) {
-    const last = this.#last;
-    this.#last = Float64Array.from(jacobian.data);
-    if (!last || !this.#restoring) return jacobian;
+    if (!this.#known || !this.#restoring) {
+      this.#known = true;
+      this.mean.copy(jacobian);
+      return jacobian;
+    }
     const latest = clamp(2 * this.#shares[0], LEAST_LATEST, MOST_LATEST);
-    const averaged = this.room.matrix(jacobian.rows, jacobian.columns);
-    const [now, mean] = [jacobian.data, averaged.data];
-    for (let k = 0; k < mean.length; k++) mean[k] = last[k] + latest * (now[k] - last[k]);
-    this.#last = Float64Array.from(mean);
-    return averaged;
+    const [now, mean] = [jacobian.data, this.mean.data];
+    for (let k = 0; k < mean.length; k++) mean[k] += latest * (now[k] - mean[k]);
+    return this.mean;
   }
 
   /** One step, or none; whether the image is to be restored instead, being where it was. */

@@ -122,7 +122,9 @@ export class Visit {
     const method = fields.method ?? this.hello().fields.method;
     const start = fields.warm ? this.#last.get(method) ?? null : null;
     const hurried = start !== null && fields.hurried !== false;
-    const found = this.#image(method, this.#question(fields, method), { start, hurried });
+    const question = this.#question(fields, method);
+    if (unsaid(question)) throw new Failure(neverRead(this.network, question), "target");
+    const found = this.#image(method, question, { start, hurried });
     this.#last.set(method, found.image);
     const told = { ...found.told, method, milliseconds: performance.now() - clock };
     return { fields: told, arrays: { ink: this.#ink(found.image), answers: numbers(found.answers) } };
@@ -311,9 +313,10 @@ export class Visit {
     const centred = network.output.name === "softmax" ? centre(question.logOdds) : question.logOdds;
     const off = (one, other) => largest(one.map((value, i) => value - other[i]));
     const error = off(read, question.answers);
+    if (unsaid(question)) Object.assign(found, { outcome: "not found" });
     const told = {
       read: label, read_as_asked: as, error, log_odds_error: off(logOdds, centred), outcome: found.outcome, steps: found.steps,
-      asked: question.label, question: question.name, advice: found.outcome === "converged" || method === "transpose" ? "" : advice(network, question, read),
+      asked: question.label, question: question.name, advice: unsaid(question) ? neverRead(network, question) : method === "transpose" || found.outcome === "converged" ? "" : advice(network, question, read),
     };
     return { image: found.image, answers: read, told };
   }
@@ -351,6 +354,12 @@ function whole(fields, name, low, high, usual) {
   if (!(Number.isInteger(value) && value >= low && value <= high)) throw new Failure(`${name} must be a whole number from ${low} to ${high}`);
   return value;
 }
+
+/** Whether answers are asked for that do not name their own label: typical ones, of a label that is never read. */
+const unsaid = ({ label, answers: wanted }) => label >= 0 && best(wanted) !== label;
+
+const neverRead = ({ classes }, { label }) =>
+  `the network read none of the images that its statistics were fitted to as '${classes[label]}': ask for a confidence, such as 0.99`;
 
 /** How far off the worst answer is. */
 function advice(network, question, read) {
