@@ -9,6 +9,12 @@ import { encode } from "./socket.js";
 const REST = 300; // milliseconds without a move before the slower questions are asked
 const BOOK = 0.99;
 
+/** What is said of an image, and the question that an engine may not answer, without which it is not. */
+const FACTS = {
+  asked: "", reads: "", proved: "proof", judges: "opinion", outcome: "", error: "", typicality: "opinion", path: "opinion",
+  novelty: "opinion",
+};
+
 export class Backwards {
   #asked = new Map(); #label = null; #last = null; #evidence = null; #following = false; #draw = 0;
 
@@ -25,9 +31,9 @@ export class Backwards {
 
   #facts() {
     this.fact = {};
-    for (const name of ["asked", "reads", "proved", "judges", "outcome", "error", "typicality", "path", "novelty"]) {
-      this.fact[name] = element("dd");
-      this.part("facts").append(this.app.words.tell(element("dt"), `fact.${name}`), this.fact[name]);
+    for (const [name, needs] of Object.entries(FACTS)) {
+      this.fact[name] = element("dd", { data: { needs } });
+      this.part("facts").append(this.app.words.tell(element("dt", { data: { needs } }), `fact.${name}`), this.fact[name]);
     }
   }
 

@@ -58,7 +58,7 @@ class Studio {
     live.on("load", (model) => { this.#begin(model); this.notice("opened", { name: model.name }); });
     live.on("reset", (model) => { this.#begin(model); this.notice("restored"); });
     live.on("code", ({ lines }) => this.#showCode(lines));
-    live.on("save", ({ file, name }) => download(new Blob([file.data]), name));
+    for (const kind of ["save", "page"]) live.on(kind, ({ file, name }) => download(new Blob([file.data]), name));
     live.on("error", (failure) => {
       const handler = this.#fails.get(failure.ask);
       if (handler) handler(failure);
@@ -72,6 +72,7 @@ class Studio {
       this.part("open").value = "";
     };
     this.part("save").onclick = () => this.live.ask("save");
+    this.part("save-page").onclick = () => this.live.ask("page");
     this.part("reset").onclick = () => this.live.ask("reset");
     this.part("link").onclick = () => this.#copyLink();
     this.part("copy-code").onclick = () => this.#toggleCode();
@@ -95,6 +96,7 @@ class Studio {
   #begin(model) {
     this.model = model;
     this.root.classList.toggle("black", model.black);
+    this.root.dataset.lacks = (model.lacks ?? []).join(" ");
     this.#legends();
     this.#describe();
     this.notice("");
