@@ -165,7 +165,8 @@ def test_what_others_said_of_the_image_before_is_pale_until_they_have_seen_this_
         """() => {
           window.seen = [];
           const judges = document.querySelector('[data-part=facts] .judges');
-          const note = () => window.seen.push([judges.classList.contains('behind'), judges.textContent.includes('one:\u00a00')]);
+          const read = () => judges.textContent.includes('one:\u00a00');
+          const note = () => window.seen.push([judges.classList.contains('behind'), read()]);
           new MutationObserver(note).observe(judges, { attributes: true, childList: true });
         }"""
     )
