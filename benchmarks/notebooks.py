@@ -1,4 +1,4 @@
-"""``python -m benchmarks.notebooks [examples]``: run the examples' notebooks, and keep what they print and draw."""
+"""``python -m benchmarks.notebooks [examples]``: run the notebooks, and keep what they print and draw."""
 
 from __future__ import annotations
 
