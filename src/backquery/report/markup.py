@@ -40,7 +40,7 @@ def lead(text: str) -> Html:
 
 def reading(*parts: Any, told: Iterable[tuple[str, str]]) -> Html:
     """Markup, and under it sentences, each after its heading: what it shows, and what it does not."""
-    sentences = (paragraph(tag("b", f"{heading} "), sentence) for heading, sentence in told)
+    sentences = (paragraph(tag("b", heading), sentence) for heading, sentence in told)
     return joined([*parts, tag("div", *sentences, class_="reading")])
 
 

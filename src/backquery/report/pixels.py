@@ -57,7 +57,7 @@ def evidence(subject: Subject, step: Step) -> Html:
     mind = caution(found)
     cards = [_card(subject, every, strongest, reach) for every in found]
     controls = () if subject.quick or subject.network is None else _controls(subject, found)
-    warning = paragraph(tag("b", f"{say('evidence.mind')} "), say("evidence.mind.below", caution=mind))
+    warning = paragraph(tag("b", say("evidence.mind")), say("evidence.mind.below", caution=mind))
     return subject.reading(
         "evidence",
         lead(told),
@@ -125,7 +125,7 @@ def _single_card(subject: Subject, one: ImageEvidence, strongest: float) -> Html
         "figure",
         tag("h3", one.question),
         tag("div", image, colours, class_="pair"),
-        tag("figcaption", "; ".join([held, *(_without(subject, each) for each in taken)])),
+        tag("figcaption", subject.say("apart").join([held, *(_without(subject, each) for each in taken)])),
         class_="card",
     )
 
@@ -163,7 +163,9 @@ def _claims(subject: Subject, one: Evidence, reach: float) -> Html:
             text_anchor="middle", class_="faint")
         for value in (-0.8 * reach, 0.0, 0.8 * reach)
     )  # fmt: skip
-    alt = subject.say("evidence.changes", claims="; ".join(_in_words(subject, each) for each in claims))
+    alt = subject.say(
+        "evidence.changes", claims=subject.say("apart").join(_in_words(subject, each) for each in claims)
+    )
     box = f"0 0 {NAMES + WIDTH} {height}"
     return tag("svg", axis, *lines, *ends, viewBox=box, role="img", aria_label=alt)
 

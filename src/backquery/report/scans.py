@@ -51,7 +51,7 @@ def _lead(subject: Subject, found: Comparison) -> Html:
         subject.say("scans.row", read=row.read_as_asked, asked=len(row.asked), name=subject.words.phrase(row.name))
         for row in methods
     ]
-    return lead(subject.say("scans.lead", rows="; ".join(told)))
+    return lead(subject.say("scans.lead", rows=subject.say("apart").join(told)))
 
 
 def _scores(subject: Subject, found: Comparison) -> Html:
@@ -64,7 +64,7 @@ def _scores(subject: Subject, found: Comparison) -> Html:
         *found.elsewhere,
         *([subject.say("scans.obeys")] if "obeys" in shown else []),
     ]
-    return table(["", *map(words.phrase, shown)], rows, f"{'; '.join(told)}.")
+    return table(["", *map(words.phrase, shown)], rows, f"{subject.say('apart').join(told)}{subject.say('stop')}")
 
 
 def _trust(subject: Subject, found: Comparison) -> str:
