@@ -89,11 +89,13 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         for verdict in reversed(VERDICTS[1:]) if (labels := found.labels(verdict))
     ]  # fmt: skip
     rows = [_finding_row(subject, one) for one in found.findings]
+    right = [one.performance or 0.0 for one in found.references]
+    caption = say("audit.caption", compared=found.compared, networks=len(right), low=min(right), high=max(right))
     columns = ("label", "pixels", "changed", "elsewhere", "usual", "others", "verdict")
     return subject.reading(
         "audit",
         lead(" ".join([told, *named])),
-        table([say(f"audit.{name}") for name in columns], rows, say("audit.caption", compared=found.compared)),
+        table([say(f"audit.{name}") for name in columns], rows, caption),
         tiles(_example(subject, one) for one in found.findings),
         in_python(say, notes, audit_rows, found, subject.model),
         limits=phrase(LIMITS),
@@ -172,7 +174,8 @@ def _claims(subject: Subject, one: Evidence, reach: float) -> Html:
 
 def _claim(subject: Subject, one: Intervention, place: int, reach: float) -> list[Html]:
     y = LINE * (place + 0.5)
-    name = f"{subject.words.phrase(one.region)}, {sign_of(one)} {subject.ink}"
+    region = subject.words.phrase(one.region)
+    name = subject.say("evidence.row", region=region, sign=sign_of(one), ink=subject.ink)
     parts = [tag("text", name, x=NAMES - 6, y=y + 3, text_anchor="end")]
     if one.tested is None:
         return [
