@@ -117,8 +117,8 @@ def test_a_translation_links_to_what_the_original_does_in_its_own_language(page:
     there = links(read(translation(page, language)), page)
     expected: Counter[tuple[str, str]] = Counter()
     for (picture, target), count in links(read(page), page).items():
-        own = translation(page.parent / target, language) if target.endswith(".md") else page.parent
-        expected[picture, target.removesuffix(".md") + f".{language}.md" if own.is_file() else target] += count
+        ours = re.sub(r"\.md$", f".{language}.md", re.sub(r"\.png$", f"-{language}.png", target))
+        expected[picture, ours if (page.parent / ours).is_file() else target] += count
     assert there == expected
     assert sum(there.values()) >= 2
 
