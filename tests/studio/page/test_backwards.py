@@ -144,9 +144,9 @@ def test_the_image_of_a_deep_model_is_made_exact_when_the_slider_rests(
 
 
 def test_several_labels_are_mixed(visitor: Visitor) -> None:
-    visitor.page.get_by_role("button", name="Only 2", exact=True).click()
-    slider(visitor, 2).fill("0.7")
-    slider(visitor, 7).fill("0.3")
+    visitor.page.get_by_role("button", name="Only 5", exact=True).click()
+    slider(visitor, 5).fill("0.8")
+    slider(visitor, 7).fill("0.1")
     expect(visitor.lead("back")).to_contain_text("This is what gives these answers")
     visitor.page.get_by_role("button", name="Only 4", exact=True).click()
     slider(visitor, 9).fill("0.95")
