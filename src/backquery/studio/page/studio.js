@@ -10,6 +10,7 @@ import { fragmentOf, stateOf } from "./share.js";
 import { encode, Live } from "./socket.js";
 import { chosen, LANGUAGES, Words } from "./words.js";
 
+const ALONE = /^(127\.[\d.]+|localhost|\[::1\])$/; // addresses that mean each computer itself
 const SPEAK = 700; // milliseconds of rest before a screen reader is told
 
 /** Bring the page under `root` to life. carrier: see `Live`; fetchWords(language): its sentences. */
@@ -241,7 +242,10 @@ class Studio {
   async #copyLink() {
     const fragment = fragmentOf(this.state);
     history.replaceState(null, "", fragment);
-    this.notice(await copied(location.href) ? "link.copied" : "link.here");
+    const alone = ALONE.test(location.hostname);
+    const told = await copied(location.href)
+      ? (alone ? "link.copied.alone" : "link.copied") : (alone ? "link.here.alone" : "link.here");
+    this.notice(told, { address: location.host });
   }
 
   #restore() {
