@@ -30,7 +30,8 @@ def open_data(
 
     `test` is a path to take the test half from. With `classes` labels become positions into those. `how` says what
     files leave open, as for `read`. With a `model` everything is brought to what its inputs and outputs mean: the
-    labels, the range and the ground of the pixels; data that contradict it raise `DataError`.
+    labels, the range and the ground of the pixels; data that contradict it raise `DataError`. Without a test half
+    they are parted as they were when the model learned from them: see `Dataset.parted_for`.
     """
     if str(name_or_path) not in catalogue():
         if not Path(name_or_path).exists():
@@ -101,8 +102,11 @@ def _classes(classes: Sequence[str] | None, model: Model | None) -> tuple[str, .
 
 
 def _for_model(dataset: Dataset, model: Model | None) -> Dataset:
-    """The data set with full ink as the same number as in the model, so that no image looks faint to it."""
-    return dataset if model is None or model.scaling is None else dataset.with_maximum(model.scaling.maximum)
+    """The data set in the model's halves, and with the model's number for full ink: else images looked faint."""
+    if model is None:
+        return dataset
+    parted = dataset.parted_for(model)
+    return parted if model.scaling is None else parted.with_maximum(model.scaling.maximum)
 
 
 def _as_asked(dataset: Dataset, how: Reading, model: Model | None) -> Dataset:

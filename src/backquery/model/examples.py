@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,7 @@ class LabelledImages(Protocol):
         """Positions into the classes."""
 
 
+@runtime_checkable
 class Halves(Protocol):
     """A data set of two halves, such as a `Dataset`."""
 
@@ -38,6 +39,9 @@ class Halves(Protocol):
     @property
     def to_test_on(self) -> LabelledImages:
         """The others, or the same where there are no others."""
+
+    def parted_for(self, model: Model) -> Halves:
+        """The same, with the halves that it had when the model learned from it."""
 
 
 Data = LabelledImages | Halves | tuple[ArrayLike, ArrayLike]
@@ -60,7 +64,7 @@ class Examples:
             inputs, labels = data
             given, pixels = _inputs(inputs, model.inputs), None
         else:
-            shown: Any = getattr(data, half, data)
+            shown = half_of(data, model, half)
             labels, images = shown.labels, np.asarray(shown.images)
             given, pixels = None, ordered_images(images, model.input_shape) if len(images) else images
             if model.scaling is None:
@@ -95,6 +99,14 @@ class Examples:
             return self.given
         assert self.pixels is not None
         return self.model.scale(self.pixels)
+
+
+def half_of(data: LabelledImages | Halves, model: Model, half: Half) -> LabelledImages:
+    """One half of a whole data set, as the model has it; of labelled images themselves all."""
+    if not isinstance(data, Halves):
+        return data
+    halves = data.parted_for(model)
+    return halves.train if half == "train" else halves.to_test_on
 
 
 def _inputs(values: ArrayLike, width: int) -> Array:

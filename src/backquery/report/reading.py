@@ -49,6 +49,8 @@ def confusions(subject: Subject, step: Step) -> Html:
     told = f"{found.performance:.2%} right: {right:,} of {found.images:,} test images."
     if subject.held_out:
         told += " The data have no test half: these were held out now, and the network may have learned from them."
+    if parting := subject.dataset.parting:
+        told += f" The data have no test half: these are {parting}."
     matrix = _matrix(subject) if len(subject.classes) <= WIDEST_TABLE else Html("")
     worst = [
         f"{subject.classes[truth]} read as {subject.classes[read]}: {count:,}"
