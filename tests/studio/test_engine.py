@@ -11,9 +11,10 @@ from PIL import Image
 
 from backquery import Layer, Network, back_query, evaluate
 from backquery.datasets import Dataset, prepare_image
-from backquery.inversion import METHODS, several
-from backquery.model import Meaning
+from backquery.inversion import METHODS, Targets, several
+from backquery.model import Meaning, Scaling
 from backquery.model.activations import RELU, SIGMOID, SOFTMAX, TANH
+from backquery.notes import Notes
 from backquery.studio import engine
 from backquery.studio.exam import Exam
 from backquery.studio.fields import nodes_off
@@ -122,6 +123,16 @@ def test_confidences_and_answers_are_asked_for_as_given(subject: Subject, networ
     wanted = [0.1] * 9 + [0.7]
     asked, _ = engine.back(subject, {"answers": wanted}, None)
     assert np.allclose(asked.arrays["answers"], back_query(network, np.array(wanted)[None]).answers[0])
+
+
+def test_sliders_of_a_softmax_are_shares_of_one_whole() -> None:
+    network = Network.create(
+        [64, 12, 10], activation="relu", rng=0, input_shape=(8, 8), scaling=Scaling.book(16.0)
+    )
+    sliders = [0.01] * 8 + [0.9, 0.9]
+    asked, _ = engine.asked_of({"answers": sliders}, network, Notes())
+    assert isinstance(asked, Targets) and asked.answers is not None
+    assert np.allclose(asked.answers[0], np.array(sliders) / sum(sliders))
 
 
 @pytest.mark.parametrize("label", [3, 7])

@@ -18,8 +18,8 @@ from backquery.datasets import Dataset
 from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
-from backquery.inversion import METHODS, back_query, fit_statistics
-from backquery.inversion.fitting import with_typical
+from backquery.inversion import METHODS, back_query
+from backquery.inversion.fitting import statistics_of, with_typical
 from backquery.model import Array, Network, Progress, evaluate, ink_of, name_read
 from backquery.training import TrainingRun
 
@@ -187,7 +187,7 @@ def frames(run: TrainingRun, dataset: Dataset, *, at: Iterable[int], method: str
         raise ExperimentError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     statistics = run.network.statistics
     if METHODS[method].usual_question == "typical" and statistics is None:
-        statistics = fit_statistics(run.network, dataset.train)
+        statistics = statistics_of(run.network, dataset.train)
     for updates in check_moments(run, at):
         network = replace(run.after(updates), statistics=statistics)
         if statistics is not None:

@@ -23,7 +23,7 @@ from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import PRIORS, kept_prior
 from backquery.inversion.priors import Prior, data_prior, flat_prior, natural_prior, smooth_prior
 from backquery.inversion.problem import Method, Problem, box
-from backquery.inversion.result import BackQuery
+from backquery.inversion.result import BackQuery, never_read, unsaid
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.strongest import strongest_signals
 from backquery.inversion.targets import (
@@ -92,8 +92,9 @@ def back_query(
     `rng` is used by methods that draw numbers, and by `many`. `progress` is
     told, by gauss-newton, how many questions are answered and how far off the present ones are.
 
-    Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
-    no error: it is an outcome, with advice.
+    Questions that a method cannot put to a model raise `TargetError` or `InversionError`; so does the question for
+    what is typical where the model never reads any of the labels. Not converging is no error: it is an outcome,
+    with advice.
     """
     limits = targets if isinstance(targets, Limits) else None
     question = placeholder(model, targets) if isinstance(targets, Limits) else targets
@@ -153,8 +154,13 @@ def _questions(
             raise TargetError("a confidence goes with labels; the targets given already say what is asked for")
         return given if isinstance(given, Targets) else answers(model, given)
     usual = method.usual_question == "typical" and typical_of(model) is not None
+    if p is None and not usual:
+        return confidence(model, given)
     if p is None:
-        return typical(model, given) if usual else confidence(model, given)
+        asked = typical(model, given)
+        if unsaid(asked).all():
+            raise TargetError(never_read(model, int(asked.labels[0])))
+        return asked
     return confidence(model, given, p, "typical" if usual else None)
 
 

@@ -20,7 +20,10 @@ EXACT_FORMULA = "exact formula"
 CLIMBED = "climbed"
 
 FAILED = (STALLED, NOT_FOUND, IMPOSSIBLE)
-"""A search ran out of steps; it came to where no step leads nearer; no image of the box can give the answer."""
+"""A search ran out of steps; it came to where no step leads nearer; no image of the box can give the answer.
+
+What is asked for as typical of a label that the model never reads does not name it, and counts as not found.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,21 @@ def _mean_distance(images: Array) -> float:
     return float(np.sqrt(np.maximum(apart, 0.0)).sum() / pairs) if pairs else float("nan")
 
 
+def unsaid(asked: Targets) -> NDArray[np.bool_]:
+    """Which questions (n,) ask for answers that do not name their own label: typical ones, of one never read."""
+    if asked.answers is None:
+        return np.zeros(len(asked), bool)
+    return np.asarray((asked.labels >= 0) & (asked.answers.argmax(axis=1) != asked.labels))
+
+
+def never_read(model: Model, label: int) -> str:
+    """What to do about a label whose typical answers do not name it."""
+    return (
+        f"the model read none of the images that its statistics were fitted to as {model.classes[label]!r}, so "
+        "that nothing is typical of it: ask for a confidence, such as 0.99"
+    )
+
+
 def round_trip(
     model: Model,
     asked: Targets,
@@ -175,6 +193,9 @@ def round_trip(
         values = asked.of_log_odds(model.log_odds(images)) if found is None else found
         error = log_odds_error = np.abs(values - asked.values).max(axis=1)
     read_as_asked = np.where(asked.labels >= 0, read == asked.labels, False if met is None else met)
+    outcome, advice = [*outcome], [*advice] if advice is not None else [""] * len(images)
+    for row in np.flatnonzero(unsaid(asked)):
+        outcome[row], advice[row] = NOT_FOUND, never_read(model, int(asked.labels[row]))
     return BackQuery(
         method=method,
         question=asked.question,
@@ -188,7 +209,7 @@ def round_trip(
         error=np.asarray(error, np.float64),
         log_odds_error=np.asarray(log_odds_error, np.float64),
         outcome=tuple(outcome),
-        advice=tuple(advice) if advice is not None else ("",) * len(images),
+        advice=tuple(advice),
         steps=steps,
         prior=prior,
         change=None if near is None else images - near,

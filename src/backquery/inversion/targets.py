@@ -28,6 +28,15 @@ BOOK_CONFIDENCE = 0.99
 MANY = 64
 """Of a softmax with more outputs not all are asked for, since each costs a row of the Jacobian."""
 
+LARGEST_SHARE = 0.98
+"""What several labels may have together of a softmax's answers, in what is proposed: the others need some, too."""
+
+MOST_SHOWN = 10
+"""Answers that are named in a message."""
+
+ROUNDED = 0.01
+"""By how much the answers asked of a softmax may miss their sum of 1, as three times 0.33 does."""
+
 STRONGEST = 10
 """How many of them are: the label and its rivals."""
 
@@ -167,7 +176,8 @@ def several(
 ) -> Targets:
     """Several labels at once, each with a confidence of its own: ``several(model, {"4": 0.9, "9": 0.9})``.
 
-    `others` is what all labels not named are asked for, by default as in `confidence`.
+    `others` is what all labels not named are asked for, by default as in `confidence`. Softmax answers are shares
+    of one whole: theirs must add up to less than 1, as in ``several(model, {"4": 0.49, "9": 0.49})``.
     """
     wanted = [confidences] if isinstance(confidences, Mapping) else list(confidences)
     if not wanted or not all(wanted):
@@ -179,8 +189,7 @@ def several(
 def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> Targets:
     """All answers of each question as they are, (n, outputs) or one vector (outputs,).
 
-    They must lie inside the range of the output activation. Softmax answers are taken as proportions and
-    made to add up to 1.
+    They must lie inside the range of the output activation, and those of a softmax add up to 1 but for `ROUNDED`.
     """
     wanted = np.atleast_2d(np.asarray(answers, np.float64))
     if wanted.ndim != 2 or wanted.shape[1] != model.outputs or not len(wanted):
@@ -190,7 +199,7 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
         )
     _check_inside(wanted, model.output_activation)
     if model.output_activation is SOFTMAX:
-        wanted = wanted / wanted.sum(axis=1, keepdims=True)
+        wanted = _shares(wanted)
     best = wanted.max(axis=1, keepdims=True)
     # Answers asked for alike may differ by rounding, which must not choose a label.
     alone = np.isclose(wanted, best, rtol=0, atol=1e-9).sum(axis=1) == 1
@@ -362,11 +371,32 @@ def _softmax_rest(model: Model, wanted: dict[int, float], others: float | None) 
     if others is not None:
         raise TargetError("softmax answers add up to 1, so that the other labels share what is left: omit others")
     if unnamed and left <= 0:
+        possible = {model.classes[label]: _down(p / (1 - left) * LARGEST_SHARE) for label, p in wanted.items()}
         raise TargetError(
-            f"softmax answers add up to 1, but the confidences asked for already make {1 - left:.4g}"
+            f"softmax answers add up to 1, but the confidences asked for already make {1 - left:.4g}; possible, "
+            f"in the same proportions, is {possible}; at least so much of one label is asked for with at_least"
         )
     # Where all labels are named, nobody gets this.
     return left / unnamed if unnamed else 0.5
+
+
+def _shares(wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Answers (n, outputs) that add up to 1, or so nearly that they were rounded; `TargetError` for others."""
+    sums = wanted.sum(axis=1, keepdims=True)
+    if np.any(off := np.abs(sums[:, 0] - 1) > ROUNDED):
+        first = int(np.flatnonzero(off)[0])
+        shares = ", ".join(f"{share:.3f}" for share in (wanted[first] / sums[first])[:MOST_SHOWN])
+        more = ", ..." if wanted.shape[1] > MOST_SHOWN else ""
+        raise TargetError(
+            f"softmax answers add up to 1, but those asked for to {sums[first, 0]:.4g}; possible, in the same "
+            f"proportions, is [{shares}{more}]"
+        )
+    return np.asarray(wanted / sums, np.float64)
+
+
+def _down(p: float) -> float:
+    """Rounded down to two digits, or as it is where nothing would be left."""
+    return float(np.floor(100 * p) / 100) or p
 
 
 def _check_inside(wanted: Array, activation: Activation) -> None:

@@ -31,6 +31,7 @@ from backquery.inversion import (
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
 from backquery.model import (
+    SOFTMAX,
     Array,
     Layout,
     Model,
@@ -124,7 +125,7 @@ def asked_of(
         ranges = {label: (p, None) if p >= 0.5 else (None, p) for label, p in limits.items()}
         return notes("asked", within, model, ranges), None
     if "answers" in fields:
-        return notes("asked", asked_answers, model, read.numbers(fields, "answers", model.outputs)), None
+        return notes("asked", asked_answers, model, _asked_answers(fields, model)), None
     if "confidences" not in fields:
         return [read.label(fields, model)], None
     wanted = read.confidences(fields, model)
@@ -132,6 +133,13 @@ def asked_of(
         return notes("asked", several, model, wanted), None
     ((label, p),) = wanted.items()
     return [label], p
+
+
+def _asked_answers(fields: Fields, model: Model) -> list[float]:
+    """The answers of all outputs; those of a softmax, which the page sends as parts of any sum, as shares of 1."""
+    given = read.numbers(fields, "answers", model.outputs)
+    whole = sum(given) if model.output_activation is SOFTMAX else 1.0
+    return [answer / whole for answer in given] if whole > 0 else given
 
 
 def turn(subject: Subject, fields: Fields) -> Answer:
