@@ -88,11 +88,6 @@ def test_a_drawing_stays_in_its_corner_where_images_stand_anywhere(subject: Subj
     assert np.array_equal(engine.image(subject, file).arrays["pixels"], pixels)
 
 
-def test_a_blank_drawing_is_blank_paper(subject: Subject) -> None:
-    answer = engine.query(subject, {"drawing": base64(np.zeros((20, 20))), "rows": 20, "columns": 20})
-    assert not answer.arrays["pixels"].any()
-
-
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
 def test_a_picture_file_is_prepared_as_the_command_line_does(subject: Subject, kind: str) -> None:
     stream = BytesIO()
@@ -123,6 +118,15 @@ def test_confidences_and_answers_are_asked_for_as_given(subject: Subject, networ
     wanted = [0.1] * 9 + [0.7]
     asked, _ = engine.back(subject, {"answers": wanted}, None)
     assert np.allclose(asked.arrays["answers"], back_query(network, np.array(wanted)[None]).answers[0])
+
+
+@pytest.mark.parametrize("kind", ["drawing", "pixels"])
+def test_a_tap_that_draws_nothing_is_not_read(subject: Subject, kind: str) -> None:
+    sides = {"drawing": 20, "pixels": 8}[kind]
+    blank = {kind: base64(np.zeros((sides, sides), np.uint8)), "rows": sides, "columns": sides}
+    with pytest.raises(RequestError, match="nothing on the paper to read") as refused:
+        engine.query(subject, blank)
+    assert refused.value.code == "blank"
 
 
 def test_sliders_of_a_softmax_are_shares_of_one_whole() -> None:
@@ -386,3 +390,10 @@ def test_a_draw_is_one_of_the_library_s_many_images_and_no_search_goes_on_from_e
     for wrong in (0, -1, 1.5, True, "1"):
         with pytest.raises(RequestError, match="draw must be a whole number"):
             engine.back(subject, {"label": 4, "draw": wrong}, None)
+
+
+@pytest.mark.parametrize("file", [b"", b"not a picture", b"%PDF-1.4"])
+def test_a_file_that_is_no_picture_is_refused_in_plain_words(file: bytes) -> None:
+    with pytest.raises(RequestError, match="the file is no picture that can be read") as refused:
+        engine.checked_picture(file)
+    assert "BytesIO" not in str(refused.value)

@@ -38,7 +38,7 @@ from backquery.model.protocol import (
     typical_of,
 )
 from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
-from backquery.model.scaling import Scaling, checked_inputs, ordered_images, scaled_images
+from backquery.model.scaling import Scaling, as_inputs, checked_inputs, ordered_images, refuse_raw, scaled_images
 from backquery.model.statistics import MIXTURE_PARTS, SPECTRUM_PARTS, Mixture, Spectrum, Statistics, rings_of
 
 __all__ = [
@@ -46,8 +46,9 @@ __all__ = [
     "RELU", "SIGMOID", "SOFTMAX", "SPECTRUM_PARTS", "TANH", "UNREAD", "Activation", "Array", "Data", "Evaluation",
     "Examples", "Ground", "LabelledImages", "Labels", "Layer", "LayerModel", "Layered", "Layout", "Meaning",
     "Mixture", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape", "Signalling", "Spectrum",
-    "Statistics", "about_in_words", "activation_named", "checked_inputs", "ends_of", "evaluate", "facts_in_words",
-    "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read", "leaky_relu", "log_odds_and_products",
-    "meaning_of", "name_read", "ordered_images", "picture_of", "plain_facts", "plain_scaling", "quick_of",
-    "reveals", "rings_of", "rounded_slope", "scaled_images", "shades_of", "threaded", "typical_of",
+    "Statistics", "about_in_words", "activation_named", "as_inputs", "checked_inputs", "ends_of", "evaluate",
+    "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read", "leaky_relu",
+    "log_odds_and_products", "meaning_of", "name_read", "ordered_images", "picture_of", "plain_facts",
+    "plain_scaling", "quick_of", "refuse_raw", "reveals", "rings_of", "rounded_slope", "scaled_images",
+    "shades_of", "threaded", "typical_of",
 ]  # fmt: skip

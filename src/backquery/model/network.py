@@ -19,7 +19,15 @@ from backquery.errors import DataError, ModelError
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
 from backquery.model.reading import finite_answer
-from backquery.model.scaling import Scaling, all_finite, as_inputs, checked_finite, checked_inputs, scaled_images
+from backquery.model.scaling import (
+    Scaling,
+    all_finite,
+    as_inputs,
+    checked_finite,
+    checked_inputs,
+    refuse_raw,
+    scaled_images,
+)
 from backquery.model.statistics import Statistics
 
 ROWS = 1024
@@ -254,9 +262,11 @@ class Network:
     def query(self, x: ArrayLike) -> Array:
         """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale.
 
-        `ModelError` for a single one whose answers are not finite.
+        `DataError` for raw pixels, which `query_images` takes; `ModelError` for a single one whose answers are not
+        finite.
         """
         inputs = as_inputs(x, self.input_shape, self.dtype)
+        refuse_raw(inputs, self.scaling)
         if len(inputs) > ROWS:
             return np.concatenate([self._answers(inputs[row : row + ROWS]) for row in range(0, len(inputs), ROWS)])
         answers = self._answers(inputs)

@@ -85,6 +85,8 @@ def query(subject: Subject, fields: Fields) -> Answer:
         arrays["pixels"] = given
     else:
         given = read.pixels(fields, model)
+    if not np.ptp(given):
+        raise RequestError("there is nothing on the paper to read; draw something", "blank")
     inputs = as_inputs(model, given)
     answers, signals = finite_answer(model.query(inputs)[0]), {}
     if isinstance(model, Network):
@@ -317,8 +319,8 @@ def checked_picture(file: bytes) -> bytes:
     try:
         with Image.open(BytesIO(file), formats=known) as picture:
             width, height = picture.size
-    except Exception as error:  # broken pictures raise whatever their bytes lead the decoders to
-        raise RequestError(f"the file cannot be read as {', '.join(known)} ({error})", "picture") from None
+    except Exception:  # broken pictures raise whatever their bytes lead the decoders to
+        raise RequestError(f"the file is no picture that can be read; {', '.join(known)} are", "picture") from None
     if width * height > MOST_PICTURE_PIXELS:
         limit = f"{MOST_PICTURE_PIXELS // 10**6} million"
         raise RequestError(f"the picture has {width} x {height} pixels, at most {limit} are taken", "picture")
