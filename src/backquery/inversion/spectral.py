@@ -39,6 +39,9 @@ ROUNDS = (6, 4)
 TINY = 1e-30
 """Changes smaller than this are none."""
 
+ASTRAY = 2
+"""A set of bound pixels that grows to so many times what it was leads to ever larger ones."""
+
 ITERATIONS, ACCURATE = (40, 20), (1e-3, 1e-2)
 """Conjugate gradients at most for each guess, and the share of the error from which on it is good enough."""
 
@@ -92,8 +95,8 @@ class SpectralPrior(Gaussian):
 
     def explained(self, y: Array) -> tuple[Array, Array]:
         """C^-1 y (n, inputs), and the squared Mahalanobis distance (n,) of each image."""
-        kept = self.precision_times(y)
-        return kept, np.asarray(np.einsum("ij,ij->i", y, kept))
+        kept = self._roughly.precision_times(y.astype(np.float32)) if self._large else self.precision_times(y)
+        return kept, np.asarray(np.einsum("ij,ij->i", y, kept, dtype=np.float64))
 
     def precise(self, y: Array, kept: Array) -> Array:
         """C^-1 y, which is what is kept."""
@@ -142,7 +145,8 @@ class SpectralPrior(Gaussian):
         linear = self._linear(asked, np.ones_like(image))
         # Damping draws towards the multipliers that fit the image as it is, bound pixels being held.
         centre = linear.inverse @ (asked.jacobian @ image - linear.covaried @ force)
-        return self._in_box(linear, wanted + linear.damped * centre, force, box)
+        step = self._in_box(linear, wanted + linear.damped * centre, force, box)
+        return step or SpectralStep(self, image, multipliers, linear, np.ones_like(image, bool))
 
     def _restored(self, asked: Asked, image: Array, box: Box) -> SpectralStep:
         """A likely change of the image itself that brings the constraints nearer.
@@ -155,7 +159,7 @@ class SpectralPrior(Gaussian):
         change = (free.inverse @ asked.residual) @ free.covaried
         room = np.where(change > 0, box.high - image, image - box.low)
         weights = np.minimum(room / np.maximum(np.abs(change), TINY), 1.0)
-        linear = self._linear(asked, weights)
+        linear = free if np.all(weights == 1) else self._linear(asked, weights)
         multipliers = linear.inverse @ asked.residual
         target = boxed(image + multipliers @ linear.covaried, box.low, box.high)
         return SpectralStep(self, target, multipliers, linear, np.ones_like(image, bool))
@@ -168,8 +172,11 @@ class SpectralPrior(Gaussian):
         damped = share * float(lifted(gain, share)[0, 0])
         return Linear(asked.jacobian, covaried, np.linalg.inv(gain[0]).astype(covaried.dtype), damped)
 
-    def _in_box(self, linear: Linear, wanted: Array, force: Array, box: Box) -> SpectralStep:
-        """Solve for the forces at the bounds, guessing again which pixels are there as long as that changes."""
+    def _in_box(self, linear: Linear, wanted: Array, force: Array, box: Box) -> SpectralStep | None:
+        """Solve for the forces at the bounds, guessing again which pixels are there as long as that changes.
+
+        None where the guesses go astray, which takes a large image long and comes to nothing.
+        """
         low, high = force > 0, force < 0
         for _ in range(ROUNDS[self._large]):
             bound = np.flatnonzero(low | high)
@@ -181,6 +188,8 @@ class SpectralPrior(Gaussian):
             free = force == 0
             next_low = np.where(free, target < box.low, force > 0)
             next_high = np.where(free, target > box.high, force < 0)
+            if self._large and np.sum(next_low | next_high) > ASTRAY * bound.size > 0:
+                return None
             if np.array_equal(next_low, low) and np.array_equal(next_high, high):
                 break
             low, high = next_low, next_high

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
@@ -31,6 +31,7 @@ from backquery.io.torch_module import (
     precision,
     the_scores,
 )
+from backquery.io.torch_recording import Recorder
 from backquery.model import (
     IDENTITY,
     SIGMOID,
@@ -119,7 +120,8 @@ class TorchModel:
 
     module: a copy of the user's, in evaluation mode, without gradients; module_shape: one image as it takes it;
     given: what the user's module's outputs are, which decides whether answers are a softmax over `classes` or
-    sigmoids, each for itself; bare: whether the copy gives their log-odds, being without its last layer.
+    sigmoids, each for itself; bare: whether the copy gives their log-odds, being without its last layer; played:
+    whether what is asked often is recorded on a graphics card, and played back.
     """
 
     module: torch.nn.Module
@@ -131,6 +133,7 @@ class TorchModel:
     statistics: Statistics | None = None
     dtype: str = "float64"
     bare: bool = False
+    played: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
@@ -180,7 +183,7 @@ class TorchModel:
         torch = import_torch()
         with exactly(torch, self.module), torch.no_grad():
             size = min(max(FORWARD_NUMBERS // self.inputs, 1), FORWARD)
-            parts = [_numpy(self._scores(part)) for part in self._tensors(x, size)]
+            parts = [self._forwards(part)[0].numpy() for part in self._tensors(x, size)]
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), self.dtype)
 
     def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
@@ -199,36 +202,56 @@ class TorchModel:
         with exactly(torch, self.module):
             for part in self._tensors(x, min(max(size, 1), BACKWARD)):
                 chosen = wanted if len(wanted) == 1 else wanted[begin : begin + len(part)]
-                one, other = self._pulled_back(torch, part, chosen)
-                values.append(one)
-                products.append(other)
+                one, other = self._backwards(part, torch.tensor(chosen, device=part.device))
+                values.append(one.numpy())
+                products.append(other.numpy())
                 begin += len(part)
         if not values:
             empty = (0, wanted.shape[1], self.inputs)
             return np.zeros((0, self.outputs), self.dtype), np.zeros(empty, self.dtype)
         return np.concatenate(values), np.concatenate(products)
 
-    def _pulled_back(self, torch: Any, inputs: torch.Tensor, vectors: Array) -> tuple[Array, Array]:
+    @cached_property
+    def _forwards(self) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """The scores of a tensor of images, on the processor."""
+        return self._perhaps_played(lambda inputs: (self._scores(inputs),))
+
+    @cached_property
+    def _backwards(self) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """The scores of a tensor of images, and their products with a tensor of vectors, on the processor."""
+        return self._perhaps_played(self._pulled_back)
+
+    def _perhaps_played(
+        self, run: Callable[..., tuple[torch.Tensor, ...]]
+    ) -> Callable[..., tuple[torch.Tensor, ...]]:
+        if self.played:
+            return Recorder(import_torch(), run)
+        return lambda *given: tuple(answer.detach().cpu() for answer in run(*given))
+
+    def _pulled_back(self, inputs: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One run forwards, and one vectorised run backwards for all vectors of all images."""
+        torch = import_torch()
         values, pull = torch.func.vjp(self._scores, inputs)
-        wanted = torch.tensor(vectors, device=inputs.device).transpose(0, 1).expand(-1, len(inputs), -1)
+        wanted = vectors.transpose(0, 1).expand(-1, len(inputs), -1)
         with warnings.catch_warnings():
             # Attention has no batched rule for its derivative yet; the loop in its place is right, only slower.
             warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
             (slopes,) = torch.func.vmap(pull)(wanted)
-        return _numpy(values), np.ascontiguousarray(_numpy(slopes).transpose(1, 0, 2))
+        return values, slopes.transpose(0, 1).contiguous()
 
     @cached_property
     def quick(self) -> TorchModel:
         """The same model in float32, which searches several times faster; what it finds, this one verifies.
 
-        Itself, where it is that already or where the module answers otherwise, or not at all, in float32.
+        On an NVIDIA card it is played back (`torch_recording`). Itself, where it is that already or where the
+        module answers otherwise, or not at all, in float32.
         """
+        torch, played = import_torch(), self._device == "cuda"
         if self.dtype == "float32":
-            return self
-        torch = import_torch()
+            return replace(self, played=True) if played and not self.played else self
         with torch.inference_mode(False):
-            twin = replace(self, module=copied(torch, self.module, "float32"), dtype="float32")
+            module = copied(torch, self.module, "float32")
+        twin = replace(self, module=module, dtype="float32", played=played)
         try:
             given = twin.log_odds(_noise(self))
         except Exception:  # whatever the user's own code raises
@@ -238,7 +261,11 @@ class TorchModel:
     @property
     def threaded(self) -> bool:
         """Whether PyTorch's own threads compute: on a processor, not on a graphics card."""
-        return bool(device_of(import_torch(), self.module).type == "cpu")
+        return self._device == "cpu"
+
+    @property
+    def _device(self) -> str:
+        return str(device_of(import_torch(), self.module).type)
 
     def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
         """The signals (n, ...) of every layer without parts but the last, by its name, for inputs (n, inputs)."""
