@@ -217,3 +217,14 @@ def test_halves_are_left_alone_where_nobody_knows_which_images_were_learned_from
 def test_a_file_that_tells_nonsense_of_its_training_parts_nothing(about: dict[str, object]) -> None:
     network = Network.create([4, 2], rng=0, input_shape=(2, 2), classes=("a", "b"))
     assert whole().parted_for(replace(network, about=about)).test is None
+
+
+def test_one_half_becomes_a_data_set_for_a_model() -> None:
+    network = Network.create([4, 2], rng=0, input_shape=(2, 2), classes=("a", "b"), scaling=Scaling.book(9.0))
+    half = Split(images(6, 9), np.arange(6) % 2)
+    whole_set = Dataset.of(half, network)
+    assert (whole_set.classes, whole_set.maximum, whole_set.test) == (("a", "b"), 9.0, None)
+    assert np.array_equal(whole_set.train.images, half.images)
+    assert Dataset.of(whole_set, network) is whole_set
+    with pytest.raises(DataError, match=r"received a str: datasets\.open_data"):
+        Dataset.of("digits", network)

@@ -25,6 +25,7 @@ from backquery.model import (
     Progress,
     Seed,
     ends_of,
+    generator_of,
     ink_of,
     labels_read,
 )
@@ -129,7 +130,7 @@ def colour_or_shape(
             "colour or shape is asked of models with images in colour and two labels or more; this one takes "
             f"{model.input_shape} and has {model.outputs}"
         )
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     shown, labels = _read_rightly(model, Examples.of(model, data, "to_test_on"), images, generator)
     others, same = _partners(labels, generator)
     asked: list[_Asked] = []

@@ -14,7 +14,7 @@ from backquery.datasets.augmentation import augment
 from backquery.datasets.labels import label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError, assume
-from backquery.model import INK_ON_PAPER, Meaning, Model, Seed, Shape
+from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape
 
 Half = TypeVar("Half")
 
@@ -52,6 +52,25 @@ class Dataset:
             )
         for half, split in self.halves:
             self._check(half, split)
+
+    @classmethod
+    def of(cls, data: Dataset | LabelledImages, model: Model) -> Dataset:
+        """A whole data set for a model: with the halves it had when that learned, see `parted_for`.
+
+        Labelled images, such as one half, become one without a test half, with the model's classes and its scale.
+        """
+        if isinstance(data, Dataset):
+            return data.parted_for(model)
+        if not (hasattr(data, "images") and hasattr(data, "labels")):
+            raise DataError(
+                f"a data set or one half of it is needed; received a {type(data).__name__}: "
+                "datasets.open_data(name or path) opens a data set"
+            )
+        scaling = model.scaling
+        maximum, meaning = (255.0, None) if scaling is None else (scaling.maximum, scaling.meaning)
+        images = Split(np.asarray(data.images), np.asarray(data.labels))
+        whole = cls("the images given", images, None, model.classes, maximum, meaning or INK_ON_PAPER)
+        return whole.parted_for(model)
 
     @property
     def halves(self) -> tuple[tuple[str, Split], ...]:

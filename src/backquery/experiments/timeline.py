@@ -20,7 +20,7 @@ from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query
 from backquery.inversion.fitting import statistics_of, with_typical
-from backquery.model import Array, Network, Progress, evaluate, ink_of, name_read
+from backquery.model import Array, LabelledImages, Network, Progress, evaluate, ink_of, name_read
 from backquery.training import TrainingRun
 
 COUNT = 30
@@ -158,7 +158,7 @@ def log_spaced(updates: int, count: int = COUNT) -> tuple[int, ...]:
 
 def watch_training(
     run: TrainingRun,
-    dataset: Dataset,
+    dataset: Dataset | LabelledImages,
     *,
     at: Iterable[int] | None = None,
     method: str = METHOD,
@@ -172,6 +172,7 @@ def watch_training(
     Gauss-newton asks each time for the answers that are typical by then, under one prior for all times. `progress`
     is told (frames done, frames in all).
     """
+    dataset = Dataset.of(dataset, run.network)
     moments = log_spaced(run.updates) if at is None else check_moments(run, at)
     found = []
     for frame in frames(run, dataset, at=moments, method=method):

@@ -31,12 +31,14 @@ from backquery.model import (
     SIGMOID,
     SOFTMAX,
     Array,
+    LabelledImages,
     Labels,
     Layout,
     Model,
     Network,
     Progress,
     Seed,
+    generator_of,
     ink_of,
     labels_read,
     name_read,
@@ -202,7 +204,7 @@ def usual_judges(dataset: Dataset, real: RealImages, say: Callable[[str], None])
 
 def compare_methods(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | LabelledImages,
     *,
     judges: Sequence[Judge] | None = None,
     controls: bool = True,
@@ -212,11 +214,13 @@ def compare_methods(
 ) -> Comparison:
     """Every method, asked for every label, beside images and networks whose scores are known beforehand.
 
-    `dataset` gives the judges, the real images and the controls; its classes are the model's. Without `judges`
+    `dataset` gives the judges, the real images and the controls; its classes are the model's. One half alone, such
+    as a `Split`, will do, but without others to test on a judge's performance is not known. Without `judges`
     the usual three are trained on its training half. `controls` adds networks, which are trained too;
     `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told (steps
     done, steps in all, what is being done).
     """
+    dataset = Dataset.of(dataset, model)
     if dataset.inputs != model.inputs or len(dataset.classes) != model.outputs:
         raise BackqueryError(
             f"the model takes {model.inputs} inputs and knows {model.outputs} labels, but {dataset.name} has "
@@ -224,7 +228,7 @@ def compare_methods(
         )
     asks, trains = _questions(model), controls and isinstance(model, Network)
     say = _counted(progress, (3 if judges is None else 0) + len(asks) + trains)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
     chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, say)
     labels = np.arange(model.outputs)

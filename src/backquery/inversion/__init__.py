@@ -38,7 +38,7 @@ from backquery.inversion.targets import (
     typical,
 )
 from backquery.inversion.transpose import Transpose
-from backquery.model import Model, Progress, Seed, typical_of
+from backquery.model import Model, Progress, Seed, need_model, typical_of
 
 __all__ = [
     "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Limits", "Method", "MixturePrior",
@@ -96,6 +96,7 @@ def back_query(
     what is typical where the model never reads any of the labels. Not converging is no error: it is an outcome,
     with advice.
     """
+    need_model(model)
     limits = targets if isinstance(targets, Limits) else None
     question = placeholder(model, targets) if isinstance(targets, Limits) else targets
     chosen = _method(model, GaussNewton.name if limits is not None and method is None else method)
@@ -137,12 +138,11 @@ def usable_methods(model: Model) -> dict[str, str | None]:
 def _method(model: Model, method: str | Method | None) -> Method:
     if method is None:
         return METHODS[usual_method(model)]
-    if not isinstance(method, str):
+    if not isinstance(method, str) and hasattr(method, "invert"):
         return method
-    try:
+    if isinstance(method, str) and method in METHODS:
         return METHODS[method]
-    except KeyError:
-        raise TargetError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}") from None
+    raise TargetError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
 
 
 def _questions(
@@ -169,6 +169,10 @@ def _plain(targets: Any) -> list[Any] | Any:
     if isinstance(targets, str):
         return [targets]
     array = np.asarray(targets)
+    if array.dtype.kind == "O":
+        raise TargetError(
+            f"ask for labels, answers, or what inversion.several and its like make; received {str(targets)[:80]}"
+        )
     if array.ndim <= 1 and array.dtype.kind in "iuU":
         return [targets] if array.ndim == 0 else list(targets)
     return array

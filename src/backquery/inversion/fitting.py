@@ -42,7 +42,9 @@ from backquery.model import (
     Spectrum,
     Statistics,
     ends_of,
+    real,
     rings_of,
+    whole,
 )
 from backquery.model.layout import CHANNELS
 
@@ -139,10 +141,11 @@ def statistics_of(
     moments: Moments | None = None,
 ) -> Statistics:
     """`fit_statistics` without its warning, for models that are not expected to read all labels."""
-    if rank < 1 or not noise > 0 or (components is not None and components < 1):
-        raise DataError(
-            f"rank, noise and components must be above zero; received {rank}, {noise} and {components}"
-        )
+    whole(rank, "the rank", DataError)
+    if components is not None:
+        whole(components, "the number of components", DataError)
+    if not real(noise, "the noise", DataError) > 0:
+        raise DataError(f"the noise must be above zero; received {noise}")
     moments = moments or moments_of(model, data, rank, noise=noise, components=components)
     given = _answers(model, Examples.of(model, data))
     return Statistics(

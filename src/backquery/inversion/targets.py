@@ -16,7 +16,19 @@ from backquery.errors import TargetError
 from backquery.inversion.linearised import times
 from backquery.inversion.log_odds import own_log_odds
 from backquery.inversion.readouts import layer_named
-from backquery.model import RELU, SOFTMAX, TANH, Activation, Array, Labels, Model, Network, typical_of
+from backquery.model import (
+    RELU,
+    SOFTMAX,
+    TANH,
+    Activation,
+    Array,
+    Labels,
+    Model,
+    Network,
+    real,
+    reals,
+    typical_of,
+)
 
 Label = int | str
 LabelNames = Label | Sequence[Label] | NDArray[np.integer[Any]]
@@ -137,7 +149,7 @@ def confidence(
     exactly 0.01 at once. Where the label is usually said more surely than that, other outputs are asked for
     log-odds that lie as far on the way from the mean of all labels' typical ones to its own.
     """
-    positions = label_positions(model, labels)
+    positions, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     if others != "typical":
         wanted: list[dict[Label, float]] = [{int(position): p} for position in positions]
         return several(model, wanted, others, question=f"confidence {p:g}")
@@ -179,10 +191,14 @@ def several(
     `others` is what all labels not named are asked for, by default as in `confidence`. Softmax answers are shares
     of one whole: theirs must add up to less than 1, as in ``several(model, {"4": 0.49, "9": 0.49})``.
     """
-    wanted = [confidences] if isinstance(confidences, Mapping) else list(confidences)
-    if not wanted or not all(wanted):
+    wanted = [confidences] if not isinstance(confidences, Sequence) else list(confidences)
+    if not wanted or not all(isinstance(each, Mapping) and each for each in wanted):
         raise TargetError("ask for at least one label, as in {'4': 0.9, '9': 0.9}")
-    rows = [_row(model, {_position(model, label): p for label, p in row.items()}, others) for row in wanted]
+    places = [
+        {_position(model, label): real(p, f"the confidence of {label!r}", TargetError) for label, p in row.items()}
+        for row in wanted
+    ]
+    rows = [_row(model, row, others) for row in places]
     return answers(model, np.array(rows), question=question)
 
 
@@ -191,7 +207,7 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
 
     They must lie inside the range of the output activation, and those of a softmax add up to 1 but for `ROUNDED`.
     """
-    wanted = np.atleast_2d(np.asarray(answers, np.float64))
+    wanted = np.atleast_2d(reals(answers, "answers", TargetError))
     if wanted.ndim != 2 or wanted.shape[1] != model.outputs or not len(wanted):
         raise TargetError(
             f"answers must have {model.outputs} numbers each, one for each output; "
@@ -216,6 +232,8 @@ def difference(
     Nothing is asked of the other labels. The default is what is typical of the first label where the model
     keeps statistics, and 2 logit(0.99) where not.
     """
+    if not isinstance(pairs, Sequence) or isinstance(pairs, str):
+        raise TargetError(f"a difference is between two labels, such as ('4', '9'); received {pairs!r}")
     listed: list[Any] = [pairs] if _is_pair(pairs) else list(pairs)
     places = np.array([[_position(model, label) for label in pair] for pair in listed], np.int64)
     if places.ndim != 2 or places.shape[1] != 2 or np.any(places[:, 0] == places[:, 1]):
@@ -224,7 +242,7 @@ def difference(
     maps = np.zeros((len(places), 1, model.outputs))
     maps[rows, 0, places[:, 0]], maps[rows, 0, places[:, 1]] = 1.0, -1.0
     if log_odds is not None:
-        values = np.full((len(places), 1), float(log_odds))
+        values = np.full((len(places), 1), real(log_odds, "a difference of log-odds", TargetError))
         if not np.isfinite(log_odds):
             raise TargetError(f"the difference asked for must be finite; received {log_odds}")
     elif (kept := typical_of(model)) is not None:
@@ -283,7 +301,7 @@ def channel(
 
 def _of_layer(question: str, layer: int | str, maps: Array, value: float | Sequence[float]) -> Targets:
     """One question for each of the maps (n, nodes)."""
-    values = np.broadcast_to(np.asarray(value, np.float64), len(maps))[:, None].copy()
+    values = np.broadcast_to(reals(value, "signals", TargetError), len(maps))[:, None].copy()
     if not np.all(np.isfinite(values)):
         raise TargetError(f"the signal asked for must be finite; received {value}")
     return Targets(question, maps[:, None, :], values, np.full(len(maps), -1), layer=layer)

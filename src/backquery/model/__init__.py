@@ -15,6 +15,7 @@ from backquery.model.activations import (
     rounded_slope,
 )
 from backquery.model.aliases import Array, Labels, Pixels, Progress, Seed, Shape
+from backquery.model.arguments import generator_of, need_model, real, reals, whole
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.examples import Data, Examples, LabelledImages
 from backquery.model.facts import about_in_words, facts_in_words, plain_facts, plain_scaling, reveals
@@ -47,8 +48,8 @@ __all__ = [
     "Examples", "Ground", "LabelledImages", "Labels", "Layer", "LayerModel", "Layered", "Layout", "Meaning",
     "Mixture", "Model", "Network", "Pixels", "Progress", "Scaling", "Seed", "Shape", "Signalling", "Spectrum",
     "Statistics", "about_in_words", "activation_named", "as_inputs", "checked_inputs", "ends_of", "evaluate",
-    "facts_in_words", "finite_answer", "ground_of", "image_shape", "ink_of", "labels_read", "leaky_relu",
-    "log_odds_and_products", "meaning_of", "name_read", "ordered_images", "picture_of", "plain_facts",
-    "plain_scaling", "quick_of", "refuse_raw", "reveals", "rings_of", "rounded_slope", "scaled_images",
-    "shades_of", "threaded", "typical_of",
+    "facts_in_words", "finite_answer", "generator_of", "ground_of", "image_shape", "ink_of", "labels_read",
+    "leaky_relu", "log_odds_and_products", "meaning_of", "name_read", "need_model", "ordered_images", "picture_of",
+    "plain_facts", "plain_scaling", "quick_of", "real", "reals", "refuse_raw", "reveals", "rings_of",
+    "rounded_slope", "scaled_images", "shades_of", "threaded", "typical_of", "whole",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
 from backquery.model.aliases import Array
+from backquery.model.arguments import need_model
 from backquery.model.protocol import Model
 from backquery.model.scaling import ordered_images
 
@@ -60,7 +61,8 @@ class Examples:
     @classmethod
     def of(cls, model: Model, data: Data, half: Half = "train") -> Examples:
         """Check `data`, of a whole data set the `half`, against the model; `DataError` says what does not fit."""
-        if isinstance(data, tuple):
+        need_model(model)
+        if isinstance(data, tuple) and len(data) == 2:
             inputs, labels = data
             given, pixels = _inputs(inputs, model.inputs), None
         else:
@@ -104,6 +106,11 @@ class Examples:
 def half_of(data: LabelledImages | Halves, model: Model, half: Half) -> LabelledImages:
     """One half of a whole data set, as the model has it; of labelled images themselves all."""
     if not isinstance(data, Halves):
+        if not (hasattr(data, "images") and hasattr(data, "labels")):
+            raise DataError(
+                "images with labels are a data set, one half of it, or a pair (inputs, labels); received a "
+                f"{type(data).__name__}: datasets.open_data(name or path) opens a data set"
+            )
         return data
     halves = data.parted_for(model)
     return halves.train if half == "train" else halves.to_test_on

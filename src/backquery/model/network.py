@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from backquery.errors import DataError, ModelError
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
+from backquery.model.arguments import generator_of, whole
 from backquery.model.reading import finite_answer
 from backquery.model.scaling import (
     Scaling,
@@ -158,8 +159,9 @@ class Network:
         sigmoid, ``"he"`` for the ReLUs and ``"glorot"`` for the rest. Biases start at zero. `description` goes
         to the network: `input_shape`, `classes`, `scaling`.
         """
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise ModelError(f"sizes must be two or more positive numbers of nodes; received {list(sizes)}")
+        nodes = [whole(size, "a layer's number of nodes", ModelError) for size in sizes]
+        if len(nodes) < 2:
+            raise ModelError(f"sizes must be two or more positive numbers of nodes; received {nodes}")
         names = [activation] * (len(sizes) - 1) if isinstance(activation, str) else list(activation)
         if isinstance(activation, str) and activation_named(activation).leak is not None:
             names[-1] = "softmax"
@@ -169,7 +171,7 @@ class Network:
             raise ModelError(f"{len(sizes) - 1} layers need as many activations; received {len(names)}")
         if init is not None and init not in INITS:
             raise ModelError(f"unknown init {init!r}; choose one of {', '.join(INITS)}")
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         layers = []
         for inputs, outputs, name in zip(sizes[:-1], sizes[1:], names, strict=True):
             layer_activation = activation_named(name)

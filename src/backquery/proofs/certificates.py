@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError, ProofError
-from backquery.model import SOFTMAX, UNREAD, Array, Labels, Model, ends_of, labels_read, name_read
+from backquery.model import SOFTMAX, UNREAD, Array, Labels, Model, ends_of, labels_read, name_read, reals
 from backquery.proofs.bounded import lowest_of, prover_of
 from backquery.proofs.reading import Reading
 
@@ -122,7 +122,7 @@ def certify(model: Model, images: ArrayLike | Answered, *, tolerance: float = TO
 
 
 def _rows(model: Model, images: ArrayLike) -> Array:
-    x = np.asarray(images, np.float64)
+    x = reals(images, "images", DataError)
     if x.size % model.inputs or not np.all(np.isfinite(x)):
         raise DataError(f"images must be rows of {model.inputs} finite inputs; received shape {x.shape}")
     return x.reshape(-1, model.inputs)
