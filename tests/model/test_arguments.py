@@ -41,7 +41,7 @@ ASKED = "ask for labels"
         (lambda: Network.create([4, 2], rng=1.5), SeedError, "received 1.5"),
         (lambda: split_off_test(DIGITS.train, rng=-1), SeedError, "received -1"),
         (lambda: train(SMALL, DIGITS.train, rng="x"), SeedError, "received 'x'"),
-        (lambda: Network.create([4.5, 2]), ModelError, "number of nodes is a whole number"),
+        (lambda: Network.create([4.5, 2]), ModelError, "numbers of nodes is a whole number"),
         (
             lambda: back_query(SMALL, [3], confidence="0.9"),
             TargetError,
@@ -64,7 +64,7 @@ ASKED = "ask for labels"
         (lambda: evaluate(SMALL, DIGITS.test.images), DataError, "received a ndarray"),
         (lambda: evaluate(5, DIGITS), ModelError, "a int is no model that can be asked; load_model opens one"),
         (lambda: measure_damage(SMALL, "digits"), DataError, "received a str"),
-        (lambda: fit_statistics(SMALL, DIGITS, rank=2.5), DataError, "the rank is a whole number"),
+        (lambda: fit_statistics(SMALL, DIGITS, rank=2.5), DataError, "the rank, above zero, is a whole number"),
         (lambda: train(SMALL, DIGITS, epochs="3"), TrainingError, "the number of epochs is a whole number"),
         (lambda: train(SMALL, DIGITS, "book"), TrainingError, r"a recipe is Online\(\)"),
         (lambda: load_model(None), ModelError, "by its name or path; received a NoneType"),

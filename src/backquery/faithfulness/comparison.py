@@ -49,7 +49,7 @@ Kind = Literal["method", "images", "network"]
 
 MEANINGS = {
     "recognised": "by the judges together, less chance and their own mistakes (?: may be luck)",
-    "worst error": "in log-odds",
+    "worst error": "in logits, what outputs turn into answers: of sigmoids the log-odds",
     "typicality": "1 for the most usual image; plain: plainer than real images; strange: stranger than they are",
     "path": "how many real images have signals as unlike those of others read as the same label, in any layer; or "
     "the layer in which most images take another path",

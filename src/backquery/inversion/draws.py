@@ -43,7 +43,7 @@ def draws(problem: Problem, method: Method, many: int, around: ArrayLike | None 
     """
     if not isinstance(method, GaussNewton):
         raise InversionError(f"only the method {GaussNewton.name!r} can draw many images for one answer")
-    whole(many, "many, of images for each answer,", InversionError)
+    whole(many, "many, at least one image for each answer,", InversionError)
     if problem.near is not None or problem.start is not None:
         raise InversionError("draws begin at images of their own: leave out near and start")
     likeliest = method.invert(problem)

@@ -141,9 +141,9 @@ def statistics_of(
     moments: Moments | None = None,
 ) -> Statistics:
     """`fit_statistics` without its warning, for models that are not expected to read all labels."""
-    whole(rank, "the rank", DataError)
-    if components is not None:
-        whole(components, "the number of components", DataError)
+    whole(rank, "the rank, above zero,", DataError)
+    if components is not None and whole(components, "the number of components", DataError, 0) < 1:
+        raise DataError(f"components must be above zero; received {components}")
     if not real(noise, "the noise", DataError) > 0:
         raise DataError(f"the noise must be above zero; received {noise}")
     moments = moments or moments_of(model, data, rank, noise=noise, components=components)

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import TargetError
-from backquery.inversion.log_odds import own_log_odds
 from backquery.inversion.targets import LabelNames, Targets, as_answers, label_positions
-from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, real
+from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, own_log_odds, real
 
 SAID = 0.5
 """From this confidence on a label is said, where no other is named."""

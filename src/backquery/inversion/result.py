@@ -32,7 +32,7 @@ class BackQuery:
 
     method, question, prior: names of what was used; prior is None for methods without one.
     images: (n, inputs) in input scale.
-    targets, log_odds: (n, outputs), the answers asked for and their log-odds, or None where the question
+    targets, log_odds: (n, outputs), the answers asked for and their logits, or None where the question
     did not ask for all answers.
     answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads, `UNREAD` (-1)
     where answers are not finite.
@@ -40,7 +40,8 @@ class BackQuery:
     read_as_asked: (n,), whether the label read is the one asked for; where none was, whether it is one of those
     asked for most, or, where no labels were, whether the question was met.
     error: (n,), the largest difference between answers and targets; log_odds_error: (n,), the same in
-    log-odds. Where not all answers were asked for, both are the largest error of what was.
+    logits, see `backquery.model.log_odds`. Where not all answers were asked for, both are the largest error of
+    what was.
     outcome: for each image ``"converged"``, ``"stalled"``, ``"not found"``, ``"proved impossible"``
     (gauss-newton), ``"exact formula"`` (transpose) or ``"climbed"`` (ascent), see `FAILED`; advice: for each, a
     sentence, or an empty one.

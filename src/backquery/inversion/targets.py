@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import TargetError
 from backquery.inversion.linearised import times
-from backquery.inversion.log_odds import own_log_odds
 from backquery.inversion.readouts import layer_named
 from backquery.model import (
     RELU,
@@ -25,6 +24,7 @@ from backquery.model import (
     Labels,
     Model,
     Network,
+    own_log_odds,
     real,
     reals,
     typical_of,

@@ -159,7 +159,7 @@ class Network:
         sigmoid, ``"he"`` for the ReLUs and ``"glorot"`` for the rest. Biases start at zero. `description` goes
         to the network: `input_shape`, `classes`, `scaling`.
         """
-        nodes = [whole(size, "a layer's number of nodes", ModelError) for size in sizes]
+        nodes = [whole(size, "each of the positive numbers of nodes", ModelError) for size in sizes]
         if len(nodes) < 2:
             raise ModelError(f"sizes must be two or more positive numbers of nodes; received {nodes}")
         names = [activation] * (len(sizes) - 1) if isinstance(activation, str) else list(activation)

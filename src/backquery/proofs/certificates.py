@@ -82,7 +82,7 @@ class Certificates:
         count = int(self.certain.sum())
         each = "each" if count == len(self) else f"{count} of {len(self)}"
         held = self.as_asked is not None and bool(self.as_asked.all())
-        more = f", and its log-odds are within {self.tolerance:g} of those asked for" if held else ""
+        more = f", and its logits are within {self.tolerance:g} of those asked for" if held else ""
         return f"proved for {each}: every image within so many grey levels of it is read alike{more}"
 
     def plain(self, position: int) -> dict[str, Any]:
