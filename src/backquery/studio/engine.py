@@ -83,10 +83,10 @@ def query(subject: Subject, fields: Fields) -> Answer:
     if "drawing" in fields:
         given = prepared(model, subject.shape, drawing(fields))
         arrays["pixels"] = given
+        if not given.any():
+            raise RequestError("there is nothing on the paper to read; draw something", "blank")
     else:
         given = read.pixels(fields, model)
-    if not np.ptp(given):
-        raise RequestError("there is nothing on the paper to read; draw something", "blank")
     inputs = as_inputs(model, given)
     answers, signals = finite_answer(model.query(inputs)[0]), {}
     if isinstance(model, Network):
@@ -171,6 +171,7 @@ def scans_of(subject: Subject, result: BackQuery) -> Answer:
     fields = {
         "read": result.read.tolist(),
         "read_as_asked": result.read_as_asked.tolist(),
+        "converged": result.converged.tolist(),
         "outcome": list(result.outcome),
         "method": result.method,
     }
@@ -388,7 +389,7 @@ def method_of(name: str, *, hurried: bool = False, steps: int = HURRIED_STEPS) -
 
 def told_of(result: BackQuery, row: int) -> dict[str, Any]:
     """One image's scores as plain values."""
-    scores = ["read", "read_as_asked", "error", "log_odds_error", "outcome", "advice", "steps"]
+    scores = ["read", "read_as_asked", "converged", "error", "log_odds_error", "outcome", "advice", "steps"]
     scores += [] if result.component is None else ["component"]
     return {**result.plain(row, *scores), "asked": int(result.labels[row]), "question": result.question}
 
