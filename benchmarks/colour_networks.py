@@ -14,7 +14,7 @@ import numpy as np
 
 from backquery.datasets import Dataset, Split
 from backquery.faithfulness import Judge, RealImages, linear_judge, neighbour_judge
-from backquery.faithfulness.judges import AT_ONCE, MOST_TRIED, _fingerprint, _remember, _remembered
+from backquery.faithfulness.judges import AT_ONCE, MOST_TRIED, fingerprint, kept_or_taught
 from backquery.model import Array, Labels
 from benchmarks.deep import residual_block, settle, three_convolutions
 
@@ -84,12 +84,10 @@ def taught(make: Make, dataset: Dataset, epochs: int, *, rng: int = 1, attack: A
     import torch
 
     module = fresh(make, dataset, rng)
-    name = _fingerprint(dataset, f"colour {make.__name__} {attack}", epochs, rng)
-    if not _remembered(torch, module, name):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng)
-            _teach(torch, module, dataset, epochs, attack)
-        _remember(module, name)
+    name = fingerprint(dataset, f"colour {make.__name__} {attack}", epochs, rng)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(rng)
+        kept_or_taught(torch, module, name, lambda: _teach(torch, module, dataset, epochs, attack))
     return module.eval().requires_grad_(False)
 
 

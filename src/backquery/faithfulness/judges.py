@@ -185,11 +185,18 @@ def taught(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng)
         module = make(torch)
-        name = _fingerprint(dataset, layout, epochs, rng)
-        if not _remembered(torch, module, name):
-            _teach(torch, module, dataset, epochs, progress)
-            keep_made(name, {key: values.numpy() for key, values in module.state_dict().items()})
+        kept_or_taught(
+            torch, module, fingerprint(dataset, layout, epochs, rng),
+            lambda: _teach(torch, module, dataset, epochs, progress),
+        )  # fmt: skip
     return module.eval()
+
+
+def kept_or_taught(torch: Any, module: Any, name: str, teach: Callable[[], None]) -> None:
+    """Give a module the weights that the user's cache holds under `name`, or `teach` it, and keep them there."""
+    if not _remembered(torch, module, name):
+        teach()
+        keep_made(name, {key: values.numpy() for key, values in module.state_dict().items()})
 
 
 def _pictures(torch: Any, images: NDArray[np.float32]) -> Any:
@@ -229,7 +236,8 @@ def _teach(torch: Any, module: Any, dataset: Dataset, epochs: int, progress: Pro
                 progress(done, epochs * len(labels))
 
 
-def _fingerprint(dataset: Dataset, layout: str, epochs: int, rng: int) -> str:
+def fingerprint(dataset: Dataset, layout: str, epochs: int, rng: int) -> str:
+    """The name of weights that depend on training images, labels, a module's `layout`, epochs and seed."""
     content = hashlib.sha256(dataset.train.images.tobytes())
     content.update(dataset.train.labels.tobytes())
     # The layout is a part of the name: a module of another make must not find these weights.

@@ -35,6 +35,9 @@ MOST = 512
 RIDGE = 1e-2
 """What the covariance is granted on its diagonal, in parts of the mean variance: nodes may be silent."""
 
+ROUNDING = 1e-5
+"""Distances that differ by no more than this share are equal: below it, machines round differently."""
+
 AT_ONCE, PIXELS_AT_ONCE = 256, 2**20
 """Images whose signals are held in full at once, and their inputs where images are large."""
 
@@ -133,7 +136,8 @@ class RealSignals:
 
     def _shares(self, distances: Mapping[str, Array]) -> Array:
         """For each layer and image (layers, n) the share of held-out real images that are as far or farther."""
-        nearer = [np.searchsorted(usual, distances[name], side="left") for name, usual in self._usual.items()]
+        at_least = {name: far * (1 - ROUNDING) for name, far in distances.items()}
+        nearer = [np.searchsorted(usual, at_least[name], side="left") for name, usual in self._usual.items()]
         return 1 - np.stack(nearer) / len(next(iter(self._usual.values())))
 
     def _distances(self, images: ArrayLike) -> dict[str, Array]:

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model, answers_log_odds, quick_of, threaded
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 TRIED = (2, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
@@ -429,10 +433,17 @@ def _one_pool(model: Model) -> Iterator[None]:
     if not threaded(model):
         yield
         return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):
+    with _blas().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """All BLAS that a search calls; to look for them takes longer than a step of a small network."""
+    import scipy.linalg.lapack  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _one_block(problem: Problem, rows: NDArray[np.intp]) -> Problem:

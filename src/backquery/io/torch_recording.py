@@ -1,7 +1,8 @@
 """What a graphics card is asked again and again, recorded once and played back (CUDA graphs).
 
-A card is done with one image sooner than Python has told it what to do. A recording tells everything at once. But what
-a module decides in Python is decided once for all in it, so only what is verified otherwise may be searched with it.
+A card is done with one image sooner than Python has told it what to do. A recording tells everything at once. But
+what a module decides in Python is decided once for all in it, so only what is verified otherwise may be searched
+with it.
 """
 
 from __future__ import annotations
