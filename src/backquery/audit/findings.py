@@ -10,7 +10,7 @@ import numpy as np
 from backquery.audit.regions import Box, Kind, Region
 from backquery.faithfulness.judges import Judge
 from backquery.intervals import Interval
-from backquery.model import Array
+from backquery.model import Array, brief
 
 CLEAN, NATURAL, SUSPICIOUS, SHORTCUT = "clean", "natural", "suspicious", "shortcut"
 VERDICTS = (CLEAN, NATURAL, SUSPICIOUS, SHORTCUT)
@@ -80,6 +80,8 @@ class Finding:
     before, after: (inputs,) one of the images without and with the region, the first that changed if one did;
     truth, read: its true label, and what the model reads after.
     """
+
+    __repr__ = brief
 
     label: int
     region: Region
@@ -154,6 +156,8 @@ class Audit:
     images: how many were used, in both halves; performance: the share of them that is read rightly as it is.
     references: the judges whose readings stand in the findings, with their performance on the images of the trial.
     """
+
+    __repr__ = brief
 
     findings: tuple[Finding, ...]
     classes: tuple[str, ...]

@@ -14,7 +14,7 @@ from backquery.datasets.augmentation import augment
 from backquery.datasets.labels import label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError, assume
-from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape
+from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape, brief
 
 Half = TypeVar("Half")
 
@@ -31,6 +31,8 @@ class Dataset:
     words how `parted_for` made two halves of one. Labels outside the classes, pixels outside 0 to `maximum` or not
     finite, fewer than two classes, and halves of different image shape raise `DataError`.
     """
+
+    __repr__ = brief
 
     name: str
     train: Split

@@ -14,7 +14,7 @@ from backquery.datasets.deciding import Wanted, assemble
 from backquery.datasets.lying import UNDERSTOOD, what_lies_at
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.split import Split
-from backquery.errors import DataError
+from backquery.errors import DataError, assume
 from backquery.model import Model
 
 
@@ -33,6 +33,7 @@ def open_data(
     labels, the range and the ground of the pixels; data that contradict it raise `DataError`. Without a test half
     they are parted as they were when the model learned from them: see `Dataset.parted_for`.
     """
+    _say_which(name_or_path)
     if str(name_or_path) not in catalogue():
         if not Path(name_or_path).exists():
             raise _nothing_there(name_or_path)
@@ -86,6 +87,20 @@ def files_of(name_or_path: str | os.PathLike[str], how: Reading = AS_FOUND) -> l
     if not Path(name_or_path).exists():
         raise _nothing_there(name_or_path)
     return what_lies_at(Path(name_or_path), how).files
+
+
+def _say_which(name_or_path: str | os.PathLike[str]) -> None:
+    """Where something of a known data set's name lies here, which of both is taken."""
+    path, name = Path(name_or_path), Path(name_or_path).name
+    if name not in catalogue() or not path.exists():
+        return
+    if str(name_or_path) == name:
+        assume(
+            f"{name}: the data set known by that name is taken; ./{name} takes the "
+            f"{'folder' if path.is_dir() else 'file'} that is called so"
+        )
+    elif path.parent == Path():
+        assume(f"{name_or_path}: what lies there is taken, not the data set known by name; {name} takes that")
 
 
 def _with_test(dataset: Dataset, path: Path, how: Reading) -> Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
-from backquery.model import Labels, Pixels, Seed, generator_of
+from backquery.model import Labels, Pixels, Seed, brief, generator_of
 
 HELD_OUT = 0.2
 """The share of each label's images to test on where the data have no test half."""
@@ -23,6 +23,8 @@ class Split:
     (n, height, width, 3) for red, green and blue, 0 for none of it; labels: (n,), int64 positions into the data
     set's classes. Anything else raises `DataError`.
     """
+
+    __repr__ = brief
 
     images: Pixels
     labels: Labels

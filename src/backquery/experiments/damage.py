@@ -29,6 +29,7 @@ from backquery.model import (
     Network,
     Progress,
     Seed,
+    brief,
     ends_of,
     generator_of,
     labels_read,
@@ -76,6 +77,8 @@ class Stage:
 @dataclass(frozen=True, eq=False)
 class Damage:
     """All that was done to `network`: one `Endurance` for each kind of damage, and scans at some stages."""
+
+    __repr__ = brief
 
     network: Network
     scans: BackQuery

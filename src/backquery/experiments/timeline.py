@@ -20,7 +20,7 @@ from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query
 from backquery.inversion.fitting import statistics_of, with_typical
-from backquery.model import Array, LabelledImages, Network, Progress, evaluate, ink_of, name_read
+from backquery.model import Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
 from backquery.training import TrainingRun
 
 COUNT = 30
@@ -44,6 +44,8 @@ class Frame:
     how surely.
     """
 
+    __repr__ = brief
+
     updates: int
     epochs: float
     performance: float
@@ -60,6 +62,8 @@ class Frame:
 @dataclass(frozen=True, eq=False)
 class Timeline:
     """The frames of one training, the first moment first, and what they have in common."""
+
+    __repr__ = brief
 
     frames: tuple[Frame, ...]
     classes: tuple[str, ...]

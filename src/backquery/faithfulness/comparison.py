@@ -38,6 +38,7 @@ from backquery.model import (
     Network,
     Progress,
     Seed,
+    brief,
     generator_of,
     ink_of,
     labels_read,
@@ -68,6 +69,8 @@ class Row:
     the back query, where there was one. passage: how signals pass through the network that was asked, where it has
     hidden layers.
     """
+
+    __repr__ = brief
 
     name: str
     kind: Kind
@@ -137,6 +140,8 @@ class Row:
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """All rows, the judges with their performance on real images, and what was left out and why."""
+
+    __repr__ = brief
 
     classes: tuple[str, ...]
     image_shape: tuple[int, ...]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backquery.errors import TargetError
 from backquery.inversion.targets import LabelNames, Targets, as_answers, label_positions
-from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, own_log_odds, real
+from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, brief, own_log_odds, real
 
 SAID = 0.5
 """From this confidence on a label is said, where no other is named."""
@@ -38,6 +38,8 @@ class Limits:
     a question for the surest image, its squared distance from the prior's mean at most. from_paper: whether the
     image nearest to blank paper is sought, pixel by pixel, instead of the likeliest.
     """
+
+    __repr__ = brief
 
     question: str
     low: Array

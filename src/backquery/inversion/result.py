@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model import UNREAD, Array, Labels, Model, labels_read
+from backquery.model import UNREAD, Array, Labels, Model, brief, labels_read
 
 CONVERGED = "converged"
 STALLED = "stalled"
@@ -55,7 +56,10 @@ class BackQuery:
     multipliers: (n, k), by gauss-newton: how much half the squared distance from the prior's mean grows for a unit
     more of each of the k constraints, log-odds or whatever was asked. active: for each image of `Limits` those
     that hold it back, in words; None for other questions.
+    classes: the names of the model's labels.
     """
+
+    __repr__ = brief
 
     method: str
     question: str
@@ -79,6 +83,7 @@ class BackQuery:
     likeliest: BackQuery | None = None
     multipliers: Array | None = None
     active: tuple[tuple[str, ...], ...] | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -110,9 +115,26 @@ class BackQuery:
         strongest = np.take_along_axis(self.answers, self.read[:, None], axis=1)[:, 0]
         return np.where(self.read == UNREAD, np.nan, strongest)
 
-    def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """What was asked, and each scan, as plain values; labels by their names."""
-        scans = [self._scan(position, classes) for position in range(len(self))]
+    def records(self) -> list[dict[str, Any]]:
+        """A row of plain values for each image, labels by their names: ``pandas.DataFrame(scans.records())``."""
+        return [self._scan(position, self.classes) for position in range(len(self))]
+
+    def _repr_html_(self) -> str:
+        """The rows as a table, for notebooks."""
+        rows = self.records()
+        shown = (
+            [name for name in rows[0] if name != "advice" or any(row["advice"] for row in rows)] if rows else []
+        )
+        head = "".join(f"<th>{escape(name)}</th>" for name in shown)
+        cells = ("".join(f"<td>{escape(_in_cell(row[name]))}</td>" for name in shown) for row in rows)
+        body = "".join(f"<tr>{each}</tr>" for each in cells)
+        asked = escape(f"{int(self.read_as_asked.sum())} of {len(self)} read as asked, by {self.method}")
+        return f"<table><caption>{asked}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def as_json(self, classes: Sequence[str] | None = None) -> dict[str, Any]:
+        """What was asked, and each scan, as plain values; labels by their names, by default the model's."""
+        names = self.classes if classes is None else classes
+        scans = [self._scan(position, names) for position in range(len(self))]
         return {"method": self.method, "question": self.question, "prior": self.prior, "scans": scans}
 
     def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
@@ -134,6 +156,10 @@ class BackQuery:
         return {
             name: None if value in (np.inf, -np.inf) or value != value else value for name, value in values.items()
         }
+
+
+def _in_cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _mean_distance(images: Array) -> float:
@@ -218,4 +244,5 @@ def round_trip(
         second_best=second_best,
         multipliers=multipliers,
         active=active,
+        classes=tuple(model.classes),
     )

@@ -24,6 +24,7 @@ from backquery.model import (
     Labels,
     Model,
     Network,
+    brief,
     own_log_odds,
     real,
     reals,
@@ -65,6 +66,8 @@ class Targets:
     own: whether z are each answer's own log-odds, ``ln(p / (1 - p))``, as where a softmax has so many outputs that
     only some are asked for; `answers` are known all the same.
     """
+
+    __repr__ = brief
 
     question: str
     maps: Array

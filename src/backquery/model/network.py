@@ -19,6 +19,7 @@ from backquery.errors import DataError, ModelError
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
 from backquery.model.arguments import generator_of, whole
+from backquery.model.brief import brief
 from backquery.model.reading import finite_answer
 from backquery.model.scaling import (
     Scaling,
@@ -30,6 +31,9 @@ from backquery.model.scaling import (
     scaled_images,
 )
 from backquery.model.statistics import Statistics
+
+MOST_NAMED = 12
+"""Labels that are named where a network is shown in a line."""
 
 ROWS = 1024
 """So many images are taken through all layers at a time: what one layer hands to the next stays in the cache."""
@@ -47,6 +51,8 @@ class Layer:
 
     The arrays are copied and made read-only, so that a network, once made, stays what it is.
     """
+
+    __repr__ = brief
 
     weights: Array
     biases: Array | None
@@ -108,6 +114,15 @@ class Network:
     scaling: Scaling | None = None
     statistics: Statistics | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """The network in a line: its nodes, activations and labels, and what it keeps."""
+        activations = ", ".join(layer.activation.name for layer in self.layers)
+        size = " x ".join(map(str, self.input_shape))
+        labels = ", ".join(self.classes) if self.outputs <= MOST_NAMED else f"{self.outputs} labels"
+        keeps = "" if self.statistics is None else "; keeps statistics"
+        sizes = "-".join(map(str, self.sizes))
+        return f"Network({sizes}, {activations}, {self.dtype}; {size} to {labels}{keeps})"
 
     def __post_init__(self) -> None:
         layers = tuple(self.layers)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.errors import DataError, ModelError
 from backquery.model.aliases import Array, Shape
+from backquery.model.brief import brief
 from backquery.model.layout import Layout
 from backquery.model.meaning import IN_COLOUR, Meaning
 
@@ -25,6 +26,8 @@ class Scaling:
     `gain` and `offset` are numbers, or vectors with one number for each input (standardised inputs). `meaning` is
     what the raw pixels mean beside that; None where nobody said.
     """
+
+    __repr__ = brief
 
     gain: float | Array
     offset: float | Array

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError, ProofError
-from backquery.model import SOFTMAX, UNREAD, Array, Labels, Model, ends_of, labels_read, name_read, reals
+from backquery.model import SOFTMAX, UNREAD, Array, Labels, Model, brief, ends_of, labels_read, name_read, reals
 from backquery.proofs.bounded import lowest_of, prover_of
 from backquery.proofs.reading import Reading
 
@@ -50,6 +50,8 @@ class Certificates:
     where the images are no answers to such a question.
     unknown: of what nothing is known, in words, where that is why nothing is proved; else empty.
     """
+
+    __repr__ = brief
 
     read: Labels
     certain: NDArray[np.bool_]
