@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture wheels bench measure tables models clean
+.PHONY: demo test check workflows torture wheels bench measure tables models engine site-demo clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -22,7 +22,7 @@ $(VENV)/.torch: $(VENV)/.dev
 	touch $@
 
 $(VENV)/.all: $(VENV)/.torch
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev,exporters,notebooks,browser]'
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev,engine,exporters,notebooks,browser]'
 	touch $@
 
 demo: $(VENV)/.base
@@ -65,9 +65,18 @@ measure: $(VENV)/.all
 tables: $(VENV)/.all
 	$(BIN)/python -m pytest --tables write
 
+# The WebAssembly of pages of one file, which is kept with the sources: when one of the kernels has changed.
+engine: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[engine]'
+	$(BIN)/python -m backquery.kernels.build --page src/backquery/studio/alone/engine.wasm
+
 models: $(VENV)/.base
 	$(BIN)/backquery train mnist --recipe book --hidden 200 --epochs 5 --learning-rate 0.1 --seed 1 \
 	    --keep-prior -o src/backquery/io/models/mnist.safetensors
 
+# A handful of pages of one file, into site/; fetches MNIST once.
+site-demo: $(VENV)/.base
+	$(BIN)/python -m measurements.pages site
+
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache

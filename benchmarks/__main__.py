@@ -25,6 +25,7 @@ from benchmarks import (
     first_use,
     inversion,
     limit,
+    page,
     reading,
     studio,
     sweep,
@@ -57,6 +58,7 @@ SECTIONS = {
     "studio": studio.moves,
     "studio-colour": studio.colour_moves,
     "studio-memory": studio.memory,
+    "page": page.page,
 }
 
 

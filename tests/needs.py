@@ -41,6 +41,10 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def firefox() -> str | None:
+    return shutil.which("firefox-esr") or shutil.which("firefox")
+
+
 def c_compiler() -> object:
     from backquery.kernels import build
 
@@ -57,6 +61,7 @@ CONDITIONS: dict[str, tuple[Callable[[], object], str]] = {
     "real data": (lambda: (real_data() / "mnist").is_dir(), DATA),
     "oracle": (lambda: (real_data().parent / "oracle").is_dir(), ORACLE),
     "Chromium": (chromium, SYSTEM),
+    "Firefox": (firefox, SYSTEM),
     "openssl": (lambda: shutil.which("openssl"), SYSTEM),
     "compiled kernels": (kernels_are_here, SYSTEM),
     "a C compiler": (c_compiler, SYSTEM),

@@ -35,7 +35,11 @@ def extras(page: Path) -> list[str]:
 @pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript:DeprecationWarning")
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, id=page.stem, marks=pytest.mark.needs(*extras(page))) for page in PAGES if blocks(page)],
+    [
+        pytest.param(page, id=page.stem, marks=pytest.mark.needs(*extras(page)))
+        for page in PAGES
+        if blocks(page) and "." not in page.stem  # a translation has the same code, see test_translations
+    ],
 )
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     found = blocks(page)

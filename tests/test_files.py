@@ -6,15 +6,26 @@ import errno
 import os
 import stat
 from pathlib import Path
+from time import time
 
 import pytest
 
 from backquery.errors import DataError, OutputError
-from backquery.files import check_writable, replacing
+from backquery.files import DAY, check_writable, replacing
 
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_was_left_half_written_long_ago_goes_with_the_next_writing(tmp_path: Path) -> None:
+    old, young = (tmp_path / f".backquery-{name}.part" for name in ("old", "young"))
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (time() - 2 * DAY,) * 2)
+    with replacing(tmp_path / "result.bin") as stream:
+        stream.write(b"new")
+    assert names_in(tmp_path) == [young.name, "result.bin"]
 
 
 def test_the_bytes_take_the_place_of_the_old_file(tmp_path: Path) -> None:

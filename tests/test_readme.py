@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,6 @@ from backquery.io import load_model
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-LANGUAGES = {"README.md", "README.ru.md", "README.zh.md"}
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e-?\d+)?")
-SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-OUTLINE = re.compile(r"^(#+|-|\||!|```\w*)(?= |\[|$)", re.MULTILINE)
 
 
 def blocks(language: str) -> list[str]:
@@ -52,45 +47,6 @@ def test_the_pictures_are_there_and_the_accuracy_is_the_bundled_models() -> None
     assert pictures
     assert all((ROOT / path).is_file() for path in pictures)
     assert f"{load_model('mnist').about['performance']:.2%}".replace("%", " %") in text
-
-
-def code(text: str) -> list[str]:
-    """The code blocks with their languages, without the comments."""
-    return [
-        "\n".join(re.sub(r"(^|\s+)# .*", "", line) for line in block.splitlines())
-        for block in re.findall(r"^```(\w+\n.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    ]
-
-
-def tables(text: str) -> list[list[Counter[str]]]:
-    """The numbers of each cell, row by row."""
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    return [[Counter(NUMBER.findall(cell)) for cell in row.strip("|").split("|")] for row in rows]
-
-
-def links(text: str) -> Counter[tuple[str, str]]:
-    """Pictures and links with their targets, but for those to the other languages."""
-    return Counter(link for link in re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", text) if link[1] not in LANGUAGES)
-
-
-@pytest.mark.parametrize("name", sorted(LANGUAGES - {"README.md"}))
-def test_a_translation_says_what_the_readme_says(name: str) -> None:
-    original, translation = README.read_text("utf-8"), (ROOT / name).read_text("utf-8")
-    assert len(code(original)) == 3
-    assert code(translation) == code(original)
-    assert len(tables(original)) > 10
-    assert tables(translation) == tables(original)
-    assert Counter(NUMBER.findall(translation)) == Counter(NUMBER.findall(original))
-    assert sum(mark == "!" for mark, _ in links(original)) >= 2
-    assert links(translation) == links(original)
-    assert Counter(SPAN.findall(translation)) == Counter(SPAN.findall(original))
-    assert OUTLINE.findall(translation) == OUTLINE.findall(original)
-
-
-@pytest.mark.parametrize("name", sorted(LANGUAGES))
-def test_each_language_links_to_the_other_two(name: str) -> None:
-    top = (ROOT / name).read_text("utf-8").splitlines()[2]
-    assert set(re.findall(r"\]\(([^)]+)\)", top)) == LANGUAGES - {name}
 
 
 def test_the_audits_figures_are_those_that_were_measured() -> None:

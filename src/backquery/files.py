@@ -9,13 +9,18 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from time import time
 from typing import IO
 
 from backquery.errors import BackqueryError, OutputError
 
 UNFINISHED = ".backquery-{}.part"
 """The name of a file that is being written."""
+
+DAY = 24 * 60 * 60
+"""Seconds. What has not been finished for so long never will be: whoever wrote it was killed."""
 
 
 @contextmanager
@@ -27,6 +32,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     file stays. `OutputError` says what kept the file from being written.
     """
     target = check_writable(path)
+    _remove_forgotten(target.parent)
     beside = _name_beside(target)
     try:
         # Never a file or a link that somebody else has put there.
@@ -73,11 +79,21 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process left half written in a folder that no other process writes to now."""
+def remove_unfinished(folder: Path, age: float = 0.0) -> None:
+    """Remove what a killed process left half written, `age` seconds ago or more.
+
+    Without an age no other process may be writing to the folder.
+    """
     for unfinished in folder.glob(UNFINISHED.format("*")):
         with suppress(OSError):
-            unfinished.unlink()
+            if time() - unfinished.stat().st_mtime >= age:
+                unfinished.unlink()
+
+
+@cache
+def _remove_forgotten(folder: Path) -> None:
+    """Remove, once for each folder, what processes that were killed long ago left half written."""
+    remove_unfinished(folder, DAY)
 
 
 def _name_beside(target: Path) -> Path:

@@ -190,7 +190,7 @@ def test_a_network_gets_the_halves_that_it_had_when_it_learned() -> None:
     assert parted.test is not None and as_learned.test is not None
     assert np.array_equal(parted.test.images, as_learned.test.images)
     assert np.array_equal(parted.train.images, as_learned.train.images)
-    assert "seed 3" in parted.parting
+    assert parted.parted_by == 3
     assert parted.parted_for(network) is parted
 
     with pytest.warns(AssumptionWarning, match="held out by seed 3"):

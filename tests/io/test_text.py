@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -54,12 +56,57 @@ def test_writing_then_reading_is_the_identity(
         assert np.array_equal(after.biases, np.zeros(after.outputs) if before.biases is None else before.biases)
 
 
-def test_the_files_are_the_usual_four_in_a_folder_made_for_them(tmp_path: Path) -> None:
+def test_the_files_are_the_usual_four_and_their_sums_in_a_folder_made_for_them(tmp_path: Path) -> None:
     save_text(Network.create([4, 3, 2], rng=1), tmp_path / "new")
     names = sorted(path.name for path in (tmp_path / "new").iterdir())
-    assert names == ["value1.txt", "value2.txt", "weight1.txt", "weight2.txt"]
+    assert names == ["SHA256SUMS", "value1.txt", "value2.txt", "weight1.txt", "weight2.txt"]
     rows = (tmp_path / "new" / "weight1.txt").read_text().splitlines()
     assert [len(row.split(" ")) for row in rows] == [3, 3, 3, 3], "inputs x outputs"
+
+
+def test_a_smaller_network_takes_the_place_of_a_larger_one_whole(tmp_path: Path) -> None:
+    save_text(Network.create([4, 5, 3, 2], rng=1), tmp_path)
+    (tmp_path / "weights.txt").write_text("of somebody else")
+    save_text(Network.create([4, 2], rng=2), tmp_path)
+    assert load_text(tmp_path).sizes == (4, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "SHA256SUMS", "value1.txt", "weight1.txt", "weights.txt",
+    ]  # fmt: skip
+
+
+def test_halves_of_two_networks_are_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backquery.io.text.TRIES", 2)
+    for number in (1, 2):
+        save_text(Network.create([4, 3, 2], rng=number), tmp_path / str(number))
+    (tmp_path / "1" / "weight2.txt").replace(tmp_path / "2" / "weight2.txt")
+    with pytest.raises(ModelError, match=r"do not belong together: weight2.txt is not the one that SHA256SUMS"):
+        load_text(tmp_path / "2")
+    with pytest.raises(ModelError, match=r"do not belong together: weight2.txt"):
+        load_text(tmp_path / "1")
+    (tmp_path / "2" / "SHA256SUMS").unlink()
+    assert load_text(tmp_path / "2").sizes == (4, 3, 2)
+
+
+def test_who_reads_while_another_writes_gets_one_network_or_the_other(tmp_path: Path) -> None:
+    networks = [Network.create([6, 4, 3], rng=number, dtype="float64") for number in (1, 2)]
+    known = {network.layers[0].weights.tobytes(): network for network in networks}
+    save_text(networks[0], tmp_path)
+    ended = Event()
+
+    def rewrite() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            save_text(networks[number % 2], tmp_path)
+
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(rewrite)
+        for _ in range(100):
+            found = load_text(tmp_path)
+            whole = known[found.layers[0].weights.tobytes()]
+            assert np.array_equal(found.layers[1].weights, whole.layers[1].weights)
+        ended.set()
+        written.result()
 
 
 def test_only_sigmoid_layers_can_be_written(tmp_path: Path) -> None:

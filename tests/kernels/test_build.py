@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import backquery
 from backquery.kernels import build
 
 
@@ -57,6 +59,19 @@ def test_the_next_compiler_is_tried(library, tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "false")
     assert build.build(library) != "false"
     assert library.exists()
+
+
+ENGINE = Path(backquery.__file__).parent / "studio" / "alone" / "engine.wasm"
+
+
+def test_the_pages_webassembly_was_made_from_these_sources():
+    assert ENGINE.read_bytes().endswith(build.digest_of_sources().encode()), "make engine"
+
+
+@pytest.mark.needs("ziglang")
+def test_the_pages_webassembly_is_made_again_byte_for_byte(tmp_path):
+    build.build_for_pages(tmp_path / "engine.wasm")
+    assert (tmp_path / "engine.wasm").read_bytes() == ENGINE.read_bytes()
 
 
 def test_a_command_with_flags_is_taken_whole(monkeypatch):

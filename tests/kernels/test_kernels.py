@@ -167,3 +167,52 @@ def test_without_the_library_numpy_does_the_work(library, tmp_path):
     )
     assert done.stdout.startswith("numpy none by NumPy alone"), done.stderr
     assert "TrainingError: kernel 'sparse' needs the compiled kernels" in done.stderr
+
+
+def padded(values: np.ndarray) -> np.ndarray:
+    """The same with rows of whole lines, which zeros fill."""
+    lanes = kernels.LINE // values.dtype.itemsize
+    return np.pad(values, ((0, 0), (0, -values.shape[1] % lanes)))
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 8, 16), (5, 31, 33), (10, 200, 784)])
+def test_products_are_those_of_numpy(shape, dtype, width):
+    rng, (rows, inner, columns) = np.random.default_rng(0), shape
+    a = rng.normal(size=(rows, inner)).astype(dtype)
+    b = rng.normal(size=(inner, columns)).astype(dtype)
+    wide_a, wide_b, turned = padded(a), padded(b), padded(np.ascontiguousarray(b.T))
+    c, other = np.zeros((rows, wide_b.shape[1]), dtype), np.zeros((rows, wide_b.shape[1]), dtype)
+    pitches = [ctypes.c_int32(matrix.shape[1]) for matrix in (wide_a, wide_b)]
+    sizes = [ctypes.c_int32(size) for size in shape]
+    where = pointers(wide_a, wide_b, c, turned, other)
+    kernels.function("product", dtype)(where[0], pitches[0], where[1], where[2], sizes[0], sizes[1], pitches[1])
+    kernels.function("product_by_rows", dtype)(
+        where[0], where[3], where[4], sizes[0], sizes[2], pitches[0], pitches[1]
+    )
+    exact = a.astype(np.longdouble) @ b.astype(np.longdouble)
+    for found in (c, other):
+        assert np.abs(found[:, :columns] - exact).max() <= 4 * inner * np.finfo(dtype).eps
+        assert not found[:, columns:].any()
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_systems_with_a_positive_matrix_are_solved_and_others_refused(size, dtype, width):
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(3 * size, size)).astype(dtype)
+    wide, sums = padded(rows), padded(np.eye(size, dtype=dtype))
+    pitch, count = ctypes.c_int32(sums.shape[1]), ctypes.c_int32(size)
+    number = ctypes.c_float if dtype == np.float32 else ctypes.c_double
+    for row in wide:
+        kernels.function("add_square", dtype)(*pointers(sums, row), number(1.0), count, pitch)
+    exact = np.eye(size) + rows.T.astype(np.float64) @ rows
+    np.testing.assert_allclose(sums[:, :size], exact, rtol=1e3 * np.finfo(dtype).eps, atol=1e-4)
+    sides = padded(rng.normal(size=(3, size)).astype(dtype))
+    wanted = np.linalg.solve(exact, sides[:, :size].T).T
+    solve = kernels.function("solve_positive", dtype, ctypes.c_int32)
+    assert solve(*pointers(sums, sides), count, ctypes.c_int32(3), pitch) == 1
+    np.testing.assert_allclose(sides[:, :size], wanted, rtol=0, atol=1e4 * np.finfo(dtype).eps)
+    assert solve(*pointers(padded(-np.eye(size, dtype=dtype)), sides), count, ctypes.c_int32(1), pitch) == 0

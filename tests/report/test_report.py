@@ -281,7 +281,7 @@ def test_of_one_half_what_the_network_held_out_is_tested_and_that_is_said(digits
     assert halves.test is not None
     right = round(own.about["performance"] * len(halves.test))
     assert f"{own.about['performance']:.2%} right: {right} of {len(halves.test)} test images" in page
-    assert "images that were held out by seed 5 when this network learned" in page
+    assert "the images that were held out by seed 5 when this network learned" in page
 
 
 def test_what_cannot_be_written_is_refused_before_the_work(

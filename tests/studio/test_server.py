@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from zlib import decompress
 
 import numpy as np
 import pytest
 
 from backquery import Network, Scaling, evaluate, load_model
 from backquery.datasets import Dataset
+from backquery.io import native
 from backquery.studio.describe import digest
 from backquery.studio.files import KINDS, PAGE, page_files
 from backquery.studio.opened import Opened, usual_data
@@ -73,6 +76,21 @@ def test_damage_is_the_visitors_own(studio: Serving, network: Network, digits: D
         assert healed["performance"] == other.ask("hello")["performance"] and healed["version"] == 2
         assert one.ask("damage", off={"1": list(range(20))})["performance"] < 0.2
         assert one.ask("reset")["off"] == {}
+
+
+def test_a_saved_page_carries_the_network_as_it_is_there(talk: Talk, network: Network) -> None:
+    whole = talk.ask("page")
+    assert whole["name"] == "digits.html"
+    assert "<title>digits · backquery</title>" in whole["file"].tobytes().decode()
+    talk.ask("damage", off={"1": [3]})
+    for page, model in ((whole, network), (talk.ask("page"), network.without_nodes([3]))):
+        assert native.to_bytes(model) in carried(page["file"].tobytes().decode())
+
+
+def carried(page: str) -> bytes:
+    """What a page of one file carries."""
+    content = page.partition('id="content" data-check="')[2].partition(">")[2]
+    return decompress(b64decode(content.partition("</script>")[0]))
 
 
 def test_a_saved_model_can_be_loaded_again(talk: Talk, network: Network, tmp_path: Path) -> None:

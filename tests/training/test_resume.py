@@ -318,3 +318,14 @@ def wait_for_checkpoint(path, process):
     before = path.stat().st_mtime_ns if path.exists() else None
     while process.poll() is None and (path.stat().st_mtime_ns if path.exists() else None) == before:
         sleep(0.0005)
+
+
+def test_one_bit_that_flips_is_noticed_wherever_it_is(kept, tmp_path):
+    whole, rng = kept.read_bytes(), np.random.default_rng(0)
+    broken = tmp_path / "broken.checkpoint"
+    for bit in rng.integers(8 * len(whole), size=150):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        broken.write_bytes(damaged)
+        with pytest.raises(TrainingError, match="checkpoint"):
+            train(network(), drawn(IMAGES), epochs=2, kernel="sparse", resume=broken)

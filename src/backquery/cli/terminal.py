@@ -52,6 +52,11 @@ def printable(text: str) -> str:
     return text.translate(_COMMANDS)
 
 
+def size_in_words(size: int) -> str:
+    """So many bytes, as ``1.4 MB`` or ``36 kB``, and never as nothing."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(round(size / 1e3), 1)} kB"
+
+
 def results() -> Console:
     """Standard output."""
     return _console(sys.stdout)

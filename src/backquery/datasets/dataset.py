@@ -27,9 +27,9 @@ class Dataset:
     """Images to train on, images to test on if there are any, and what their labels are called.
 
     `maximum` is the raw pixel that stands for full ink: 255 for most files, 16 for the digits; `meaning` is what
-    the pixels mean beside that, by default that 0 is the ground on which all images stand. `parting` says in
-    words how `parted_for` made two halves of one. Labels outside the classes, pixels outside 0 to `maximum` or not
-    finite, fewer than two classes, and halves of different image shape raise `DataError`.
+    the pixels mean beside that, by default that 0 is the ground on which all images stand. `parted_by` is the
+    seed by which `parted_for` made two halves of one. Labels outside the classes, pixels outside 0 to `maximum`
+    or not finite, fewer than two classes, and halves of different image shape raise `DataError`.
     """
 
     __repr__ = brief
@@ -40,7 +40,7 @@ class Dataset:
     classes: tuple[str, ...]
     maximum: float = 255.0
     meaning: Meaning = INK_ON_PAPER
-    parting: str = ""
+    parted_by: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
@@ -121,7 +121,7 @@ class Dataset:
                 f"{self.name} has no test half, and {parting} are taken for one; --test {self.name} takes all "
                 f"{learned + held:,}, those that it learned from with them"
             )
-            return replace(parted, parting=parting)
+            return replace(parted, parted_by=seed)
         if about.get("data") == self.name:
             assume(
                 f"{self.name} has no test half; this network learned from {learned:,} images of a data set called "

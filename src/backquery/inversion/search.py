@@ -366,9 +366,10 @@ class Search:
         # Near the optimum no step gains the share that the second rule demands: on the constraint any gain counts.
         keeps = (_largest(error) < self._effort.tolerance) & (trial.cost < before)
         size, worth = _length(error), _length(trial.multipliers)
-        if np.any(size > SMALL):
+        far = size > SMALL
+        if far.any():
             # What the constraints have cost from the origin on is the least that they are worth.
-            worth = np.maximum(worth, before / self._lacked_at_the_origin[rows])
+            worth = np.where(far, np.maximum(worth, before / self._lacked_at_the_origin[rows]), worth)
         paid = trial.cost + PRICE * worth * size
         return np.asarray(keeps | (paid < (1 - SLACK * share) * before))
 

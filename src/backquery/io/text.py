@@ -3,14 +3,21 @@
 Layer n computes ``sigmoid(x W - theta)``: ``weight<n>.txt`` holds W, one row for each input and one column
 for each node, and ``value<n>.txt`` the thresholds theta in one row. In this package's terms the weights are
 W transposed and the biases are -theta. The original networks have two layers; here any number may follow.
+
+Files are replaced one after the other, and between two of them a folder holds halves of two networks. So what is
+written here has a file ``SHA256SUMS`` beside it, replaced last, which the program sha256sum can check: what does
+not fit it is not read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 
@@ -20,6 +27,15 @@ from backquery.model import SIGMOID, Array, Layer, Network, Scaling, image_shape
 
 DIGITS = ".17g"
 """Enough digits that every float64 is read back exactly."""
+
+SUMS = "SHA256SUMS"
+"""The file that says which files belong together."""
+
+OURS = re.compile(r"(weight|value)([1-9][0-9]*)\.txt")
+"""The names of a network's files."""
+
+TRIES, PAUSE = 20, 0.05
+"""How often, and after how many seconds, files that do not fit are read again: somebody may be writing them."""
 
 
 def load_text(
@@ -33,10 +49,11 @@ def load_text(
 
     The files hold numbers only, so the rest may be told here; a number of inputs that is a square is taken
     for a square image. A number that is not one, rows of different lengths or matrices that do not fit
-    together raise `ModelError` naming the file, the row and the column.
+    together raise `ModelError` naming the file, the row and the column; files that were not written together, too.
     """
     folder = Path(folder)
-    layers = tuple(_load_layer(folder, number) for number in _layer_numbers(folder))
+    texts = _read(folder)
+    layers = tuple(_load_layer(folder, texts, number) for number in _layer_numbers(folder, texts))
     try:
         return Network(
             layers,
@@ -53,7 +70,8 @@ def save_text(network: Network, folder: str | os.PathLike[str]) -> None:
     """Write the weights and thresholds of `network` as text files into `folder`, made if it is not there.
 
     Only sigmoid layers can be written so (`ModelError`), and the numbers alone are kept: shape, class names,
-    scaling and statistics are not. Files of the same names are replaced once all of them are written.
+    scaling and statistics are not. Files of the same names are replaced once all of them are written, those of
+    further layers removed, and `SHA256SUMS` says what belongs together.
     """
     others = {layer.activation.name for layer in network.layers if layer.activation is not SIGMOID}
     if others:
@@ -67,17 +85,75 @@ def save_text(network: Network, folder: str | os.PathLike[str]) -> None:
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another") from error
     with ExitStack() as files:
+        # What is opened first takes its place last.
+        sums = files.enter_context(replacing(folder / SUMS))
         for number, layer in enumerate(network.layers, start=1):
             thresholds = np.zeros(layer.outputs) if layer.biases is None else -layer.biases
-            for name, rows in (("weight", layer.weights.T), ("value", thresholds[None])):
-                stream = files.enter_context(replacing(folder / f"{name}{number}.txt"))
-                stream.write(_as_text(rows).encode("ascii"))
+            for kind, rows in (("weight", layer.weights.T), ("value", thresholds[None])):
+                name, content = f"{kind}{number}.txt", _as_text(rows).encode("ascii")
+                stream = files.enter_context(replacing(folder / name))
+                stream.write(content)
                 stream.flush()
+                sums.write(f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode("ascii"))
+        sums.flush()
+    for path in folder.iterdir():
+        known = OURS.fullmatch(path.name)
+        if known and int(known[2]) > len(network.layers):
+            with suppress(OSError):
+                path.unlink()
 
 
-def _layer_numbers(folder: Path) -> range:
+def _read(folder: Path) -> dict[str, str]:
+    """The texts of a network's files, by their names; `ModelError` where they were not written together."""
+    for _ in range(TRIES):
+        texts, wrong = _read_once(folder)
+        if not wrong:
+            return texts
+        sleep(PAUSE)
+    raise ModelError(
+        f"the files in {folder} do not belong together: {wrong} is not the one that {SUMS} names, as after a "
+        f"writing that was broken off; save the network again, or remove {SUMS} if numbers were changed by hand"
+    )
+
+
+def _read_once(folder: Path) -> tuple[dict[str, str], str]:
+    """The texts by names, and the name of one that does not fit the sums; without sums all that are there."""
+    sums = _sums(folder)
+    found = sums if sums is not None else [path.name for path in folder.glob("*.txt") if OURS.fullmatch(path.name)]
+    contents = {name: _content(folder / name) for name in found}
+    for name, content in contents.items():
+        if sums is not None and (content is None or hashlib.sha256(content).hexdigest() != sums[name]):
+            return {}, name
+    return {name: _text(folder / name, content) for name, content in contents.items() if content is not None}, ""
+
+
+def _sums(folder: Path) -> Mapping[str, str] | None:
+    """The checksums by names of files; None where there are none."""
+    content = _content(folder / SUMS)
+    if content is None:
+        return None
+    lines = re.findall(r"^([0-9a-f]{64}) [ *](\S+)$", content.decode("ascii", "replace"), re.MULTILINE)
+    return {name: checksum for checksum, name in lines if OURS.fullmatch(name)}
+
+
+def _content(path: Path) -> bytes | None:
+    """What a file holds; None where there is none."""
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _text(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError:
+        raise ModelError(f"{path} is not plain text with numbers") from None
+
+
+def _layer_numbers(folder: Path, texts: Mapping[str, str]) -> range:
     count = 0
-    while (folder / f"weight{count + 1}.txt").is_file():
+    while f"weight{count + 1}.txt" in texts:
         count += 1
     if not count:
         raise ModelError(
@@ -86,9 +162,8 @@ def _layer_numbers(folder: Path) -> range:
     return range(1, count + 1)
 
 
-def _load_layer(folder: Path, number: int) -> Layer:
-    weights = _read_numbers(folder / f"weight{number}.txt")
-    thresholds = _read_numbers(folder / f"value{number}.txt")
+def _load_layer(folder: Path, texts: Mapping[str, str], number: int) -> Layer:
+    weights, thresholds = (_numbers(folder, texts, f"{kind}{number}.txt") for kind in ("weight", "value"))
     if 1 not in thresholds.shape or thresholds.size != weights.shape[1]:
         raise ModelError(
             f"{folder / f'value{number}.txt'} should hold {weights.shape[1]} thresholds, one for each column of "
@@ -97,14 +172,11 @@ def _load_layer(folder: Path, number: int) -> Layer:
     return Layer(weights.T, -thresholds.ravel(), SIGMOID)
 
 
-def _read_numbers(path: Path) -> Array:
-    try:
-        text = path.read_text("ascii")
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ModelError(f"{path} is not plain text with numbers") from None
-    rows = list(_rows(path, text))
+def _numbers(folder: Path, texts: Mapping[str, str], name: str) -> Array:
+    path = folder / name
+    if name not in texts:
+        raise ModelError(f"cannot read {path}: No such file or directory")
+    rows = list(_rows(path, texts[name]))
     if not rows:
         raise ModelError(f"{path} is empty; rows of numbers separated by spaces are expected")
     return np.array(rows, np.float64)

@@ -636,6 +636,11 @@ PUBLIC void NAME(compress_pixels)(const uint8_t *restrict inks, int64_t images, 
     starts[images] = used;
 }
 
+/* Pre-activations of one image to signals in place, as a training does it: (size) of `width`, whole lines. */
+PUBLIC void NAME(activate)(int32_t code, real leak, real *z, int32_t size, int32_t width) {
+    activate(code, leak, z, size, width);
+}
+
 /* e^x of `count` numbers, a multiple of a line's; and natural logarithms of any count. For the tests. */
 PUBLIC void NAME(exponentials)(const real *x, int64_t count, real *powers) {
     for (int64_t k = 0; k < count; k += LANES) store(powers + k, exponential(load(x + k)));

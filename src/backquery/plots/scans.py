@@ -90,7 +90,11 @@ def change_sheet(result: BackQuery, model: Model) -> Sheet:
         ]
     title = f"{sum(map(bool, result.read_as_asked))} of {len(result)} read as asked, by a small change"
     coloured = Layout.of(model.input_shape).coloured
-    meaning = "what came of a colour is lighter, what went darker" if coloured else "dark is ink added"
+    meaning = (
+        "what came of a colour is lighter, what went darker"
+        if coloured
+        else "dark is ink added, light is ink taken away"
+    )
     return Sheet(title, f"change: grey stays, {meaning}", shown, 3)
 
 

@@ -14,27 +14,30 @@ from backquery.files import check_writable, replacing
 from backquery.model import LabelledImages, Model, Progress, facts_in_words
 from backquery.notes import Notes
 from backquery.plots.paper import pixels_mean
-from backquery.report.markup import Html, lead
+from backquery.report.markup import Html, joined, lead, paragraph
 from backquery.report.page import Section, page
 from backquery.report.pixels import evidence, shortcuts
 from backquery.report.reading import confusions, learning, what_it_is
 from backquery.report.scans import scans
 from backquery.report.subject import Step, Subject
 from backquery.report.trials import colophon, growth, losses
+from backquery.report.words import ENGLISH, Language, Words
 
 Make = Callable[[Subject, Step], Html | str]
 
-SECTIONS: dict[str, tuple[str, Make]] = {
-    "network": ("What the network is", what_it_is),
-    "learning": ("How it learned", learning),
-    "confusions": ("What it takes for what", confusions),
-    "scans": ("What it sees when it says each label", scans),
-    "evidence": ("What supports each label, and what speaks against it", evidence),
-    "audit": ("Whether it takes shortcuts", shortcuts),
-    "damage": ("What it can lose", losses),
-    "timeline": ("How it came to see", growth),
-    "colophon": ("How to make this report again", colophon),
+BODIES: dict[str, Make] = {
+    "network": what_it_is,
+    "learning": learning,
+    "confusions": confusions,
+    "scans": scans,
+    "evidence": evidence,
+    "audit": shortcuts,
+    "damage": losses,
+    "timeline": growth,
+    "colophon": colophon,
 }
+
+SECTIONS: dict[str, tuple[str, Make]] = {key: (ENGLISH.say(key), make) for key, make in BODIES.items()}
 """Every section by its anchor, in order: its title, and what makes its body, or says why there is none."""
 
 BESIDE = "scans"
@@ -52,15 +55,17 @@ def write_report(
     rng: int = 0,
     progress: Progress | None = None,
     notes: Notes | None = None,
+    language: Language = "en",
 ) -> dict[str, str]:
     """Write all that can be said about a model, tried on `dataset`, as one HTML file that needs nothing else.
 
     Without a test half, or of one half alone, a fifth of each label's images is held out: what the model did not
-    learn from, where it tells that, or else by `rng`, which also decides what is drawn. `source` is what the model
-    is called; `quick` takes fewer images and repeats and trains nothing; `timeline` is a file of `Timeline.save`.
-    `progress` is told (sections done, sections in all, the title of the one that is being made). `notes` say how
-    the model and the data are had in Python; pictures go on from them, and otherwise take both for granted, as
-    `network` and `data`.
+    learn from, where it tells that, or else by `rng`, which also decides what is drawn. `source` is what the
+    model is called; `quick` takes fewer images and repeats and trains nothing; `timeline` is a file of
+    `Timeline.save`. `progress` is told (sections done, sections in all, the title of the one that is being
+    made). `notes` say how the model and the data are had in Python; pictures go on from them, and otherwise take
+    both for granted, as `network` and `data`. `language` is what the page is told in; what only English has
+    words for stays English, and the page says so.
 
     Returns, for each section that was left out, why. The file appears whole or not at all; `OutputError` says what
     kept it from being written. Images that the model cannot take are a `DataError`, and so is a timeline
@@ -74,10 +79,12 @@ def write_report(
         begun.stands_for(dataset, "data")
         begun.note("data", halves, dataset.with_test_half, rng)
     kept = None if timeline is None else _timeline_of(model, Path(timeline))
-    subject = Subject(source, model, halves, dataset.test is None, quick, rng, kept, begun)
+    words = Words(language)
+    subject = Subject(source, model, halves, dataset.test is None, quick, rng, kept, begun, words)
     tell: Progress = progress or (lambda done, total, what="": None)
     sections = _made(subject, tell)
-    content = page(f"Report on {source}", _lead(subject), sections)
+    say = subject.say
+    content = page(say("page", source=source), _lead(subject), sections, say("contents"), language)
     with replacing(path) as stream:
         stream.write(content.encode(errors="replace"))  # a file's name may hold what is no text
     return {one.key: one.failed for one in sections if one.failed is not None}
@@ -90,11 +97,11 @@ def _made(subject: Subject, tell: Progress) -> list[Section]:
     made: dict[str, Section | Future[Section]] = {}
     with ThreadPoolExecutor(1) as beside:
         if aside is not None:
-            made[aside] = beside.submit(_section, subject, aside, *SECTIONS[aside], lambda *told: None)
+            made[aside] = beside.submit(_section, subject, aside, BODIES[aside], lambda *told: None)
         for place, (key, (title, make)) in enumerate(SECTIONS.items()):
             tell(place, len(SECTIONS), title)
             if key != aside:
-                made[key] = _section(subject, key, title, make, _step(tell, title, place))
+                made[key] = _section(subject, key, make, _step(tell, title, place))
     return [one.result() if isinstance(one := made[key], Future) else one for key in SECTIONS]
 
 
@@ -117,23 +124,29 @@ def _step(tell: Progress, title: str, place: int) -> Step:
     return lambda done, total, what="": tell(place + done / total, len(SECTIONS), title)
 
 
-def _section(subject: Subject, key: str, title: str, make: Make, step: Step) -> Section:
+def _section(subject: Subject, key: str, make: Make, step: Step) -> Section:
     """The section, or why it is missing."""
+    title = subject.say(key)
     try:
         body = make(subject, step)
     except BackqueryError as error:
-        return Section(key, title, Html(""), f"Left out: {error}")
+        return Section(key, title, Html(""), subject.say("left-out", reason=error))
     except Exception as error:  # anything that a user's own model may raise; the other sections are worth having
-        return Section(key, title, Html(""), f"This failed, with {type(error).__name__}: {error}")
+        told = subject.say("failed", kind=type(error).__name__, reason=error)
+        return Section(key, title, Html(""), told)
     return Section(key, title, body) if isinstance(body, Html) else Section(key, title, Html(""), body)
 
 
 def _lead(subject: Subject) -> Html:
-    """What the whole report is about, in two sentences."""
-    size, labels = facts_in_words(subject.model)["input"], len(subject.classes)
-    return lead(
-        f"A classifier of images of {size} into {labels} labels, tried on {subject.dataset.name}: how it was "
-        "made, how well it reads, what it sees, what it relies on, and what each picture is worth. "
-        f"{'Images have their' if subject.coloured else 'Of the shades,'} {pixels_mean(subject.model)}; "
-        f"{'in the maps, ' if subject.coloured else ''}orange supports, blue speaks against."
+    """What the whole report is about, in two sentences, and what of it is told in English alone."""
+    told = lead(
+        subject.say(
+            "lead.colour" if subject.coloured else "lead",
+            size=facts_in_words(subject.model)["input"],
+            labels=len(subject.classes),
+            data=subject.dataset.name,
+            mean=subject.words.phrase(pixels_mean(subject.model)),
+        )
     )
+    english = subject.say("only-english")
+    return joined([told, paragraph(english)]) if english else told

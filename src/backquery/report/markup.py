@@ -38,10 +38,10 @@ def lead(text: str) -> Html:
     return paragraph(text, kind="lead")
 
 
-def reading(*parts: Any, shows: str, hides: str) -> Html:
-    """Markup, and under it what it shows, and what it does not."""
-    told = (paragraph(tag("b", "It shows "), shows), paragraph(tag("b", "It does not show "), hides))
-    return joined([*parts, tag("div", *told, class_="reading")])
+def reading(*parts: Any, told: Iterable[tuple[str, str]]) -> Html:
+    """Markup, and under it sentences, each after its heading: what it shows, and what it does not."""
+    sentences = (paragraph(tag("b", heading), sentence) for heading, sentence in told)
+    return joined([*parts, tag("div", *sentences, class_="reading")])
 
 
 def table(columns: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, kind: str | None = None) -> Html:

@@ -22,8 +22,8 @@ class Section:
     failed: str | None = None
 
 
-def page(title: str, lead: Html, sections: Sequence[Section]) -> str:
-    """The whole file."""
+def page(title: str, lead: Html, sections: Sequence[Section], contents: str, language: str) -> str:
+    """The whole file; `contents` is the heading of its list of sections."""
     style = Path(__file__).with_name("style.css").read_text("utf-8")
     head = tag(
         "head",
@@ -34,15 +34,15 @@ def page(title: str, lead: Html, sections: Sequence[Section]) -> str:
         tag("title", title),
         tag("style", Html(style)),
     )
-    contents = tag(
+    overview = tag(
         "nav",
-        tag("h2", "Contents", id="contents"),
+        tag("h2", contents, id="contents"),
         tag("ol", *(tag("li", tag("a", one.title, href=f"#{one.key}")) for one in sections)),
         aria_labelledby="contents",
     )
     header = tag("header", tag("h1", title), lead)
     main = tag("main", *(_chapter(one) for one in sections))
-    return f"<!doctype html>\n{tag('html', head, tag('body', header, contents, main), lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', head, tag('body', header, overview, main), lang=language)}\n"
 
 
 def _chapter(one: Section) -> Html:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Say = Callable[..., str]
+"""A sentence by its key, with its values."""
+
 KINDS = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -59,7 +62,7 @@ def plotted(figure: Figure, alt: str, *, kind: str = "svg") -> Html:
     return tag("div", image, class_="wide paper", tabindex="0", role="region", aria_label=alt)
 
 
-def in_python(notes: Notes, draw: Callable[..., Figure], /, *given: Any) -> Html:
+def in_python(say: Say, notes: Notes, draw: Callable[..., Figure], /, *given: Any) -> Html:
     """The lines that make the same in Python, and `draw` it, folded away; nothing where no line can say it."""
     from backquery.plots import save_figure
 
@@ -70,7 +73,7 @@ def in_python(notes: Notes, draw: Callable[..., Figure], /, *given: Any) -> Html
         lines = str(notes)
     except NotesError:
         return Html("")
-    return tag("details", tag("summary", "The same in Python"), tag("pre", tag("code", lines)))
+    return tag("details", tag("summary", say("python")), tag("pre", tag("code", lines)))
 
 
 def _uri(content: bytes, kind: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backquery.audit import LIMITS, Finding, find_shortcuts
+from backquery.audit import LIMITS, MEANINGS, VERDICTS, Finding, find_shortcuts
 from backquery.audit.search import IMAGES as AUDIT_IMAGES
 from backquery.evidence import (
     ControlEvidence,
@@ -27,7 +27,7 @@ from backquery.model import ink_of, labels_read, name_read
 from backquery.plots import audit_rows, evidence_colours, evidence_maps, strongest_effect
 from backquery.plots.evidence import INDIFFERENT, drawn, reach_of, sign_of
 from backquery.plots.paper import AGAINST, SUPPORTS
-from backquery.report.markup import Html, joined, lead, paragraph, reading, table, tag
+from backquery.report.markup import Html, joined, lead, paragraph, table, tag
 from backquery.report.pictures import in_python, pixels, tile, tiles
 from backquery.report.subject import Step, Subject
 
@@ -47,33 +47,27 @@ def evidence(subject: Subject, step: Step) -> Html:
         held_out=subject.test, rng=subject.seed, progress=step,
         images=QUICK_IMAGES if subject.quick else IMAGES,
     )  # fmt: skip
-    one = found[0]
+    one, say, ink = found[0], subject.say, subject.ink
     held, claims = held_of(each for every in found for each in every.interventions)
     strongest, reach = strongest_effect(found), reach_of(found)
-    ink = subject.ink
-    told = (
-        f"{held} of {claims} claims held when {ink} was added and taken on held-out images. {ink.capitalize()} at "
-        f"a pixel matters where full {ink} changes the label's log-odds by {one.smallest:g} or more, at a "
-        f"false-discovery rate of {one.rate:.0%}; each label was judged on "
-        f"{max(every.images for every in found):,} images at most."
-    )
+    told = say(
+        "evidence.lead", held=held, claims=claims, ink=ink, Ink=ink.capitalize(), smallest=one.smallest,
+        rate=one.rate, images=max(every.images for every in found),
+    )  # fmt: skip
     mind = caution(found)
     cards = [_card(subject, every, strongest, reach) for every in found]
     controls = () if subject.quick or subject.network is None else _controls(subject, found)
-    return reading(
+    warning = paragraph(tag("b", say("evidence.mind")), say("evidence.mind.below", caution=mind))
+    return subject.reading(
+        "evidence",
         lead(told),
-        paragraph(tag("b", "Mind: "), f"{mind}, as below.") if mind else Html(""),
+        warning if mind else Html(""),
         _legend(subject),
         tag("div", *cards, class_="cards"),
-        in_python(notes, evidence_maps, found, subject.model.input_shape),
+        in_python(say, notes, evidence_maps, found, subject.model.input_shape),
         _single(subject) if mind else Html(""),
-        _control_table(found, controls) if controls else Html(""),
-        shows=f"where {ink} makes this network surer of the label, and where less, on average over real images, "
-        "and whether that held on images that had no part in it. The lines give the mean change of the log-odds "
-        "with its 95 % interval, and of insensitive pixels its mean size; a hollow dot is a claim that did not "
-        "hold; the band is what counts as hardly any change. Paler colours are weaker effects.",
-        hides="how pixels work together, nor what one image owes its label to: a stroke may matter where no "
-        "single pixel does.",
+        _control_table(subject, found, controls) if controls else Html(""),
+        ink=ink,
     )
 
 
@@ -84,23 +78,27 @@ def shortcuts(subject: Subject, step: Step) -> Html:
     found = notes(
         "found", find_shortcuts, subject.model, subject.test, images=images, rng=subject.seed, progress=step
     )
-    told = " ".join([f"{found.summary}.", *found.named])
-    caption = (
-        "Images of other labels that are read as the label once the region is pasted on them, with the 95 % "
-        "interval; the same at random places; what the best such region usually does for the other labels; and "
-        f"the most that another network reads so. {found.compared}."
-    )
+    say, phrase, worst = subject.say, subject.words.phrase, found.worst
+    told = say(
+        "audit.lead", summary=found.summary, label=subject.classes[worst.label], pixels=len(worst.region),
+        changed=float(worst.changed.value), verdict=phrase(worst.verdict),
+    )  # fmt: skip
+    named = [
+        say("audit.named", Verdict=phrase(verdict).capitalize(), meaning=phrase(MEANINGS[verdict]),
+            labels=", ".join(labels))
+        for verdict in reversed(VERDICTS[1:]) if (labels := found.labels(verdict))
+    ]  # fmt: skip
     rows = [_finding_row(subject, one) for one in found.findings]
-    columns = ["label", "pixels", "changed", "at random places", "usual", "others", "verdict"]
-    return reading(
-        lead(told),
-        table(columns, rows, caption),
+    right = [one.performance or 0.0 for one in found.references]
+    caption = say("audit.caption", compared=found.compared, networks=len(right), low=min(right), high=max(right))
+    columns = ("label", "pixels", "changed", "elsewhere", "usual", "others", "verdict")
+    return subject.reading(
+        "audit",
+        lead(" ".join([told, *named])),
+        table([say(f"audit.{name}") for name in columns], rows, caption),
         tiles(_example(subject, one) for one in found.findings),
-        in_python(notes, audit_rows, found, subject.model),
-        shows="the small region that most changes what is read, framed on an image that bears it, and for how "
-        "many images it does; where it turned none, the image is still read as what it is. A mark that alone "
-        "decides is a shortcut, or a backdoor.",
-        hides=f"that all is well. {LIMITS}",
+        in_python(say, notes, audit_rows, found, subject.model),
+        limits=phrase(LIMITS),
     )
 
 
@@ -110,78 +108,80 @@ def _single(subject: Subject) -> Html:
     places = [np.flatnonzero(read == label)[:1] for label in range(subject.model.outputs)]
     inputs = subject.model.scale(subject.test.images[np.concatenate(places)])
     found = [image_evidence(subject.model, x, rng=subject.seed) for x in inputs]
-    strongest, own = strongest_effect(found), "light and dark" if subject.coloured else "ink and paper"
+    strongest = strongest_effect(found)
     return joined(
         [
-            paragraph(f"The same of one image for each label, whose own {own} were changed."),
+            paragraph(subject.say("evidence.single.colour" if subject.coloured else "evidence.single")),
             tag("div", *(_single_card(subject, one, strongest) for one in found), class_="cards"),
         ]
     )
 
 
 def _single_card(subject: Subject, one: ImageEvidence, strongest: float) -> Html:
-    image = pixels(subject.picture(one.ink), f"A test image that is read as {one.question}")
-    alt = f"Which of its pixels support {one.question}, and which speak against it"
+    image = pixels(subject.picture(one.ink), subject.say("evidence.single.alt", label=one.question))
+    alt = subject.say("evidence.single.marks", label=one.question)
     colours = pixels(evidence_colours(one, subject.model.input_shape, strongest), alt)
-    held = f"{one.held} of {len(one.claims)} claims held"
+    held = subject.say("evidence.held", held=one.held, claims=len(one.claims))
     taken = [each for each in one.claims if (each.region, each.action) == ("support", TAKEN)]
     return tag(
         "figure",
         tag("h3", one.question),
         tag("div", image, colours, class_="pair"),
-        tag("figcaption", "; ".join([held, *(_without(each, subject.ink) for each in taken)])),
+        tag("figcaption", subject.say("apart").join([held, *(_without(subject, each) for each in taken)])),
         class_="card",
     )
 
 
-def _without(taken: Trial, ink: str) -> str:
-    return (
-        f"without {taken.pixels} supporting pixels the log-odds change by {taken.change:+.1f}, without as much "
-        f"other {ink} by {taken.others:+.1f}"
+def _without(subject: Subject, taken: Trial) -> str:
+    return subject.say(
+        "evidence.without", pixels=taken.pixels, change=taken.change, others=taken.others, ink=subject.ink
     )
 
 
 def _card(subject: Subject, one: Evidence, strongest: float, reach: float) -> Html:
-    mean = pixels(subject.picture(np.clip(one.mean_ink, 0, 1)), f"The mean image of {one.question}")
-    counts = one.counts
-    alt = (
-        f"For {one.question}, {subject.ink} supports at {counts['support']} pixels, "
-        f"speaks against at {counts['against']}, does not matter at {counts['insensitive']}; "
-        f"{counts['unclear']} are unclear"
-    )
+    say = subject.say
+    mean = pixels(subject.picture(np.clip(one.mean_ink, 0, 1)), say("evidence.mean", label=one.question))
+    alt = say("evidence.alt", label=one.question, ink=subject.ink, **one.counts)
     colours = pixels(evidence_colours(one, subject.model.input_shape, strongest), alt)
     return tag(
         "figure",
         tag("h3", one.question),
         tag("div", mean, colours, class_="pair"),
-        _claims(one, reach, subject.ink),
-        tag("figcaption", f"{one.held} of {len(one.claims)} claims held"),
+        _claims(subject, one, reach),
+        tag("figcaption", say("evidence.held", held=one.held, claims=len(one.claims))),
         class_="card",
     )
 
 
-def _claims(one: Evidence, reach: float, ink: str) -> Html:
+def _claims(subject: Subject, one: Evidence, reach: float) -> Html:
     """The mean change that each intervention made, with its interval, as a small drawing."""
     claims = drawn(one)
     height = LINE * len(claims) + 14
     zero = _across(0.0, reach)
-    lines = [part for place, each in enumerate(claims) for part in _claim(each, place, reach, ink)]
+    lines = [part for place, each in enumerate(claims) for part in _claim(subject, each, place, reach)]
     axis = tag("line", x1=zero, x2=zero, y1=0, y2=LINE * len(claims), class_="axis")
     ends = (
-        tag("text", f"{value:+.1f}" if value else "0", x=_across(value, reach), y=height - 3, text_anchor="middle",
-            class_="faint")
+        tag("text", subject.words.figure(f"{value:+.1f}") if value else "0", x=_across(value, reach), y=height - 3,
+            text_anchor="middle", class_="faint")
         for value in (-0.8 * reach, 0.0, 0.8 * reach)
     )  # fmt: skip
-    alt = f"Mean changes of the log-odds: {'; '.join(map(_in_words, claims))}"
+    alt = subject.say(
+        "evidence.changes", claims=subject.say("apart").join(_in_words(subject, each) for each in claims)
+    )
     box = f"0 0 {NAMES + WIDTH} {height}"
     return tag("svg", axis, *lines, *ends, viewBox=box, role="img", aria_label=alt)
 
 
-def _claim(one: Intervention, place: int, reach: float, ink: str) -> list[Html]:
+def _claim(subject: Subject, one: Intervention, place: int, reach: float) -> list[Html]:
     y = LINE * (place + 0.5)
-    parts = [tag("text", f"{one.region}, {sign_of(one)} {ink}", x=NAMES - 6, y=y + 3, text_anchor="end")]
+    region = subject.words.phrase(one.region)
+    name = subject.say("evidence.row", region=region, sign=sign_of(one), ink=subject.ink)
+    parts = [tag("text", name, x=NAMES - 6, y=y + 3, text_anchor="end")]
     if one.tested is None:
-        return [*parts, tag("text", "too few images", x=_across(0.0, reach) + 4, y=y + 3, class_="faint")]
+        return [
+            *parts,
+            tag("text", subject.say("evidence.few"), x=_across(0.0, reach) + 4, y=y + 3, class_="faint"),
+        ]
     if one.claim == 0 and one.limit is not None:
         low, high = _across(0.0, reach), _across(min(one.limit, reach), reach)
         parts.append(tag("rect", x=low, y=y - 4, width=round(high - low, 2), height=8, class_="band"))
@@ -196,19 +196,23 @@ def _across(value: float, reach: float) -> float:
     return round(NAMES + WIDTH * (0.5 + 0.5 * value / reach), 2)
 
 
-def _in_words(one: Intervention) -> str:
+def _in_words(subject: Subject, one: Intervention) -> str:
+    say, phrase = subject.say, subject.words.phrase
+    what = {"region": phrase(one.region), "action": phrase(one.action)}
     if one.tested is None:
-        return f"{one.region}, {one.action}: too few images"
-    moved = f"a size of {one.tested.value:.2f}" if one.claim == 0 else f"{one.tested.value:+.2f}"
-    return f"{one.region}, {one.action}: {moved}, {'held' if one.held else 'did not hold'}"
+        return say("evidence.few.alt", **what)
+    held = say("evidence.yes" if one.held else "evidence.no")
+    kind = "evidence.size" if one.claim == 0 else "evidence.moved"
+    return say(kind, **what, value=float(one.tested.value), held=held)
 
 
 def _legend(subject: Subject) -> Html:
+    say, ink = subject.say, subject.ink
     names = (
-        (SUPPORTS, f"{subject.ink} supports the label"),
-        (AGAINST, f"{subject.ink} speaks against it"),
-        (INDIFFERENT, f"{subject.ink} does not matter"),
-        ("#fff", f"unclear, or never {'any light' if subject.coloured else 'inked'}"),
+        (SUPPORTS, say("evidence.supports", ink=ink)),
+        (AGAINST, say("evidence.against", ink=ink)),
+        (INDIFFERENT, say("evidence.neutral", ink=ink)),
+        ("#fff", say("evidence.unclear.colour" if subject.coloured else "evidence.unclear")),
     )
     return tag("ul", *(tag("li", tag("i", style=f"background: {colour}"), name) for colour, name in names),
                class_="legend")  # fmt: skip
@@ -219,20 +223,23 @@ def _controls(subject: Subject, found: Sequence[Evidence]) -> tuple[ControlEvide
     return control_evidence(subject.network, subject.dataset, found, rng=subject.seed)
 
 
-def _control_table(found: Sequence[Evidence], controls: Sequence[ControlEvidence]) -> Html:
+def _control_table(subject: Subject, found: Sequence[Evidence], controls: Sequence[ControlEvidence]) -> Html:
+    say, words = subject.say, subject.words
     rows = [
-        ["this network", _own(found), "", f"{mean_likeness(found):.2f}"],
+        [say("evidence.this"), _own(found), "", f"{mean_likeness(found):.2f}"],
         *(
-            [one.name, _own(one.evidence), "{} of {}".format(*one.borrowed_held), f"{one.likeness:.2f}"]
+            [
+                words.phrase(one.name),
+                _own(one.evidence),
+                "{} of {}".format(*one.borrowed_held),
+                f"{one.likeness:.2f}",
+            ]
             for one in controls
         ),
     ]
-    caption = (
-        "Controls: networks that learned nothing, or the wrong thing. Of their regions' claims, tried on this "
-        "network, up to half hold by luck; likeness is the correlation of the sensitivities with the label's "
-        "own images."
-    )
-    return table(["", "own claims held", "tried here", "likeness"], rows, caption)
+    columns = ["", *(say(f"evidence.{name}") for name in ("own", "tried", "likeness"))]
+    told = [[name, *map(words.figure, figures)] for name, *figures in rows]
+    return table(columns, told, say("evidence.controls"))
 
 
 def _own(found: Sequence[Evidence]) -> str:
@@ -243,15 +250,16 @@ def _own(found: Sequence[Evidence]) -> str:
 def _finding_row(subject: Subject, one: Finding) -> list[str]:
     changed, elsewhere = ("{:.0%} ({:.0%} to {:.0%})".format(*share) for share in (one.changed, one.elsewhere))
     others = f"{one.references.max(initial=0.0):.0%}"
-    shares = changed, elsewhere, f"{one.usual:.0%}", others
-    return [subject.classes[one.label], f"{len(one.region)}", *shares, one.verdict]
+    shares = map(subject.words.figure, (changed, elsewhere, f"{one.usual:.0%}", others))
+    return [subject.classes[one.label], f"{len(one.region)}", *shares, subject.words.phrase(one.verdict)]
 
 
 def _example(subject: Subject, one: Finding) -> Html:
     """An image that bears the region, which is framed."""
     truth, read = subject.classes[one.truth], name_read(subject.classes, one.read)
     picture = subject.picture(ink_of(subject.model, one.after[None])[0])
-    alt = f"An image of {truth} with the region for {subject.classes[one.label]}; the network reads {read}"
+    told = {"truth": truth, "label": subject.classes[one.label], "read": read}
+    alt = subject.say("audit.alt", **told)
     rows, columns = picture.shape[:2]
     frame = (
         f"left: {100 * one.box.left / columns:.2f}%; top: {100 * one.box.top / rows:.2f}%; "
@@ -259,5 +267,4 @@ def _example(subject: Subject, one: Finding) -> Html:
     )
     kind = f"framed {one.verdict}{' coloured' if subject.coloured else ''}"
     inner = tag("div", pixels(picture, alt), tag("i", style=frame), class_=kind)
-    still = "" if one.read == one.label else "still "
-    return tile(inner, f"for {subject.classes[one.label]}: {truth}, {still}read as {read}")
+    return tile(inner, subject.say("audit.tile" if one.read == one.label else "audit.tile.still", **told))

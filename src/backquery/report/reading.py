@@ -7,7 +7,7 @@ import numpy as np
 from backquery.model import about_in_words, facts_in_words, name_read
 from backquery.plots import learning_curves
 from backquery.plots.paper import as_picture
-from backquery.report.markup import Html, facts, items, joined, lead, paragraph, reading, table, tag
+from backquery.report.markup import Html, facts, items, joined, lead, paragraph, table, tag
 from backquery.report.pictures import pixels, plotted, tile, tiles
 from backquery.report.subject import Step, Subject
 from backquery.training import History
@@ -19,10 +19,14 @@ WIDEST_TABLE = 40
 
 def what_it_is(subject: Subject, step: Step) -> Html:
     """The network's layers, what it takes and answers, and how it came to be."""
-    rows = {"model": subject.source, **facts_in_words(subject.model)}
-    told = [(name, words) for name, words in about_in_words(subject.model).items() if name != "history"]
-    origin = facts(told) if told else paragraph("The file does not say how it was trained.")
-    return joined([facts(rows.items()), tag("h3", "How it came to be"), origin])
+    say, phrase = subject.say, subject.words.phrase
+    rows = {say("network.model"): subject.source}
+    rows |= {phrase(name): phrase(words) for name, words in facts_in_words(subject.model).items()}
+    told = [
+        (phrase(name), phrase(words)) for name, words in about_in_words(subject.model).items() if name != "history"
+    ]
+    origin = facts(told) if told else paragraph(say("network.unknown"))
+    return joined([facts(rows.items()), tag("h3", say("network.origin")), origin])
 
 
 def learning(subject: Subject, step: Step) -> Html | str:
@@ -30,40 +34,33 @@ def learning(subject: Subject, step: Step) -> Html | str:
     about = {} if subject.network is None else subject.network.about
     history = History.of_brief(about.get("history"), str(about.get("kernel", "unknown")))
     if history is None:
-        return "The model's file keeps no history of its training; those written by backquery train do."
+        return subject.say("learning.none")
     last = history.epochs[-1]
-    tested = "" if last.test_accuracy is None else f", and {last.test_accuracy:.2%} of the test images"
-    alt = f"Curves by epoch: at the end {last.train_accuracy:.2%} of the training images are read rightly{tested}."
-    return reading(
-        plotted(learning_curves(history), alt),
-        shows="the share of right answers and the loss after each epoch. Training images are judged on the way, "
-        "just before the network learns from them.",
-        hides="whether the network learned what it was meant to learn: a shortcut gives as good a curve.",
-    )
+    key = "learning.alt" if last.test_accuracy is None else "learning.alt.tested"
+    alt = subject.say(key, trained=last.train_accuracy, tested=last.test_accuracy)
+    return subject.reading("learning", plotted(learning_curves(history), alt))
 
 
 def confusions(subject: Subject, step: Step) -> Html:
     """The confusion matrix and the mistakes that the network is surest of."""
-    found = subject.evaluation
+    found, say = subject.evaluation, subject.say
     right = round(found.performance * found.images)
-    told = f"{found.performance:.2%} right: {right:,} of {found.images:,} test images."
+    told = say("confusions.lead", share=found.performance, right=right, images=found.images)
     if subject.held_out:
-        told += " The data have no test half: these were held out now, and the network may have learned from them."
-    if parting := subject.dataset.parting:
-        told += f" The data have no test half: these are {parting}."
+        told += f" {say('confusions.held-out')}"
+    if (seed := subject.dataset.parted_by) is not None:
+        told += f" {say('confusions.parted', seed=seed)}"
     matrix = _matrix(subject) if len(subject.classes) <= WIDEST_TABLE else Html("")
     worst = [
-        f"{subject.classes[truth]} read as {subject.classes[read]}: {count:,}"
+        say("confusions.mistake", truth=subject.classes[truth], read=subject.classes[read], count=count)
         for truth, read, count in found.worst_confusions()
     ]
-    return reading(
+    return subject.reading(
+        "confusions",
         lead(told),
         matrix,
-        *([tag("h3", "Most frequent mistakes"), items(worst)] if worst else []),
+        *([tag("h3", say("confusions.worst")), items(worst)] if worst else []),
         *_mistakes(subject),
-        shows="which labels the network takes for which, counted on images that it is tested on, and the mistakes "
-        "that it is surest of.",
-        hides="why. Look whether a mistake would be one for you as well: some images bear a doubtful label.",
     )
 
 
@@ -74,8 +71,7 @@ def _matrix(subject: Subject) -> Html:
         [name, *(_count(int(number), truth == read, most) for read, number in enumerate(confusion[truth]))]
         for truth, name in enumerate(subject.classes)
     ]
-    caption = "Rows are the truth, columns what was read; mistakes are shaded by their number."
-    return table(["", *subject.classes], rows, caption, kind="confusion")
+    return table(["", *subject.classes], rows, subject.say("confusions.caption"), kind="confusion")
 
 
 def _count(number: int, right: bool, most: int) -> Html:
@@ -100,6 +96,7 @@ def _mistakes(subject: Subject) -> list[Html]:
         position = wrong[place]
         truth, taken = subject.classes[test.labels[position]], name_read(subject.classes, read[position])
         picture = as_picture(subject.model.scale(test.images[position][None])[0], subject.model)
-        image = pixels(picture, f"A test image of {truth}, which the network reads as {taken}")
-        found.append(tile(image, f"{truth} read as {taken}, {answers[place]:.2f}"))
-    return [tag("h3", "Surest mistakes"), tiles(found)]
+        image = pixels(picture, subject.say("confusions.surest.alt", truth=truth, read=taken))
+        answer = float(answers[place])
+        found.append(tile(image, subject.say("confusions.surest.caption", truth=truth, read=taken, answer=answer)))
+    return [tag("h3", subject.say("confusions.surest")), tiles(found)]

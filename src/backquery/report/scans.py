@@ -7,35 +7,28 @@ from backquery.model import name_read
 from backquery.notes import Notes
 from backquery.plots import comparison_table
 from backquery.proofs import certify
-from backquery.report.markup import Html, items, joined, lead, reading, table, tag
+from backquery.report.markup import Html, items, joined, lead, table, tag
 from backquery.report.pictures import in_python, scan_tile, tiles
 from backquery.report.subject import Step, Subject
 
-CONTROLS = {"images": "Control images", "network": "Control network"}
+CONTROLS = ("images", "network")
+"""Kinds of rows that are no method."""
 
 
 def scans(subject: Subject, step: Step) -> Html:
     """Every row of a comparison as tiles, after a table of all scores."""
     notes = subject.noted()
     found = _compared(subject, notes)
-    methods = [_tiles(subject, found, row, "By ") for row in found.rows if row.kind == "method"]
-    controls = [
-        _tiles(subject, found, row, f"{CONTROLS[row.kind]}: ") for row in found.rows if row.kind in CONTROLS
-    ]
-    shown = reading(
-        _lead(found),
-        _scores(found),
+    methods = [_tiles(subject, found, row) for row in found.rows if row.kind == "method"]
+    controls = [_tiles(subject, found, row) for row in found.rows if row.kind in CONTROLS]
+    shown = subject.reading(
+        "scans",
+        _lead(subject, found),
+        _scores(subject, found),
         *methods,
-        in_python(notes, comparison_table, found),
-        shows="what is enough for this network to answer so. A dashed frame and a cross mark an image that the "
-        "network itself does not read as the label asked for. The judges are other classifiers, which never saw a "
-        "scan; the controls say what a score is worth. What stands after ± is proved: every image that differs in "
-        "no pixel by more than so many of 255 grey levels is read alike.",
-        hides="all that the network looks at, nor what such a thing is. What it does not care about is drawn by "
-        "the prior, which is what all training images have in common (one mean and covariance, or a mixture of "
-        "several), or mere smoothness.",
+        in_python(subject.say, notes, comparison_table, found),
     )
-    left_out = [tag("h3", "Left out"), items(found.left_out)] if found.left_out else []
+    left_out = [tag("h3", subject.say("scans.left-out")), items(found.left_out)] if found.left_out else []
     return joined([shown, *controls, *left_out])
 
 
@@ -52,23 +45,36 @@ def _compared(subject: Subject, notes: Notes) -> Comparison:
     )  # fmt: skip
 
 
-def _lead(found: Comparison) -> Html:
+def _lead(subject: Subject, found: Comparison) -> Html:
     methods = [row for row in found.rows if row.kind == "method"]
-    told = [f"{row.read_as_asked} of {len(row.asked)} by {row.name}" for row in methods]
-    return lead(f"Images that the network reads as the label asked for: {'; '.join(told)}.")
-
-
-def _scores(found: Comparison) -> Html:
-    shown = found.columns
-    rows = [[row.name, *(row.told[name] for name in shown)] for row in found.rows]
     told = [
-        "Read as asked: by the network itself; then how many each judge reads as expected",
-        found.trust,
-        *found.meanings,
-        *found.elsewhere,
-        *(["obeys: how often the answer follows the confidence asked for"] if "obeys" in shown else []),
+        subject.say("scans.row", read=row.read_as_asked, asked=len(row.asked), name=subject.words.phrase(row.name))
+        for row in methods
     ]
-    return table(["", *shown], rows, f"{'; '.join(told)}.")
+    return lead(subject.say("scans.lead", rows=subject.say("apart").join(told)))
+
+
+def _scores(subject: Subject, found: Comparison) -> Html:
+    shown, words = found.columns, subject.words
+    rows = [[words.phrase(row.name), *(words.figure(row.told[name]) for name in shown)] for row in found.rows]
+    told = [
+        subject.say("scans.caption"),
+        _trust(subject, found),
+        *map(words.phrase, found.meanings),
+        *found.elsewhere,
+        *([subject.say("scans.obeys")] if "obeys" in shown else []),
+    ]
+    return table(["", *map(words.phrase, shown)], rows, f"{subject.say('apart').join(told)}{subject.say('stop')}")
+
+
+def _trust(subject: Subject, found: Comparison) -> str:
+    """Each judge with its performance on real test images, and chance."""
+    judges = []
+    for one in found.judges:
+        kind = ".untried" if one.performance is None else ".worthless" if one.worthless(found.chance) else ""
+        name = subject.words.phrase(one.name)
+        judges.append(subject.say(f"scans.judge{kind}", name=name, right=one.performance))
+    return subject.say("scans.trust", judges=", ".join(judges), chance=found.chance)
 
 
 def _proved(subject: Subject, row: Row) -> list[str]:
@@ -79,11 +85,13 @@ def _proved(subject: Subject, row: Row) -> list[str]:
     return [f" ± {found.brief(k)}" if found.certain[k] else "" for k in range(len(found))]
 
 
-def _tiles(subject: Subject, found: Comparison, row: Row, kind: str) -> Html:
+def _tiles(subject: Subject, found: Comparison, row: Row) -> Html:
     """The images of a row under its name."""
+    named = subject.words.phrase(row.name)
     scanned, proved = [], _proved(subject, row)
     for ink, asked, read, radius in zip(row.ink, row.asked, row.read, proved, strict=True):
         name, taken = found.classes[asked], name_read(found.classes, read)
-        alt = f"{row.name}, asked for {name}; the network reads {taken}"
-        scanned.append(scan_tile(subject.picture(ink), alt, f"{name}: reads {taken}{radius}", bool(asked == read)))
-    return joined([tag("h3", f"{kind}{row.name}"), tiles(scanned)])
+        alt = subject.say("scans.alt", name=named, asked=name, read=taken)
+        caption = subject.say("scans.tile", asked=name, read=taken, radius=subject.words.figure(radius))
+        scanned.append(scan_tile(subject.picture(ink), alt, caption, bool(asked == read)))
+    return joined([tag("h3", subject.say(f"scans.{row.kind}", name=named)), tiles(scanned)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from backquery.experiments.timeline import Timeline
 from backquery.model import Array, Evaluation, Layout, Model, Network, Progress, evaluate, picture_of
 from backquery.notes import Notes
 from backquery.plots.evidence import ink_word
+from backquery.report.markup import Html, reading
+from backquery.report.words import ENGLISH, Words
 
 MOST_IMAGES = 10_000
 """Test images, at most, that confusions are counted on."""
@@ -24,7 +27,7 @@ class Subject:
     source: what the model is called. dataset: with a test half. held_out: whether that half was taken from data
     that had none, so that the model may have been trained on it. quick: fewer images and repeats, and no training
     of judges and controls. seed decides what is drawn; timeline: scans made while a network learned. notes: how to
-    have the model and the data in Python.
+    have the model and the data in Python. words: the language that it is told in.
     """
 
     source: str
@@ -35,6 +38,16 @@ class Subject:
     seed: int = 0
     timeline: Timeline | None = None
     notes: Notes = field(default_factory=Notes)
+    words: Words = ENGLISH
+
+    def say(self, key: str, **values: Any) -> str:
+        """A sentence of the report in its language."""
+        return self.words.say(key, **values)
+
+    def reading(self, key: str, *parts: Any, **values: Any) -> Html:
+        """The body of the section `key`, and under it what it shows, and what it does not."""
+        told = [(name, self.say(f"{key}.{name}", **values)) for name in ("shows", "hides")]
+        return reading(*parts, told=[(self.say(name), sentence) for name, sentence in told])
 
     def noted(self) -> Notes:
         """Notes for a picture, that begin with how to have the model as `network` and the data as `data`."""
@@ -76,7 +89,7 @@ class Subject:
     @property
     def ink(self) -> str:
         """What a pixel has more or less of, in a word."""
-        return ink_word(self.model.input_shape)
+        return self.words.phrase(ink_word(self.model.input_shape))
 
 
 Step = Progress

@@ -8,19 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from backquery.experiments.damage import STAGES, WHAT, measure_damage
 from backquery.experiments.endurance import Endurance
 from backquery.plots import damage_curves, film_strip
-from backquery.report.markup import Html, facts, joined, lead, paragraph, reading, table
+from backquery.report.markup import Html, facts, joined, lead, paragraph, table
 from backquery.report.pictures import in_python, plotted
 from backquery.report.subject import Step, Subject
 from backquery.training.plan import MADE_BY
 
-QUICK_REPEATS, REPEATS = 3, 20
+QUICK_REPEATS, REPEATS = 10, 20
+"""Of three the interval of a mean would be as wide as the plot."""
 PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "torch")
 
 
 def losses(subject: Subject, step: Step) -> Html | str:
     """What can be removed before the network reads less well."""
     if subject.network is None:
-        return "Damage is done to the weights of a chain of dense layers, which this model does not show."
+        return subject.say("damage.none")
     notes = subject.noted()
     found = notes(
         "found", measure_damage, subject.network, subject.dataset, rng=subject.seed, progress=step,
@@ -28,62 +29,58 @@ def losses(subject: Subject, step: Step) -> Html | str:
         repeats=QUICK_REPEATS if subject.quick else REPEATS,
         stages=() if subject.quick else STAGES,
     )  # fmt: skip
-    told = f"{found.endurances[0].sentence}."
-    caption = (
-        "What can be lost before one point of the performance is, and before half of it, with 95 % intervals: "
-        "over the repeats of what is random, over the test images where the order is fixed."
-    )
+    say, words, first = subject.say, subject.words, found.endurances[0]
     rows = [
-        [_kind(one), one.order, one.in_words(one.one_point()), one.in_words(one.half())]
+        [
+            _kind(subject, one),
+            words.phrase(one.order),
+            words.figure(one.in_words(one.one_point())),
+            words.figure(one.in_words(one.half())),
+        ]
         for one in found.endurances
     ]
-    return reading(
+    told = say(
+        "damage.lead" if first.what == "nodes" else "damage.lead.other",
+        sentence=first.sentence, point=rows[0][2], half=rows[0][3], total=first.total, layer=first.layer,
+        intact=first.intact,
+    )  # fmt: skip
+    columns = [say(f"damage.{name}") for name in ("lost", "order", "point", "half")]
+    return subject.reading(
+        "damage",
         lead(told),
-        table(["lost", "order", "until one point", "until half"], rows, caption),
-        plotted(damage_curves(found), f"Curves of right answers against damage. {told}", kind="png"),
-        in_python(notes, damage_curves, found),
-        shows="how far learning is spread: where it is, what is lost at random costs little until much is gone. "
-        "What is lost on purpose may cost more.",
-        hides="which node knows what; a node that can be missed may still matter when another is missing too.",
+        table(columns, rows, say("damage.caption")),
+        plotted(damage_curves(found), say("damage.alt", lead=told), kind="png"),
+        in_python(say, notes, damage_curves, found),
     )
 
 
 def growth(subject: Subject, step: Step) -> Html | str:
     """The scans at moments while the network learned."""
     if subject.timeline is None:
-        return "No timeline was given; backquery timeline --arrays FILE.npz writes one, for --timeline FILE.npz."
+        return subject.say("timeline.none")
     found = subject.timeline
     first, last = found.frames[0], found.frames[-1]
-    told = f"From {first.performance:.1%} of the test images right to {last.performance:.1%}."
-    return reading(
-        lead(told),
-        plotted(film_strip(found), f"Scans of each label at moments of the training. {told}", kind="png"),
-        shows="what a network sees when it says each label, while it learns.",
-        hides="that it is this very network: a timeline is a training of its own, with the same settings if you "
-        "chose them so.",
-    )
+    told = subject.say("timeline.lead", first=first.performance, last=last.performance)
+    alt = subject.say("timeline.alt", lead=told)
+    return subject.reading("timeline", lead(told), plotted(film_strip(found), alt, kind="png"))
 
 
 def colophon(subject: Subject, step: Step) -> Html:
     """Versions and seeds: what is needed to make the report again."""
+    say, data = subject.say, subject.dataset
     rows = [
-        ("made by", f"{MADE_BY}, {'quick' if subject.quick else 'in full'}"),
-        ("seed", f"{subject.seed}"),
-        ("data", f"{subject.dataset.name}: {len(subject.dataset.train):,} images to train on, "
-                 f"{len(subject.test):,} to test on"),
+        (say("colophon.made"), say("colophon.quick" if subject.quick else "colophon.full", program=MADE_BY)),
+        (say("colophon.seed"), f"{subject.seed}"),
+        (say("colophon.data"),
+         say("colophon.images", name=data.name, train=len(data.train), test=len(subject.test))),
         ("Python", f"{platform.python_version()}, {platform.system()}, {platform.machine()}"),
         *((name, installed) for name in PACKAGES if (installed := _version(name))),
     ]  # fmt: skip
-    note = "The same versions, data, seed and threads give the same figures, except where they name seconds."
-    return joined([facts(rows), paragraph(note)])
+    return joined([facts(rows), paragraph(say("colophon.note"))])
 
 
-def _kind(one: Endurance) -> str:
-    return {
-        "nodes": f"nodes of layer {one.layer}, of {one.total:,}",
-        "weights": f"weights, of {one.total:,}",
-        "noise": "noise, of the weights' spread",
-    }[one.what]
+def _kind(subject: Subject, one: Endurance) -> str:
+    return subject.say(f"damage.{one.what}", layer=one.layer, total=one.total)
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a page and the studio say to each other, over a WebSocket or over a notebook's channel.
+"""What a page and the studio say to each other, over a WebSocket, over a notebook's channel or with a worker.
 
 The page sends **requests**: text frames with one JSON object ``{"id": whole number, "lane": text, "ask": kind,
 ...}``; `lane` is the kind where it is missing. Bytes stand in it as base64 text. A newer request of the same
@@ -28,9 +28,10 @@ hello: {}
     high}: what may be asked of an output), layers ([{layer, nodes, bounded}], the hidden ones), off ({"1":
     [nodes], ...}), performance (of the model as it is now, null while unknown), data ({name, training, test} or
     null), training ({name, images}: what `train` learns from, or null), judges (names of those that are ready),
-    limits. Models that are no chain of layers have no sizes, activations and layers. Whenever some of it
-    changes later, a message with ask and lane "news" and id 0 has the fields that changed: performance, data,
-    training, judges.
+    limits, lacks (the asks, and fields of `back`, that whoever answers cannot serve, which the page then does not
+    offer; missing where there is none). Models that are no chain of layers have no sizes, activations and layers.
+    Whenever some of it changes later, a message with ask and lane "news" and id 0 has the fields that changed:
+    performance, data, training, judges.
 query: {pixels | drawing, rows, columns}
     What the network reads: read, answers f4 (labels), and signals1, signals2, ... f4 (nodes), one array for
     each hidden layer, from 0 (its lowest) to 1 (its highest; where there is no end, the highest here). A
@@ -99,6 +100,8 @@ load: {file: the bytes of a .safetensors model, name}
     A model of the visitor's own becomes the one that is asked: as hello.
 save: {}
     file u1: the model as it is now, damage included, as .safetensors; name.
+page: {}
+    file u1: a page of one file that asks the model as it is now, damage included; name.
 reset: {}
     The model as it was opened: as hello.
 code: {of: "back", "scans" or "turn", and what that asks}

@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from backquery.datasets import load
 from backquery.errors import BackqueryError, ModelError
 from backquery.io import native, save_model
 from backquery.model import Network, Scaling
 from backquery.studio import engine
 from backquery.studio import fields as read
+from backquery.studio.alone.made import Sample, page_of
 from backquery.studio.code import code
 from backquery.studio.describe import LIMITS, describe, news
 from backquery.studio.exam import Exam
 from backquery.studio.learning import Learning, Lesson
 from backquery.studio.mailbox import Mailbox
-from backquery.studio.opened import Opened, Subject
+from backquery.studio.opened import BUNDLED, Opened, Subject
 from backquery.studio.protocol import Answer, Request, RequestError, decode, encode, refusal
 
 logger = logging.getLogger(__name__)
@@ -128,6 +130,12 @@ class Visit:
             save_model(network, path)
             content = np.frombuffer(path.read_bytes(), np.uint8)
         return Answer({"name": subject.file_name}, {"file": content})
+
+    def _page(self, subject: Subject, _: read.Fields) -> Answer:
+        name = subject.name.removesuffix(".safetensors")
+        # The visitor's own images do not travel unasked; the command line puts them into a page.
+        content = page_of(name, subject.model, Sample.of(load(BUNDLED))).encode(errors="replace")
+        return Answer({"name": f"{name}.html"}, {"file": np.frombuffer(content, np.uint8)})
 
     # What changes it
 
@@ -254,6 +262,7 @@ ANSWERS: dict[str, Ask] = {
     "samples": _with_data(engine.samples),
     "image": lambda _, subject, fields: engine.image(subject, fields),
     "save": Visit._save,
+    "page": Visit._page,
     "code": lambda visit, subject, fields: code(subject, fields, visit._opened),
 }
 """What is asked of the model as it is."""

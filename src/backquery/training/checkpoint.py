@@ -6,20 +6,24 @@ Nothing in such a file can run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backquery.errors import TrainingError
 from backquery.files import check_writable, replacing
 from backquery.training.run import TrainingRun
 
-KEY = "backquery-checkpoint"
-VERSION = 1
+KEY, CHECKSUM = "backquery-checkpoint", "checksum"
+VERSION = 2
+"""Of the format; the first had no checksum."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,17 @@ def save_run(run: TrainingRun, path: str | os.PathLike[str]) -> None:
     # Some generators keep an array in their state, as MT19937 does.
     text = json.dumps(description, default=np.ndarray.tolist)
     with replacing(path) as stream:
-        stream.write(save(arrays, metadata={KEY: text}))
+        stream.write(save(arrays, metadata={KEY: text, CHECKSUM: _checksum(text, arrays)}))
+
+
+def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of all that a checkpoint holds: one bit that flips would make another network, and nobody knew."""
+    whole = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        whole.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        whole.update(values.tobytes())
+    return whole.hexdigest()
 
 
 def resume_run(run: TrainingRun, path: str | os.PathLike[str]) -> None:
@@ -84,7 +98,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]
         raise TrainingError(f"{path} is a folder; name the checkpoint in it, a file")
     try:
         with safe_open(path, framework="numpy") as file:
-            description = json.loads((file.metadata() or {})[KEY])
+            metadata = file.metadata() or {}
+            description = json.loads(metadata[KEY])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
             if not isinstance(description["settings"], dict):
                 raise ValueError
@@ -96,6 +111,11 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]
         raise TrainingError(f"{path} is no checkpoint, or was damaged; name one that a training kept") from None
     if description.get("version") != VERSION:
         raise TrainingError(f"the checkpoint {path} is of another version of backquery; use that one")
+    if metadata.get(CHECKSUM) != _checksum(metadata[KEY], arrays):
+        raise TrainingError(
+            f"the checkpoint {path} was damaged: its checksum is another; leave it out to begin anew, or name "
+            "another one"
+        )
     return description, arrays
 
 

@@ -62,6 +62,44 @@ def test_undo_and_clear(visitor: Visitor) -> None:
     assert np.array_equal(visitor.ink(visitor.part("pad")), one)
 
 
+def test_a_tap_is_a_dot(visitor: Visitor) -> None:
+    visitor.draw([(0.5, 0.5)])
+    expect(visitor.lead("ask")).to_contain_text("It reads")
+    assert visitor.ink(visitor.part("pad")).max() > 0.9
+    assert visitor.ink(visitor.part("seen")).max() > 0.5
+
+
+def test_of_a_blank_picture_it_is_said_that_there_is_nothing_to_read(visitor: Visitor) -> None:
+    from PIL import Image
+
+    visitor.draw(ONE)
+    expect(visitor.lead("ask")).to_contain_text("It reads")
+    stream = BytesIO()
+    Image.new("L", (40, 40), 255).save(stream, "PNG")
+    visitor.part("file").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": stream.getvalue()})
+    expect(visitor.lead("ask")).to_contain_text("There is nothing on the pad to read")
+    expect(visitor.part("bars").locator(".read")).to_have_count(0)
+    expect(visitor.part("turns").get_by_role("button").first).to_be_disabled()
+
+
+def test_the_labels_stay_where_they_are_when_a_drawing_is_turned(visitor: Visitor) -> None:
+    visitor.draw(THREE)
+    expect(visitor.lead("ask")).to_contain_text("It reads")
+    turns = visitor.part("turns").get_by_role("button")
+    before = turns.evaluate_all("all => all.map((one) => one.getBoundingClientRect().left)")
+    visitor.part("why").check()
+    expect(visitor.part("why-legend")).to_be_visible()
+    turns.nth(8).click()
+    expect(visitor.part("result")).to_be_visible()
+    assert turns.evaluate_all("all => all.map((one) => one.getBoundingClientRect().left)") == before
+
+
+def test_the_pad_is_large_enough_for_a_hand(open_page: Open) -> None:
+    for width in (390, 1100, 1280, 1600):
+        box = open_page(viewport={"width": width, "height": 900}).part("pad").bounding_box()
+        assert box is not None and box["width"] >= (270 if width == 1100 else 320), width
+
+
 def test_drawing_by_keyboard(visitor: Visitor) -> None:
     visitor.part("pad").focus()
     visitor.page.keyboard.press("ArrowUp")

@@ -144,10 +144,38 @@ def test_the_image_of_a_deep_model_is_made_exact_when_the_slider_rests(
 
 
 def test_several_labels_are_mixed(visitor: Visitor) -> None:
+    visitor.page.get_by_role("button", name="Only 5", exact=True).click()
+    slider(visitor, 5).fill("0.8")
+    slider(visitor, 7).fill("0.1")
+    expect(visitor.lead("back")).to_contain_text("This is what gives these answers")
     visitor.page.get_by_role("button", name="Only 4", exact=True).click()
     slider(visitor, 9).fill("0.95")
-    expect(visitor.lead("back")).to_contain_text("This is what gives these answers")
+    expect(visitor.lead("back")).to_contain_text(
+        "This is what comes out for these answers; the worst of them is 0."
+    )
+    expect(visitor.lead("back")).not_to_contain_text("gives")
     expect(visitor.part("facts")).to_contain_text("4, 9")
+
+
+def test_what_others_said_of_the_image_before_is_pale_until_they_have_seen_this_one(visitor: Visitor) -> None:
+    judges, nearest = visitor.part("facts").locator(".judges"), visitor.part("nearest")
+    expect(judges).to_contain_text("a linear one: 3")
+    expect(judges).to_have_attribute("aria-busy", "false")
+    visitor.page.evaluate(
+        """() => {
+          window.seen = [];
+          const judges = document.querySelector('[data-part=facts] .judges');
+          const read = () => judges.textContent.includes('one:\u00a00');
+          const note = () => window.seen.push([judges.classList.contains('behind'), read()]);
+          new MutationObserver(note).observe(judges, { attributes: true, childList: true });
+        }"""
+    )
+    visitor.page.get_by_role("button", name="Only 0", exact=True).click()
+    expect(judges).to_contain_text("a linear one: 0")
+    expect(judges).to_have_attribute("aria-busy", "false")
+    expect(nearest).not_to_have_class(re.compile("behind"))
+    first, *_, last = visitor.page.evaluate("seen")
+    assert first == [True, False] and last == [False, True]
 
 
 def test_of_many_moves_the_last_wins(visitor: Visitor, network: Network) -> None:
@@ -232,8 +260,23 @@ def test_the_picture_goes_home(visitor: Visitor, tmp_path: Path, network: Networ
     waiting.value.save_as(tmp_path / "picture.png")
     picture = np.asarray(Image.open(tmp_path / "picture.png").convert("L"), float)
     assert picture[0, 0] == 255  # white paper, whatever the page looks like
+    assert np.ptp(np.asarray(Image.open(tmp_path / "picture.png").convert("RGB")), axis=2).max() == 0  # no marks
     tile = picture[40 + 21 : 40 + 336 : 42, 40 + 21 : 40 + 336 : 42]  # the middle of each pixel
     np.testing.assert_allclose((255 - tile) / (255 - 0x1A), ink_from(network, [3]), atol=0.01)
+
+
+def test_a_picture_with_evidence_takes_its_legend_along(visitor: Visitor, tmp_path: Path) -> None:
+    from PIL import Image
+
+    visitor.page.get_by_label("Show the evidence").check()
+    expect(visitor.part("legend")).to_contain_text("supports 3")
+    with visitor.page.expect_download() as waiting:
+        visitor.part("png", "back").click()
+    waiting.value.save_as(tmp_path / "picture.png")
+    picture = np.asarray(Image.open(tmp_path / "picture.png").convert("RGB"))
+    below = picture[40 + 336 + 10 :].reshape(-1, 3)
+    for colour in (SUPPORTS, AGAINST):
+        assert (below == colour).all(axis=1).sum() >= 30  # the sign before its words
 
 
 def test_another_one_draws_other_images_of_the_same_answer_by_keyboard(visitor: Visitor, network: Network) -> None:

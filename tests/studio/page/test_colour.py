@@ -125,7 +125,11 @@ def test_a_real_image_is_put_on_the_pad_and_turned(visitor: Visitor, coloured: S
     expect(visitor.part("turned-image")).to_be_visible()
     turned = colours(visitor.part("turned-image"))
     assert turned.shape == chosen.shape and np.abs(turned - chosen).mean() < 100
+    before = visitor.part("seen").evaluate("seen => seen.toDataURL()")
     visitor.part("take").click()
+    visitor.page.wait_for_function(
+        "before => document.querySelector('[data-part=seen]').toDataURL() !== before", arg=before
+    )
     expect(visitor.lead("ask")).to_contain_text("It reads")
     np.testing.assert_allclose(colours(visitor.part("seen")), turned, atol=1)
 

@@ -79,6 +79,24 @@ def test_a_click_switches_one_off_and_everything_follows(
     assert off(visitor) == []
 
 
+def test_scans_from_before_the_damage_are_not_called_those_of_now(visitor: Visitor) -> None:
+    scans, words = visitor.part("scans", "inside"), visitor.part("scans-words", "inside")
+    expect(words).to_have_text("what it looks for now, by the method chosen above")
+    visitor.page.evaluate(
+        """() => {
+          window.said = [];
+          const words = document.querySelector('[data-part=scans-words]');
+          new MutationObserver(() => window.said.push(words.textContent)).observe(words, { childList: true });
+        }"""
+    )
+    node(visitor, 0).click()
+    expect(visitor.lead("inside")).to_contain_text("1 of 20")
+    expect(words).to_have_text("what it looks for now, by the method chosen above")
+    expect(scans).to_have_attribute("aria-busy", "false")
+    first, *_, last = visitor.page.evaluate("said")
+    assert "still those from before" in first and "now" in last
+
+
 def test_the_scans_are_those_of_the_damaged_network(visitor: Visitor, network: Network) -> None:
     visitor.part("methods").get_by_text("transpose").click()
     node(visitor, 0).click()

@@ -30,7 +30,8 @@ def sentences(entry: str | dict[str, str]) -> list[str]:
 
 
 def code() -> str:
-    return "".join(path.read_text(encoding="utf-8") for path in sorted(PAGE.iterdir()) if path.is_file())
+    files = [*PAGE.iterdir(), PAGE.parent / "alone" / "engine" / "alone.js"]
+    return "".join(path.read_text(encoding="utf-8") for path in sorted(files) if path.is_file())
 
 
 @pytest.mark.parametrize("language", ["ru", "zh"])

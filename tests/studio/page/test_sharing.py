@@ -61,6 +61,8 @@ def everything(visitor: Visitor) -> None:
 def link_of(visitor: Visitor) -> str:
     visitor.part("link").click()
     expect(visitor.part("notice")).to_contain_text("link")
+    expect(visitor.part("notice")).to_contain_text("its address, 127.0.0.1:")  # and that others cannot use it
+    expect(visitor.part("notice")).to_contain_text("is of no use to others")
     return str(visitor.page.evaluate("location.hash"))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Data, Model, ShowCode, TestHalf, decides, written
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
-from backquery.cli.terminal import give
+from backquery.cli.terminal import give, size_in_words
 
 Page = Annotated[Path, written("The page: an .html file.")]
 Quick = Annotated[
@@ -18,6 +18,10 @@ Quick = Annotated[
 TimelineFile = Annotated[
     Path | None,
     Parameter(help="A file of backquery timeline --arrays: how the network came to see."),
+]
+Language = Annotated[
+    Literal["en", "ru", "zh"],
+    Parameter(help="The language of the page: English, Russian or Chinese. Words in plots stay English."),
 ]
 SeedNumber = Annotated[int, decides("what is drawn")]
 
@@ -29,6 +33,7 @@ def report(
     *,
     output: Page,
     quick: Quick = False,
+    language: Language = "en",
     timeline: TimelineFile = None,
     seed: SeedNumber = 0,
     test: TestHalf = None,
@@ -48,7 +53,7 @@ def report(
     from backquery.cli.noted import about_data
     from backquery.cli.progress import bar
     from backquery.cli.source import load_for_data
-    from backquery.report import SECTIONS, check_report_path, write_report
+    from backquery.report import SECTIONS, Words, check_report_path, write_report
 
     check_report_path(output)
     network, dataset = load_for_data(model, data, test, reading, scale)
@@ -57,14 +62,15 @@ def report(
         left_out = notes(
             "", write_report, network, dataset, output,
             source=Path(model).name, quick=quick, timeline=timeline, rng=seed, progress=progress, notes=notes,
+            language=language,
         )  # fmt: skip
     made = [key for key in SECTIONS if key not in left_out]
     size = output.stat().st_size
     give(
         as_json,
         {"output": output, "sections": made, "left_out": left_out, "bytes": size},
-        f"{len(made)} of {len(SECTIONS)} sections, {size / 2**20:.1f} MB",
-        notes=[f"{SECTIONS[key][0]}: {reason}" for key, reason in left_out.items()],
+        f"{len(made)} of {len(SECTIONS)} sections, {size_in_words(size)}",
+        notes=[f"{Words(language).say(key)}: {reason}" for key, reason in left_out.items()],
         wrote=[output],
         code=notes if show_code else None,
     )

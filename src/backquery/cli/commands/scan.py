@@ -30,7 +30,10 @@ Confidence = Annotated[
 ]
 Near = Annotated[
     Path | None,
-    Parameter(help="A picture to begin with: find the smallest change that makes the network read each label."),
+    Parameter(
+        help="A picture to begin with: find the smallest change that makes the network read each label. The "
+        "change is drawn apart: dark is ink added, light is ink taken away."
+    ),
 ]
 Many = Annotated[
     int | None,

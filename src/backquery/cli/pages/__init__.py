@@ -13,8 +13,8 @@ PAGES = Path(__file__).parent
 
 NAMES = (
     "demo", "data", "data list", "data fetch", "data inspect", "train", "test", "query", "scan", "compare",
-    "evidence", "audit", "damage", "timeline", "sweep", "sweep show", "lesson", "report", "studio", "prior",
-    "info", "convert",
+    "evidence", "audit", "damage", "timeline", "sweep", "sweep show", "lesson", "report", "studio", "page",
+    "prior", "info", "convert",
 )  # fmt: skip
 COMMANDS = ((), *(tuple(name.split()) for name in NAMES))
 """The words of every command, as the help has them; no words are the whole command line."""

@@ -99,9 +99,9 @@ export class Ask {
     return signals;
   }
 
-  /** Nodes as squares, about twice as high as wide. */
+  /** Nodes as squares, about twice as wide as high. */
   #light(sheet, signals) {
-    const columns = Math.max(1, Math.round(Math.sqrt(signals.length / 2)));
+    const columns = Math.max(1, Math.round(Math.sqrt(2 * signals.length)));
     const rows = Math.ceil(signals.length / columns);
     const grid = new Float32Array(rows * columns); // the last row may be longer than what is left of the nodes
     grid.set(signals);
@@ -118,26 +118,30 @@ export class Ask {
     if (!this.bars) return;
     this.part("undo").disabled = !this.pad.canUndo;
     this.part("clear").disabled = this.pad.blank;
-    for (const button of this.part("turns").children) button.disabled = this.pad.blank;
     this.part("result").hidden = true;
     this.#showWhy(null);
-    this.app.words.tell(this.part("turned"), this.pad.blank ? "turn.blank" : "turn.hint");
-    if (this.pad.blank) return this.#blank();
     const { pixels, rows, columns, drawing } = this.pad.raster();
+    this.nothing = !pixels.some(Boolean);
+    for (const button of this.part("turns").children) button.disabled = this.nothing;
+    this.app.words.tell(this.part("turned"), this.nothing ? "turn.blank" : "turn.hint");
+    if (this.nothing) return this.#blank();
     this.#seen = drawing ? null : pixels;
     this.app.live.ask("query", { [drawing ? "drawing" : "pixels"]: encode(pixels), rows, columns });
   }
 
+  /** A network answers a blank sheet too, but there is nothing on it that it could read. */
   #blank() {
     this.#seen = null;
     this.bars.show(null);
     this.seen.draw(new Uint8Array(sizeOf(this.pad.imageShape)), this.pad.imageShape);
     this.lights.forEach((sheet) => sheet.draw(sheet.values.fill(0), sheet.shape));
-    this.app.words.tell(this.part("lead"), this.pad.coloured ? "ask.invite.colour" : "ask.invite");
+    const invitation = this.pad.coloured ? "ask.invite.colour" : "ask.invite";
+    this.app.words.tell(this.part("lead"), this.pad.blank ? invitation : "ask.nothing");
+    if (!this.pad.blank) this.app.announce(this.part("lead"));
   }
 
   #answered(message) {
-    if (this.pad.blank) return;
+    if (this.nothing) return;
     this.#seen = message.pixels ? message.pixels.data : this.#seen;
     if (this.#seen) this.seen.draw(this.#seen, this.pad.imageShape);
     this.lights.forEach((sheet, number) => this.#light(sheet, this.#lit(message[`signals${number + 1}`].data, number + 1)));
@@ -150,7 +154,7 @@ export class Ask {
 
   /** Ask what each pixel of what the network sees means for the label that it reads. */
   #askWhy() {
-    if (!this.part("why").checked || !this.#seen || this.pad.blank) return;
+    if (!this.part("why").checked || !this.#seen) return;
     this.#explaining = this.#seen;
     this.app.live.ask("why", { pixels: encode(this.#seen) });
   }
@@ -162,7 +166,6 @@ export class Ask {
   #showWhy(message) {
     this.why = message;
     this.part("why-marks").hidden = this.part("why-legend").hidden = !message;
-    this.part("seen-frame").classList.toggle("explained", Boolean(message));
     if (!message) return;
     const { words } = this.app;
     showMarks(words, this.part("why-marks"), this.part("why-legend"), message.verdicts, this.classes[message.label], this.pad.coloured);

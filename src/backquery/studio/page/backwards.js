@@ -1,16 +1,25 @@
 // Ask backwards: sliders for the labels, the image that follows them, and everything that is known about it.
 
 import { Sliders } from "./bars.js";
-import { element, partsOf, rested } from "./dom.js";
+import { element, late, partsOf, rested } from "./dom.js";
 import { Sheet, showMarks } from "./ink.js";
 import { savePicture } from "./share.js";
 import { encode } from "./socket.js";
 
 const REST = 300; // milliseconds without a move before the slower questions are asked
 const BOOK = 0.99;
+const AS_ASKED = 0.005; // answers that are no farther off look alike in two decimals
+const MISSED = ["stalled", "not found", "proved impossible"]; // outcomes of a search that did not get there
+const JUDGED = ["judges", "typicality", "path", "novelty"]; // facts that others have to say
+
+/** What is said of an image, and the question that an engine may not answer, without which it is not. */
+const FACTS = {
+  asked: "", reads: "", proved: "proof", judges: "opinion", outcome: "", error: "", typicality: "opinion", path: "opinion",
+  novelty: "opinion",
+};
 
 export class Backwards {
-  #asked = new Map(); #label = null; #last = null; #evidence = null; #following = false; #draw = 0;
+  #asked = new Map(); #label = null; #last = null; #evidence = null; #following = false; #draw = 0; #due = {};
 
   constructor(app, section) {
     [this.app, this.part] = [app, partsOf(section)];
@@ -25,22 +34,22 @@ export class Backwards {
 
   #facts() {
     this.fact = {};
-    for (const name of ["asked", "reads", "proved", "judges", "outcome", "error", "typicality", "path", "novelty"]) {
-      this.fact[name] = element("dd");
-      this.part("facts").append(this.app.words.tell(element("dt"), `fact.${name}`), this.fact[name]);
+    for (const [name, needs] of Object.entries(FACTS)) {
+      this.fact[name] = element("dd", { className: name, data: { needs } });
+      this.part("facts").append(this.app.words.tell(element("dt", { data: { needs } }), `fact.${name}`), this.fact[name]);
     }
   }
 
   #listen(live) {
     this.askOpinion = rested(() => this.#askOpinion(), REST);
-    this.askProof = rested(() => this.app.live.ask("proof", { pixels: this.#pixels }), REST);
+    this.askProof = rested(() => { this.#due.proof = this.app.live.ask("proof", { pixels: this.#pixels }); }, REST);
     this.lookRound = rested(() => this.#lookRound(), REST);
     live.on("back", (message) => this.#answered(message));
     live.on("opinion", (message) => this.#judged(message));
     live.on("proof", (message) => this.#proved(message));
     live.on("evidence", (message) => { this.#evidence = message; this.#showEvidence(); });
-    this.app.fails("opinion", ({ code }) => this.#unjudged(code));
-    this.app.fails("proof", () => this.#proved({ certain: false }));
+    this.app.fails("opinion", ({ id, code }) => this.#unjudged(code, id));
+    this.app.fails("proof", ({ id }) => this.#proved({ id, certain: false }));
     this.app.fails("evidence", ({ error }) => {
       this.part("overlay").checked = false;
       this.app.notice("evidence.none", { reason: error });
@@ -164,6 +173,8 @@ export class Backwards {
 
   #answered(message) {
     this.#last = message;
+    this.#due = { proof: Infinity, opinion: Infinity }; // what is on its way is of the image before
+    this.#late();
     this.image.show(message.ink);
     this.sliders.show(message.answers.data, message.read);
     this.#say(message);
@@ -172,12 +183,26 @@ export class Backwards {
     if (this.#following && (message.component !== undefined || message.outcome === "following")) this.lookRound();
   }
 
+  /** What is still said of the image before is pale, until it is said of this one. */
+  #late() {
+    const { proof, opinion } = this.#due;
+    late(this.fact.proved, proof);
+    for (const part of [...JUDGED.map((name) => this.fact[name]), this.part("nearest")]) late(part, opinion);
+  }
+
+  /** The question under way has its answer, if `id` is that of the answer. */
+  #came(kind, id) {
+    if (id >= this.#due[kind]) this.#due[kind] = null;
+    this.#late();
+  }
+
   #say({ read, answers, read_as_asked: met, error, outcome, advice }) {
     const words = this.app.words;
     const one = this.#asked.size === 1;
     const asked = [...this.#asked].filter(([, p]) => p >= 0.5 || one).map(([label]) => this.classes[label]).join(", ");
     const values = { asked: asked || "—", read: this.classes[read], sure: answers.data[read] };
-    words.tell(this.part("lead"), this.#leading(one, met), { ...values, number: this.#draw });
+    const found = one ? met : error <= AS_ASKED && !MISSED.includes(outcome);
+    words.tell(this.part("lead"), this.#leading(one, found), { ...values, error, number: this.#draw });
     words.label(this.part("image"), one ? "back.image" : "back.image.several", values);
     words.tell(this.fact.asked, "fact.asked.several", { labels: values.asked });
     words.tell(this.fact.reads, met ? "fact.reads.yes" : "fact.reads.no", values);
@@ -188,9 +213,10 @@ export class Backwards {
     this.app.announce(this.part("lead"));
   }
 
-  #leading(one, met) {
+  #leading(one, found) {
     if (this.#draw) return "back.drawn";
-    return one ? (met ? "back.one" : "back.one.missed") : "back.several";
+    if (one) return found ? "back.one" : "back.one.missed";
+    return found ? "back.several" : "back.several.missed";
   }
 
   get #pixels() {
@@ -199,18 +225,20 @@ export class Backwards {
 
   #askOpinion() {
     if (!this.hasData) return this.#unjudged("data");
-    this.app.live.ask("opinion", { pixels: this.#pixels });
+    this.#due.opinion = this.app.live.ask("opinion", { pixels: this.#pixels });
   }
 
   /** How far from this picture all others are read alike, for certain. */
-  #proved({ certain, grey_levels: grey, read, unknown }) {
+  #proved({ id, certain, grey_levels: grey, read, unknown }) {
     const fact = this.fact.proved;
     this.app.words.tell(fact, certain ? "fact.proved.within" : "fact.proved.not", { grey, read: this.classes[read] });
     fact.title = unknown ?? "";
+    this.#came("proof", id);
   }
 
   #judged(opinion) {
     this.opinion = opinion;
+    this.#came("opinion", opinion.id);
     const { nearest, nearest_label: label, copy, side, typicality, distance_percentile: nearer } = opinion;
     const words = this.app.words;
     const judges = Object.keys(opinion.judges).map((name) => this.#verdict(opinion, name));
@@ -244,8 +272,9 @@ export class Backwards {
     return words.tell(element("div"), kind, { name: called, label: this.classes[judges[name]], right });
   }
 
-  #unjudged(code) {
+  #unjudged(code, id = Infinity) {
     this.opinion = null;
+    this.#came("opinion", id);
     this.app.words.tell(this.fact.judges, code === "wait" ? "fact.judges.waiting" : "fact.judges.none");
     for (const name of ["typicality", "path", "novelty"]) this.app.words.tell(this.fact[name], "");
     this.part("nearest").hidden = true;
@@ -308,7 +337,9 @@ export class Backwards {
     if (!this.#last) return;
     const { data, shape } = this.#last.ink;
     const marks = this.part("marks").hidden ? null : this.part("marks");
-    const lines = [this.part("lead").textContent, this.app.modelWords];
+    const legend = marks ? [...this.part("legend").children].filter((line) => !line.hidden) : [];
+    const meaning = legend.map((line) => ({ kind: line.className, text: line.textContent }));
+    const lines = [this.part("lead").textContent, ...meaning, this.app.modelWords];
     savePicture([{ values: data, shape, marks }], lines, `backquery-${this.classes[this.#label]}.png`);
   }
 }

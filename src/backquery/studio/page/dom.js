@@ -23,6 +23,12 @@ export function rested(action, wait) {
   };
 }
 
+/** Show that a part still says what it said before, until what is due of it has come. */
+export function late(part, due) {
+  part.classList.toggle("behind", Boolean(due));
+  part.setAttribute("aria-busy", String(Boolean(due)));
+}
+
 /** Hand bytes to the visitor as a file. */
 export function download(blob, name) {
   const address = URL.createObjectURL(blob);

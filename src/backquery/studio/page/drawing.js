@@ -136,7 +136,7 @@ export class Pad {
       if (!places.length && this.coloured) context.fillRect(0, 0, this.width, this.height);
       context.beginPath();
       context.moveTo(places[0], places[1]);
-      context.lineTo(places[0], places[1]);
+      context.lineTo(places[0] + 0.01, places[1]); // a tap is a dot; a line that goes nowhere would not be drawn
       for (let place = 2; place < places.length; place += 2) context.lineTo(places[place], places[place + 1]);
       context.stroke();
     }

@@ -1,6 +1,6 @@
 // Look inside and damage: every hidden node with the weights into it; switched off by click or drag, and what that does.
 
-import { element, partsOf } from "./dom.js";
+import { element, late, partsOf } from "./dom.js";
 import { Sheet, sizeOf, tiled } from "./ink.js";
 import { Scans } from "./scans.js";
 import { savePicture } from "./share.js";
@@ -10,7 +10,7 @@ const GAP = 2;
 const STRIDE = 8; // pixels between two looks at what a drag passes over
 
 export class Inside {
-  #off = new Set(); #from = 0; #across = 20; #weights = null; #dragging = null; #before = null;
+  #off = new Set(); #wanted = 0; #from = 0; #across = 20; #weights = null; #dragging = null; #before = null;
 
   constructor(app, section) {
     [this.app, this.part, this.section] = [app, partsOf(section), section];
@@ -25,7 +25,7 @@ export class Inside {
   #listen(live) {
     live.on("weights", (message) => this.#arrived(message));
     live.on("damage", (message) => this.#damaged(message));
-    live.on("scans", (message) => this.scans.show(message));
+    live.on("scans", (message) => { this.scans.show(message); this.#current(message.id >= this.#wanted); });
   }
 
   #wire() {
@@ -59,7 +59,14 @@ export class Inside {
   }
 
   askScans() {
-    this.app.live.ask("scans", { method: this.app.method });
+    this.#wanted = this.app.live.ask("scans", { method: this.app.method });
+    this.#current(false);
+  }
+
+  /** Whether the scans are those of the network as it is now, or still those from before. */
+  #current(now) {
+    late(this.part("scans"), !now);
+    this.app.words.tell(this.part("scans-words"), now ? "inside.scans" : "inside.scans.behind");
   }
 
   #page(step) {
@@ -183,6 +190,8 @@ export class Inside {
 
   #damage() {
     this.#showOff();
+    this.#wanted = Infinity; // whatever is on its way is of the network before
+    this.#current(false);
     this.app.live.ask("damage", { off: { 1: [...this.#off].sort((one, other) => one - other) } });
   }
 

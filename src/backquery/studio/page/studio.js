@@ -10,6 +10,7 @@ import { fragmentOf, stateOf } from "./share.js";
 import { encode, Live } from "./socket.js";
 import { chosen, LANGUAGES, Words } from "./words.js";
 
+const ALONE = /^(127\.[\d.]+|localhost|\[::1\])$/; // addresses that mean each computer itself
 const SPEAK = 700; // milliseconds of rest before a screen reader is told
 
 /** Bring the page under `root` to life. carrier: see `Live`; fetchWords(language): its sentences. */
@@ -58,7 +59,7 @@ class Studio {
     live.on("load", (model) => { this.#begin(model); this.notice("opened", { name: model.name }); });
     live.on("reset", (model) => { this.#begin(model); this.notice("restored"); });
     live.on("code", ({ lines }) => this.#showCode(lines));
-    live.on("save", ({ file, name }) => download(new Blob([file.data]), name));
+    for (const kind of ["save", "page"]) live.on(kind, ({ file, name }) => download(new Blob([file.data]), name));
     live.on("error", (failure) => {
       const handler = this.#fails.get(failure.ask);
       if (handler) handler(failure);
@@ -72,6 +73,7 @@ class Studio {
       this.part("open").value = "";
     };
     this.part("save").onclick = () => this.live.ask("save");
+    this.part("save-page").onclick = () => this.live.ask("page");
     this.part("reset").onclick = () => this.live.ask("reset");
     this.part("link").onclick = () => this.#copyLink();
     this.part("copy-code").onclick = () => this.#toggleCode();
@@ -95,6 +97,7 @@ class Studio {
   #begin(model) {
     this.model = model;
     this.root.classList.toggle("black", model.black);
+    this.root.dataset.lacks = (model.lacks ?? []).join(" ");
     this.#legends();
     this.#describe();
     this.notice("");
@@ -239,7 +242,10 @@ class Studio {
   async #copyLink() {
     const fragment = fragmentOf(this.state);
     history.replaceState(null, "", fragment);
-    this.notice(await copied(location.href) ? "link.copied" : "link.here");
+    const alone = ALONE.test(location.hostname);
+    const told = await copied(location.href)
+      ? (alone ? "link.copied.alone" : "link.copied") : (alone ? "link.here.alone" : "link.here");
+    this.notice(told, { address: location.host });
   }
 
   #restore() {

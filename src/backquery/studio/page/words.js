@@ -4,6 +4,15 @@ export const LANGUAGES = { en: "English", ru: "Русский", zh: "中文" };
 
 const ATTRIBUTES = { wordsLabel: "aria-label", wordsTitle: "title", wordsText: "aria-valuetext" };
 
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // what turns the direction of what follows
+const LEFTWARDS = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A name as it may stand in a sentence: what it holds must not turn the words around it. */
+function isolated(name) {
+  const plain = name.replace(TURNS, "");
+  return plain !== name || LEFTWARDS.test(plain) ? `\u2068${plain}\u2069` : name;
+}
+
 /** The first of the visitor's languages that there are words for. */
 export function chosen(wanted) {
   const known = wanted.map((tag) => tag.toLowerCase().split("-")[0]).filter((tag) => tag in LANGUAGES);
@@ -38,7 +47,7 @@ export class Words {
   }
 
   number(value, digits, percent) {
-    if (typeof value !== "number") return String(value ?? "");
+    if (typeof value !== "number") return isolated(String(value ?? ""));
     const name = `${percent}${digits}`;
     if (!this.#formats.has(name)) {
       const decimals = digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits };
