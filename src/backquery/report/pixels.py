@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backquery.audit import LIMITS, MEANINGS, VERDICTS, Finding, find_shortcuts
+from backquery.audit import CLEAN, LIMITS, MEANINGS, VERDICTS, Finding, find_shortcuts
 from backquery.audit.search import IMAGES as AUDIT_IMAGES
 from backquery.evidence import (
     ControlEvidence,
@@ -79,8 +79,9 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         "found", find_shortcuts, subject.model, subject.test, images=images, rng=subject.seed, progress=step
     )
     say, phrase, worst = subject.say, subject.words.phrase, found.worst
+    # A share beside "clean" would be read as a finding.
     told = say(
-        "audit.lead", summary=found.summary, label=subject.classes[worst.label], pixels=len(worst.region),
+        "audit.lead.clean" if worst.verdict == CLEAN else "audit.lead", summary=found.summary, label=subject.classes[worst.label], pixels=len(worst.region),
         changed=float(worst.changed.value), verdict=phrase(worst.verdict),
     )  # fmt: skip
     named = [
