@@ -79,11 +79,13 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         "found", find_shortcuts, subject.model, subject.test, images=images, rng=subject.seed, progress=step
     )
     say, phrase, worst = subject.say, subject.words.phrase, found.worst
-    # A share beside "clean" would be read as a finding.
-    told = say(
-        "audit.lead.clean" if worst.verdict == CLEAN else "audit.lead", summary=found.summary, label=subject.classes[worst.label], pixels=len(worst.region),
-        changed=float(worst.changed.value), verdict=phrase(worst.verdict),
-    )  # fmt: skip
+    if worst.verdict == CLEAN:  # a share beside that would be read as a finding
+        told = say("audit.lead.clean", labels=len(found.findings))
+    else:
+        told = say(
+            "audit.lead", summary=found.summary, label=subject.classes[worst.label], pixels=len(worst.region),
+            changed=float(worst.changed.value), verdict=phrase(worst.verdict),
+        )  # fmt: skip
     named = [
         say("audit.named", Verdict=phrase(verdict).capitalize(), meaning=phrase(MEANINGS[verdict]),
             labels=", ".join(labels))
