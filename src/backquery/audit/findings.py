@@ -191,7 +191,10 @@ class Audit:
                 f"{pixels} turn {share} of the other images into {name}, for this network only"
             )
         if self.worst.verdict == CLEAN:
-            return f"No shortcut in {len(self.classes)} labels: no small region does more for one than is usual"
+            return (
+                f"No shortcut in {len(self.classes)} labels: "
+                "no small region does clearly more for one than is usual"
+            )
         alike = ", as for others" if self.worst.verdict == NATURAL else ""
         return (
             f"No shortcut in {len(self.classes)} labels: "

@@ -93,15 +93,15 @@ def new_figure(width: float, height: float) -> Figure:
 @cache
 def _paper() -> type[Figure]:
     """Figures of Matplotlib's that need no pyplot to be shown."""
-    from matplotlib.figure import Figure
+    from matplotlib import figure
 
-    class Paper(Figure):
+    class Figure(figure.Figure):
         """A figure that a notebook shows as a picture."""
 
         def _repr_png_(self) -> bytes:
             return figure_bytes(self, "png")
 
-    return Paper
+    return Figure
 
 
 def panel(figure: Figure, left: float, top: float, wide: float, tall: float) -> Axes:

@@ -314,14 +314,16 @@ def image(subject: Subject, fields: Fields) -> Answer:
 
 def checked_picture(file: bytes) -> bytes:
     """The bytes of a picture of a known format and an allowed size, by its header alone; else `RequestError`."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     known = sorted(set(FORMATS.values()) - {"GIF", "TIFF"})
     try:
         with Image.open(BytesIO(file), formats=known) as picture:
             width, height = picture.size
-    except Exception:  # broken pictures raise whatever their bytes lead the decoders to
+    except UnidentifiedImageError:  # in its own words it names the object in memory
         raise RequestError(f"the file is no picture that can be read; {', '.join(known)} are", "picture") from None
+    except Exception as error:  # broken pictures raise whatever their bytes lead the decoders to
+        raise RequestError(f"the file cannot be read as {', '.join(known)} ({error})", "picture") from None
     if width * height > MOST_PICTURE_PIXELS:
         limit = f"{MOST_PICTURE_PIXELS // 10**6} million"
         raise RequestError(f"the picture has {width} x {height} pixels, at most {limit} are taken", "picture")

@@ -35,7 +35,7 @@ def lesson(
     """Give a lesson: a small experiment with its numbers, and its picture if you name a file.
 
     Each lesson is also a notebook in the folder examples of the source. For example: `backquery lesson descent
-    --rate 0.02 -o descent.png`
+    --rate 0.005 -o descent.png`
 
     With --json, without a name: lessons, a list of name and summary. With one: lesson (its name), output (the
     picture, or null), and what was found: sigmoid gives by_weight and by_bias, lists of weight, bias, middle and
