@@ -259,6 +259,16 @@ def test_one_input_and_one_output_may_be_wrapped(wrap: Callable[[Any], Any], tmp
         np.testing.assert_allclose(network.query(x), given, atol=TOLERANCE)
 
 
+def test_where_no_chain_is_what_reads_it_is_named() -> None:
+    from keras import layers as L  # noqa: N812
+
+    model = sequential(L.Reshape((4, 4, 1)), L.Conv2D(2, 3), L.Flatten(), L.Dense(3, "softmax"))
+    with pytest.raises(
+        ModelError, match=r"Conv2D\): it is not understood; .* are read by from_keras, which needs"
+    ):
+        network_from_keras(model)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "mixed_float16", "bfloat16"])
 def test_models_of_other_precision(dtype: str) -> None:
     import keras

@@ -86,7 +86,10 @@ def network_from_keras(
     """
     config = _configuration(model)
     told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
-    found = _read(config, partial(_live_arrays, model), told, outputs=outputs)
+    try:
+        found = _read(config, partial(_live_arrays, model), told, outputs=outputs)
+    except NotAChainError as error:
+        raise NotAChainError(f"{error}. Any other layers are read by from_keras, which needs PyTorch") from None
     compare_live(found, model, config)
     return _only_network(found)
 
