@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -195,6 +196,49 @@ def test_a_broken_model_file_is_refused_and_the_page_goes_on(opening: OpenAlone,
     assert alone.ask("query", pixels=base64(np.zeros(784, np.uint8)))["answers"].shape == (10,)
     for ask in ("proof", "why", "evidence", "opinion", "code", "nonsense"):
         assert alone.ask(ask)["code"] == "alone"
+
+
+def disagreeing(network: Network, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    """A model file of which the description says something else than its tensors."""
+    content = native.to_bytes(network)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    description = json.loads(header["__metadata__"]["backquery"])
+    change(description)
+    header["__metadata__"]["backquery"] = json.dumps(description)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said["layers"][0].update(outputs=400),
+        lambda said: said["layers"][0].update(outputs=10**9),
+        lambda said: said["layers"][1].update(biases=True),
+        lambda said: said.update(layers=[]),
+        lambda said: said.update(classes=said["classes"][:3]),
+        lambda said: said.update(input_shape=[7, 7]),
+        lambda said: said.pop("about"),
+        lambda said: said["layers"][1].update(activation="gelu"),
+    ],
+)
+def test_a_refused_file_leaves_the_network_as_it_was(
+    opening: OpenAlone, page_file: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    from tests.studio.conftest import base64
+
+    alone = opening(page_file)
+    picture = base64(np.arange(784, dtype=np.uint8))
+    question = {"method": "gauss-newton", "confidences": {"5": 0.9}}
+    alone.ask("damage", off={"1": [3, 5]})
+    before = alone.ask("query", pixels=picture)["answers"], alone.ask("back", **question)["ink"]
+    network = Network.create([784, 150, 10], rng=2, input_shape=(28, 28), classes=tuple("0123456789"))
+    refused = alone.ask("load", file=base64(disagreeing(network, change)), name="other")
+    assert refused["code"] == "model"
+    after = alone.ask("query", pixels=picture)["answers"], alone.ask("back", **question)["ink"]
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    assert alone.ask("hello")["off"] == {"1": [3, 5]}
 
 
 def test_nothing_is_typical_of_a_label_that_is_never_read(
