@@ -21,6 +21,7 @@ from backquery.errors import AssumptionWarning as AssumptionWarning, BackqueryEr
 from backquery.estimator import BackQueryClassifier as BackQueryClassifier
 from backquery.evidence import image_evidence as image_evidence, measure_evidence as measure_evidence
 from backquery.experiments.damage import measure_damage as measure_damage
+from backquery.experiments.learned import train as train
 from backquery.experiments.timeline import watch_training as watch_training
 from backquery.faithfulness import compare_methods as compare_methods
 from backquery.inversion import (
@@ -66,7 +67,6 @@ from backquery.training import (
     MiniBatch as MiniBatch,
     Online as Online,
     TrainingRun as TrainingRun,
-    train as train,
 )
 
 __version__: str

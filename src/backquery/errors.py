@@ -41,6 +41,10 @@ class ExperimentError(BackqueryError, ValueError):
     """An experiment's settings make no sense as they are."""
 
 
+class SeedError(BackqueryError, ValueError):
+    """What is to decide the random numbers can decide none."""
+
+
 class DivergenceError(BackqueryError, ArithmeticError):
     """Training left the finite numbers."""
 

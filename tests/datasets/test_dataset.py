@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backquery.datasets import Dataset, Split, split_off_test
-from backquery.errors import DataError
+from backquery.errors import AssumptionWarning, DataError
+from backquery.inversion import fit_statistics
+from backquery.model import Network, Scaling, evaluate
+from backquery.training.plan import Plan, carry_out
 
 
 def images(count: int, value: float = 1, dtype: type = np.uint8) -> np.ndarray:
@@ -165,3 +170,61 @@ def test_with_classes_finds_labels_by_name(small: Dataset) -> None:
         assert [small.classes[label] for label in before.labels] == [moved.classes[k] for k in after.labels]
     with pytest.raises(DataError, match="labels without a class: c; the classes are a, b"):
         small.with_classes(("a", "b"))
+
+
+def whole(count: int = 40) -> Dataset:
+    """Data without a test half, of two labels in turn."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 2, 2), np.uint8)
+    return Dataset("mine", Split(pixels, np.arange(count) % 2), None, ("a", "b"))
+
+
+def trained_on(data: Dataset, seed: int = 3) -> Network:
+    return carry_out(Plan.settled((2,), epochs=1, seed=seed), data.with_test_half(seed))[0]
+
+
+def test_a_network_gets_the_halves_that_it_had_when_it_learned() -> None:
+    data = whole()
+    network, as_learned = trained_on(data), data.with_test(rng=3)
+    with pytest.warns(AssumptionWarning, match="8 images that were held out by seed 3"):
+        parted = data.parted_for(network)
+    assert parted.test is not None and as_learned.test is not None
+    assert np.array_equal(parted.test.images, as_learned.test.images)
+    assert np.array_equal(parted.train.images, as_learned.train.images)
+    assert parted.parted_by == 3
+    assert parted.parted_for(network) is parted
+
+    with pytest.warns(AssumptionWarning, match="held out by seed 3"):
+        assert evaluate(network, data).images == 8
+    with pytest.warns(AssumptionWarning, match="held out by seed 3"):
+        kept = fit_statistics(network, data)
+    assert np.array_equal(kept.mean, fit_statistics(network, as_learned.train).mean)
+
+
+def test_halves_are_left_alone_where_nobody_knows_which_images_were_learned_from() -> None:
+    data = whole()
+    network = trained_on(data)
+    with pytest.warns(AssumptionWarning, match="learned from 32 images of a data set called so"):
+        assert whole(39).parted_for(network).test is None
+    others = Dataset("others", whole(39).train, None, data.classes)
+    assert others.parted_for(network) is others
+    untold = Network.create([4, 2], rng=0, input_shape=(2, 2), scaling=Scaling.book())
+    assert data.parted_for(untold) is data
+
+
+@pytest.mark.parametrize(
+    "about", [{"seed": "3"}, {"seed": -1, "training_images": 32, "test_images": 8}, {"seed": 3}]
+)
+def test_a_file_that_tells_nonsense_of_its_training_parts_nothing(about: dict[str, object]) -> None:
+    network = Network.create([4, 2], rng=0, input_shape=(2, 2), classes=("a", "b"))
+    assert whole().parted_for(replace(network, about=about)).test is None
+
+
+def test_one_half_becomes_a_data_set_for_a_model() -> None:
+    network = Network.create([4, 2], rng=0, input_shape=(2, 2), classes=("a", "b"), scaling=Scaling.book(9.0))
+    half = Split(images(6, 9), np.arange(6) % 2)
+    whole_set = Dataset.of(half, network)
+    assert (whole_set.classes, whole_set.maximum, whole_set.test) == (("a", "b"), 9.0, None)
+    assert np.array_equal(whole_set.train.images, half.images)
+    assert Dataset.of(whole_set, network) is whole_set
+    with pytest.raises(DataError, match=r"received a str: datasets\.open_data"):
+        Dataset.of("digits", network)

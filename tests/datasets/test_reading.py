@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backquery.datasets import Dataset, open_data, read
+from backquery.datasets import Dataset, Reading, load, open_data, read
 from backquery.datasets.idx import write_idx
 from backquery.datasets.reading import files_of
-from backquery.errors import DataError
+from backquery.errors import AssumptionWarning, DataError
 
 RNG = np.random.default_rng(3)
 IMAGES = RNG.integers(0, 256, (6, 3, 3), np.uint8)
@@ -169,3 +169,27 @@ def test_mnist_by_its_folder(mnist: Dataset) -> None:
     assert mnist.name == "mnist"
     assert mnist.test is not None
     assert (len(mnist.train), len(mnist.test)) == (60000, 10000)
+
+
+def test_it_is_said_which_is_taken_where_something_has_a_known_name(tmp_path, monkeypatch):
+    digits = load("digits").train
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    np.savez(folder / "mine.npz", images=digits.images[:40], labels=digits.labels[:40])
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(
+        AssumptionWarning, match=r"digits: the data set known by that name is taken; \./digits takes"
+    ):
+        assert len(open_data("digits").train) == len(digits)
+    for given in ("digits/", "./digits"):
+        with pytest.warns(AssumptionWarning, match="what lies there is taken, not the data set known by name"):
+            assert len(open_data(given, how=Reading(pixel_range=(0, 16))).train) == 40
+
+
+def test_a_path_that_is_loaded_by_name_is_told_to_be_read():
+    with pytest.raises(
+        DataError, match=r"unknown data set 'x.npz'; known are digits.*datasets.read takes the path"
+    ):
+        load("x.npz")
+    with pytest.raises(DataError, match=r"unknown data set 'minst'; [^;]*$"):
+        load("minst")

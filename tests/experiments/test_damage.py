@@ -144,6 +144,14 @@ def test_the_same_seed_does_the_same_damage_and_another_another(plain, few):
     assert one != other
 
 
+def test_one_half_alone_will_do(plain, few):
+    of_half = measure_damage(plain, few.to_test_on, what=["nodes"], repeats=2, stages=(), rng=1)
+    of_set = measure_damage(
+        plain, replace(few, train=few.to_test_on, test=None), what=["nodes"], repeats=2, stages=(), rng=1
+    )
+    assert of_half.as_json() == of_set.as_json()
+
+
 def test_losing_the_nodes_with_most_evidence_costs_more_than_losing_any(digits):
     """Over three networks, well trained: the area under the curve, far apart."""
     for activation in ("sigmoid", "tanh", "relu"):

@@ -98,7 +98,7 @@ def test_a_network_learns_to_see_what_it_is_asked_for(digits, seed):
 
 
 def test_the_book_s_method_needs_no_statistics(digits, monkeypatch):
-    monkeypatch.setattr("backquery.experiments.timeline.fit_statistics", None)
+    monkeypatch.setattr("backquery.experiments.timeline.statistics_of", None)
     run, told = begun(digits), []
     found = watch_training(run, digits, at=[5, 0, 5], method="transpose", progress=lambda *done: told.append(done))
     assert told == [(1, 2), (2, 2)]

@@ -21,8 +21,9 @@ from backquery.inversion import (
     read_as,
     within,
 )
-from backquery.inversion.log_odds import own_log_odds, own_log_odds_pulled
+from backquery.inversion.log_odds import own_log_odds_pulled
 from backquery.inversion.mixtures import MixturePrior
+from backquery.model import own_log_odds
 from tests.inversion.conftest import SMOOTH, Opaque, image_of, network_of, prior_of
 from tests.reference.inversion import covariance
 

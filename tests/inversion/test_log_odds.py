@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logit, softmax
 
-from backquery.inversion.log_odds import own_log_odds, own_log_odds_pulled
+from backquery.inversion.log_odds import own_log_odds_pulled
+from backquery.model import own_log_odds
 from tests.reference.inversion import finite_differences
 
 

@@ -8,11 +8,23 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from backquery.errors import TargetError
-from backquery.inversion import answers, back_query, confidence, difference, hidden_node, several, typical
+from backquery.datasets import load
+from backquery.errors import AssumptionWarning, TargetError
+from backquery.inversion import (
+    answers,
+    back_query,
+    confidence,
+    difference,
+    fit_statistics,
+    hidden_node,
+    several,
+    typical,
+)
 from backquery.inversion.targets import STRONGEST, contrasts
 from backquery.model.network import Network
+from backquery.model.scaling import Scaling
 from backquery.model.statistics import Statistics
+from backquery.training import train
 
 SIGMOID = Network.create([16, 8, 4], rng=0, classes=("cat", "dog", "owl", "1"))
 SOFTMAX = Network.create([16, 8, 4], activation="relu", rng=0)
@@ -105,10 +117,10 @@ def test_a_hidden_node_is_asked_for_its_pre_activation() -> None:
     np.testing.assert_array_equal(asked.labels, [-1, -1])
 
 
-def test_softmax_answers_are_proportions() -> None:
-    book = answers(SOFTMAX, [0.99, 0.01, 0.01, 0.01])
-    np.testing.assert_allclose(book.answers.sum(), 1)
-    np.testing.assert_allclose(book.answers[0, 0] / book.answers[0, 1], 99)
+def test_softmax_answers_add_up_to_1_but_for_rounding() -> None:
+    rounded = answers(SOFTMAX, [0.99, 0.005, 0.005, 0.005])
+    np.testing.assert_allclose(rounded.answers.sum(), 1)
+    np.testing.assert_allclose(rounded.answers[0, 0] / rounded.answers[0, 1], 198)
 
 
 def test_contrasts_are_orthonormal_and_add_up_to_zero() -> None:
@@ -139,7 +151,13 @@ def test_questions_can_be_taken_apart() -> None:
         (lambda: confidence(SIGMOID, [0], float("nan")), "between 0 and 1, both excluded"),
         (lambda: confidence(SIGMOID, [0], 0.9, others=0.0), "others must lie between 0 and 1"),
         (lambda: confidence(SOFTMAX, [0], 0.9, others=0.1), "omit others"),
-        (lambda: several(SOFTMAX, {0: 0.7, 1: 0.6}), "already make 1.3"),
+        (lambda: several(SOFTMAX, {0: 0.7, 1: 0.6}), r"already make 1.3.* \{'0': 0.52, '1': 0.45\}"),
+        (lambda: several(SOFTMAX, {0: 0.5, 1: 0.5, 2: 0.5, 3: 0.5}), "those asked for to 2.*0.250, 0.250"),
+        (
+            lambda: answers(SOFTMAX, [0.9, 0.9, 0.05, 0.05]),
+            r"those asked for to 1.9.*\[0.474, 0.474, 0.026, 0.026\]",
+        ),
+        (lambda: back_query(SOFTMAX, [[0.9, 0.9, 0.05, 0.05]]), "those asked for to 1.9"),
         (lambda: several(SIGMOID, []), "at least one label"),
         (lambda: several(SIGMOID, [{}]), "at least one label"),
         (lambda: difference(SIGMOID, ("cat", "cat")), "between two labels"),
@@ -221,3 +239,19 @@ def test_a_label_said_less_surely_than_usual_is_asked_for_on_the_way_from_all_la
     np.testing.assert_allclose(asked.answers[0, 3], 0.6)
     surer = confidence(network, [3], 0.99, "typical")
     np.testing.assert_allclose(surer.log_odds[0, :3], known[3, :3], err_msg="surer: the others as usual")
+
+
+def test_nothing_is_typical_of_a_label_that_is_never_read() -> None:
+    digits = load("digits").train
+    known = digits.select(digits.labels != 7)
+    network = Network.create([64, 20, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
+    network, _ = train(network, known, epochs=5)
+    with pytest.warns(AssumptionWarning, match="reads none of these images as 7:"):
+        network = replace(network, statistics=fit_statistics(network, known))
+    with pytest.raises(TargetError, match=r"none of the images .* as '7'.*ask for a confidence, such as 0.99"):
+        back_query(network, [7])
+
+    scans = back_query(network, [6, 7])
+    assert scans.outcome == ("converged", "not found")
+    assert not scans.converged[1] and "ask for a confidence" in scans.advice[1] and not scans.advice[0]
+    assert back_query(network, [7], confidence=0.99).question == "confidence 0.99"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backquery import Network, from_torch
+from backquery.datasets import load
 from backquery.errors import DataError, ModelError
 from backquery.model import Examples, Layout, Meaning, Scaling, ordered_images, scaled_images
 
@@ -146,3 +147,16 @@ def test_a_module_of_channels_first_answers_to_images_of_channels_last():
     expected = torch.softmax(module(given), 1).detach().numpy()
     np.testing.assert_allclose(model.query_images(images), expected, atol=1e-5)
     np.testing.assert_allclose(model.query_images(images.transpose(0, 3, 1, 2)), expected, atol=1e-5)
+
+
+def test_raw_pixels_are_not_taken_for_inputs() -> None:
+    digits = load("digits").train.images
+    network = Network.create([64, 5, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
+    for raw in (digits, digits[0], digits[:3].astype(np.float64)):
+        with pytest.raises(DataError, match=r"between 0.01 and 1; received some up to 1\d.*query_images"):
+            network.query(raw)
+    inputs = network.scale(digits)
+    np.testing.assert_array_equal(network.query(inputs), network.query_images(digits))
+    assert network.query(-3 * inputs).shape == (len(digits), 10), "what no pixel can be is the asker's own affair"
+    silent = Network.create([64, 5, 10], rng=1, input_shape=(8, 8))
+    assert silent.query(digits).shape == (len(digits), 10)

@@ -72,3 +72,18 @@ def test_where_all_methods_are_as_good_the_title_names_none(comparison: Comparis
     assert f"Read as asked: {one.rows[0].read_as_asked} of 10 images by every method" in texts(
         comparison_table(one)
     )
+
+
+def test_the_title_names_every_method_the_best_first(comparison: Comparison) -> None:
+    methods = [row for row in comparison.rows if row.kind == "method"]
+    *others, searched = sorted(methods, key=lambda row: row.name.startswith("gauss-newton, t"))
+    right = [replace(row, read=row.asked) for row in (others[0], searched)]
+    wrong = [replace(row, read=(row.asked + 1) % 10) for row in others[1:]]
+    (heading,) = [
+        text
+        for text in texts(comparison_table(replace(comparison, rows=(*right, *wrong))))
+        if text.startswith("Read as asked, of 10")
+    ]
+    best, worst = heading.removeprefix("Read as asked, of 10 images: ").split("; ")
+    assert best.startswith("10 by gauss-newton (typical), ")
+    assert worst.startswith("0 by ") and worst.count(",") == len(wrong) - 1

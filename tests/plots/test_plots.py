@@ -18,6 +18,7 @@ from backquery.inversion import BackQuery, back_query, hidden_node, kept_by_laye
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
+from backquery.plots import scan_captions
 from backquery.training import History, train
 
 
@@ -270,3 +271,14 @@ def test_many_images_stand_beside_the_likeliest_and_their_spread(trained: tuple[
         mean = sum(drawn) / 4
         np.testing.assert_allclose(spread, 2 * np.sqrt(sum((one - mean) ** 2 for one in drawn) / 4), atol=1e-9)
         assert 0 < spread.max() <= 1
+
+
+def test_no_picture_is_both_as_asked_and_not_found(trained: tuple[Network, History]) -> None:
+    network, _ = trained
+    result = back_query(network, [3, 4], method="transpose")
+    read = replace(
+        result, read=result.labels, read_as_asked=np.array([True, False]), outcome=("stalled", "stalled")
+    )
+    first, second = (scan_captions(read, network, row) for row in range(2))
+    assert first[-1] == "label as asked, answers stalled" and not any("✓" in line for line in first)
+    assert second[-2:] == ["✗ not as asked", "stalled"]

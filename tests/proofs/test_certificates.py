@@ -117,7 +117,7 @@ def test_words_about_several_images() -> None:
     classes = network.classes
     alike = "every image within so many grey levels of it is read alike"
     found = certify(network, result)
-    told = f"proved for each: {alike}, and its log-odds are within 0.001 of those asked for"
+    told = f"proved for each: {alike}, and its logits are within 0.001 of those asked for"
     assert found.told_of_all(classes) == told
     half = replace(found, certain=np.array([True, False]), as_asked=None)
     assert half.told_of_all(classes) == f"proved for 1 of 2: {alike}"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from backquery.datasets import Dataset
-from backquery.errors import OutputError
+from backquery.errors import AssumptionWarning, OutputError
 from backquery.inversion import fit_statistics
 from backquery.io import load_model, save_model
 from backquery.model import INK_ON_PAPER
@@ -27,6 +27,7 @@ from backquery.report import SECTIONS, write_report
 from backquery.report.markup import EMPTY, Html, tag
 from backquery.report.pictures import pixels
 from backquery.training import MiniBatch, train
+from backquery.training.plan import Plan, carry_out
 from tests.browser import browsing
 from tests.evidence.test_measure import turning
 from tests.inversion.conftest import Opaque
@@ -268,6 +269,19 @@ def test_without_a_test_half_it_says_that_images_may_have_been_learned(
     alone = replace(digits, test=None)
     write_report(network, alone, tmp_path / "r.html", quick=True, rng=3)
     assert "the network may have learned from them" in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_of_one_half_what_the_network_held_out_is_tested_and_that_is_said(digits: Dataset, tmp_path: Path) -> None:
+    some = digits.train.select(slice(200))
+    halves = replace(digits, train=some, test=None).with_test_half(5)
+    own, _ = carry_out(Plan.settled((10,), epochs=2, seed=5), halves)
+    with pytest.warns(AssumptionWarning, match="held out by seed 5"):
+        write_report(own, some, tmp_path / "r.html", quick=True)
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert halves.test is not None
+    right = round(own.about["performance"] * len(halves.test))
+    assert f"{own.about['performance']:.2%} right: {right} of {len(halves.test)} test images" in page
+    assert "the images that were held out by seed 5 when this network learned" in page
 
 
 def test_what_cannot_be_written_is_refused_before_the_work(

@@ -11,9 +11,10 @@ from PIL import Image
 
 from backquery import Layer, Network, back_query, evaluate
 from backquery.datasets import Dataset, prepare_image
-from backquery.inversion import METHODS, several
-from backquery.model import Meaning
+from backquery.inversion import METHODS, Targets, several
+from backquery.model import Meaning, Scaling
 from backquery.model.activations import RELU, SIGMOID, SOFTMAX, TANH
+from backquery.notes import Notes
 from backquery.studio import engine
 from backquery.studio.exam import Exam
 from backquery.studio.fields import nodes_off
@@ -87,11 +88,6 @@ def test_a_drawing_stays_in_its_corner_where_images_stand_anywhere(subject: Subj
     assert np.array_equal(engine.image(subject, file).arrays["pixels"], pixels)
 
 
-def test_a_blank_drawing_is_blank_paper(subject: Subject) -> None:
-    answer = engine.query(subject, {"drawing": base64(np.zeros((20, 20))), "rows": 20, "columns": 20})
-    assert not answer.arrays["pixels"].any()
-
-
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
 def test_a_picture_file_is_prepared_as_the_command_line_does(subject: Subject, kind: str) -> None:
     stream = BytesIO()
@@ -122,6 +118,23 @@ def test_confidences_and_answers_are_asked_for_as_given(subject: Subject, networ
     wanted = [0.1] * 9 + [0.7]
     asked, _ = engine.back(subject, {"answers": wanted}, None)
     assert np.allclose(asked.arrays["answers"], back_query(network, np.array(wanted)[None]).answers[0])
+
+
+def test_a_tap_that_draws_nothing_is_not_read(subject: Subject) -> None:
+    blank = {"drawing": base64(np.zeros((20, 20), np.uint8)), "rows": 20, "columns": 20}
+    with pytest.raises(RequestError, match="nothing on the paper to read") as refused:
+        engine.query(subject, blank)
+    assert refused.value.code == "blank"
+
+
+def test_sliders_of_a_softmax_are_shares_of_one_whole() -> None:
+    network = Network.create(
+        [64, 12, 10], activation="relu", rng=0, input_shape=(8, 8), scaling=Scaling.book(16.0)
+    )
+    sliders = [0.01] * 8 + [0.9, 0.9]
+    asked, _ = engine.asked_of({"answers": sliders}, network, Notes())
+    assert isinstance(asked, Targets) and asked.answers is not None
+    assert np.allclose(asked.answers[0], np.array(sliders) / sum(sliders))
 
 
 @pytest.mark.parametrize("label", [3, 7])
@@ -375,3 +388,10 @@ def test_a_draw_is_one_of_the_library_s_many_images_and_no_search_goes_on_from_e
     for wrong in (0, -1, 1.5, True, "1"):
         with pytest.raises(RequestError, match="draw must be a whole number"):
             engine.back(subject, {"label": 4, "draw": wrong}, None)
+
+
+@pytest.mark.parametrize("file", [b"", b"not a picture", b"%PDF-1.4"])
+def test_a_file_that_is_no_picture_is_refused_in_plain_words(file: bytes) -> None:
+    with pytest.raises(RequestError, match="the file is no picture that can be read") as refused:
+        engine.checked_picture(file)
+    assert "BytesIO" not in str(refused.value)

@@ -24,7 +24,9 @@ from backquery.model import (
     Model,
     Progress,
     Seed,
+    answers_log_odds,
     ends_of,
+    generator_of,
     ink_of,
     labels_read,
 )
@@ -129,7 +131,7 @@ def colour_or_shape(
             "colour or shape is asked of models with images in colour and two labels or more; this one takes "
             f"{model.input_shape} and has {model.outputs}"
         )
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     shown, labels = _read_rightly(model, Examples.of(model, data, "to_test_on"), images, generator)
     others, same = _partners(labels, generator)
     asked: list[_Asked] = []
@@ -224,7 +226,8 @@ def _asked(model: Model, layout: Layout, made: tuple[Array, ...], labels: Labels
     rows = np.arange(len(labels))
     found = [model.log_odds(paper + layout.flat(each) * (ink - paper)) for each in made]
     read = np.stack([labels_read(each) for each in found])
-    return _Asked(np.stack([each[rows, labels] for each in found]), read == labels, read == others)
+    log_odds = [answers_log_odds(model, np.asarray(each, np.float64))[rows, labels] for each in found]
+    return _Asked(np.stack(log_odds), read == labels, read == others)
 
 
 def _joined(parts: list[_Asked]) -> _Asked:

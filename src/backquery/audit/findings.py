@@ -10,7 +10,7 @@ import numpy as np
 from backquery.audit.regions import Box, Kind, Region
 from backquery.faithfulness.judges import Judge
 from backquery.intervals import Interval
-from backquery.model import Array
+from backquery.model import Array, brief
 
 CLEAN, NATURAL, SUSPICIOUS, SHORTCUT = "clean", "natural", "suspicious", "shortcut"
 VERDICTS = (CLEAN, NATURAL, SUSPICIOUS, SHORTCUT)
@@ -80,6 +80,8 @@ class Finding:
     before, after: (inputs,) one of the images without and with the region, the first that changed if one did;
     truth, read: its true label, and what the model reads after.
     """
+
+    __repr__ = brief
 
     label: int
     region: Region
@@ -155,6 +157,8 @@ class Audit:
     references: the judges whose readings stand in the findings, with their performance on the images of the trial.
     """
 
+    __repr__ = brief
+
     findings: tuple[Finding, ...]
     classes: tuple[str, ...]
     images: int
@@ -185,6 +189,11 @@ class Audit:
             return (
                 f"{len(self.shortcuts)} of {len(self.classes)} labels {have} a shortcut: "
                 f"{pixels} turn {share} of the other images into {name}, for this network only"
+            )
+        if self.worst.verdict == CLEAN:
+            return (
+                f"No shortcut in {len(self.classes)} labels: "
+                "no small region does clearly more for one than is usual"
             )
         alike = ", as for others" if self.worst.verdict == NATURAL else ""
         return (

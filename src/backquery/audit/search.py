@@ -16,7 +16,19 @@ from backquery.errors import DataError, ModelError
 from backquery.faithfulness.judges import GUESSED, luck
 from backquery.faithfulness.references import MOST_IMAGES, References, train_references
 from backquery.intervals import share_interval
-from backquery.model import Array, Data, Examples, Layout, Model, Progress, Seed, ink_of, labels_read, quick_of
+from backquery.model import (
+    Array,
+    Data,
+    Examples,
+    Layout,
+    Model,
+    Progress,
+    Seed,
+    generator_of,
+    ink_of,
+    labels_read,
+    quick_of,
+)
 
 IMAGES = 400
 """Images of each half, by default: a share is then known to five points or better."""
@@ -106,7 +118,7 @@ def audit_along(
         tried.append({kind: _best(search, regions, label) for kind, regions in candidates.items() if regions})
         if progress is not None:
             progress(label + 1, len(gains))
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     asked = references.tried(_as_ink(trial.model, trial.inputs), trial.labels)
     found = [_finding(search, trial, label, tried, gains[label], asked, generator) for label in range(len(gains))]
     right = np.concatenate([half.read == half.labels for half in (search, trial)])
@@ -129,7 +141,7 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
             f"an audit needs at least {2 * FEWEST_IMAGES} images; received {len(examples)}; give more, "
             "or another test half"
         )
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     parts = [part.at(generator.permutation(len(part))[:images]) for part in _parts(examples)]
     # What a twin of lower precision finds, the model itself is tried with.
     asked = quick_of(model), model

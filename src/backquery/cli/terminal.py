@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderableType
 
+    from backquery.model import Array
     from backquery.notes import Notes
 
 P = ParamSpec("P")
@@ -31,6 +32,12 @@ PLAIN_WIDTH = 120
 """Columns where the output is no terminal and cannot tell."""
 
 BAR_WIDTH = 40
+
+SIGNS = " .:-=+*#%@"
+"""From paper to ink: signs that every terminal has."""
+
+WIDEST_SIGNS = 40
+"""Columns of a picture that is shown in signs."""
 
 _CONTROLS = [
     chr(code) for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"
@@ -204,6 +211,33 @@ def answer_table(answers: Sequence[float], classes: Sequence[str]) -> Renderable
         bar = Bar(high - low, begin - low, end - low, width=BAR_WIDTH)
         table.add_row(name, bar, f"{answer:.3f}", style="bold" if answer == strongest else "")
     return table
+
+
+@_when_shown
+def reading_table(seen: Array, answers: Sequence[float], classes: Sequence[str]) -> RenderableType:
+    """What a network saw, as `picture_of` has it, in signs, and beside it the network's answers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shades = seen if seen.ndim == 2 else 1 - seen.mean(axis=-1)
+    both = Table.grid(padding=(0, 4, 0, 0))
+    both.add_row(Text("\n".join(in_signs(shades)), no_wrap=True), answer_table(answers, classes))
+    return both
+
+
+def in_signs(shades: Array) -> list[str]:
+    """Shades (rows, columns) from 0 to 1 in lines of signs, darker the fuller they are; at most `WIDEST_SIGNS`."""
+    import numpy as np
+
+    # A sign is about twice as high as it is wide.
+    step = -(-shades.shape[1] // WIDEST_SIGNS)
+    high, wide = 2 * step, step
+    rows, columns = (-(-side // part) * part for side, part in zip(shades.shape, (high, wide), strict=True))
+    whole = np.zeros((rows, columns))
+    whole[: shades.shape[0], : shades.shape[1]] = shades
+    means = whole.reshape(rows // high, high, columns // wide, wide).mean(axis=(1, 3))
+    places = np.rint(means.clip(0, 1) * (len(SIGNS) - 1)).astype(int)
+    return ["".join(SIGNS[place] for place in row) for row in places]
 
 
 @_when_shown

@@ -230,8 +230,14 @@ def needs_fetching(name: str) -> bool:
 def _files_of(name: str) -> str | None:
     """Under which name the data set's files are kept; None for one that comes with the package or is made."""
     if name not in catalogue():
-        raise DataError(f"unknown data set {name!r}; known are {', '.join(catalogue())}")
+        hint = "; datasets.read takes the path of a file or folder" if _looks_like_path(name) else ""
+        raise DataError(f"unknown data set {str(name)!r}; known are {', '.join(catalogue())}{hint}")
     return MADE[name].of if name in MADE else None if name == DIGITS else name
+
+
+def _looks_like_path(name: object) -> bool:
+    text = str(name)
+    return isinstance(name, os.PathLike) or "." in text or "/" in text or Path(text).exists()
 
 
 def _is_complete(folder: Path, source: Source) -> bool:

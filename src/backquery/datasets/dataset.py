@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from backquery.datasets.augmentation import augment
 from backquery.datasets.labels import label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
-from backquery.errors import DataError
-from backquery.model import INK_ON_PAPER, Meaning, Seed, Shape
+from backquery.errors import DataError, assume
+from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape, brief
 
 Half = TypeVar("Half")
 
@@ -27,10 +27,12 @@ class Dataset:
     """Images to train on, images to test on if there are any, and what their labels are called.
 
     `maximum` is the raw pixel that stands for full ink: 255 for most files, 16 for the digits; `meaning` is what
-    the pixels mean beside that, by default that 0 is the ground on which all images stand. Labels outside the
-    classes, pixels outside 0 to `maximum` or not finite, fewer than two classes, and halves of different image
-    shape raise `DataError`.
+    the pixels mean beside that, by default that 0 is the ground on which all images stand. `parted_by` is the
+    seed by which `parted_for` made two halves of one. Labels outside the classes, pixels outside 0 to `maximum`
+    or not finite, fewer than two classes, and halves of different image shape raise `DataError`.
     """
+
+    __repr__ = brief
 
     name: str
     train: Split
@@ -38,6 +40,7 @@ class Dataset:
     classes: tuple[str, ...]
     maximum: float = 255.0
     meaning: Meaning = INK_ON_PAPER
+    parted_by: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
@@ -51,6 +54,25 @@ class Dataset:
             )
         for half, split in self.halves:
             self._check(half, split)
+
+    @classmethod
+    def of(cls, data: Dataset | LabelledImages, model: Model) -> Dataset:
+        """A whole data set for a model: with the halves it had when that learned, see `parted_for`.
+
+        Labelled images, such as one half, become one without a test half, with the model's classes and its scale.
+        """
+        if isinstance(data, Dataset):
+            return data.parted_for(model)
+        if not (hasattr(data, "images") and hasattr(data, "labels")):
+            raise DataError(
+                f"a data set or one half of it is needed; received a {type(data).__name__}: "
+                "datasets.open_data(name or path) opens a data set"
+            )
+        scaling = model.scaling
+        maximum, meaning = (255.0, None) if scaling is None else (scaling.maximum, scaling.meaning)
+        images = Split(np.asarray(data.images), np.asarray(data.labels))
+        whole = cls("the images given", images, None, model.classes, maximum, meaning or INK_ON_PAPER)
+        return whole.parted_for(model)
 
     @property
     def halves(self) -> tuple[tuple[str, Split], ...]:
@@ -81,6 +103,39 @@ class Dataset:
     def with_test_half(self, rng: Seed) -> Dataset:
         """The data set itself, or where it has no test half with the usual share of its images held out as one."""
         return self if self.test is not None else self.with_test(rng=rng)
+
+    def parted_for(self, model: Model) -> Dataset:
+        """The data set itself or, without a test half, parted as it was when the model learned from it.
+
+        A model trained here tells its seed, and how many images it learned from and held out. Where as many of
+        these images would be held out, they are those that it did not learn from, which is said in a line. Where
+        the model learned from data of this name, but of other numbers, it is said that nobody knows which.
+        """
+        about: dict[str, Any] = getattr(model, "about", {})
+        seed, learned, held = (_whole(about.get(name)) for name in ("seed", "training_images", "test_images"))
+        if self.test is not None or seed is None or not learned or not held:
+            return self
+        if (parted := self._parted_as(seed, (learned, held))) is not None:
+            parting = f"the {held:,} images that were held out by seed {seed} when this network learned"
+            assume(
+                f"{self.name} has no test half, and {parting} are taken for one; --test {self.name} takes all "
+                f"{learned + held:,}, those that it learned from with them"
+            )
+            return replace(parted, parted_by=seed)
+        if about.get("data") == self.name:
+            assume(
+                f"{self.name} has no test half; this network learned from {learned:,} images of a data set called "
+                f"so, and may know many of these {len(self.train):,}; --test says where others are"
+            )
+        return self
+
+    def _parted_as(self, seed: int, counts: tuple[int, int]) -> Dataset | None:
+        """With the usual share held out by a seed, if so many images are left and so many are held out."""
+        if len(self.train) != sum(counts):
+            return None
+        parted = self.with_test(rng=seed)
+        assert parted.test is not None
+        return parted if (len(parted.train), len(parted.test)) == counts else None
 
     def with_test(self, share: float = HELD_OUT, *, rng: Seed = None) -> Dataset:
         """The same data with a random `share` of each label's images held out as the test half."""
@@ -175,6 +230,11 @@ class Labelled:
 def as_halves(read: Sequence[Half]) -> tuple[Half, Half | None]:
     """The train half, and the test half or None, from one or two that were read."""
     return read[0], read[1] if len(read) > 1 else None
+
+
+def _whole(value: object) -> int | None:
+    """What a file tells as a whole number of at least 0; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _times(shape: Sequence[int]) -> str:

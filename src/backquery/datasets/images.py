@@ -121,6 +121,11 @@ class Preparation:
     framed: bool = False
     """Whether a frame around it was cut off."""
 
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing on it to be read: no ink, or in colour one shade all over."""
+        return float(np.ptp(self.ink)) <= BLANK or not np.ptp(self.pixels)
+
     def within(self, side: int) -> Preparation:
         """The same with pictures of at most `side` pixels, to be looked at; the raw pixels stay as they are."""
         given, paper, ink = (_within(each, side) for each in (self.given, self.paper, self.ink))
@@ -262,11 +267,17 @@ def _opened(picture: Picture) -> Iterator[Image]:
     except FileNotFoundError as error:
         raise DataError(f"{_name(picture)}: there is no such file") from error
     except IsADirectoryError as error:
-        raise DataError(f"{_name(picture)} is a folder; name the pictures in it") from error
+        raise DataError(
+            f"{_name(picture)} is a folder; name the pictures in it, such as {_name(picture)}/*.png"
+        ) from error
     except Exception as error:  # broken pictures raise whatever their bytes lead the decoders to
         formats = ", ".join(dict.fromkeys(FORMATS.values()))
         hint = "; save it as JPEG first" if _name(picture).lower().endswith(PHONES) else ""
-        raise DataError(f"{_name(picture)}: cannot be read as {formats} ({error}){hint}") from error
+        from PIL import UnidentifiedImageError
+
+        # Pillow's own words for an unknown kind name the object in memory.
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+        raise DataError(f"{_name(picture)}: cannot be read as {formats}{why}{hint}") from error
     finally:
         if image is not None and image is not picture:
             image.close()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backquery.datasets.split import Split
 from backquery.errors import DataError
-from backquery.model import Pixels, Seed
+from backquery.model import Pixels, Seed, generator_of
 
 RADII = (0.14, 0.42)
 """Of the frame's side: half the width of the smallest and of the largest shape, from the middle of its line."""
@@ -78,7 +78,7 @@ def shapes(count: int, side: int = 32, *, rng: Seed = None) -> Split:
             f"shapes are made {len(SHAPES)} or more at a time, in frames of {SMALLEST_FRAME} pixels or more; "
             f"received {count} and {side}"
         )
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     labels = generator.permutation(np.arange(count) % len(SHAPES))
     radius, width = (_between(low, high, generator.random(count)) for low, high in (_radii(side), LINES))
     reach = radius + width / 2
@@ -99,7 +99,7 @@ def wander(split: Split, side: int, scales: tuple[float, float] = (0.5, 1.0), *,
     low, high = scales
     if not 0 < low <= high <= 1:
         raise DataError(f"images wander at scales above 0 and up to 1, the smaller first; received {scales}")
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     scale = _between(low, high, generator.random(len(split)))
     images = np.empty((len(split), side, side), split.images.dtype)
     draws = generator.random((2, len(split)))
@@ -121,7 +121,7 @@ def coloured(split: Split, tie: float = 0.0, *, maximum: float = 255.0, rng: See
             f"grey images of pixels from 0 to {maximum:g} and a share from 0 to 1 are needed; received images of "
             f"the shape {split.images.shape}, up to {split.images.max():g}, and {tie}"
         )
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     chosen = generator.integers(0, len(COLOURS), len(split))
     tied = generator.random(len(split)) < tie
     strength = np.rint(STEPS * _between(FAINTEST, 1.0, generator.random(len(split)))).astype(np.uint32)

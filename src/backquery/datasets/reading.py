@@ -14,7 +14,7 @@ from backquery.datasets.deciding import Wanted, assemble
 from backquery.datasets.lying import UNDERSTOOD, what_lies_at
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.split import Split
-from backquery.errors import DataError
+from backquery.errors import DataError, assume
 from backquery.model import Model
 
 
@@ -30,8 +30,10 @@ def open_data(
 
     `test` is a path to take the test half from. With `classes` labels become positions into those. `how` says what
     files leave open, as for `read`. With a `model` everything is brought to what its inputs and outputs mean: the
-    labels, the range and the ground of the pixels; data that contradict it raise `DataError`.
+    labels, the range and the ground of the pixels; data that contradict it raise `DataError`. Without a test half
+    they are parted as they were when the model learned from them: see `Dataset.parted_for`.
     """
+    _say_which(name_or_path)
     if str(name_or_path) not in catalogue():
         if not Path(name_or_path).exists():
             raise _nothing_there(name_or_path)
@@ -87,6 +89,20 @@ def files_of(name_or_path: str | os.PathLike[str], how: Reading = AS_FOUND) -> l
     return what_lies_at(Path(name_or_path), how).files
 
 
+def _say_which(name_or_path: str | os.PathLike[str]) -> None:
+    """Where something of a known data set's name lies here, which of both is taken."""
+    path, name = Path(name_or_path), Path(name_or_path).name
+    if name not in catalogue() or not path.exists():
+        return
+    if str(name_or_path) == name:
+        assume(
+            f"{name}: the data set known by that name is taken; ./{name} takes the "
+            f"{'folder' if path.is_dir() else 'file'} that is called so"
+        )
+    elif path.parent == Path():
+        assume(f"{name_or_path}: what lies there is taken, not the data set known by name; {name} takes that")
+
+
 def _with_test(dataset: Dataset, path: Path, how: Reading) -> Dataset:
     """The data set with the images at `path` for its test half, whatever it had before."""
     train = what_lies_at(path, how).read()[0]
@@ -101,8 +117,11 @@ def _classes(classes: Sequence[str] | None, model: Model | None) -> tuple[str, .
 
 
 def _for_model(dataset: Dataset, model: Model | None) -> Dataset:
-    """The data set with full ink as the same number as in the model, so that no image looks faint to it."""
-    return dataset if model is None or model.scaling is None else dataset.with_maximum(model.scaling.maximum)
+    """The data set in the model's halves, and with the model's number for full ink: else images looked faint."""
+    if model is None:
+        return dataset
+    parted = dataset.parted_for(model)
+    return parted if model.scaling is None else parted.with_maximum(model.scaling.maximum)
 
 
 def _as_asked(dataset: Dataset, how: Reading, model: Model | None) -> Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
-from backquery.model import Labels, Pixels, Seed
+from backquery.model import Labels, Pixels, Seed, brief, generator_of
 
 HELD_OUT = 0.2
 """The share of each label's images to test on where the data have no test half."""
@@ -23,6 +23,8 @@ class Split:
     (n, height, width, 3) for red, green and blue, 0 for none of it; labels: (n,), int64 positions into the data
     set's classes. Anything else raises `DataError`.
     """
+
+    __repr__ = brief
 
     images: Pixels
     labels: Labels
@@ -57,7 +59,7 @@ def split_off_test(split: Split, share: float = HELD_OUT, *, rng: Seed = None) -
     """
     if not 0 < share < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1; received {share}")
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     held = np.zeros(len(split), bool)
     for label in np.unique(split.labels):
         members = np.flatnonzero(split.labels == label)

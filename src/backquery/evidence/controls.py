@@ -13,7 +13,7 @@ from backquery.evidence.interventions import Intervention, intervene
 from backquery.evidence.measure import IMAGES, Evidence, Half, evidence_from
 from backquery.evidence.sensitivity import Question
 from backquery.faithfulness import control_networks
-from backquery.model import Array, Examples, Network, Seed
+from backquery.model import Array, Examples, Network, Seed, generator_of
 
 CONTROLS = ("untrained", "shuffled labels")
 
@@ -82,7 +82,7 @@ def control_evidence(
     The data's test half is held out, as it must have been for `evidence`. Networks whose training is not cheap are
     not trained again: then the untrained one is the only control.
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     controls = control_networks(network, dataset, generator, names=CONTROLS, statistics=False)
     assert dataset.test is not None
     halves = [Half.of(network, dataset.train), Half.of(network, dataset.test)]

@@ -15,7 +15,7 @@ from backquery.evidence.measure import RATE, SMALLEST
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import NEVER_INKED, VERDICTS, Findings, judge
 from backquery.inversion.targets import label_positions
-from backquery.model import Array, Model, Seed, checked_inputs, finite_answer
+from backquery.model import Array, Model, Seed, brief, checked_inputs, finite_answer, generator_of
 
 ROUNDS = 24
 """How often every pixel is moved."""
@@ -85,6 +85,8 @@ class ImageEvidence:
     asked about. findings: the effects of a full pixel of ink, of the ink that is there and of ink on the paper.
     trials: the claims, tried on the image.
     """
+
+    __repr__ = brief
 
     question: str
     labels: tuple[int, ...]
@@ -167,7 +169,7 @@ def image_evidence(
         raise DataError(f"one image is asked about; received {len(inputs)}")
     sheet = _Sheet.of(model, inputs[0])
     question = _question(model, label, between, sheet.read)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     inked = sheet.inked
     effects = {action: _effects(sheet, question, action, generator) for action in GROUPS}
     sensitivities = np.where(inked, effects[TAKEN], effects[ADDED])

@@ -15,7 +15,7 @@ from backquery.evidence.interventions import FEWEST, Intervention, agreement, in
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Effects, Findings
 from backquery.inversion.targets import LabelNames, label_positions
-from backquery.model import Array, Data, Examples, Model, Network, Progress, Seed
+from backquery.model import Array, Data, Examples, Model, Network, Progress, Seed, brief, generator_of
 
 RATE = 0.05
 """The share of false claims that is put up with, among the pixels called support or against."""
@@ -48,6 +48,8 @@ class Evidence:
     claims, tested on held-out images. measure: one of `MEASURES`; trial: for each measure that was tried, how many
     claims held on the trial half, and how many were tested, of all questions together; empty where none was.
     """
+
+    __repr__ = brief
 
     question: str
     labels: tuple[int, ...]
@@ -224,7 +226,7 @@ def evidence_from(
 ) -> tuple[Evidence, ...]:
     """The same from halves that may have been made for another model, if it takes images as this one does."""
     inked = np.any([half.inked for half in halves], axis=0)
-    measuring = Measuring(model, inked, rate, smallest, np.random.default_rng(rng))
+    measuring = Measuring(model, inked, rate, smallest, generator_of(rng))
     rows = _rows(halves, model.outputs, images, measuring.rng)
     questions = _questions(model, labels, between, rows)
     pairs = [[_of_question(question, half) for half in rows] for question in questions]

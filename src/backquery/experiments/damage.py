@@ -21,7 +21,19 @@ from backquery.experiments.bulk import Bulk, answers_to, strongest
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
-from backquery.model import Array, Examples, Model, Network, Progress, Seed, ends_of, labels_read
+from backquery.model import (
+    Array,
+    Examples,
+    LabelledImages,
+    Model,
+    Network,
+    Progress,
+    Seed,
+    brief,
+    ends_of,
+    generator_of,
+    labels_read,
+)
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""
@@ -66,6 +78,8 @@ class Stage:
 class Damage:
     """All that was done to `network`: one `Endurance` for each kind of damage, and scans at some stages."""
 
+    __repr__ = brief
+
     network: Network
     scans: BackQuery
     endurances: tuple[Endurance, ...]
@@ -103,7 +117,7 @@ class Damage:
 
 def measure_damage(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | LabelledImages,
     *,
     what: Sequence[str] = WHAT,
     repeats: int = 20,
@@ -138,14 +152,14 @@ def measure_damage(
         raise ModelError("there are no nodes to remove: this network has no hidden layer")
     if not all(0 <= share <= 1 for share in stages):
         raise ExperimentError(f"stages are shares of nodes from 0 to 1; received {list(stages)}")
-    network = model
+    network, dataset = model, Dataset.of(dataset, model)
     if network.statistics is None:
         network = replace(network, statistics=fit_statistics(network, dataset.train))
     scans = back_query(network, range(network.outputs))
     trial = Trial.of(network, dataset, scans)
     ways = [way for name in WHAT if name in what for way in _ways(network, name)]
     curves = [way for way in ways for _ in range(repeats if way.order == "random" else 1)]
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     scores: dict[Way, list[tuple[Counts, Counts]]] = {way: [] for way in ways}
     for done, way in enumerate(curves, start=1):
         scores[way].append(trial.score(_reads(trial, way, dataset, generator)))
@@ -166,7 +180,7 @@ def node_order(network: Network, dataset: Dataset, layer: int, order: str, rng: 
     for resource efficient inference*, here with the margin for the loss, and its sign kept).
     """
     if order == "random":
-        return np.random.default_rng(rng).permutation(network.sizes[layer])
+        return generator_of(rng).permutation(network.sizes[layer])
     if order == "heaviest":
         worth = np.linalg.norm(network.layers[layer].weights.astype(np.float64), axis=0)
     else:
@@ -183,7 +197,7 @@ def without_weights(network: Network, places: ArrayLike) -> Network:
 
 def with_noise(network: Network, spread: float, rng: Seed = None) -> Network:
     """The network with Gaussian noise on its weights: `spread` times the standard deviation of its layer's own."""
-    return _with_weights(network, _all_weights(network) + spread * _noise(network, np.random.default_rng(rng)))
+    return _with_weights(network, _all_weights(network) + spread * _noise(network, generator_of(rng)))
 
 
 @dataclass(frozen=True)

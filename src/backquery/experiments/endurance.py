@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.intervals import Interval, mean_interval, share_interval
-from backquery.model import Array
+from backquery.model import Array, brief
 
 Counts = NDArray[np.int64]
 
@@ -32,6 +32,8 @@ class Endurance:
     right: (repeats, k, labels) test images read rightly; images: (labels,) how many there are.
     scans_read: (repeats, k) how many of the intact network's `scans` are still read as the label asked for.
     """
+
+    __repr__ = brief
 
     what: str
     order: str

@@ -18,9 +18,9 @@ from backquery.datasets import Dataset
 from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
-from backquery.inversion import METHODS, back_query, fit_statistics
-from backquery.inversion.fitting import with_typical
-from backquery.model import Array, Network, Progress, evaluate, ink_of, name_read
+from backquery.inversion import METHODS, back_query
+from backquery.inversion.fitting import statistics_of, with_typical
+from backquery.model import Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
 from backquery.training import TrainingRun
 
 COUNT = 30
@@ -44,6 +44,8 @@ class Frame:
     how surely.
     """
 
+    __repr__ = brief
+
     updates: int
     epochs: float
     performance: float
@@ -60,6 +62,8 @@ class Frame:
 @dataclass(frozen=True, eq=False)
 class Timeline:
     """The frames of one training, the first moment first, and what they have in common."""
+
+    __repr__ = brief
 
     frames: tuple[Frame, ...]
     classes: tuple[str, ...]
@@ -158,7 +162,7 @@ def log_spaced(updates: int, count: int = COUNT) -> tuple[int, ...]:
 
 def watch_training(
     run: TrainingRun,
-    dataset: Dataset,
+    dataset: Dataset | LabelledImages,
     *,
     at: Iterable[int] | None = None,
     method: str = METHOD,
@@ -172,6 +176,7 @@ def watch_training(
     Gauss-newton asks each time for the answers that are typical by then, under one prior for all times. `progress`
     is told (frames done, frames in all).
     """
+    dataset = Dataset.of(dataset, run.network)
     moments = log_spaced(run.updates) if at is None else check_moments(run, at)
     found = []
     for frame in frames(run, dataset, at=moments, method=method):
@@ -187,7 +192,7 @@ def frames(run: TrainingRun, dataset: Dataset, *, at: Iterable[int], method: str
         raise ExperimentError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     statistics = run.network.statistics
     if METHODS[method].usual_question == "typical" and statistics is None:
-        statistics = fit_statistics(run.network, dataset.train)
+        statistics = statistics_of(run.network, dataset.train)
     for updates in check_moments(run, at):
         network = replace(run.after(updates), statistics=statistics)
         if statistics is not None:

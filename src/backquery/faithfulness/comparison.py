@@ -31,12 +31,15 @@ from backquery.model import (
     SIGMOID,
     SOFTMAX,
     Array,
+    LabelledImages,
     Labels,
     Layout,
     Model,
     Network,
     Progress,
     Seed,
+    brief,
+    generator_of,
     ink_of,
     labels_read,
     name_read,
@@ -47,7 +50,7 @@ Kind = Literal["method", "images", "network"]
 
 MEANINGS = {
     "recognised": "by the judges together, less chance and their own mistakes (?: may be luck)",
-    "worst error": "in log-odds",
+    "worst error": "in logits, what outputs turn into answers: of sigmoids the log-odds",
     "typicality": "1 for the most usual image; plain: plainer than real images; strange: stranger than they are",
     "path": "how many real images have signals as unlike those of others read as the same label, in any layer; or "
     "the layer in which most images take another path",
@@ -66,6 +69,8 @@ class Row:
     the back query, where there was one. passage: how signals pass through the network that was asked, where it has
     hidden layers.
     """
+
+    __repr__ = brief
 
     name: str
     kind: Kind
@@ -136,6 +141,8 @@ class Row:
 class Comparison:
     """All rows, the judges with their performance on real images, and what was left out and why."""
 
+    __repr__ = brief
+
     classes: tuple[str, ...]
     image_shape: tuple[int, ...]
     rows: tuple[Row, ...]
@@ -202,7 +209,7 @@ def usual_judges(dataset: Dataset, real: RealImages, say: Callable[[str], None])
 
 def compare_methods(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | LabelledImages,
     *,
     judges: Sequence[Judge] | None = None,
     controls: bool = True,
@@ -212,11 +219,13 @@ def compare_methods(
 ) -> Comparison:
     """Every method, asked for every label, beside images and networks whose scores are known beforehand.
 
-    `dataset` gives the judges, the real images and the controls; its classes are the model's. Without `judges`
+    `dataset` gives the judges, the real images and the controls; its classes are the model's. One half alone, such
+    as a `Split`, will do, but without others to test on a judge's performance is not known. Without `judges`
     the usual three are trained on its training half. `controls` adds networks, which are trained too;
     `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told (steps
     done, steps in all, what is being done).
     """
+    dataset = Dataset.of(dataset, model)
     if dataset.inputs != model.inputs or len(dataset.classes) != model.outputs:
         raise BackqueryError(
             f"the model takes {model.inputs} inputs and knows {model.outputs} labels, but {dataset.name} has "
@@ -224,7 +233,7 @@ def compare_methods(
         )
     asks, trains = _questions(model), controls and isinstance(model, Network)
     say = _counted(progress, (3 if judges is None else 0) + len(asks) + trains)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
     chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, say)
     labels = np.arange(model.outputs)

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, Split
-from backquery.inversion import fit_statistics
-from backquery.inversion.fitting import CHUNK, typical_log_odds
+from backquery.inversion.fitting import CHUNK, statistics_of, typical_log_odds
 from backquery.model import SIGMOID, SOFTMAX, Array, Examples, Labels, Network
 from backquery.training import Online, train
 
@@ -66,7 +65,7 @@ def control_networks(
 def _remembering(controls: dict[str, Network], train: Split) -> dict[str, Network]:
     """The controls with statistics: their images are the same, and only what is typical is each one's own."""
     any_control = next(iter(controls.values()))
-    of_images = fit_statistics(any_control, train)
+    of_images = statistics_of(any_control, train)
     given: dict[str, list[Array]] = {name: [] for name in controls}
     for part in Examples.of(any_control, train).parts(CHUNK):
         inputs = part.inputs()

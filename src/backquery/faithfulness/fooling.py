@@ -34,6 +34,7 @@ from backquery.model import (
     Model,
     Network,
     Seed,
+    generator_of,
     labels_read,
     typical_of,
 )
@@ -136,7 +137,7 @@ class _Parts:
         shares = np.array([np.mean(read == label) for label in range(model.outputs)])
         shown = np.stack([real[read == k].mean(axis=0) if share else prior.mean for k, share in enumerate(shares)])
         planted = prior.mean + FAINT * (np.roll(shown, 1, axis=0) - shares @ shown)
-        heard = _listening(prior, real, activation, np.random.default_rng(rng))
+        heard = _listening(prior, real, activation, generator_of(rng))
         loudness = [-activation.function(heard.combine(images)).mean(axis=1) for images in (real, planted)]
         silent, loud = float(np.quantile(loudness[0], SPARED)), float(np.median(loudness[1]))
         if not loud > silent:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backquery.errors import DataError
 from backquery.faithfulness.judges import Judge, keep_made, made_before
-from backquery.model import Array, Labels, Network, Progress, labels_read
+from backquery.model import Array, Labels, Network, Progress, generator_of, labels_read
 from backquery.model.activations import activation_named
 from backquery.model.network import Layer
 from backquery.training import MiniBatch, Online, Recipe, train
@@ -159,7 +159,7 @@ def _taught(levels: NDArray[np.uint16], labels: Labels, outputs: int, course: Co
 def _moved(levels: NDArray[np.uint16], rng: int) -> NDArray[np.uint16]:
     """Each image moved by at most a pixel each way, its border drawn out."""
     drawn_out = np.pad(levels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    top, left = np.random.default_rng(rng).integers(0, 3, (2, len(levels), 1))
+    top, left = generator_of(rng).integers(0, 3, (2, len(levels), 1))
     rows, columns = top + np.arange(levels.shape[1]), left + np.arange(levels.shape[2])
     moved: NDArray[np.uint16] = drawn_out[
         np.arange(len(levels))[:, None, None], rows[:, :, None], columns[:, None]
@@ -186,7 +186,7 @@ def _seen(ink: Array, filters: Array | None) -> Array:
 
 def _patches(levels: NDArray[np.uint16], rng: int) -> Array:
     """Filters (count, side, side, channels): patches of the images, those that vary, of mean 0 and length 1."""
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     side = min(SIDES[min(levels.shape[1:3]) >= LARGE], *levels.shape[1:3])
     room = np.array(levels.shape[1:3]) - side + 1
     images = generator.integers(len(levels), size=20 * PATCHES)

@@ -23,7 +23,7 @@ from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import PRIORS, kept_prior
 from backquery.inversion.priors import Prior, data_prior, flat_prior, natural_prior, smooth_prior
 from backquery.inversion.problem import Method, Problem, box
-from backquery.inversion.result import BackQuery
+from backquery.inversion.result import BackQuery, never_read, unsaid
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.strongest import strongest_signals
 from backquery.inversion.targets import (
@@ -38,7 +38,7 @@ from backquery.inversion.targets import (
     typical,
 )
 from backquery.inversion.transpose import Transpose
-from backquery.model import Model, Progress, Seed, typical_of
+from backquery.model import Model, Progress, Seed, need_model, typical_of
 
 __all__ = [
     "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Limits", "Method", "MixturePrior",
@@ -92,9 +92,11 @@ def back_query(
     `rng` is used by methods that draw numbers, and by `many`. `progress` is
     told, by gauss-newton, how many questions are answered and how far off the present ones are.
 
-    Questions that a method cannot put to a model raise `TargetError` or `InversionError`. Not converging is
-    no error: it is an outcome, with advice.
+    Questions that a method cannot put to a model raise `TargetError` or `InversionError`; so does the question for
+    what is typical where the model never reads any of the labels. Not converging is no error: it is an outcome,
+    with advice.
     """
+    need_model(model)
     limits = targets if isinstance(targets, Limits) else None
     question = placeholder(model, targets) if isinstance(targets, Limits) else targets
     chosen = _method(model, GaussNewton.name if limits is not None and method is None else method)
@@ -136,12 +138,11 @@ def usable_methods(model: Model) -> dict[str, str | None]:
 def _method(model: Model, method: str | Method | None) -> Method:
     if method is None:
         return METHODS[usual_method(model)]
-    if not isinstance(method, str):
+    if not isinstance(method, str) and hasattr(method, "invert"):
         return method
-    try:
+    if isinstance(method, str) and method in METHODS:
         return METHODS[method]
-    except KeyError:
-        raise TargetError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}") from None
+    raise TargetError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
 
 
 def _questions(
@@ -153,8 +154,13 @@ def _questions(
             raise TargetError("a confidence goes with labels; the targets given already say what is asked for")
         return given if isinstance(given, Targets) else answers(model, given)
     usual = method.usual_question == "typical" and typical_of(model) is not None
+    if p is None and not usual:
+        return confidence(model, given)
     if p is None:
-        return typical(model, given) if usual else confidence(model, given)
+        asked = typical(model, given)
+        if unsaid(asked).all():
+            raise TargetError(never_read(model, int(asked.labels[0])))
+        return asked
     return confidence(model, given, p, "typical" if usual else None)
 
 
@@ -163,6 +169,10 @@ def _plain(targets: Any) -> list[Any] | Any:
     if isinstance(targets, str):
         return [targets]
     array = np.asarray(targets)
+    if array.dtype.kind == "O":
+        raise TargetError(
+            f"ask for labels, answers, or what inversion.several and its like make; received {str(targets)[:80]}"
+        )
     if array.ndim <= 1 and array.dtype.kind in "iuU":
         return [targets] if array.ndim == 0 else list(targets)
     return array

@@ -19,7 +19,7 @@ from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CLIMBED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Layout
+from backquery.model import Array, Layout, generator_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Ascent:
     def invert(self, problem: Problem) -> BackQuery:
         """Climb for all questions at once; `problem.rng` draws the first noise and the jitter."""
         model, asked = problem.model, problem.asked
-        rng = np.random.default_rng(problem.rng)
+        rng = generator_of(problem.rng)
         low, span = problem.low, problem.high - problem.low
         # With the box for whitening, steps are in ink, and mean the same whatever the scaling.
         readout = readout_for(model, asked.layer, _uphill(asked, model.outputs), low, span)

@@ -30,7 +30,7 @@ from backquery.inversion.problem import Method, Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import BackQuery
 from backquery.inversion.starts import signals_read
-from backquery.model import Array, quick_of
+from backquery.model import Array, generator_of, quick_of, reals, whole
 
 POOL, PIXELS = 2048, 2**21
 """Images that are drawn to choose from, and pixels of them about, where images are large."""
@@ -43,13 +43,12 @@ def draws(problem: Problem, method: Method, many: int, around: ArrayLike | None 
     """
     if not isinstance(method, GaussNewton):
         raise InversionError(f"only the method {GaussNewton.name!r} can draw many images for one answer")
-    if many < 1:
-        raise InversionError(f"at least one image must be drawn for each answer; received {many}")
+    whole(many, "many, at least one image for each answer,", InversionError)
     if problem.near is not None or problem.start is not None:
         raise InversionError("draws begin at images of their own: leave out near and start")
     likeliest = method.invert(problem)
     rng, prior = (
-        np.random.default_rng(problem.rng),
+        generator_of(problem.rng),
         prior_for(problem.model, problem.prior, problem.low, problem.high),
     )
     question = np.repeat(np.arange(len(problem.asked)), many)
@@ -93,7 +92,7 @@ def sample(prior: AnyPrior, count: int, rng: np.random.Generator) -> Array:
 
 def _blindly(problem: Problem, around: ArrayLike, question: NDArray[np.intp], rng: np.random.Generator) -> Array:
     """One of the images for each draw, without a look at what they show."""
-    images = np.asarray(around, np.float64)
+    images = reals(around, "the images around which is drawn", InversionError)
     if images.ndim != 2 or images.shape[1] != problem.model.inputs or not len(images):
         raise InversionError(
             f"draws are made around images (m, {problem.model.inputs}) in input scale; received {images.shape}"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.errors import DataError
+from backquery.errors import DataError, assume
 from backquery.inversion.mixture_fitting import (
     COUNTS,
     DIRECTIONS,
@@ -42,7 +42,9 @@ from backquery.model import (
     Spectrum,
     Statistics,
     ends_of,
+    real,
     rings_of,
+    whole,
 )
 from backquery.model.layout import CHANNELS
 
@@ -82,6 +84,9 @@ EVEN_SHARE = 0.1
 CANDIDATES = 8
 """Images near the middle of a label's answers, one of which is its medoid."""
 
+MOST_NAMED = 10
+"""Labels that are named in a warning."""
+
 MEDIAN_STEPS, CLOSE, TINY = 30, 0.01, 1e-12
 """Steps towards a geometric median at most, and how short one ends them, in units of the spread."""
 
@@ -110,12 +115,37 @@ def fit_statistics(
     that the directions leave is spread over frequencies and channels.
 
     This says something about the data: the mean and the leading directions are themselves blurred images, and the
-    means of a mixture's components are less blurred, the more of them there are.
+    means of a mixture's components are less blurred, the more of them there are. Labels that the model reads in
+    none of the images are warned of: nothing is typical of them.
     """
-    if rank < 1 or not noise > 0 or (components is not None and components < 1):
-        raise DataError(
-            f"rank, noise and components must be above zero; received {rank}, {noise} and {components}"
+    fitted = statistics_of(model, data, rank=rank, noise=noise, components=components, moments=moments)
+    assert fitted.typical is not None
+    unread = np.flatnonzero(fitted.typical.argmax(axis=1) != np.arange(model.outputs))
+    if model.outputs > 1 and len(unread):
+        named = ", ".join(model.classes[label] for label in unread[:MOST_NAMED])
+        more = f" and {len(unread) - MOST_NAMED} more" if len(unread) > MOST_NAMED else ""
+        assume(
+            f"the model reads none of these images as {named}{more}: what is kept as typical of it is the nearest "
+            "that it says, and names another label; ask for it with a confidence, such as 0.99"
         )
+    return fitted
+
+
+def statistics_of(
+    model: Model,
+    data: Data,
+    *,
+    rank: int = RANK,
+    noise: float = NOISE,
+    components: int | None = None,
+    moments: Moments | None = None,
+) -> Statistics:
+    """`fit_statistics` without its warning, for models that are not expected to read all labels."""
+    whole(rank, "the rank, above zero,", DataError)
+    if components is not None and whole(components, "the number of components", DataError, 0) < 1:
+        raise DataError(f"components must be above zero; received {components}")
+    if not real(noise, "the noise", DataError) > 0:
+        raise DataError(f"the noise must be above zero; received {noise}")
     moments = moments or moments_of(model, data, rank, noise=noise, components=components)
     given = _answers(model, Examples.of(model, data))
     return Statistics(

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model, quick_of, threaded
+from backquery.model import Array, Model, answers_log_odds, quick_of, threaded
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -469,13 +469,13 @@ def _sentence(model: Model, asked: Targets, found: Array, row: int, outcome: str
         gap = f"{what}: {got:.4g} is as near as it comes to the {wanted:.4g} asked for"
         instead = f"ask for {got:.4g} instead"
     else:
-        log_odds = asked.maps.T @ found  # because the maps' rows are orthonormal
-        worst = int(np.abs(log_odds - asked.log_odds[row]).argmax())
-        answers = model.output_activation.function(log_odds)
+        logits = np.stack([asked.log_odds[row], asked.maps.T @ found])  # because the maps' rows are orthonormal
+        worst = int(np.abs(logits[1] - logits[0]).argmax())
+        answers = model.output_activation.function(logits)[:, worst]
+        wanted, got = zip(answers, answers_log_odds(model, logits)[:, worst], strict=True)
         gap = (
-            f"output {model.classes[worst]!r} was asked for {cast(Array, asked.answers)[row, worst]:.4g} "
-            f"(log-odds {asked.log_odds[row, worst]:.2f}) and comes as near as {answers[worst]:.4g} "
-            f"(log-odds {log_odds[worst]:.2f})"
+            f"output {model.classes[worst]!r} was asked for {wanted[0]:.4g} (log-odds {wanted[1]:.2f}) and comes "
+            f"as near as {got[0]:.4g} (log-odds {got[1]:.2f})"
         )
         instead = "ask for the answers reached, for a lower confidence, or for the typical answer"
     if outcome == IMPOSSIBLE:

@@ -27,7 +27,7 @@ from backquery.inversion.named_priors import prior_for
 from backquery.inversion.problem import Problem, box
 from backquery.inversion.readouts import layer_named
 from backquery.inversion.targets import Targets, nodes_of_hidden
-from backquery.model import IDENTITY, Array, Model, Network, checked_inputs, log_odds_and_products, quick_of
+from backquery.model import IDENTITY, Array, Model, Network, brief, checked_inputs, log_odds_and_products, quick_of
 
 Constraint = Literal["hard", "least squares"]
 
@@ -55,6 +55,8 @@ class Kept:
     ``"least squares"``. prior: its name. evaluated: (n,), the steps of the search, or the images that least
     squares ran.
     """
+
+    __repr__ = brief
 
     layer: int | str
     shape: tuple[int, ...]

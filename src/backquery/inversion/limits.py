@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import TargetError
-from backquery.inversion.log_odds import own_log_odds
 from backquery.inversion.targets import LabelNames, Targets, as_answers, label_positions
-from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model
+from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, brief, own_log_odds, real
 
 SAID = 0.5
 """From this confidence on a label is said, where no other is named."""
@@ -39,6 +38,8 @@ class Limits:
     a question for the surest image, its squared distance from the prior's mean at most. from_paper: whether the
     image nearest to blank paper is sought, pixel by pixel, instead of the likeliest.
     """
+
+    __repr__ = brief
 
     question: str
     low: Array
@@ -105,7 +106,7 @@ def at_least(model: Model, labels: LabelNames, p: float = SAID, others_at_most: 
 
     Confidences are as in `confidence`; of what is not limited the likeliest is taken.
     """
-    places = label_positions(model, labels)
+    places, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     others = {} if others_at_most is None else dict.fromkeys(range(model.outputs), (None, others_at_most))
     asked = within(model, [{**others, int(place): (p, None)} for place in places])
     more = "" if others_at_most is None else f", others at most {others_at_most:g}"
@@ -122,7 +123,10 @@ def within(model: Model, ranges: Mapping[Any, Range] | Sequence[Mapping[Any, Ran
         raise TargetError("give at least one output a range, as in {'4': (0.8, None), '9': (None, 0.1)}")
     low, high = (np.full((len(listed), model.outputs), end) for end in (-np.inf, np.inf))
     for row, wanted in enumerate(listed):
-        for label, (least, most) in wanted.items():
+        for label, ends in wanted.items():
+            if not isinstance(ends, Sequence) or len(ends) != 2:
+                raise TargetError(f"a range is two confidences, such as (0.8, None); received {ends!r}")
+            least, most = ends
             place = int(label_positions(model, [label])[0])
             low[row, place] = -np.inf if least is None else _log_odds(model, least)
             high[row, place] = np.inf if most is None else _log_odds(model, most)
@@ -167,7 +171,7 @@ def _read(limits: Limits) -> Limits:
 
 
 def _log_odds(model: Model, p: float) -> float:
-    activation = model.output_activation
+    activation, p = model.output_activation, real(p, "a confidence", TargetError)
     if activation.bounded and not 0 < p < 1:
         raise TargetError(f"a confidence lies between 0 and 1, both excluded; received {p:g}")
     inverse = SIGMOID.inverse if activation is SOFTMAX else activation.inverse

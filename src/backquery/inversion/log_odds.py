@@ -1,27 +1,13 @@
-"""Log-odds of each answer of a softmax against all others together, where not all answers can be asked for."""
+"""How the log-odds of each answer of a softmax, against all others together, change with its logits."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from backquery.model import Array
+from backquery.model import Array, own_log_odds
 
 TINY = 1e-300
 """Of an answer that cannot be told from 1, this much is left to the others."""
-
-
-def own_log_odds(log_odds: Array) -> Array:
-    """Of the logits z of a softmax, (n, outputs): ``ln(p / (1 - p))`` for each answer p."""
-    from scipy.special import log_softmax, logsumexp
-
-    shares = log_softmax(log_odds, axis=1)
-    own: Array = shares - np.log1p(-np.minimum(np.exp(shares), 0.5))
-    rows, best = np.arange(len(log_odds)), log_odds.argmax(axis=1)
-    others = log_odds.copy()
-    others[rows, best] = -np.inf
-    # Of an answer near 1, what is left is the sum of the others, not a difference.
-    own[rows, best] = log_odds[rows, best] - logsumexp(others, axis=1)
-    return own
 
 
 def own_log_odds_pulled(log_odds: Array, maps: Array) -> Array:

@@ -29,7 +29,7 @@ from backquery.inversion.linearised import (
 )
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.waves import Waves
-from backquery.model import Array, Layout, Statistics
+from backquery.model import Array, Layout, Statistics, brief
 
 NOISE = 0.01
 """Variance that every prior grants each pixel alone, for ink between 0 and 1."""
@@ -59,6 +59,8 @@ class Prior(Gaussian):
 
     mean: (inputs,); factor: (inputs, rank), where rank may be 0; diagonal: (inputs,), positive.
     """
+
+    __repr__ = brief
 
     name: str
     mean: Array

@@ -13,7 +13,7 @@ from backquery.inversion.drawn import Drawn
 from backquery.inversion.mixtures import AnyPrior
 from backquery.inversion.result import BackQuery
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model, Progress, Seed, ends_of
+from backquery.model import Array, Model, Progress, Seed, ends_of, reals
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Problem:
         return replace(self, asked=self.asked[rows], near=near, start=start, drawn=drawn)
 
     def _checked(self, name: str) -> Array:
-        given = np.asarray(getattr(self, name), np.float64)
+        given = reals(getattr(self, name), name, DataError)
         inputs, count = self.model.inputs, len(self.asked)
         if given.size not in (inputs, count * inputs):
             raise DataError(
@@ -92,7 +92,7 @@ def box(model: Model, bounds: tuple[ArrayLike, ArrayLike] | None) -> tuple[Array
         return np.minimum(paper, ink), np.maximum(paper, ink)
     try:
         low, high = (np.broadcast_to(np.asarray(end, np.float64), model.inputs) for end in bounds)
-    except ValueError:
+    except (TypeError, ValueError):
         raise InversionError(
             f"bounds are two numbers, or two vectors of {model.inputs} numbers, one for each input"
         ) from None

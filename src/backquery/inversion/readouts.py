@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from backquery.errors import InversionError
 from backquery.inversion.linearised import matrix_product, of_rows, times
-from backquery.inversion.log_odds import own_log_odds, own_log_odds_pulled
+from backquery.inversion.log_odds import own_log_odds_pulled
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Layered, LayerModel, Model, Network, log_odds_and_products
+from backquery.model import Array, Layered, LayerModel, Model, Network, log_odds_and_products, own_log_odds
 
 Rows = NDArray[np.intp]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model import UNREAD, Array, Labels, Model, labels_read
+from backquery.model import UNREAD, Array, Labels, Model, brief, labels_read
 
 CONVERGED = "converged"
 STALLED = "stalled"
@@ -20,7 +21,10 @@ EXACT_FORMULA = "exact formula"
 CLIMBED = "climbed"
 
 FAILED = (STALLED, NOT_FOUND, IMPOSSIBLE)
-"""A search ran out of steps; it came to where no step leads nearer; no image of the box can give the answer."""
+"""A search ran out of steps; it came to where no step leads nearer; no image of the box can give the answer.
+
+What is asked for as typical of a label that the model never reads does not name it, and counts as not found.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class BackQuery:
 
     method, question, prior: names of what was used; prior is None for methods without one.
     images: (n, inputs) in input scale.
-    targets, log_odds: (n, outputs), the answers asked for and their log-odds, or None where the question
+    targets, log_odds: (n, outputs), the answers asked for and their logits, or None where the question
     did not ask for all answers.
     answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads, `UNREAD` (-1)
     where answers are not finite.
@@ -37,7 +41,8 @@ class BackQuery:
     read_as_asked: (n,), whether the label read is the one asked for; where none was, whether it is one of those
     asked for most, or, where no labels were, whether the question was met.
     error: (n,), the largest difference between answers and targets; log_odds_error: (n,), the same in
-    log-odds. Where not all answers were asked for, both are the largest error of what was.
+    logits, see `backquery.model.log_odds`. Where not all answers were asked for, both are the largest error of
+    what was.
     outcome: for each image ``"converged"``, ``"stalled"``, ``"not found"``, ``"proved impossible"``
     (gauss-newton), ``"exact formula"`` (transpose) or ``"climbed"`` (ascent), see `FAILED`; advice: for each, a
     sentence, or an empty one.
@@ -51,7 +56,10 @@ class BackQuery:
     multipliers: (n, k), by gauss-newton: how much half the squared distance from the prior's mean grows for a unit
     more of each of the k constraints, log-odds or whatever was asked. active: for each image of `Limits` those
     that hold it back, in words; None for other questions.
+    classes: the names of the model's labels.
     """
+
+    __repr__ = brief
 
     method: str
     question: str
@@ -75,6 +83,7 @@ class BackQuery:
     likeliest: BackQuery | None = None
     multipliers: Array | None = None
     active: tuple[tuple[str, ...], ...] | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -106,9 +115,26 @@ class BackQuery:
         strongest = np.take_along_axis(self.answers, self.read[:, None], axis=1)[:, 0]
         return np.where(self.read == UNREAD, np.nan, strongest)
 
-    def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """What was asked, and each scan, as plain values; labels by their names."""
-        scans = [self._scan(position, classes) for position in range(len(self))]
+    def records(self) -> list[dict[str, Any]]:
+        """A row of plain values for each image, labels by their names: ``pandas.DataFrame(scans.records())``."""
+        return [self._scan(position, self.classes) for position in range(len(self))]
+
+    def _repr_html_(self) -> str:
+        """The rows as a table, for notebooks."""
+        rows = self.records()
+        shown = (
+            [name for name in rows[0] if name != "advice" or any(row["advice"] for row in rows)] if rows else []
+        )
+        head = "".join(f"<th>{escape(name)}</th>" for name in shown)
+        cells = ("".join(f"<td>{escape(_in_cell(row[name]))}</td>" for name in shown) for row in rows)
+        body = "".join(f"<tr>{each}</tr>" for each in cells)
+        asked = escape(f"{int(self.read_as_asked.sum())} of {len(self)} read as asked, by {self.method}")
+        return f"<table><caption>{asked}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def as_json(self, classes: Sequence[str] | None = None) -> dict[str, Any]:
+        """What was asked, and each scan, as plain values; labels by their names, by default the model's."""
+        names = self.classes if classes is None else classes
+        scans = [self._scan(position, names) for position in range(len(self))]
         return {"method": self.method, "question": self.question, "prior": self.prior, "scans": scans}
 
     def _scan(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
@@ -132,12 +158,31 @@ class BackQuery:
         }
 
 
+def _in_cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
 def _mean_distance(images: Array) -> float:
     squares = np.einsum("ij,ij->i", images, images)
     apart = squares[:, None] + squares - 2 * images @ images.T
     pairs = len(images) * (len(images) - 1)
     # Rounding leaves squares a trifle below zero where images are alike.
     return float(np.sqrt(np.maximum(apart, 0.0)).sum() / pairs) if pairs else float("nan")
+
+
+def unsaid(asked: Targets) -> NDArray[np.bool_]:
+    """Which questions (n,) ask for answers that do not name their own label: typical ones, of one never read."""
+    if asked.answers is None:
+        return np.zeros(len(asked), bool)
+    return np.asarray((asked.labels >= 0) & (asked.answers.argmax(axis=1) != asked.labels))
+
+
+def never_read(model: Model, label: int) -> str:
+    """What to do about a label whose typical answers do not name it."""
+    return (
+        f"the model read none of the images that its statistics were fitted to as {model.classes[label]!r}, so "
+        "that nothing is typical of it: ask for a confidence, such as 0.99"
+    )
 
 
 def round_trip(
@@ -175,6 +220,9 @@ def round_trip(
         values = asked.of_log_odds(model.log_odds(images)) if found is None else found
         error = log_odds_error = np.abs(values - asked.values).max(axis=1)
     read_as_asked = np.where(asked.labels >= 0, read == asked.labels, False if met is None else met)
+    outcome, advice = [*outcome], [*advice] if advice is not None else [""] * len(images)
+    for row in np.flatnonzero(unsaid(asked)):
+        outcome[row], advice[row] = NOT_FOUND, never_read(model, int(asked.labels[row]))
     return BackQuery(
         method=method,
         question=asked.question,
@@ -188,7 +236,7 @@ def round_trip(
         error=np.asarray(error, np.float64),
         log_odds_error=np.asarray(log_odds_error, np.float64),
         outcome=tuple(outcome),
-        advice=tuple(advice) if advice is not None else ("",) * len(images),
+        advice=tuple(advice),
         steps=steps,
         prior=prior,
         change=None if near is None else images - near,
@@ -196,4 +244,5 @@ def round_trip(
         second_best=second_best,
         multipliers=multipliers,
         active=active,
+        classes=tuple(model.classes),
     )

@@ -14,9 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import TargetError
 from backquery.inversion.linearised import times
-from backquery.inversion.log_odds import own_log_odds
 from backquery.inversion.readouts import layer_named
-from backquery.model import RELU, SOFTMAX, TANH, Activation, Array, Labels, Model, Network, typical_of
+from backquery.model import (
+    RELU,
+    SOFTMAX,
+    TANH,
+    Activation,
+    Array,
+    Labels,
+    Model,
+    Network,
+    brief,
+    own_log_odds,
+    real,
+    reals,
+    typical_of,
+)
 
 Label = int | str
 LabelNames = Label | Sequence[Label] | NDArray[np.integer[Any]]
@@ -27,6 +40,15 @@ BOOK_CONFIDENCE = 0.99
 
 MANY = 64
 """Of a softmax with more outputs not all are asked for, since each costs a row of the Jacobian."""
+
+LARGEST_SHARE = 0.98
+"""What several labels may have together of a softmax's answers, in what is proposed: the others need some, too."""
+
+MOST_SHOWN = 10
+"""Answers that are named in a message."""
+
+ROUNDED = 0.01
+"""By how much the answers asked of a softmax may miss their sum of 1, as three times 0.33 does."""
 
 STRONGEST = 10
 """How many of them are: the label and its rivals."""
@@ -44,6 +66,8 @@ class Targets:
     own: whether z are each answer's own log-odds, ``ln(p / (1 - p))``, as where a softmax has so many outputs that
     only some are asked for; `answers` are known all the same.
     """
+
+    __repr__ = brief
 
     question: str
     maps: Array
@@ -128,7 +152,7 @@ def confidence(
     exactly 0.01 at once. Where the label is usually said more surely than that, other outputs are asked for
     log-odds that lie as far on the way from the mean of all labels' typical ones to its own.
     """
-    positions = label_positions(model, labels)
+    positions, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     if others != "typical":
         wanted: list[dict[Label, float]] = [{int(position): p} for position in positions]
         return several(model, wanted, others, question=f"confidence {p:g}")
@@ -167,22 +191,26 @@ def several(
 ) -> Targets:
     """Several labels at once, each with a confidence of its own: ``several(model, {"4": 0.9, "9": 0.9})``.
 
-    `others` is what all labels not named are asked for, by default as in `confidence`.
+    `others` is what all labels not named are asked for, by default as in `confidence`. Softmax answers are shares
+    of one whole: theirs must add up to less than 1, as in ``several(model, {"4": 0.49, "9": 0.49})``.
     """
-    wanted = [confidences] if isinstance(confidences, Mapping) else list(confidences)
-    if not wanted or not all(wanted):
+    wanted = [confidences] if not isinstance(confidences, Sequence) else list(confidences)
+    if not wanted or not all(isinstance(each, Mapping) and each for each in wanted):
         raise TargetError("ask for at least one label, as in {'4': 0.9, '9': 0.9}")
-    rows = [_row(model, {_position(model, label): p for label, p in row.items()}, others) for row in wanted]
+    places = [
+        {_position(model, label): real(p, f"the confidence of {label!r}", TargetError) for label, p in row.items()}
+        for row in wanted
+    ]
+    rows = [_row(model, row, others) for row in places]
     return answers(model, np.array(rows), question=question)
 
 
 def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> Targets:
     """All answers of each question as they are, (n, outputs) or one vector (outputs,).
 
-    They must lie inside the range of the output activation. Softmax answers are taken as proportions and
-    made to add up to 1.
+    They must lie inside the range of the output activation, and those of a softmax add up to 1 but for `ROUNDED`.
     """
-    wanted = np.atleast_2d(np.asarray(answers, np.float64))
+    wanted = np.atleast_2d(reals(answers, "answers", TargetError))
     if wanted.ndim != 2 or wanted.shape[1] != model.outputs or not len(wanted):
         raise TargetError(
             f"answers must have {model.outputs} numbers each, one for each output; "
@@ -190,7 +218,7 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
         )
     _check_inside(wanted, model.output_activation)
     if model.output_activation is SOFTMAX:
-        wanted = wanted / wanted.sum(axis=1, keepdims=True)
+        wanted = _shares(wanted)
     best = wanted.max(axis=1, keepdims=True)
     # Answers asked for alike may differ by rounding, which must not choose a label.
     alone = np.isclose(wanted, best, rtol=0, atol=1e-9).sum(axis=1) == 1
@@ -207,6 +235,8 @@ def difference(
     Nothing is asked of the other labels. The default is what is typical of the first label where the model
     keeps statistics, and 2 logit(0.99) where not.
     """
+    if not isinstance(pairs, Sequence) or isinstance(pairs, str):
+        raise TargetError(f"a difference is between two labels, such as ('4', '9'); received {pairs!r}")
     listed: list[Any] = [pairs] if _is_pair(pairs) else list(pairs)
     places = np.array([[_position(model, label) for label in pair] for pair in listed], np.int64)
     if places.ndim != 2 or places.shape[1] != 2 or np.any(places[:, 0] == places[:, 1]):
@@ -215,7 +245,7 @@ def difference(
     maps = np.zeros((len(places), 1, model.outputs))
     maps[rows, 0, places[:, 0]], maps[rows, 0, places[:, 1]] = 1.0, -1.0
     if log_odds is not None:
-        values = np.full((len(places), 1), float(log_odds))
+        values = np.full((len(places), 1), real(log_odds, "a difference of log-odds", TargetError))
         if not np.isfinite(log_odds):
             raise TargetError(f"the difference asked for must be finite; received {log_odds}")
     elif (kept := typical_of(model)) is not None:
@@ -274,7 +304,7 @@ def channel(
 
 def _of_layer(question: str, layer: int | str, maps: Array, value: float | Sequence[float]) -> Targets:
     """One question for each of the maps (n, nodes)."""
-    values = np.broadcast_to(np.asarray(value, np.float64), len(maps))[:, None].copy()
+    values = np.broadcast_to(reals(value, "signals", TargetError), len(maps))[:, None].copy()
     if not np.all(np.isfinite(values)):
         raise TargetError(f"the signal asked for must be finite; received {value}")
     return Targets(question, maps[:, None, :], values, np.full(len(maps), -1), layer=layer)
@@ -362,11 +392,32 @@ def _softmax_rest(model: Model, wanted: dict[int, float], others: float | None) 
     if others is not None:
         raise TargetError("softmax answers add up to 1, so that the other labels share what is left: omit others")
     if unnamed and left <= 0:
+        possible = {model.classes[label]: _down(p / (1 - left) * LARGEST_SHARE) for label, p in wanted.items()}
         raise TargetError(
-            f"softmax answers add up to 1, but the confidences asked for already make {1 - left:.4g}"
+            f"softmax answers add up to 1, but the confidences asked for already make {1 - left:.4g}; possible, "
+            f"in the same proportions, is {possible}; at least so much of one label is asked for with at_least"
         )
     # Where all labels are named, nobody gets this.
     return left / unnamed if unnamed else 0.5
+
+
+def _shares(wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Answers (n, outputs) that add up to 1, or so nearly that they were rounded; `TargetError` for others."""
+    sums = wanted.sum(axis=1, keepdims=True)
+    if np.any(off := np.abs(sums[:, 0] - 1) > ROUNDED):
+        first = int(np.flatnonzero(off)[0])
+        shares = ", ".join(f"{share:.3f}" for share in (wanted[first] / sums[first])[:MOST_SHOWN])
+        more = ", ..." if wanted.shape[1] > MOST_SHOWN else ""
+        raise TargetError(
+            f"softmax answers add up to 1, but those asked for to {sums[first, 0]:.4g}; possible, in the same "
+            f"proportions, is [{shares}{more}]"
+        )
+    return np.asarray(wanted / sums, np.float64)
+
+
+def _down(p: float) -> float:
+    """Rounded down to two digits, or as it is where nothing would be left."""
+    return float(np.floor(100 * p) / 100) or p
 
 
 def _check_inside(wanted: Array, activation: Activation) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backquery.errors import ModelError
 from backquery.io import native
-from backquery.io.formats import FORMATS, READ_ONLY, export_model, format_of
+from backquery.io.formats import FORMATS, READ_ONLY, export_model, format_of, need_network
 from backquery.io.models import bundled, bundled_path
 from backquery.io.text import load_text, save_text
 from backquery.model import Network
@@ -52,6 +52,8 @@ def load_model(source: str | os.PathLike[str]) -> Network | TorchModel:
     first; write ``./mnist`` for a folder of that name. Other kinds of files are refused by a `ModelError` that
     says why, and what to do instead.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise ModelError(f"a model is opened by its name or path; received a {type(source).__name__}")
     path = bundled_path(source) if isinstance(source, str) else None
     path = path or Path(source)
     if path.is_dir():
@@ -75,7 +77,7 @@ def save_model(network: Network, path: str | os.PathLike[str]) -> None:
 
     Other kinds of files, which keep less, are written by `export_model`.
     """
-    native.save(network, check_model_path(path))
+    native.save(need_network(network), check_model_path(path))
 
 
 def check_model_path(path: str | os.PathLike[str]) -> Path:

@@ -85,8 +85,19 @@ def export_model(network: Network, path: str | os.PathLike[str]) -> tuple[str, .
     at all (softmax in the text files) raises `ModelError`.
     """
     kind = format_to_write(path)
-    kind.save(network, Path(path))
+    kind.save(need_network(network), Path(path))
     return tuple(what for what in kind.loses if _has(network, what))
+
+
+def need_network(network: object) -> Network:
+    """What is to be written, if it is a `Network`; else `ModelError`, with what keeps other models."""
+    if isinstance(network, Network):
+        return network
+    raise ModelError(
+        f"files hold chains of dense layers, made here or by network_from_torch, network_from_keras and their "
+        f"like; received a {type(network).__name__}: keep that in its own program's file, and what was fitted to "
+        "it by fit_statistics beside it"
+    )
 
 
 def _has(network: Network, what: str) -> bool:

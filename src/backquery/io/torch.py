@@ -40,9 +40,11 @@ from backquery.model import (
     Array,
     Scaling,
     Statistics,
+    as_inputs,
     checked_inputs,
     ends_of,
     finite_answer,
+    refuse_raw,
     scaled_images,
 )
 
@@ -164,8 +166,10 @@ class TorchModel:
     def query(self, x: ArrayLike) -> Array:
         """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale.
 
-        `ModelError` for a single one whose answers are not finite.
+        `DataError` for raw pixels, which `query_images` takes; `ModelError` for a single one whose answers are not
+        finite.
         """
+        refuse_raw(as_inputs(x, self.input_shape, self.dtype), self.scaling)
         answers = self.output_activation.function(self.log_odds(x))
         single = np.ndim(x) == 1 or np.shape(x) == self.input_shape
         return finite_answer(answers[0]) if single else answers

@@ -31,11 +31,14 @@ class Told(Protocol):
 
 @dataclass(frozen=True)
 class Lesson:
-    """A lesson's name, what it is about, and the function that gives it; each has a notebook in examples/."""
+    """A lesson's name, what it is about, and the function that gives it; each has a notebook in examples/.
+
+    Whatever the function takes has a default.
+    """
 
     name: str
     summary: str
-    give: Callable[[], Told]
+    give: Callable[..., Told]
 
 
 LESSONS: dict[str, Lesson] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backquery.model import Array, Network, Seed
+from backquery.model import Array, Network, Seed, generator_of
 
 PUBLISHED = {(3, 3, 1): 40.0, (3, 3, 3, 1): 70.0}
 """Microseconds by loops, as a text with these two networks gives them for its author's machine."""
@@ -49,7 +49,7 @@ class ForwardLesson:
 
 def forward_lesson(sizes: tuple[tuple[int, ...], ...] = SIZES, *, rng: Seed = 1) -> ForwardLesson:
     """Each network asked about one random input, both ways, on this machine, now."""
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     return ForwardLesson(tuple(_timing(each, generator) for each in sizes))
 
 

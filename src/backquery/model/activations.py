@@ -34,6 +34,10 @@ class Activation:
     goes `leak`, the slope below zero of the ReLUs, and None of all others.
     """
 
+    def __repr__(self) -> str:
+        """Its name, by which `activation_named` finds it."""
+        return f"<activation {self.name}>"
+
     name: str
     code: int
     function: Callable[[Array], Array]

@@ -27,6 +27,12 @@ class Evaluation:
     confusion: NDArray[np.int64]
     read: NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        """The share of right answers, and the worst confusion by its positions."""
+        right = f"{self.performance:.2%} right: {int(np.trace(self.confusion)):,} of {self.images:,} images"
+        worst = [f"; {truth} read as {read} {images} times" for truth, read, images in self.worst_confusions(1)]
+        return f"Evaluation({right}{''.join(worst)})"
+
     @property
     def images(self) -> int:
         """How many images the model was asked about."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
 from backquery.model.aliases import Array
+from backquery.model.arguments import need_model
 from backquery.model.protocol import Model
 from backquery.model.scaling import ordered_images
 
@@ -28,6 +29,7 @@ class LabelledImages(Protocol):
         """Positions into the classes."""
 
 
+@runtime_checkable
 class Halves(Protocol):
     """A data set of two halves, such as a `Dataset`."""
 
@@ -38,6 +40,9 @@ class Halves(Protocol):
     @property
     def to_test_on(self) -> LabelledImages:
         """The others, or the same where there are no others."""
+
+    def parted_for(self, model: Model) -> Halves:
+        """The same, with the halves that it had when the model learned from it."""
 
 
 Data = LabelledImages | Halves | tuple[ArrayLike, ArrayLike]
@@ -56,11 +61,12 @@ class Examples:
     @classmethod
     def of(cls, model: Model, data: Data, half: Half = "train") -> Examples:
         """Check `data`, of a whole data set the `half`, against the model; `DataError` says what does not fit."""
-        if isinstance(data, tuple):
+        need_model(model)
+        if isinstance(data, tuple) and len(data) == 2:
             inputs, labels = data
             given, pixels = _inputs(inputs, model.inputs), None
         else:
-            shown: Any = getattr(data, half, data)
+            shown = half_of(data, model, half)
             labels, images = shown.labels, np.asarray(shown.images)
             given, pixels = None, ordered_images(images, model.input_shape) if len(images) else images
             if model.scaling is None:
@@ -95,6 +101,19 @@ class Examples:
             return self.given
         assert self.pixels is not None
         return self.model.scale(self.pixels)
+
+
+def half_of(data: LabelledImages | Halves, model: Model, half: Half) -> LabelledImages:
+    """One half of a whole data set, as the model has it; of labelled images themselves all."""
+    if not isinstance(data, Halves):
+        if not (hasattr(data, "images") and hasattr(data, "labels")):
+            raise DataError(
+                "images with labels are a data set, one half of it, or a pair (inputs, labels); received a "
+                f"{type(data).__name__}: datasets.open_data(name or path) opens a data set"
+            )
+        return data
+    halves = data.parted_for(model)
+    return halves.train if half == "train" else halves.to_test_on
 
 
 def _inputs(values: ArrayLike, width: int) -> Array:

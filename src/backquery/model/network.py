@@ -18,9 +18,22 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from backquery.errors import DataError, ModelError
 from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation_named
 from backquery.model.aliases import Array, Seed
+from backquery.model.arguments import generator_of, whole
+from backquery.model.brief import brief
 from backquery.model.reading import finite_answer
-from backquery.model.scaling import Scaling, all_finite, as_inputs, checked_finite, checked_inputs, scaled_images
+from backquery.model.scaling import (
+    Scaling,
+    all_finite,
+    as_inputs,
+    checked_finite,
+    checked_inputs,
+    refuse_raw,
+    scaled_images,
+)
 from backquery.model.statistics import Statistics
+
+MOST_NAMED = 12
+"""Labels that are named where a network is shown in a line."""
 
 ROWS = 1024
 """So many images are taken through all layers at a time: what one layer hands to the next stays in the cache."""
@@ -38,6 +51,8 @@ class Layer:
 
     The arrays are copied and made read-only, so that a network, once made, stays what it is.
     """
+
+    __repr__ = brief
 
     weights: Array
     biases: Array | None
@@ -100,6 +115,15 @@ class Network:
     statistics: Statistics | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """The network in a line: its nodes, activations and labels, and what it keeps."""
+        activations = ", ".join(layer.activation.name for layer in self.layers)
+        size = " x ".join(map(str, self.input_shape))
+        labels = ", ".join(self.classes) if self.outputs <= MOST_NAMED else f"{self.outputs} labels"
+        keeps = "" if self.statistics is None else "; keeps statistics"
+        sizes = "-".join(map(str, self.sizes))
+        return f"Network({sizes}, {activations}, {self.dtype}; {size} to {labels}{keeps})"
+
     def __post_init__(self) -> None:
         layers = tuple(self.layers)
         object.__setattr__(self, "layers", layers)
@@ -150,8 +174,9 @@ class Network:
         sigmoid, ``"he"`` for the ReLUs and ``"glorot"`` for the rest. Biases start at zero. `description` goes
         to the network: `input_shape`, `classes`, `scaling`.
         """
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise ModelError(f"sizes must be two or more positive numbers of nodes; received {list(sizes)}")
+        nodes = [whole(size, "each of the positive numbers of nodes", ModelError) for size in sizes]
+        if len(nodes) < 2:
+            raise ModelError(f"sizes must be two or more positive numbers of nodes; received {nodes}")
         names = [activation] * (len(sizes) - 1) if isinstance(activation, str) else list(activation)
         if isinstance(activation, str) and activation_named(activation).leak is not None:
             names[-1] = "softmax"
@@ -161,7 +186,7 @@ class Network:
             raise ModelError(f"{len(sizes) - 1} layers need as many activations; received {len(names)}")
         if init is not None and init not in INITS:
             raise ModelError(f"unknown init {init!r}; choose one of {', '.join(INITS)}")
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         layers = []
         for inputs, outputs, name in zip(sizes[:-1], sizes[1:], names, strict=True):
             layer_activation = activation_named(name)
@@ -254,9 +279,11 @@ class Network:
     def query(self, x: ArrayLike) -> Array:
         """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale.
 
-        `ModelError` for a single one whose answers are not finite.
+        `DataError` for raw pixels, which `query_images` takes; `ModelError` for a single one whose answers are not
+        finite.
         """
         inputs = as_inputs(x, self.input_shape, self.dtype)
+        refuse_raw(inputs, self.scaling)
         if len(inputs) > ROWS:
             return np.concatenate([self._answers(inputs[row : row + ROWS]) for row in range(0, len(inputs), ROWS)])
         answers = self._answers(inputs)

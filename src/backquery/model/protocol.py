@@ -19,8 +19,9 @@ from backquery.model.statistics import Statistics
 class Model(Protocol):
     """A differentiable classifier. `Network` is one; so can be a model of any other framework.
 
-    Inputs are (n, inputs) in input scale, answers (n, outputs). The log-odds are the answers taken through
-    the inverse of the output activation, computed so that they do not saturate.
+    Inputs are (n, inputs) in input scale, answers (n, outputs). What is called log-odds here are the logits,
+    the answers taken through the inverse of the output activation, computed so that they do not saturate: see
+    `backquery.model.log_odds`.
     """
 
     @property

@@ -11,8 +11,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.errors import DataError, ModelError
 from backquery.model.aliases import Array, Shape
+from backquery.model.brief import brief
 from backquery.model.layout import Layout
 from backquery.model.meaning import IN_COLOUR, Meaning
+
+LOOKED_AT = 64
+"""So many inputs of a batch, about, are looked at for whether they are raw pixels, which all are or none."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Scaling:
     `gain` and `offset` are numbers, or vectors with one number for each input (standardised inputs). `meaning` is
     what the raw pixels mean beside that; None where nobody said.
     """
+
+    __repr__ = brief
 
     gain: float | Array
     offset: float | Array
@@ -126,6 +132,24 @@ class Scaling:
         """Inputs (..., pixels) to ink between 0 (paper) and 1; what lies outside the scale is clipped."""
         values = (np.asarray(inputs, np.float64) - self.low) / (np.asarray(self.gain) * self.maximum)
         return np.clip(values, 0.0, 1.0)
+
+
+def refuse_raw(inputs: Array, scaling: Scaling | None) -> None:
+    """Raise `DataError` for inputs (n, inputs) that are raw pixels by all appearance, not yet scaled.
+
+    They lie from 0 to the scaling's maximum, and go beyond what full ink becomes by more than its whole range.
+    """
+    if scaling is None or not len(inputs):
+        return
+    some = inputs[:: max(1, len(inputs) // LOOKED_AT)]
+    low, high = float(np.min(scaling.low)), float(np.max(scaling.high))
+    highest = float(some.max())
+    if max(low, high) + abs(high - low) < highest <= scaling.maximum and some.min() >= 0:
+        raise DataError(
+            f"inputs are to lie between {min(low, high):g} and {max(low, high):g}; received some up to "
+            f"{highest:g}, which look like raw pixels: query_images(images) takes those, and "
+            "scale(images) makes inputs of them"
+        )
 
 
 def checked_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:

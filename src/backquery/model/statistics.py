@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backquery.errors import ModelError
 from backquery.model.aliases import Array
+from backquery.model.brief import brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,8 @@ class Mixture:
     weights: (components,), positive, adding up to 1; basis: (inputs, width), orthonormal; centres: (components,
     width); directions: (components, width, rank), where a component of lower rank ends with columns of zeros.
     """
+
+    __repr__ = brief
 
     weights: Array
     basis: Array
@@ -67,6 +70,8 @@ class Spectrum:
     powers: (rings, channels), positive, variances in squared input scale; axes: (channels, channels), column j
     the direction in the channels that ``powers[:, j]`` belong to.
     """
+
+    __repr__ = brief
 
     powers: Array
     axes: Array
@@ -115,6 +120,8 @@ class Statistics:
     little of the images, several, just as blind to classes; else None; spectrum: of images in colour and of large
     ones, the variance that the factor leaves, more exactly than the diagonal has it; else None.
     """
+
+    __repr__ = brief
 
     mean: Array
     factor: Array

@@ -89,16 +89,19 @@ def _heading_of(score: str, comparison: Comparison) -> str:
 
 
 def _comparison_title(comparison: Comparison) -> str:
+    """How many images of each method are read as asked, the most first; of as many, those that also converged."""
     rows = [row for row in comparison.rows if row.kind == "method"]
-    best = max(rows, key=lambda row: (row.read_as_asked, row.result is not None and row.result.converged.sum()))
-    worst = min(rows, key=lambda row: row.read_as_asked)
-    count = len(comparison.classes)
-    if best.read_as_asked == worst.read_as_asked:
-        return f"Read as asked: {best.read_as_asked} of {count} images by every method"
-    return (
-        f"Read as asked: {best.read_as_asked} of {count} images by {_method(best)}, "
-        f"{worst.read_as_asked} of {count} by {_method(worst)}"
-    )
+    rows.sort(key=lambda row: (-row.read_as_asked, -_converged(row)))
+    count, counts = len(comparison.classes), dict.fromkeys(row.read_as_asked for row in rows)
+    if len(counts) == 1:
+        return f"Read as asked: {rows[0].read_as_asked} of {count} images by every method"
+    by = [f"{each} by {', '.join(_method(row) for row in rows if row.read_as_asked == each)}" for each in counts]
+    return f"Read as asked, of {count} images: {'; '.join(by)}"
+
+
+def _converged(row: Row) -> int:
+    """How many images give the answers asked for; none of a method that promises none."""
+    return 0 if row.result is None else row.result.outcome.count("converged")
 
 
 def _method(row: Row) -> str:

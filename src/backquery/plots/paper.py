@@ -86,10 +86,22 @@ def check_picture_path(
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """White paper of this size in inches."""
-    from matplotlib.figure import Figure
+    """White paper of this size in inches; a notebook shows it as the picture that it is."""
+    return _paper()(figsize=(width, height), facecolor="white")
 
-    return Figure(figsize=(width, height), facecolor="white")
+
+@cache
+def _paper() -> type[Figure]:
+    """Figures of Matplotlib's that need no pyplot to be shown."""
+    from matplotlib import figure
+
+    class Figure(figure.Figure):
+        """A figure that a notebook shows as a picture."""
+
+        def _repr_png_(self) -> bytes:
+            return figure_bytes(self, "png")
+
+    return Figure
 
 
 def panel(figure: Figure, left: float, top: float, wide: float, tall: float) -> Axes:

@@ -48,6 +48,9 @@ NAME, COLUMNS, BETWEEN = 0.26, 0.26, 0.24
 LIGHT: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "antialiased", "aspect": "equal"}
 """How brightness, or a picture in colour, is drawn: as the camera saw it, never stretched."""
 
+NOTHING = "nothing"
+"""What is read in a blank picture."""
+
 LONGEST = 90
 """Letters of a title, or of a picture's name."""
 
@@ -77,7 +80,10 @@ def query_steps(prepared: Sequence[Preparation], names: Sequence[str], answers: 
         order = strongest_of(values[k])
         bars = panel(figure, left, top + NAME, BARS, TALL * len(order) / MOST_BARS)
         draw_bars(bars, values[k][order], [model.classes[label] for label in order], 8)
-    read = [model.classes[label] for label in values.argmax(axis=1)]
+    read = [
+        NOTHING if one.blank else model.classes[label]
+        for one, label in zip(prepared, values.argmax(axis=1), strict=True)
+    ]
     heading(figure, _title(read, values), _subtitle(prepared, model))
     return figure
 
@@ -129,6 +135,8 @@ def _name(figure: Figure, top: float, name: str, uneven: bool) -> None:
 
 
 def _title(read: Sequence[str], values: Array) -> str:
+    if read == [NOTHING]:
+        return "Nothing to read: the picture is blank"
     if len(read) == 1:
         return f"Read as {read[0]}, {values.max():.2f}"
     return shorten(f"Read as {', '.join(read[:MOST_PICTURES])}", LONGEST, placeholder=" ...")

@@ -60,7 +60,11 @@ def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
     surely, outcome = result.answers[position][read], result.outcome[position]
     caption = scan_caption(asked, name_read(model.classes, read), surely, bool(result.read_as_asked[position]))
     held = [] if result.active is None else list(result.active[position])
-    return [*caption, *held, *([outcome] if outcome in FAILED else [])]
+    failed = [outcome] if outcome in FAILED else []
+    if failed and result.read_as_asked[position]:
+        # Nobody can tell what to believe of a picture that is as asked and was not found.
+        caption, failed = caption[:-1], [f"label as asked, answers {outcome}"]
+    return [*caption, *held, *failed]
 
 
 def change_grid(result: BackQuery, model: Model) -> Figure:

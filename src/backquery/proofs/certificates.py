@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError, ProofError
-from backquery.model import SOFTMAX, UNREAD, Array, Labels, Model, ends_of, labels_read, name_read
+from backquery.model import SOFTMAX, UNREAD, Array, Labels, Model, brief, ends_of, labels_read, name_read, reals
 from backquery.proofs.bounded import lowest_of, prover_of
 from backquery.proofs.reading import Reading
 
@@ -51,6 +51,8 @@ class Certificates:
     unknown: of what nothing is known, in words, where that is why nothing is proved; else empty.
     """
 
+    __repr__ = brief
+
     read: Labels
     certain: NDArray[np.bool_]
     grey_levels: Array
@@ -82,7 +84,7 @@ class Certificates:
         count = int(self.certain.sum())
         each = "each" if count == len(self) else f"{count} of {len(self)}"
         held = self.as_asked is not None and bool(self.as_asked.all())
-        more = f", and its log-odds are within {self.tolerance:g} of those asked for" if held else ""
+        more = f", and its logits are within {self.tolerance:g} of those asked for" if held else ""
         return f"proved for {each}: every image within so many grey levels of it is read alike{more}"
 
     def plain(self, position: int) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def certify(model: Model, images: ArrayLike | Answered, *, tolerance: float = TO
 
 
 def _rows(model: Model, images: ArrayLike) -> Array:
-    x = np.asarray(images, np.float64)
+    x = reals(images, "images", DataError)
     if x.size % model.inputs or not np.all(np.isfinite(x)):
         raise DataError(f"images must be rows of {model.inputs} finite inputs; received shape {x.shape}")
     return x.reshape(-1, model.inputs)

@@ -11,7 +11,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
-from backquery.model import Model, Progress, facts_in_words
+from backquery.model import LabelledImages, Model, Progress, facts_in_words
 from backquery.notes import Notes
 from backquery.plots.paper import pixels_mean
 from backquery.report.markup import Html, joined, lead, paragraph
@@ -46,7 +46,7 @@ BESIDE = "scans"
 
 def write_report(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | LabelledImages,
     path: str | os.PathLike[str],
     *,
     source: str = "a network",
@@ -59,18 +59,20 @@ def write_report(
 ) -> dict[str, str]:
     """Write all that can be said about a model, tried on `dataset`, as one HTML file that needs nothing else.
 
-    Without a test half, a fifth of each label's images is held out by `rng`, which also decides what else is
-    drawn. `source` is what the model is called; `quick` takes fewer images and repeats and trains nothing;
-    `timeline` is a file of `Timeline.save`. `progress` is told (sections done, sections in all, the
-    title of the one that is being made). `notes` say how the model and the data are had in Python; pictures go on
-    from them, and otherwise take both for granted, as `network` and `data`. `language` is what the page is told
-    in; what only English has words for stays English, and the page says so.
+    Without a test half, or of one half alone, a fifth of each label's images is held out: what the model did not
+    learn from, where it tells that, or else by `rng`, which also decides what is drawn. `source` is what the
+    model is called; `quick` takes fewer images and repeats and trains nothing; `timeline` is a file of
+    `Timeline.save`. `progress` is told (sections done, sections in all, the title of the one that is being
+    made). `notes` say how the model and the data are had in Python; pictures go on from them, and otherwise take
+    both for granted, as `network` and `data`. `language` is what the page is told in; what only English has
+    words for stays English, and the page says so.
 
     Returns, for each section that was left out, why. The file appears whole or not at all; `OutputError` says what
     kept it from being written. Images that the model cannot take are a `DataError`, and so is a timeline
     that cannot be read or is of other labels.
     """
     check_report_path(path)
+    dataset = Dataset.of(dataset, model)
     model.scale(dataset.train.images[:1])  # images of another size would leave next to nothing to report
     begun, halves = (notes or Notes()).continued(), dataset.with_test_half(rng)
     if dataset.test is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backquery.audit import LIMITS, MEANINGS, VERDICTS, Finding, find_shortcuts
+from backquery.audit import CLEAN, LIMITS, MEANINGS, VERDICTS, Finding, find_shortcuts
 from backquery.audit.search import IMAGES as AUDIT_IMAGES
 from backquery.evidence import (
     ControlEvidence,
@@ -79,10 +79,13 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         "found", find_shortcuts, subject.model, subject.test, images=images, rng=subject.seed, progress=step
     )
     say, phrase, worst = subject.say, subject.words.phrase, found.worst
-    told = say(
-        "audit.lead", summary=found.summary, label=subject.classes[worst.label], pixels=len(worst.region),
-        changed=float(worst.changed.value), verdict=phrase(worst.verdict),
-    )  # fmt: skip
+    if worst.verdict == CLEAN:  # a share beside that would be read as a finding
+        told = say("audit.lead.clean", labels=len(found.findings))
+    else:
+        told = say(
+            "audit.lead", summary=found.summary, label=subject.classes[worst.label], pixels=len(worst.region),
+            changed=float(worst.changed.value), verdict=phrase(worst.verdict),
+        )  # fmt: skip
     named = [
         say("audit.named", Verdict=phrase(verdict).capitalize(), meaning=phrase(MEANINGS[verdict]),
             labels=", ".join(labels))

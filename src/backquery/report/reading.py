@@ -48,6 +48,8 @@ def confusions(subject: Subject, step: Step) -> Html:
     told = say("confusions.lead", share=found.performance, right=right, images=found.images)
     if subject.held_out:
         told += f" {say('confusions.held-out')}"
+    if (seed := subject.dataset.parted_by) is not None:
+        told += f" {say('confusions.parted', seed=seed)}"
     matrix = _matrix(subject) if len(subject.classes) <= WIDEST_TABLE else Html("")
     worst = [
         say("confusions.mistake", truth=subject.classes[truth], read=subject.classes[read], count=count)

@@ -31,6 +31,7 @@ from backquery.inversion import (
 from backquery.inversion import answers as asked_answers
 from backquery.inversion.memory import Memory
 from backquery.model import (
+    SOFTMAX,
     Array,
     Layout,
     Model,
@@ -82,6 +83,8 @@ def query(subject: Subject, fields: Fields) -> Answer:
     if "drawing" in fields:
         given = prepared(model, subject.shape, drawing(fields))
         arrays["pixels"] = given
+        if not given.any():
+            raise RequestError("there is nothing on the paper to read; draw something", "blank")
     else:
         given = read.pixels(fields, model)
     inputs = as_inputs(model, given)
@@ -124,7 +127,7 @@ def asked_of(
         ranges = {label: (p, None) if p >= 0.5 else (None, p) for label, p in limits.items()}
         return notes("asked", within, model, ranges), None
     if "answers" in fields:
-        return notes("asked", asked_answers, model, read.numbers(fields, "answers", model.outputs)), None
+        return notes("asked", asked_answers, model, _asked_answers(fields, model)), None
     if "confidences" not in fields:
         return [read.label(fields, model)], None
     wanted = read.confidences(fields, model)
@@ -132,6 +135,13 @@ def asked_of(
         return notes("asked", several, model, wanted), None
     ((label, p),) = wanted.items()
     return [label], p
+
+
+def _asked_answers(fields: Fields, model: Model) -> list[float]:
+    """The answers of all outputs; those of a softmax, which the page sends as parts of any sum, as shares of 1."""
+    given = read.numbers(fields, "answers", model.outputs)
+    whole = sum(given) if model.output_activation is SOFTMAX else 1.0
+    return [answer / whole for answer in given] if whole > 0 else given
 
 
 def turn(subject: Subject, fields: Fields) -> Answer:
@@ -161,6 +171,7 @@ def scans_of(subject: Subject, result: BackQuery) -> Answer:
     fields = {
         "read": result.read.tolist(),
         "read_as_asked": result.read_as_asked.tolist(),
+        "converged": result.converged.tolist(),
         "outcome": list(result.outcome),
         "method": result.method,
     }
@@ -303,12 +314,14 @@ def image(subject: Subject, fields: Fields) -> Answer:
 
 def checked_picture(file: bytes) -> bytes:
     """The bytes of a picture of a known format and an allowed size, by its header alone; else `RequestError`."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     known = sorted(set(FORMATS.values()) - {"GIF", "TIFF"})
     try:
         with Image.open(BytesIO(file), formats=known) as picture:
             width, height = picture.size
+    except UnidentifiedImageError:  # in its own words it names the object in memory
+        raise RequestError(f"the file is no picture that can be read; {', '.join(known)} are", "picture") from None
     except Exception as error:  # broken pictures raise whatever their bytes lead the decoders to
         raise RequestError(f"the file cannot be read as {', '.join(known)} ({error})", "picture") from None
     if width * height > MOST_PICTURE_PIXELS:
@@ -378,7 +391,7 @@ def method_of(name: str, *, hurried: bool = False, steps: int = HURRIED_STEPS) -
 
 def told_of(result: BackQuery, row: int) -> dict[str, Any]:
     """One image's scores as plain values."""
-    scores = ["read", "read_as_asked", "error", "log_odds_error", "outcome", "advice", "steps"]
+    scores = ["read", "read_as_asked", "converged", "error", "log_odds_error", "outcome", "advice", "steps"]
     scores += [] if result.component is None else ["component"]
     return {**result.plain(row, *scores), "asked": int(result.labels[row]), "question": result.question}
 

@@ -12,7 +12,7 @@ import numpy as np
 from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
-from backquery.inversion.fitting import with_typical
+from backquery.inversion.fitting import statistics_of, with_typical
 from backquery.model import Array, Network, Statistics, evaluate
 from backquery.studio import engine
 from backquery.studio import fields as read
@@ -126,7 +126,7 @@ class Learning:
         lesson, clock = self.lesson, perf_counter()
         run = begin(lesson.plan, self._given())
         some = self.dataset.train.select(slice(PRIOR_IMAGES))
-        statistics, self._usual = fit_statistics(run.network, some), run.network.scale(some.images)
+        statistics, self._usual = statistics_of(run.network, some), run.network.scale(some.images)
         moments, images = frame_moments(run.updates), None
         for frame, moment in enumerate(moments):
             due = monotonic() + lesson.pace

@@ -42,11 +42,12 @@ back: {method, label | confidences: {label: p} | answers: [p of every label] | l
     Asks for the label's typical answer (0.99 where it is not known); or for labels with confidences of their own
     (the others: what is usual where one label is named, else the book's); or for all answers; or within limits, by
     gauss-newton: a label with p of 0.5 or more at least so sure, one with less at most, and others as is
-    likeliest. ink f4, answers f4, read, asked (the label, or -1), read_as_asked, error, log_odds_error, outcome,
-    advice, steps, milliseconds. With warm: true the search begins at the last image by the same method, for
-    sliders. It is then hurried, unless hurried is false; of models that are no chain of layers it takes one step,
-    in float32, and its outcome is "following": ask for more when the slider rests. With draw, a number from 1 on,
-    it is one of the many images that give the answer, not the likeliest (gauss-newton; not within limits).
+    likeliest. ink f4, answers f4, read, asked (the label, or -1), read_as_asked, converged (read as asked, and
+    the answers are those asked for), error, log_odds_error, outcome, advice, steps, milliseconds. With warm:
+    true the search begins at the last image by the same method, for sliders. It is then hurried, unless hurried
+    is false; of models that are no chain of layers it takes one step, in float32, and its outcome is
+    "following": ask for more when the slider rests. With draw, a number from 1 on, it is one of the many images
+    that give the answer, not the likeliest (gauss-newton; not within limits).
 opinion: {pixels}
     What others make of any picture: judges ({name: label}), performances ({name: share of real test images read
     rightly, or null}), chance, no_better_than_chance (names of judges), nearest u1 (the nearest real image),

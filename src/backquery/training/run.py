@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.errors import DivergenceError, TrainingError
-from backquery.model import Data, Examples, Network, Seed, evaluate
+from backquery.model import Data, Examples, Network, Seed, evaluate, generator_of, whole
 from backquery.training.batch import BatchTraining
 from backquery.training.blocks import BlockTraining
 from backquery.training.history import EpochRecord
@@ -46,8 +46,9 @@ class TrainingRun:
         rng: Seed = None,
         kernel: str = "auto",
     ) -> None:
-        if epochs < 1:
-            raise TrainingError(f"the number of epochs must be at least 1; received {epochs}")
+        whole(epochs, "the number of epochs", TrainingError)
+        if recipe is not None and not isinstance(recipe, Recipe):
+            raise TrainingError(f"a recipe is Online(), MiniBatch() or FullBatch(); received {recipe!r}")
         self.recipe = Online() if recipe is None else recipe
         self.network, self.epochs = network, epochs
         self.examples = Examples.of(network, data)
@@ -55,7 +56,7 @@ class TrainingRun:
         self._tested = None if test is None else Examples.of(network, test)
         self.kernel, self._work = _work(network, self.examples, self.recipe, kernel)
         self._seed = int(rng) if isinstance(rng, int | np.integer) else None
-        self._generator = np.random.default_rng(rng)
+        self._generator = generator_of(rng)
         self.batch = self.recipe.images_an_update(len(self.examples))
         self.updates_per_epoch = -(-len(self.examples) // self.batch)
         self.updates = epochs * self.updates_per_epoch

@@ -44,3 +44,13 @@ def test_a_lesson_that_there_is_not(run, arguments, code, message, tmp_path, mon
     assert found == code
     assert message in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lesson_takes_another_rate_and_start(run):
+    found = json.loads(run("lesson", "descent", "--rate", "0.02", "--start", "4", "--json")[1])
+    assert (found["rate"], found["path"][0]) == (0.02, 4.0)
+    assert json.loads(run("lesson", "back-propagation", "--rate", "0.3", "--json")[1])["rate"] == 0.3
+    code, _, err = run("lesson", "sigmoid", "--rate", "0.1")
+    assert code == 2 and "lesson sigmoid has no --rate; descent and back-propagation have one" in err
+    code, _, err = run("lesson", "--start", "1")
+    assert code == 2 and "--start needs a lesson" in err

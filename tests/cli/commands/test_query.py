@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from measurements.photographing import Camera, even, linear, photograph, radial
 
+from backquery.cli.terminal import in_signs
 from backquery.datasets import Split, load
 from tests.conftest import Run
 
@@ -129,3 +130,36 @@ def test_what_could_not_be_drawn_is_refused_before_anything_is_read(run: Run, tm
     code, _, err = run("query", "mnist", tmp_path / "missing.png", "--show", tmp_path / "steps.gif")
     assert code != 0
     assert "pictures are written as .png, .svg, .pdf" in err
+
+
+def test_in_a_blank_picture_there_is_nothing_to_read(run: Run, tmp_path: Path, model: Path) -> None:
+    from PIL import Image
+
+    blank, drawn = tmp_path / "blank.png", picture_of(load("digits").train, 4, tmp_path / "4.png")
+    Image.new("L", (40, 40), 250).save(blank)
+    code, out, _ = run("query", model, blank, drawn, "--json")
+    assert (code, json.loads(out)["read"]) == (0, [None, "4"])
+    _, out, _ = run("query", model, blank, "--show", tmp_path / "steps.svg")
+    assert "blank.png: nothing to read, the picture is blank" in out
+    assert "Nothing to read: the picture is blank" in (tmp_path / "steps.svg").read_text()
+
+
+def test_a_query_shows_what_the_network_saw(run: Run, tmp_path: Path, model: Path) -> None:
+    picture = picture_of(load("digits").train, 1, tmp_path / "1.png")
+    _, out, _ = run("query", model, picture, "--no-centre", "-o", tmp_path / "steps.svg")
+    seen = [line[:8] for line in out.splitlines()[1:5]]
+    assert all(line.strip() for line in seen) and "#" in "".join(seen)
+    assert (tmp_path / "steps.svg").exists()
+
+
+def test_shades_become_signs_twice_as_high_as_wide() -> None:
+    shades = np.zeros((5, 3))
+    shades[:2, 0], shades[4, 2] = 1.0, 1.0
+    assert in_signs(shades) == ["@  ", "   ", "  ="]
+    wide = in_signs(np.ones((28, 90)))
+    assert {len(line) for line in wide} == {30} and len(wide) == 5
+
+
+def test_a_folder_is_named_as_such(run: Run, tmp_path: Path, model: Path) -> None:
+    code, _, err = run("query", model, tmp_path)
+    assert code == 1 and "is a folder; name the pictures in it, such as" in err and "Errno" not in err

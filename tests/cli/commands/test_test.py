@@ -47,3 +47,20 @@ def test_a_folder_of_text_files_is_a_model_too(run: Run, tmp_path: Path, model: 
     assert code == 0
     assert "does not say how pixels become inputs: 0.01 for paper to 1 for ink is taken" in err
     assert json.loads(out)["performance"] == json.loads(run("test", model, "digits", "--json")[1])["performance"]
+
+
+def test_of_data_without_a_test_half_what_the_network_did_not_learn_from_is_taken(
+    run: Run, tmp_path: Path
+) -> None:
+    digits = load("digits").train.select(slice(300))
+    data, model = tmp_path / "own.npz", tmp_path / "own.safetensors"
+    np.savez(data, images=digits.images, labels=digits.labels)
+    training = json.loads(run("train", data, "-o", model, "--hidden", "20", "--seed", "4", "--json")[1])
+    code, out, err = run("test", model, data, "--json")
+    found = json.loads(out)
+    assert (code, found["images"]) == (0, training["test_images"])
+    assert found["performance"] == training["performance"]
+    assert "held out by seed 4 when this network learned" in err and "--test own takes all 300" in err
+
+    _, out, _ = run("test", model, data, "--test", data, "--json")
+    assert json.loads(out)["images"] == 300

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from backquery.cli import UsageError
 from backquery.cli.options import AsJson, ShowCode, also_drawn
 from backquery.cli.terminal import check_outputs, give, pairs, save_picture
 
 Name = Annotated[str | None, Parameter(help="Which lesson; without a name, they are listed.", show_default=False)]
+Rate = Annotated[
+    float | None,
+    Parameter(help="The learning rate, of descent and back-propagation.", validator=Number(gt=0, lt=float("inf"))),
+]
+Start = Annotated[float | None, Parameter(help="Where descent begins, such as 6.", allow_leading_hyphen=True)]
 Picture = Annotated[Path | None, also_drawn("it")]
 
 
 def lesson(
-    name: Name = None, /, *, output: Picture = None, show_code: ShowCode = False, as_json: AsJson = False
+    name: Name = None,
+    /,
+    *,
+    rate: Rate = None,
+    start: Start = None,
+    output: Picture = None,
+    show_code: ShowCode = False,
+    as_json: AsJson = False,
 ) -> None:
     """Give a lesson: a small experiment with its numbers, and its picture if you name a file.
 
     Each lesson is also a notebook in the folder examples of the source. For example: `backquery lesson descent
-    -o descent.png`
+    --rate 0.005 -o descent.png`
 
     With --json, without a name: lessons, a list of name and summary. With one: lesson (its name), output (the
     picture, or null), and what was found: sigmoid gives by_weight and by_bias, lists of weight, bias, middle and
@@ -31,7 +45,10 @@ def lesson(
     """
     from backquery.lessons import LESSONS
 
+    told = {key: value for key, value in (("rate", rate), ("start", start)) if value is not None}
     if name is None:
+        if told:
+            raise UsageError(f"--{min(told)} needs a lesson; choose one of {', '.join(LESSONS)}.")
         if output is not None:
             raise UsageError(f"a picture needs a lesson; choose one of {', '.join(LESSONS)}.")
         summaries = [(one.name, one.summary) for one in LESSONS.values()]
@@ -39,12 +56,18 @@ def lesson(
         return
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}; choose one of {', '.join(LESSONS)}.")
+    for key in told:
+        if key not in signature(LESSONS[name].give).parameters:
+            having = [one.name for one in LESSONS.values() if key in signature(one.give).parameters]
+            raise UsageError(
+                f"lesson {name} has no --{key}; {' and '.join(having)} {'have' if having[1:] else 'has'} one."
+            )
     from backquery.notes import Notes
     from backquery.plots import lesson_figure
 
     check_outputs(output)
     notes = Notes()
-    found = notes("found", LESSONS[name].give)
+    found = notes("found", LESSONS[name].give, **told)
     if output is not None:
         save_picture(notes("figure", lesson_figure, found), output, notes)
     give(

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Model, ShowCode
 from backquery.cli.options.reading import Scale
-from backquery.cli.terminal import Drawing, answer_table, check_outputs, give, save_picture
+from backquery.cli.terminal import Drawing, check_outputs, give, reading_table, save_picture
 
 Pictures = Annotated[list[Path], Parameter(help="Pictures of any size, one character or thing on each.")]
 Ink = Annotated[
@@ -32,7 +32,10 @@ Centre = Annotated[
 
 Show = Annotated[
     Path | None,
-    Parameter(help="Also draw how each picture becomes the network's input: .png, .svg or .pdf."),
+    Parameter(
+        name=["-o", "--output", "--show"],
+        help="Also draw how each picture becomes the network's input: .png, .svg or .pdf.",
+    ),
 ]
 
 
@@ -49,19 +52,20 @@ def query(
     show_code: ShowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a network what it reads in pictures, and show its answers as bars.
+    """Ask a network what it reads in pictures, and show what it saw of each, and its answers as bars.
 
-    For example: `backquery query mnist my-three.png`, or `backquery query mnist photo.jpg --show steps.png`
+    For example: `backquery query mnist my-three.png`, or `backquery query mnist photo.jpg -o steps.png`
 
     With --json: classes, images (the paths), uneven (for each image whether it was cleaned as a photograph in
     uneven light), answers (for each image one number for each class), read (for each image the class with the
-    strongest answer) and show. With --show-code also code.
+    strongest answer, null for a blank one) and show. With --show-code also code.
     """
     import numpy as np
 
     from backquery.cli.noted import about, noted_steps
     from backquery.cli.source import load_for_images
     from backquery.errors import ModelError
+    from backquery.model import ink_of, picture_of
 
     check_outputs(show)
     network = load_for_images(model, scale)
@@ -77,10 +81,17 @@ def query(
 
         figure = notes("figure", query_steps, steps, [path.name for path in images], answers, network)
         save_picture(figure, show, notes)
-    strongest = [network.classes[position] for position in answers.argmax(axis=1)]
+    strongest = [
+        None if one.blank else network.classes[position]
+        for one, position in zip(steps, answers.argmax(axis=1), strict=True)
+    ]
+    looked_at = picture_of(network, ink_of(network, inputs))
     parts: list[Drawing | str] = []
-    for path, answer, read in zip(images, answers.tolist(), strongest, strict=True):
-        parts += [f"{path}: read as {read}", answer_table(answer, network.classes), ""]
+    for path, seen, answer, read in zip(images, looked_at, answers.tolist(), strongest, strict=True):
+        if read is None:
+            parts += [f"{path}: nothing to read, the picture is blank", ""]
+        else:
+            parts += [f"{path}: read as {read}", reading_table(seen, answer, network.classes), ""]
     give(
         as_json,
         {

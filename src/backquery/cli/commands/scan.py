@@ -92,10 +92,11 @@ def scan(
 
     With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what
     the network reads in the image), answer (how surely), error (the largest difference between the answers
-    and those asked for), log_odds_error (the same in log-odds), converged (whether the image is read as asked
+    and those asked for), log_odds_error (the same in logits: of
+    sigmoids the log-odds, of a softmax with mean zero), converged (whether the image is read as asked
     and the method reached its goal), outcome, advice (in words), steps, with limits also active (those that hold
     the image back, in words; errors are then what it lacks of them), proved (read: whether what is read is
-    certain in spite of rounding; as_asked: whether the log-odds asked for are met within 1e-3; grey_levels: every
+    certain in spite of rounding; as_asked: whether the logits asked for are met within 1e-3; grey_levels: every
     image within so many of it is read alike; inputs: the same in input scale; unknown: why nothing is proved);
     output and arrays (paths, or null). With --many the scans are the draws, each with draw (its number), and there
     are many, seed, likeliest (scans of the likeliest images) and apart (by label, how far apart its draws are: the

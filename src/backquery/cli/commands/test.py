@@ -28,8 +28,9 @@ def test(
 ) -> None:
     """Put the test images to a network, and say how many it reads rightly and which it confuses.
 
-    The test half is used, or all images where the data has only one half. For example: `backquery test mnist
-    my_digits/`
+    The test half is used. Of data without one, the images that were held out when the network learned from them,
+    as its file tells, or else all: --test with the same data takes all in any case. For example: `backquery test
+    mnist my_digits/`
 
     With --json: performance (share of right answers), images, unread (how many got answers that are not finite,
     and count as wrong), confusion (rows are the truth, columns what was read), classes, and worst_confusions, a

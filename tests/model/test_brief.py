@@ -1,0 +1,55 @@
+"""Values that hold arrays are shown in a line, in notebooks as what they are."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from backquery import Network, back_query, evaluate, load_model
+from backquery.datasets import load
+from backquery.inversion import typical
+from backquery.plots import scan_grid
+
+MNIST, DIGITS = load_model("mnist"), load("digits")
+SCANS = back_query(MNIST, ["3", "4"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [MNIST, MNIST.layers[0], MNIST.statistics, MNIST.scaling, DIGITS, DIGITS.train, SCANS, typical(MNIST, [3])],
+    ids=lambda value: type(value).__name__,
+)
+def test_no_value_prints_its_numbers(value: object) -> None:
+    shown = repr(value)
+    assert shown.startswith(type(value).__name__) and len(shown) < 450 and "\n" not in shown
+
+
+def test_a_network_names_its_nodes_activations_and_labels() -> None:
+    assert repr(MNIST).startswith("Network(784-200-10, sigmoid, sigmoid, float32; 28 x 28 to 0, 1, 2")
+    many = Network.create([4, 30], rng=0, input_shape=(2, 2))
+    assert repr(many) == "Network(4-30, sigmoid, float32; 2 x 2 to 30 labels)"
+
+
+def test_an_evaluation_says_its_performance() -> None:
+    network = Network.create([64, 10], rng=0, input_shape=(8, 8))
+    found = evaluate(network, (np.zeros((20, 64)), np.arange(20) % 10))
+    assert repr(found).startswith(f"Evaluation({found.performance:.2%} right: 2 of 20 images; ")
+
+
+def test_a_back_query_is_a_table_by_class_name() -> None:
+    first, second = SCANS.records()
+    assert (first["label"], first["read"], second["label"]) == ("3", "3", "4")
+    assert SCANS.as_json()["scans"] == SCANS.records() and json.dumps(SCANS.records())
+    table = SCANS._repr_html_()
+    assert "<caption>2 of 2 read as asked, by gauss-newton</caption>" in table and table.count("<tr>") == 3
+
+
+def test_class_names_are_no_markup() -> None:
+    network = Network.create([4, 2], rng=0, classes=("<b>", "&"))
+    assert "&lt;b&gt;" in back_query(network, [0])._repr_html_()
+
+
+def test_a_figure_shows_itself_in_a_notebook() -> None:
+    assert scan_grid(SCANS, MNIST)._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
