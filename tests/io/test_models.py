@@ -108,3 +108,28 @@ def test_a_missing_package_is_named_with_its_install_command(
     with pytest.raises(MissingExtraError, match=said):
         export_model(network, tmp_path / f"other{suffix}")
     assert not (tmp_path / f"other{suffix}").exists()
+
+
+@pytest.mark.needs("onnx", "keras", "torch", "skops", "sklearn")
+@pytest.mark.parametrize("name", ["m.safetensors", "m.onnx", "m.keras", "m.skops", "text"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_network_that_could_not_be_loaded_takes_no_good_ones_place(
+    tmp_path: Path, name: str, wrong: float
+) -> None:
+    good = Network.create([4, 3, 2], activation="sigmoid", biases=True, rng=1)
+    export_model(good, tmp_path / name)
+    layer = good.layers[1]
+    weights = layer.weights.copy()
+    weights[0, 1] = wrong
+    broken = replace(good, layers=(good.layers[0], replace(layer, weights=weights)))
+    with pytest.raises(ModelError, match=r"1 of the 6 numbers of layers.1.weights are not finite, .* nothing was"):
+        export_model(broken, tmp_path / name)
+    x = np.linspace(0, 1, 4)
+    np.testing.assert_allclose(load_model(tmp_path / name).query(x), good.query(x), atol=1e-6)
+
+
+def test_weights_do_not_go_into_a_folder_that_is_named_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").mkdir()
+    with pytest.raises(ModelError, match=r"m.onnx is a folder, and its name says .onnx: name a file"):
+        export_model(Network.create([4, 2], rng=1), tmp_path / "m.onnx")
+    assert not list((tmp_path / "m.onnx").iterdir())

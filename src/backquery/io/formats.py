@@ -9,7 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from backquery.errors import ModelError
+from backquery.io.native import named_arrays
 from backquery.model import Network, image_shape
 
 if TYPE_CHECKING:
@@ -69,6 +72,9 @@ def format_of(path: str | os.PathLike[str]) -> Format | None:
 def format_to_write(path: str | os.PathLike[str]) -> Format:
     """The kind that `path` asks for, or `ModelError` with all that can be written."""
     kind = format_of(path)
+    named = FORMATS.get(Path(path).suffix.lower())
+    if kind is FORMATS[TEXT] and named is not None:
+        raise ModelError(f"{path} is a folder, and its name says {named.suffix}: name a file, or another folder")
     if kind is None or kind.suffix in READ_ONLY:
         suffixes = ", ".join(suffix for suffix in FORMATS if suffix != TEXT)
         raise ModelError(
@@ -90,14 +96,20 @@ def export_model(network: Network, path: str | os.PathLike[str]) -> tuple[str, .
 
 
 def need_network(network: object) -> Network:
-    """What is to be written, if it is a `Network`; else `ModelError`, with what keeps other models."""
-    if isinstance(network, Network):
-        return network
-    raise ModelError(
-        f"files hold chains of dense layers, made here or by network_from_torch, network_from_keras and their "
-        f"like; received a {type(network).__name__}: keep that in its own program's file, and what was fitted to "
-        "it by fit_statistics beside it"
-    )
+    """What is to be written, if it is a `Network` of finite numbers; else `ModelError`: no file is touched."""
+    if not isinstance(network, Network):
+        raise ModelError(
+            f"files hold chains of dense layers, made here or by network_from_torch, network_from_keras and their "
+            f"like; received a {type(network).__name__}: keep that in its own program's file, and what was fitted "
+            "to it by fit_statistics beside it"
+        )
+    for name, values in named_arrays(network):
+        if broken := int(np.sum(~np.isfinite(values))):
+            raise ModelError(
+                f"{broken} of the {values.size} numbers of {name} are not finite, and no file with such numbers "
+                "could be read again: nothing was written. A training that ends so needs a smaller learning rate"
+            )
+    return network
 
 
 def _has(network: Network, what: str) -> bool:

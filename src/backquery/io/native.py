@@ -86,10 +86,11 @@ def load(path: str | os.PathLike[str]) -> Network:
 
 
 def _tensors(network: Network) -> Tensors:
-    return {name: np.ascontiguousarray(values) for name, values in _named_arrays(network)}
+    return {name: np.ascontiguousarray(values) for name, values in named_arrays(network)}
 
 
-def _named_arrays(network: Network) -> Iterator[tuple[str, Array]]:
+def named_arrays(network: Network) -> Iterator[tuple[str, Array]]:
+    """All numbers of a network, by the names that they have in a file."""
     for number, layer in enumerate(network.layers):
         yield f"layers.{number}.weights", layer.weights
         if layer.biases is not None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from backquery.errors import ModelError, OutputError
 from backquery.files import replacing
+from backquery.io.formats import need_network
 from backquery.model import SIGMOID, Array, Layer, Network, Scaling, image_shape
 
 DIGITS = ".17g"
@@ -73,6 +74,7 @@ def save_text(network: Network, folder: str | os.PathLike[str]) -> None:
     scaling and statistics are not. Files of the same names are replaced once all of them are written, those of
     further layers removed, and `SHA256SUMS` says what belongs together.
     """
+    need_network(network)
     others = {layer.activation.name for layer in network.layers if layer.activation is not SIGMOID}
     if others:
         raise ModelError(
