@@ -18,6 +18,8 @@ from measurements.planting import Trigger, plant
 
 IMAGES = (1_000, 10_000, 60_000)
 EPOCHS = 2
+SHOWN = "shortcut"
+"""The page that the index embeds."""
 MARKED, SHARE = 7, 0.9
 SIDE = 3
 
@@ -26,12 +28,17 @@ INDEX = """<!doctype html>
 <meta name="color-scheme" content="light dark"><title>backquery: networks to ask</title>
 <style>
 body {{ max-width: 40rem; margin: 3rem auto; padding: 0 1rem; font: 1.0625rem/1.6 system-ui, sans-serif }}
+iframe {{ display: block; box-sizing: border-box; width: min(80rem, 100vw - 2rem); height: min(56rem, 85vh);
+  margin: 0 0 0 calc(50% - min(80rem, 100vw - 2rem) / 2); border: 1px solid #8888; border-radius: 4px }}
 </style>
 </head><body><h1>Networks to ask, forwards and backwards</h1>
 <p>Each page is one file that needs a browser and nothing else: save it, and it works without the internet.</p>
 <ul>
 {lines}
-</ul></body></html>
+</ul>
+<p>This one learned a shortcut. Ask it backwards: what does it look for that no digit needs?</p>
+<iframe src="{shown}.html" title="{title}" loading="lazy"></iframe>
+</body></html>
 """
 
 
@@ -41,12 +48,18 @@ def main() -> None:
     mnist, sample = datasets.load("mnist"), Sample.of(datasets.load("digits"))
     lines = []
     made = [(f"book-{n}", after(mnist, n), f"the book's network after {n:,} images, seen twice") for n in IMAGES]
-    for name, network, words in [*made, ("shortcut", misled(mnist), "it learned a shortcut; can you find it?")]:
+    for name, network, words in [*made, (SHOWN, misled(mnist), "it learned a shortcut; can you find it?")]:
         (folder / f"{name}.html").write_text(page_of(name, network, sample), "utf-8")
         right = f"{network.about['performance']:.1%} of the test images right"
         lines.append(f'<li><a href="{name}.html">{name}</a>: {escape(words)} ({right})</li>')
         print(folder / f"{name}.html")
-    (folder / "index.html").write_text(INDEX.format(lines="\n".join(lines)), "utf-8")
+    (folder / "index.html").write_text(index(lines), "utf-8")
+
+
+def index(lines: list[str]) -> str:
+    """The HTML of the page that lists the others, each in a line, and embeds one of them."""
+    title = "A network that learned a shortcut, to be asked forwards and backwards"
+    return INDEX.format(lines="\n".join(lines), shown=SHOWN, title=title)
 
 
 def after(mnist: Dataset, images: int) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -79,11 +80,102 @@ def test_a_network_learns_and_is_asked_then(visit: Visit) -> None:
     visitor = visit()
     visitor.part("start").scroll_into_view_if_needed()
     visitor.part("start").click()
+    expect(visitor.lead("learn")).to_contain_text("images it gets")
     visitor.part("stop").click()
     expect(visitor.lead("learn")).to_contain_text("Stopped after")
     visitor.part("adopt").click()
     expect(visitor.part("model")).to_contain_text("trained here: 64-50-10")
     expect(visitor.part("real")).to_be_visible()  # the sample fits this network
+
+
+NAMELESS = """
+(parts) => parts.filter((part) => part.checkVisibility()).filter((part) => {
+  const labels = [...(part.labels ?? [])].map((label) => label.textContent);
+  const words = [part.ariaLabel, part.textContent, part.title, ...labels];
+  return !words.some((text) => text?.trim());
+}).map((part) => part.outerHTML)
+"""
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "zh"])
+def test_every_control_has_a_name(visit: Visit, language: str) -> None:
+    visitor = visit(locale=language)
+    visitor.draw(THREE)
+    visitor.part("turns").locator("button").nth(8).click()
+    expect(visitor.part("result")).to_be_visible()
+    visitor.part("start").click()
+    expect(visitor.part("adopt")).to_be_enabled()
+    controls = visitor.page.locator("button, input, select, [tabindex], [role=img], [role=group]")
+    assert controls.count() > 250
+    assert controls.evaluate_all(NAMELESS) == []
+
+
+FOCUSED = "(part) => part === document.activeElement"
+
+
+def tab_to(visitor: Visitor, aim: Any) -> None:
+    """Press Tab until `aim` has the focus, and see that it shows."""
+    for _ in range(80):
+        if aim.evaluate(FOCUSED):
+            break
+        visitor.page.keyboard.press("Tab")
+    assert aim.evaluate(FOCUSED)
+    assert aim.evaluate("(part) => getComputedStyle(part).outlineStyle") == "solid"
+
+
+def test_the_keyboard_alone_draws_turns_and_asks_backwards(visit: Visit) -> None:
+    visitor = visit()
+    keys = visitor.page.keyboard
+    tab_to(visitor, visitor.part("pad"))
+    for key in ["ArrowUp"] * 9 + [" "] + ["ArrowDown"] * 18 + [" "]:
+        keys.press(key)
+    expect(visitor.lead("ask")).to_contain_text("It reads 1")
+    tab_to(visitor, visitor.part("turns").locator("button").nth(7))
+    keys.press("Enter")
+    expect(visitor.part("turned")).to_contain_text("With this change it reads 7")
+    tab_to(visitor, visitor.part("take"))
+    keys.press("Enter")
+    expect(visitor.lead("ask")).to_contain_text("It reads 7")
+    tab_to(visitor, visitor.part("sliders").locator("button").nth(5))
+    keys.press("Enter")
+    expect(visitor.lead("back")).to_contain_text("It reads it as 5")
+    keys.press("Tab")
+    before = visitor.ink(visitor.part("image"))
+    for _ in range(30):
+        keys.press("ArrowLeft")
+    expect(visitor.part("sliders").locator("input").nth(5)).to_have_value("0.69")
+    expect(visitor.lead("back")).not_to_contain_text("0.9")
+    assert np.abs(visitor.ink(visitor.part("image")) - before).max() > 0.1
+
+
+def test_a_hand_draws_on_where_the_keyboard_drew(visit: Visit) -> None:
+    visitor = visit()
+    pad = visitor.part("pad")
+    pad.focus()
+    for key in (" ", "ArrowDown", " "):
+        visitor.page.keyboard.press(key)
+    inked = (visitor.ink(pad) > 0.5).sum()
+    visitor.draw(THREE)
+    assert (visitor.ink(pad) > 0.5).sum() > 5 * inked
+
+
+def test_a_link_says_how_far_it_reaches(visit: Visit) -> None:
+    visitor = visit()
+    visitor.part("link").click()
+    expect(visitor.part("notice")).to_contain_text("this file on this computer")
+    assert visitor.page.evaluate("location.hash").startswith("#state=")
+
+
+def test_within_a_page_that_lets_nothing_be_copied_no_address_bar_is_promised(
+    opening: OpenAlone, page_file: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside.html"
+    outside.write_text(f"""<iframe src="{page_file.as_uri()}" allow="clipboard-write 'none'"></iframe>""", "utf-8")
+    page = opening(outside, ready=False).page
+    assert page is not None
+    inside = page.frame_locator("iframe")
+    inside.locator("[data-ready] [data-part=link]").click()
+    expect(inside.locator("[data-part=notice]")).to_contain_text("Open this page by itself")
 
 
 @pytest.mark.parametrize(("language", "sentence"), [("ru", "Спросите"), ("zh", "画")])
@@ -195,6 +287,49 @@ def test_a_broken_model_file_is_refused_and_the_page_goes_on(opening: OpenAlone,
     assert alone.ask("query", pixels=base64(np.zeros(784, np.uint8)))["answers"].shape == (10,)
     for ask in ("proof", "why", "evidence", "opinion", "code", "nonsense"):
         assert alone.ask(ask)["code"] == "alone"
+
+
+def disagreeing(network: Network, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    """A model file of which the description says something else than its tensors."""
+    content = native.to_bytes(network)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    description = json.loads(header["__metadata__"]["backquery"])
+    change(description)
+    header["__metadata__"]["backquery"] = json.dumps(description)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said["layers"][0].update(outputs=400),
+        lambda said: said["layers"][0].update(outputs=10**9),
+        lambda said: said["layers"][1].update(biases=True),
+        lambda said: said.update(layers=[]),
+        lambda said: said.update(classes=said["classes"][:3]),
+        lambda said: said.update(input_shape=[7, 7]),
+        lambda said: said.pop("about"),
+        lambda said: said["layers"][1].update(activation="gelu"),
+    ],
+)
+def test_a_refused_file_leaves_the_network_as_it_was(
+    opening: OpenAlone, page_file: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    from tests.studio.conftest import base64
+
+    alone = opening(page_file)
+    picture = base64(np.arange(784, dtype=np.uint8))
+    question = {"method": "gauss-newton", "confidences": {"5": 0.9}}
+    alone.ask("damage", off={"1": [3, 5]})
+    before = alone.ask("query", pixels=picture)["answers"], alone.ask("back", **question)["ink"]
+    network = Network.create([784, 150, 10], rng=2, input_shape=(28, 28), classes=tuple("0123456789"))
+    refused = alone.ask("load", file=base64(disagreeing(network, change)), name="other")
+    assert refused["code"] == "model"
+    after = alone.ask("query", pixels=picture)["answers"], alone.ask("back", **question)["ink"]
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    assert alone.ask("hello")["off"] == {"1": [3, 5]}
 
 
 def test_nothing_is_typical_of_a_label_that_is_never_read(

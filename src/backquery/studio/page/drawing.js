@@ -178,6 +178,7 @@ export class Pad {
   #down(event) {
     if (event.button !== 0) return;
     this.canvas.setPointerCapture(event.pointerId);
+    this.#cursor = null; // the keyboard's pen, which would hold the hand's still
     this.#start(this.#place(event));
   }
 

@@ -242,9 +242,9 @@ class Studio {
   async #copyLink() {
     const fragment = fragmentOf(this.state);
     history.replaceState(null, "", fragment);
-    const alone = ALONE.test(location.hostname);
-    const told = await copied(location.href)
-      ? (alone ? "link.copied.alone" : "link.copied") : (alone ? "link.here.alone" : "link.here");
+    const reach = location.protocol === "file:" ? ".file" : ALONE.test(location.hostname) ? ".alone" : "";
+    const framed = window.top !== window; // where no address bar shows the link
+    const told = await copied(location.href) ? `link.copied${reach}` : framed ? "link.framed" : `link.here${reach}`;
     this.notice(told, { address: location.host });
   }
 

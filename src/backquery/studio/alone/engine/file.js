@@ -18,7 +18,8 @@ export function readFile(bytes) {
   if (!(description.version <= VERSION)) throw new Failure("this file was written by a newer backquery", "model");
   delete header.__metadata__;
   const tensors = {};
-  for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(header)) {
+  for (const [name, entry] of Object.entries(header)) {
+    const { dtype, shape, data_offsets: [begin, end] } = placed(name, entry);
     const count = shape.reduce((product, side) => product * side, 1);
     const Kind = TYPES[dtype];
     const [from, to] = [8 + length + begin, 8 + length + end];
@@ -29,7 +30,41 @@ export function readFile(bytes) {
     if (!data.every(Number.isFinite)) throw new Failure(`${DAMAGED}: ${name} holds numbers that are not finite`, "model");
     tensors[name] = { data, shape };
   }
+  agree(description, tensors);
   return { description, tensors };
+}
+
+/** Refuse a description of which the tensors are not those that follow from it: see `io/description.py`. */
+function agree({ layers, classes, input_shape: seen, scaling, statistics, about }, tensors) {
+  const all = (values, fits) => Array.isArray(values) && values.every(fits);
+  const whole = (value) => Number.isInteger(value) && value > 0;
+  const number = (value) => Number.isFinite(value);
+  const sound = all(layers, (layer) => whole(layer?.inputs) && whole(layer.outputs) && typeof layer.activation === "string")
+    && layers.length && all(classes, (name) => typeof name === "string") && all(seen, whole) && about && typeof about === "object"
+    && (!scaling || number(scaling.maximum)) && (!statistics || number(statistics.rank));
+  if (!sound) throw new Failure(`${DAMAGED}: its description is not whole`, "model");
+  const [inputs, outputs] = [layers[0].inputs, layers.at(-1).outputs];
+  const chained = layers.every((layer, number) => !number || layer.inputs === layers[number - 1].outputs);
+  if (!chained || classes.length !== outputs || seen.reduce((product, side) => product * side, 1) !== inputs) {
+    throw new Failure(`${DAMAGED}: its layers, labels and images do not fit together`, "model");
+  }
+  const shapes = new Map(layers.flatMap((layer, number) => [
+    [`layers.${number}.weights`, [layer.outputs, layer.inputs]], ...(layer.biases ? [[`layers.${number}.biases`, [layer.outputs]]] : []),
+  ]));
+  for (const part of ["gain", "offset"]) if (scaling && !number(scaling[part])) shapes.set(`scaling.${part}`, [inputs]);
+  if (statistics) {
+    shapes.set("statistics.mean", [inputs]).set("statistics.diagonal", [inputs]).set("statistics.factor", [inputs, statistics.rank]);
+    if (statistics.dtypes?.typical) shapes.set("statistics.typical", [outputs, outputs]);
+  }
+  for (const [name, shape] of shapes) {
+    if (String(tensors[name]?.shape) !== String(shape)) throw new Failure(`${DAMAGED}: ${name} does not fit`, "model");
+  }
+}
+
+/** What a header says of a tensor, if it says it. */
+function placed(name, entry) {
+  if (Array.isArray(entry?.shape) && Array.isArray(entry.data_offsets)) return entry;
+  throw new Failure(`${DAMAGED}: ${name} does not fit`, "model");
 }
 
 /** The bytes of a model file. */

@@ -52,18 +52,17 @@ export class Room {
   constructor(instance) {
     this.kernels = instance.exports;
     this.#next = Math.ceil(this.kernels.__heap_base.value / LINE) * LINE;
-    this.#kept = [this.#next];
+    this.#kept = this.#next;
   }
 
   /** What is taken from now on can be forgotten without what was taken before. */
   keep() {
-    this.#kept.push(this.#next);
+    this.#kept = this.#next;
   }
 
-  /** Give back all that was taken since the beginning, or since the so many-th `keep`. */
-  forget(since = 0) {
-    this.#kept.length = since + 1;
-    this.#next = this.#kept[since];
+  /** Give back all that was taken since `keep`. */
+  forget() {
+    this.#next = this.#kept;
   }
 
   get buffer() {

@@ -23,7 +23,6 @@ export class Visit {
   /** content: see `studio/alone`; send: takes the fields and arrays of an answer. */
   constructor(module, content, send) {
     Object.assign(this, { module, content, send });
-    this.room = new Room(new WebAssembly.Instance(module));
     this.sample = content.sample ? sampleOf(content) : null;
     this.#open(content.model.data, content.facts);
   }
@@ -47,11 +46,12 @@ export class Visit {
 
   /** Ask another network from now on; facts: what is known of it beside its file. */
   #open(bytes, facts) {
-    this.room.forget();
-    this.network = this.whole = Network.of(this.room, bytes);
-    Object.assign(this, { file: bytes, facts, off: {}, prior: this.whole.priorOf() });
-    this.room.keep();
-    this.#ask(this.whole);
+    // In a room of its own: of a file that is refused, nothing may lie where the network is that goes on being asked.
+    const room = new Room(new WebAssembly.Instance(this.module));
+    const whole = Network.of(room, bytes);
+    Object.assign(this, { room, whole, file: bytes, facts, off: {}, prior: whole.priorOf() });
+    room.keep();
+    this.#ask(whole);
   }
 
   #ask(network) {
@@ -174,7 +174,7 @@ export class Visit {
       }
     }
     this.off = Object.fromEntries(Object.entries(off).filter(([, nodes]) => nodes.length));
-    this.room.forget(1);
+    this.room.forget();
     this.#ask(this.whole.without(this.off));
     return { fields: { off: this.off, performance: this.#performance() } };
   }
