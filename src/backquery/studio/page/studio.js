@@ -242,10 +242,10 @@ class Studio {
   async #copyLink() {
     const fragment = fragmentOf(this.state);
     history.replaceState(null, "", fragment);
-    const reach = location.protocol === "file:" ? ".file" : ALONE.test(location.hostname) ? ".alone" : "";
+    const [taken, shown] = location.protocol === "file:" ? ["link.copied.file", "link.here.file"]
+      : ALONE.test(location.hostname) ? ["link.copied.alone", "link.here.alone"] : ["link.copied", "link.here"];
     const framed = window.top !== window; // where no address bar shows the link
-    const told = await copied(location.href) ? `link.copied${reach}` : framed ? "link.framed" : `link.here${reach}`;
-    this.notice(told, { address: location.host });
+    this.notice(await copied(location.href) ? taken : framed ? "link.framed" : shown, { address: location.host });
   }
 
   #restore() {
