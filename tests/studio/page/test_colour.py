@@ -77,7 +77,11 @@ def test_the_pen_has_colours(visitor: Visitor, coloured: Serving) -> None:
     visitor.page.get_by_role("radio", name="red").check()
     visitor.draw(ONE)
     expect(visitor.lead("ask")).to_contain_text("It reads")
-    drawn = colours(visitor.part("seen"))
+    for _ in range(100):  # the answer to the fill may still be on its way
+        drawn = colours(visitor.part("seen"))
+        if (drawn[3, 2:4] != [0x7F, 0xC8, 0xF8]).all():
+            break
+        visitor.page.wait_for_timeout(100)
     assert drawn.shape == (ROWS, COLUMNS, 3)
     assert (drawn[:, 0] == [0x7F, 0xC8, 0xF8]).all() and (drawn[3, 2:4] != [0x7F, 0xC8, 0xF8]).all()
     pad = colours(visitor.part("pad"))
