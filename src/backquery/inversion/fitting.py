@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from backquery.errors import DataError, assume
 from backquery.inversion.mixture_fitting import (
-    COUNTS,
     DIRECTIONS,
     IMAGES_EACH,
     Components,
@@ -63,7 +62,7 @@ WIDTH = 256
 FEWEST_IMAGES = 2
 """Images for each component that is asked for, whatever held-out images say."""
 
-SAMPLE = 10_000
+SAMPLE = 20_000
 """Images that a mixture is fitted to."""
 
 MOST_BYTES = 2**28
@@ -222,7 +221,7 @@ def components_gain(model: Model, data: Data, *, rank: int = RANK, noise: float 
     examples = Examples.of(model, data)
     wide = _wide_moments(model, examples, _sums(model, examples, rank), rank)
     scores, noise = _scores(examples, wide), noise * float(np.mean(wide.span**2))
-    return proven(scores, noise, _one(wide, rank), max(COUNTS))[1] / model.inputs
+    return proven(scores, noise, _one(wide, rank)) / model.inputs
 
 
 def _sums(model: Model, examples: Examples, rank: int) -> _Exact | _Sketch:
@@ -251,7 +250,7 @@ def _mixture(
     """A mixture of so many components, or where None are asked for as many as pay, along all of the directions."""
     inputs, width = moments.directions.shape
     each = IMAGES_EACH if components is None else FEWEST_IMAGES
-    most = min(MOST_BYTES // (3 * 8 * inputs * DIRECTIONS), len(examples) // each)
+    most = min(MOST_BYTES // (3 * 8 * inputs * DIRECTIONS), min(len(examples), SAMPLE) // each)
     if components is not None and components > most:
         raise DataError(
             f"{components} components are too many: {len(examples)} images of {inputs} pixels allow {max(most, 1)}"
