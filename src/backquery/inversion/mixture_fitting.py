@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backquery.model import Array
+from backquery.model import Array, Seed, generator_of
 
 COUNTS = (40, 20, 10)
 """Numbers of components: the first is tried that there are images enough for, as more describe images better."""
@@ -93,10 +93,10 @@ def proven(scores: Array, noise: float, one: Components, count: int) -> tuple[Co
 
 
 def fit_components(
-    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, rounds: int = ROUNDS, seed: int = 0
+    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, rounds: int = ROUNDS, rng: Seed = 0
 ) -> Components:
     """At most `count` components of scores (n, width): clusters by k-means, then so many `rounds` from there."""
-    responsibilities = _clusters(scores, count, seed)
+    responsibilities = _clusters(scores, count, generator_of(rng))
     components = maximise(scores, responsibilities, rank)
     for _ in range(rounds if count > 1 else 0):
         responsibilities = expect(scores, components, noise)[0]
@@ -104,7 +104,7 @@ def fit_components(
     return components
 
 
-def _clusters(scores: Array, count: int, seed: int) -> Array:
+def _clusters(scores: Array, count: int, rng: np.random.Generator) -> Array:
     from scipy.cluster.vq import kmeans2
 
     if count == 1:
@@ -112,7 +112,6 @@ def _clusters(scores: Array, count: int, seed: int) -> Array:
     with warnings.catch_warnings():
         # A cluster that loses all its images is dropped when the likelihood is maximised.
         warnings.simplefilter("ignore", UserWarning)
-        rng = np.random.default_rng(seed)
         _, of_image = kmeans2(scores[:, :KMEANS_WIDTH], count, iter=10, minit="++", rng=rng)
     return np.asarray(np.eye(count)[of_image])
 

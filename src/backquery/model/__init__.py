@@ -15,7 +15,7 @@ from backquery.model.activations import (
     rounded_slope,
 )
 from backquery.model.aliases import Array, Labels, Pixels, Progress, Seed, Shape
-from backquery.model.arguments import generator_of, need_model, real, reals, whole
+from backquery.model.arguments import generator_of, need_model, real, reals, seed_of, whole
 from backquery.model.brief import brief
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.examples import Data, Examples, LabelledImages
@@ -116,6 +116,7 @@ __all__ = [
     "rings_of",
     "rounded_slope",
     "scaled_images",
+    "seed_of",
     "shades_of",
     "threaded",
     "typical_of",

@@ -27,6 +27,12 @@ def generator_of(rng: Seed) -> np.random.Generator:
         ) from None
 
 
+def seed_of(rng: Seed) -> int:
+    """The whole number that is given, or one drawn from the generator: for what is made again by its number."""
+    generator = generator_of(rng)
+    return int(generator.integers(2**32)) if rng is None or isinstance(rng, np.random.Generator) else int(rng)
+
+
 def real(value: object, what: str, error: type[BackqueryError]) -> float:
     """A real number, finite or not; an `error` that names `what` it is for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):

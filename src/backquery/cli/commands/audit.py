@@ -85,8 +85,8 @@ def audit(
     usual), references (the share that each reads as the label), margin (changed less the largest of these),
     exchanged (whether they could not know it); colour_or_shape (null for grey: verdict, which is colour, shape or
     neither; images; log_odds before; for other_colours, other_shape, same_colours and grey kept, log_odds and
-    followed, as value, low, high; followed is null where no other label came in); output (path, or null). With
-    --show-code also code.
+    followed, as value, low, high; followed is null where no other label came in); seed; output (path, or null).
+    With --show-code also code.
     """
     from backquery.audit import BORNE, LIMITS, NATURAL, find_shortcuts
     from backquery.cli.noted import about_data
@@ -115,7 +115,7 @@ def audit(
         bold=[finding.verdict in ("suspicious", "shortcut") for finding in found.findings],
     )
     told: list[Drawing | str] = [] if colours is None else ["", _swaps(colours), "", f"{colours.summary}."]
-    answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "output": output}
+    answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "seed": seed, "output": output}
     code = notes if show_code else None
     borne = [BORNE] if found.labels(NATURAL) and not exchange else []
     told = ["", f"{found.summary}.", *found.named, f"{found.compared}.", *borne, LIMITS, *told]

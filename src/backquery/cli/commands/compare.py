@@ -50,7 +50,7 @@ def compare(
     than all real ones), side (plain, usual or strange), path (the share of real images whose signals are as unlike
     those of others read as the same label, in any layer), path_layer (where they are the most unlike),
     distance_to_nearest, nearest, nearest_distance_percentile (among real images), copy, obeyed; judges with their
-    performance on real test images; chance; no_better_than_chance; left_out; output; with
+    performance on real test images; chance; no_better_than_chance; left_out; seed; output; with
     --show-code also code.
     """
     from backquery.cli.noted import about_data
@@ -68,7 +68,7 @@ def compare(
     save_picture(notes("figure", comparison_table, comparison), output, notes)
     left_out = [f"left out: {reason}" for reason in comparison.left_out]
     give(
-        as_json, {**comparison.as_json(), "output": output}, _table(comparison),
+        as_json, {**comparison.as_json(), "seed": seed, "output": output}, _table(comparison),
         notes=[comparison.trust, *comparison.meanings, *comparison.elsewhere, *left_out], wrote=[output],
         code=notes if show_code else None,
     )  # fmt: skip
