@@ -96,8 +96,8 @@ class Row:
 
     @property
     def worst_error(self) -> float | None:
-        """The largest log-odds error of all images, where something was asked for."""
-        return None if self.result is None else float(self.result.log_odds_error.max())
+        """The largest error in logits of all images, where something was asked for."""
+        return None if self.result is None else float(self.result.logit_error.max())
 
     @property
     def told(self) -> dict[str, str]:
@@ -124,7 +124,7 @@ class Row:
             "expected": [classes[k] for k in self.expected],
             "read": [name_read(classes, k) for k in self.read],
             "read_as_asked": self.read_as_asked,
-            "worst_log_odds_error": self.worst_error,
+            "worst_logit_error": self.worst_error,
             "outcomes": outcome,
             "judges": {
                 name: [name_read(classes, k) for k in labels] for name, labels in self.recognition.read.items()

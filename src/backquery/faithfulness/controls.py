@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, Split
-from backquery.inversion.fitting import CHUNK, statistics_of, typical_log_odds
+from backquery.inversion.fitting import CHUNK, statistics_of, typical_logits
 from backquery.model import SIGMOID, SOFTMAX, Array, Examples, Labels, Network
 from backquery.training import Online, train
 
@@ -70,8 +70,8 @@ def _remembering(controls: dict[str, Network], train: Split) -> dict[str, Networ
     for part in Examples.of(any_control, train).parts(CHUNK):
         inputs = part.inputs()
         for name, control in controls.items():
-            given[name].append(control.log_odds(inputs).astype(np.float64))
-    usual = {name: typical_log_odds(np.concatenate(log_odds)) for name, log_odds in given.items()}
+            given[name].append(control.logits(inputs).astype(np.float64))
+    usual = {name: typical_logits(np.concatenate(logits)) for name, logits in given.items()}
     return {
         name: replace(control, statistics=replace(of_images, typical=usual[name]))
         for name, control in controls.items()

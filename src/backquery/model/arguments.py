@@ -60,7 +60,7 @@ def whole(value: object, what: str, error: type[BackqueryError], least: int = 1)
 
 def need_model(model: object) -> None:
     """`ModelError` for what is no `Model`, with what makes one of it."""
-    if all(hasattr(model, name) for name in ("query", "log_odds")):
+    if all(hasattr(model, name) for name in ("query", "logits")):
         return
     homes = (base.__module__.partition(".")[0] for base in type(model).__mro__)
     makers = [MAKERS[home] for home in homes if home in MAKERS]

@@ -66,6 +66,8 @@ def audit(
     are found: clean is no proof that there is no shortcut of another kind. For example: `backquery audit mnist
     mnist -o audit.png`
 
+    The table gives shares for all labels but clean ones, where they would be read as a finding; --json gives all.
+
     Where the images may bear the trigger themselves, references have learned it too. With --exchange each natural
     finding is asked again of references that learned from images with each other's pixels in the region; they
     cannot know what is natural there either, so that more is accused.
@@ -109,9 +111,11 @@ def audit(
     colours = _colour_or_shape(network, split, images, seed) if layout.channels == 3 else None
     if output is not None:
         save_picture(notes("figure", audit_rows, found, network), output, notes)
+    headings = ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">others", ">elsewhere")
+    rows = [_cells(finding, found.classes[finding.label]) for finding in found.findings]
     findings = table(
-        ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">others", ">elsewhere"),
-        [_cells(finding, found.classes[finding.label]) for finding in found.findings],
+        headings[: max(map(len, rows))],
+        rows,
         bold=[finding.verdict in ("suspicious", "shortcut") for finding in found.findings],
     )
     told: list[Drawing | str] = [] if colours is None else ["", _swaps(colours), "", f"{colours.summary}."]
@@ -152,12 +156,14 @@ def _swaps(found: ColourOrShape) -> Drawing:
 
 
 def _cells(finding: Finding, label: str) -> list[str]:
+    """A row of the table; of a clean label it ends before the shares, which would be read as a finding."""
     box, changed = finding.box, finding.changed
+    region = f"{box.height} x {box.width} at row {box.top}, column {box.left}"
+    cells = [label, finding.verdict, region, str(len(finding.region))]
+    if finding.verdict == "clean":
+        return cells
     return [
-        label,
-        finding.verdict,
-        f"{box.height} x {box.width} at row {box.top}, column {box.left}",
-        str(len(finding.region)),
+        *cells,
         f"{changed.value:.1%} ({changed.low:.0%} to {changed.high:.0%})",
         f"{finding.usual:.1%}",
         f"{finding.references.max(initial=0.0):.1%}",

@@ -44,7 +44,7 @@ def compare(
     For example: `backquery compare mnist mnist -o compare.png`
 
     With --json: rows, a list of name, kind (method, images or network), asked, expected (what a judge should
-    read), read, read_as_asked, worst_log_odds_error, outcomes, judges (what each reads), agreement (how many each
+    read), read, read_as_asked, worst_logit_error, outcomes, judges (what each reads), agreement (how many each
     reads as expected), recognised (0 to 1, by all judges, less chance and their own mistakes), by_chance (how
     probable each agreement is by chance), typicality (1 for the most usual image, 0 for one plainer or stranger
     than all real ones), side (plain, usual or strange), path (the share of real images whose signals are as unlike
