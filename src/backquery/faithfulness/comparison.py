@@ -38,6 +38,7 @@ from backquery.model import (
     Network,
     Progress,
     Seed,
+    Tabular,
     brief,
     generator_of,
     ink_of,
@@ -138,7 +139,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Tabular):
     """All rows, the judges with their performance on real images, and what was left out and why."""
 
     __repr__ = brief
@@ -182,10 +183,14 @@ class Comparison:
         judges = [f"{judge.name} {judge.trusted(self.chance)}" for judge in self.judges]
         return f"judges on real test images: {', '.join(judges)}; chance {self.chance:.0%}"
 
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of plain values, labels by their names."""
+        return [row.as_json(self.classes) for row in self.rows]
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "rows": [row.as_json(self.classes) for row in self.rows],
+            "rows": self.records(),
             "judges": {judge.name: judge.performance for judge in self.judges},
             "chance": self.chance,
             "no_better_than_chance": [judge.name for judge in self.judges if judge.worthless(self.chance)],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model import UNREAD, Array, Labels, Model, brief, labels_read
+from backquery.model import UNREAD, Array, Labels, Model, Tabular, brief, labels_read
 
 CONVERGED = "converged"
 STALLED = "stalled"
@@ -28,7 +28,7 @@ What is asked for as typical of a label that the model never reads does not name
 
 
 @dataclass(frozen=True, eq=False)
-class BackQuery:
+class BackQuery(Tabular):
     """The images that answer n questions, and the round trip: every answer here comes from running forwards.
 
     method, question, prior: names of what was used; prior is None for methods without one.
@@ -116,7 +116,7 @@ class BackQuery:
         return np.where(self.read == UNREAD, np.nan, strongest)
 
     def records(self) -> list[dict[str, Any]]:
-        """A row of plain values for each image, labels by their names: ``pandas.DataFrame(scans.records())``."""
+        """A row of plain values for each image, labels by their names, as `as_json` has them."""
         return [self._scan(position, self.classes) for position in range(len(self))]
 
     def _repr_html_(self) -> str:

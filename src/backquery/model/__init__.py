@@ -43,6 +43,7 @@ from backquery.model.protocol import (
 from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
 from backquery.model.scaling import Scaling, as_inputs, checked_inputs, ordered_images, refuse_raw, scaled_images
 from backquery.model.statistics import MIXTURE_PARTS, SPECTRUM_PARTS, Mixture, Spectrum, Statistics, rings_of
+from backquery.model.tabular import Tabular
 
 __all__ = [
     "ACTIVATIONS",
@@ -83,6 +84,7 @@ __all__ = [
     "Signalling",
     "Spectrum",
     "Statistics",
+    "Tabular",
     "about_in_words",
     "activation_named",
     "answers_log_odds",
