@@ -39,13 +39,16 @@ from backquery.model import (
     Activation,
     Array,
     Scaling,
+    Seed,
     Statistics,
     as_inputs,
     checked_inputs,
     ends_of,
     finite_answer,
+    generator_of,
     refuse_raw,
     scaled_images,
+    seed_of,
 )
 
 if TYPE_CHECKING:
@@ -287,6 +290,23 @@ class TorchModel:
     @cached_property
     def _layers(self) -> dict[str, TorchLayer]:
         return {}
+
+    def untrained(self, rng: Seed = None) -> TorchModel:
+        """The same layers with first numbers that they draw themselves; what was remembered is left out.
+
+        `ModelError` where a layer with parameters has no ``reset_parameters``, as in what was read from a file.
+        """
+        from backquery.io.torch_untaught import begun_anew
+
+        module = begun_anew(import_torch(), self.module, self.dtype, seed_of(generator_of(rng)))
+        return replace(self, module=module, statistics=None)
+
+    def shuffled(self, rng: Seed = None) -> TorchModel:
+        """The same with each layer's weights, each where another was; what was remembered is left out."""
+        from backquery.io.torch_untaught import shuffled
+
+        module = shuffled(import_torch(), self.module, self.dtype, generator_of(rng))
+        return replace(self, module=module, statistics=None)
 
     def prover(self, dtype: DTypeLike) -> Prover:
         """The model made ready to be bounded, for a program of this dtype; `ProofError` says why it cannot be."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.model.activations import Activation
-from backquery.model.aliases import Array
+from backquery.model.aliases import Array, Seed
 from backquery.model.layout import Layout
 from backquery.model.meaning import Ground, Meaning
 from backquery.model.scaling import Scaling
@@ -63,6 +63,17 @@ class Model(Protocol):
 
     def logits_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
         """Logits (n, outputs) and their Jacobian (n, outputs, inputs)."""
+
+
+@runtime_checkable
+class Untaught(Protocol):
+    """A model of which there are copies that have learned nothing: controls that say what a score is worth."""
+
+    def untrained(self, rng: Seed = None) -> Model:
+        """The same layers as they were before they learned; `ModelError` where nobody knows how that was."""
+
+    def shuffled(self, rng: Seed = None) -> Model:
+        """The same with weights each where another was."""
 
 
 @runtime_checkable

@@ -245,9 +245,7 @@ def _controls(
     network: AnyModel, dataset: Dataset, found: tuple[Evidence, ...], images: int, seed: int
 ) -> tuple[tuple[ControlEvidence, ...], list[str]]:
     from backquery.evidence import control_evidence
-    from backquery.model import Network
 
-    if not isinstance(network, Network):
-        return (), ["networks as controls: they are made for dense networks only"]
     say("training the controls")
-    return control_evidence(network, dataset, found, images=images, rng=seed), []
+    left_out: list[str] = []
+    return control_evidence(network, dataset, found, images=images, rng=seed, left_out=left_out), left_out
