@@ -21,7 +21,9 @@ TimelineFile = Annotated[
 ]
 Language = Annotated[
     Literal["en", "ru", "zh"],
-    Parameter(help="The language of the page: English, Russian or Chinese. Words in plots stay English."),
+    Parameter(
+        help="The language of the page: English, Russian or Chinese. Plots speak it where an installed font has its signs."
+    ),
 ]
 SeedNumber = Annotated[int, decides("what is drawn")]
 
