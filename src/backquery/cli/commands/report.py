@@ -22,7 +22,7 @@ TimelineFile = Annotated[
 Language = Annotated[
     Literal["en", "ru", "zh"],
     Parameter(
-        help="The language of the page: English, Russian or Chinese. Plots speak it where an installed font has its signs."
+        help="The language of the page: English, Russian or Chinese; of plots too, where a font has its signs."
     ),
 ]
 SeedNumber = Annotated[int, decides("what is drawn")]
