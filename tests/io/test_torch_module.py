@@ -475,7 +475,7 @@ def module_answers(module, inputs):
         return module(torch.tensor(inputs, dtype=torch.float32).reshape(-1, 1, 8, 8)).numpy()
 
 
-def test_log_odds_and_slopes_of_sigmoids_are_those_before_them():
+def test_logits_and_slopes_of_sigmoids_are_those_before_them():
     scores = chain()
     for module in (nn.Sequential(scores, nn.Sigmoid()), Head(scores, torch.sigmoid)):
         model = from_torch(module, **SHAPE, outputs="sigmoids")

@@ -111,7 +111,7 @@ def test_the_forward_pass_is_the_formula():
     "activation",
     [["tanh", "sigmoid"], ["relu", "softmax"], ["leaky-relu", "tanh"], ["leaky-relu:0.3", "tanh"], "identity"],
 )
-def test_log_odds_and_their_jacobian(activation):
+def test_logits_and_their_jacobian(activation):
     """Central differences in float64, step 1e-6; ReLU's kinks are not met by these inputs."""
     net = network(activation=activation)
     x = np.random.default_rng(2).normal(size=(2, 6))
