@@ -38,7 +38,7 @@ def dense(components: Components) -> list[np.ndarray]:
 @given(seed=st.integers(0, 1000), count=st.integers(1, 4), rank=st.integers(1, 5))
 def test_densities_are_those_of_scipy(seed: int, count: int, rank: int) -> None:
     scores = scores_of(seed)
-    components = fit_components(scores, NOISE, count, rank=rank, seed=seed)
+    components = fit_components(scores, NOISE, count, rank=rank, rng=seed)
     expected = [
         np.log(weight) + multivariate_normal(centre, covariance).logpdf(scores)
         for weight, centre, covariance in zip(
@@ -54,7 +54,7 @@ def test_densities_are_those_of_scipy(seed: int, count: int, rank: int) -> None:
 @given(seed=st.integers(0, 1000), count=st.integers(2, 5), rank=st.integers(1, 5))
 def test_the_likelihood_never_falls(seed: int, count: int, rank: int) -> None:
     scores = scores_of(seed)
-    components = fit_components(scores, NOISE, count, rank=rank, seed=seed)
+    components = fit_components(scores, NOISE, count, rank=rank, rng=seed)
     likelihoods = []
     for _ in range(6):
         responsibilities, likelihood = expect(scores, components, NOISE)
@@ -68,7 +68,7 @@ def test_the_likelihood_never_falls(seed: int, count: int, rank: int) -> None:
 @given(seed=st.integers(0, 1000))
 def test_what_is_maximised_is_the_likelihood_seen_through_the_noise(seed: int) -> None:
     scores = scores_of(seed, n=20)
-    components = fit_components(scores, NOISE, 3, rank=2, seed=seed)
+    components = fit_components(scores, NOISE, 3, rank=2, rng=seed)
     joint = [
         np.log(weight)
         + multivariate_normal(centre, covariance).logpdf(scores)

@@ -1,9 +1,9 @@
 """A mixture of low-rank Gaussians, fitted to images without their labels.
 
-Mixtures of probabilistic principal component analysers (Tipping & Bishop 1999), from clusters, and from these by as
-many rounds of expectation and maximisation as are asked for, with one difference: images are taken as seen through
-the noise that every pixel is granted alone, so that the fitted covariances are ``F F' + noise I`` with the cluster's
-own leading variances in F. One component then is the one mean and covariance that statistics always were.
+Mixtures of probabilistic principal component analysers (Tipping & Bishop 1999), from clusters, and from these by
+as many rounds of expectation and maximisation as are asked for, with one difference: images are taken as seen
+through the noise that every pixel is granted alone, so that the fitted covariances are ``F F' + noise I`` with the
+cluster's own leading variances in F. One component then is the one mean and covariance that statistics always were.
 
 The fitting works on the images' scores along their common leading directions, of which a few hundred hold nearly
 all that images vary by, and which are all the same to it otherwise.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backquery.model import Array
+from backquery.model import Array, Seed, generator_of
 
 COUNTS = (120, 40, 20, 10)
 """Numbers of components: the first is kept that there are images enough for, as more describe images better."""
@@ -47,8 +47,8 @@ KMEANS_WIDTH = 40
 """Leading directions in which the first clusters are sought."""
 
 ROUNDS = 0
-"""Rounds of expectation and maximisation. From clusters, the first gains a hundredth of what components do, takes as
-long as all that came before it, and what is sought under them is as clear without.
+"""Rounds of expectation and maximisation. From clusters, the first gains a hundredth of what components do and takes
+as long as all before it; what is sought under them is as clear without.
 """
 
 NEGLIGIBLE = 1e-8
@@ -96,10 +96,10 @@ def proven(scores: Array, noise: float, one: Components, count: int = PROVEN_BY)
 
 
 def fit_components(
-    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, rounds: int = ROUNDS, seed: int = 0
+    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, rounds: int = ROUNDS, rng: Seed = 0
 ) -> Components:
     """At most `count` components of scores (n, width): clusters by k-means, then so many `rounds` from there."""
-    responsibilities = _clusters(scores, count, seed)
+    responsibilities = _clusters(scores, count, generator_of(rng))
     components = maximise(scores, responsibilities, rank)
     for _ in range(rounds if count > 1 else 0):
         responsibilities = expect(scores, components, noise)[0]
@@ -107,7 +107,7 @@ def fit_components(
     return components
 
 
-def _clusters(scores: Array, count: int, seed: int) -> Array:
+def _clusters(scores: Array, count: int, rng: np.random.Generator) -> Array:
     from scipy.cluster.vq import kmeans2
 
     if count == 1:
@@ -115,7 +115,6 @@ def _clusters(scores: Array, count: int, seed: int) -> Array:
     with warnings.catch_warnings():
         # A cluster that loses all its images is dropped when the likelihood is maximised.
         warnings.simplefilter("ignore", UserWarning)
-        rng = np.random.default_rng(seed)
         _, of_image = kmeans2(scores[:, :KMEANS_WIDTH], count, iter=10, minit="points", rng=rng)
     return np.asarray(of_image[:, None] == np.arange(count))
 
