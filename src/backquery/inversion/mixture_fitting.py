@@ -3,7 +3,8 @@
 Mixtures of probabilistic principal component analysers (Tipping & Bishop 1999), from clusters, and from these by
 as many rounds of expectation and maximisation as are asked for, with one difference: images are taken as seen
 through the noise that every pixel is granted alone, so that the fitted covariances are ``F F' + noise I`` with the
-cluster's own leading variances in F. One component then is the one mean and covariance that statistics always were.
+cluster's own leading variances in F. One component then is the one mean and covariance that statistics always
+were.
 
 The fitting works on the images' scores along their common leading directions, of which a few hundred hold nearly
 all that images vary by, and which are all the same to it otherwise.
@@ -47,8 +48,8 @@ KMEANS_WIDTH = 40
 """Leading directions in which the first clusters are sought."""
 
 ROUNDS = 0
-"""Rounds of expectation and maximisation. From clusters, the first gains a hundredth of what components do and takes
-as long as all before it; what is sought under them is as clear without.
+"""Rounds of expectation and maximisation. From clusters, the first gains a hundredth of what components do and
+takes as long as all before it; what is sought under them is as clear without.
 """
 
 NEGLIGIBLE = 1e-8
