@@ -20,7 +20,7 @@ from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query
 from backquery.inversion.fitting import statistics_of, with_typical
-from backquery.model import Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
+from backquery.model import UNREAD, Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
 from backquery.training import TrainingRun
 
 COUNT = 30
@@ -40,8 +40,8 @@ class Frame:
     """A network after so many updates, `epochs` rounds through the images.
 
     performance: the share of right answers on the test half. ink: (labels, inputs), a scan for each label, 0 for
-    paper and 1 for full ink. read: (labels,), the label that the network reads in each scan; answers: (labels,),
-    how surely.
+    paper and 1 for full ink. read: (labels,), the label that the network reads in each scan, `UNREAD` where it
+    reads none; answers: (labels,), how surely.
     """
 
     __repr__ = brief
@@ -142,7 +142,7 @@ def _check(path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]]) -> Non
         usable = values.dtype.kind == kind and values.shape == shape and values.size
         if not usable or (kind in "if" and not np.all(np.isfinite(values))):
             raise DataError(f"{path} holds no timeline: its {name} is {values.dtype} of shape {values.shape}")
-    if np.any(arrays["read"] < 0) or np.any(arrays["read"] >= labels):
+    if np.any(arrays["read"] < UNREAD) or np.any(arrays["read"] >= labels):
         raise DataError(f"{path} holds no timeline: it reads labels that there are not")
 
 
@@ -216,7 +216,9 @@ def _frame(network: Network, updates: int, run: TrainingRun, dataset: Dataset, m
     scans = back_query(network, range(network.outputs), method=method)
     performance = evaluate(network, dataset.to_test_on).performance
     epochs = updates / run.updates_per_epoch
-    return Frame(updates, epochs, performance, ink_of(network, scans.images), scans.read, scans.surely)
+    return Frame(
+        updates, epochs, performance, ink_of(network, scans.images), scans.read, scans.answers.max(axis=1)
+    )
 
 
 __getattr__ = renamed(__name__, {"timeline": "watch_training"})

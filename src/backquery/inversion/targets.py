@@ -53,6 +53,12 @@ ROUNDED = 0.01
 STRONGEST = 10
 """How many of them are: the label and its rivals."""
 
+ALIKE = 1e-9
+"""Answers that differ by less were asked for alike, and only rounding parts them."""
+
+TYPICAL = "typical"
+"""What the question for a model's usual answers is called."""
+
 
 @dataclass(frozen=True, eq=False)
 class Targets:
@@ -132,7 +138,7 @@ def typical(model: Model, labels: LabelNames) -> Targets:
         )
     log_odds = np.asarray(kept, np.float64)[positions]
     answers = model.output_activation.function(log_odds)
-    return _all_answers(model, answers, log_odds, positions, "typical")
+    return _all_answers(model, answers, log_odds, positions, TYPICAL)
 
 
 def confidence(
@@ -151,6 +157,10 @@ def confidence(
     this one (softmax outputs share 1 - p in the usual proportions): few networks can give nine answers of
     exactly 0.01 at once. Where the label is usually said more surely than that, other outputs are asked for
     log-odds that lie as far on the way from the mean of all labels' typical ones to its own.
+
+    The label stays the one asked for where `p` is no more than what another label is asked for, as with a softmax
+    it is below one over their number. An image that gives such answers is not read as that label, and counts as
+    "not found".
     """
     positions, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     if others != "typical":
@@ -164,7 +174,7 @@ def confidence(
     else:
         table = model.output_activation.function(_on_the_way(model, positions, as_answers(model, p)))
     table[own] = as_answers(model, p)
-    return answers(model, table, question=f"confidence {p:g}")
+    return replace(answers(model, table, question=f"confidence {p:g}"), labels=positions)
 
 
 def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
@@ -201,8 +211,10 @@ def several(
         {_position(model, label): real(p, f"the confidence of {label!r}", TargetError) for label, p in row.items()}
         for row in wanted
     ]
-    rows = [_row(model, row, others) for row in places]
-    return answers(model, np.array(rows), question=question)
+    asked = answers(model, np.array([_row(model, row, others) for row in places]), question=question)
+    # A label that is named alone is what was asked for, even where another one is asked for more.
+    named = [next(iter(row)) if len(row) == 1 else label for row, label in zip(places, asked.labels, strict=True)]
+    return replace(asked, labels=np.array(named, np.int64))
 
 
 def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> Targets:
@@ -221,7 +233,7 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
         wanted = _shares(wanted)
     best = wanted.max(axis=1, keepdims=True)
     # Answers asked for alike may differ by rounding, which must not choose a label.
-    alone = np.isclose(wanted, best, rtol=0, atol=1e-9).sum(axis=1) == 1
+    alone = np.isclose(wanted, best, rtol=0, atol=ALIKE).sum(axis=1) == 1
     positions = np.where(alone, wanted.argmax(axis=1), -1)
     inverse = model.output_activation.inverse
     return _all_answers(model, wanted, wanted if inverse is None else inverse(wanted), positions, question)

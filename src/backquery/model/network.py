@@ -6,7 +6,7 @@ A network maps inputs of shape (n, inputs) to answers of shape (n, outputs), by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import prod, sqrt
@@ -284,21 +284,27 @@ class Network:
         """
         inputs = as_inputs(x, self.input_shape, self.dtype)
         refuse_raw(inputs, self.scaling)
-        if len(inputs) > ROWS:
-            return np.concatenate([self._answers(inputs[row : row + ROWS]) for row in range(0, len(inputs), ROWS)])
-        answers = self._answers(inputs)
+        answers = self._in_parts(self._answers, inputs)
         single = len(inputs) == 1 and (np.ndim(x) == 1 or np.shape(x) == self.input_shape)
         return finite_answer(answers[0]) if single else answers
 
+    def _in_parts(self, made_of: Callable[[Array], Array], inputs: Array) -> Array:
+        if len(inputs) <= ROWS:
+            return made_of(inputs)
+        return np.concatenate([made_of(inputs[row : row + ROWS]) for row in range(0, len(inputs), ROWS)])
+
     def _answers(self, inputs: Array) -> Array:
-        signals = inputs
-        for layer in self.layers:
-            z = layer.combine(signals)
-            # Inputs that are not finite leave no pre-activation finite, of which there are fewer to look at.
-            if signals is inputs and not all_finite(z):
-                checked_finite(inputs)
-            signals = layer.activation.function(z)
-        return signals
+        return self.output_activation.function(self._last_sums(inputs))
+
+    def _last_sums(self, inputs: Array) -> Array:
+        """The output layer's pre-activations z (n, outputs)."""
+        z = self.layers[0].combine(inputs)
+        # Inputs that are not finite leave no pre-activation finite, of which there are fewer to look at.
+        if not all_finite(z):
+            checked_finite(inputs)
+        for before, layer in pairwise(self.layers):
+            z = layer.combine(before.activation.function(z))
+        return z
 
     def query_images(self, images: ArrayLike) -> Array:
         """The answers (n, outputs) to raw images (n, ...), 0 for paper and the scaling's maximum for ink."""
@@ -314,8 +320,7 @@ class Network:
         For sigmoid outputs this is ln(y / (1 - y)). Softmax fixes its logits up to a constant: they are given
         with mean zero. For tanh it is half the log-odds of (1 + y) / 2; for other outputs their raw score.
         """
-        z = self.layers[-1].combine(self.signals(x)[-2])
-        return self._centred(z)
+        return self._centred(self._in_parts(self._last_sums, as_inputs(x, self.input_shape, self.dtype)))
 
     def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
         """The log-odds (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""

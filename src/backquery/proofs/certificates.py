@@ -113,7 +113,7 @@ def certify(model: Model, images: ArrayLike | Answered, *, tolerance: float = TO
     log_odds = images.log_odds if isinstance(images, Answered) else None
     given = images.images if isinstance(images, Answered) else images
     x = _rows(model, given)
-    read = labels_read(np.asarray(model.query(x), np.float64))
+    read = labels_read(model, x)
     nothing = np.full(len(x), np.nan)
     try:
         radius = _radii(model, x, read)
