@@ -27,6 +27,7 @@ from backquery.model import (
     labels_read,
     name_read,
 )
+from backquery.model.declared import declared
 
 ROUNDS = 24
 """How often every pixel is moved."""
@@ -144,6 +145,7 @@ class ImageEvidence:
         }
 
 
+@declared(DataError)
 def image_evidence(
     model: Model,
     image: ArrayLike,

@@ -34,6 +34,7 @@ from backquery.model import (
     generator_of,
     labels_read,
 )
+from backquery.model.declared import declared
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""
@@ -115,6 +116,7 @@ class Damage:
         }
 
 
+@declared(ExperimentError)
 def measure_damage(
     model: Model,
     dataset: Dataset | LabelledImages,

@@ -21,6 +21,7 @@ from backquery.files import replacing
 from backquery.inversion import METHODS, back_query
 from backquery.inversion.fitting import statistics_of, with_typical
 from backquery.model import UNREAD, Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
+from backquery.model.declared import declared
 from backquery.training import TrainingRun
 
 COUNT = 30
@@ -160,6 +161,7 @@ def log_spaced(updates: int, count: int = COUNT) -> tuple[int, ...]:
     return (0, *sorted(update for update in rounded if update < updates), updates)
 
 
+@declared(ExperimentError)
 def watch_training(
     run: TrainingRun,
     dataset: Dataset | LabelledImages,

@@ -39,6 +39,7 @@ from backquery.model import (
     log_odds_and_products,
     quick_of,
 )
+from backquery.model.declared import declared
 
 Constraint = Literal["hard", "least squares"]
 
@@ -96,6 +97,7 @@ class Kept:
         return {**named, "constraint": list(self.constraint), **lists}
 
 
+@declared(InversionError)
 def kept_by_layer(
     model: Model,
     layer: int | str,

@@ -30,6 +30,7 @@ from backquery.model import (
     reals,
     typical_of,
 )
+from backquery.model.declared import declared
 
 Label = int | str
 LabelNames = Label | Sequence[Label] | NDArray[np.integer[Any]]
@@ -127,6 +128,7 @@ class Targets:
         return replace(self, maps=maps, values=times(maps, _own(self.answers)))
 
 
+@declared(TargetError)
 def typical(model: Model, labels: LabelNames) -> Targets:
     """Each label as the model usually says it: as it says it of the most typical image that it reads as that."""
     positions = label_positions(model, labels)
@@ -136,11 +138,13 @@ def typical(model: Model, labels: LabelNames) -> Targets:
             "this model does not keep its typical answers; fit them with fit_statistics(model, data), "
             "or ask for a confidence, such as confidence=0.99"
         )
+    _need_a_choice(model)
     log_odds = np.asarray(kept, np.float64)[positions]
     answers = model.output_activation.function(log_odds)
     return _all_answers(model, answers, log_odds, positions, TYPICAL)
 
 
+@declared(TargetError)
 def confidence(
     model: Model,
     labels: LabelNames,
@@ -192,6 +196,7 @@ def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
     return np.asarray(middle + share[:, None] * (whole - middle))
 
 
+@declared(TargetError)
 def several(
     model: Model,
     confidences: Mapping[Label, float] | Sequence[Mapping[Label, float]],
@@ -217,6 +222,7 @@ def several(
     return replace(asked, labels=np.array(named, np.int64))
 
 
+@declared(TargetError)
 def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> Targets:
     """All answers of each question as they are, (n, outputs) or one vector (outputs,).
 
@@ -228,6 +234,7 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
             f"answers must have {model.outputs} numbers each, one for each output; "
             f"received shape {np.shape(answers)}"
         )
+    _need_a_choice(model)
     _check_inside(wanted, model.output_activation)
     if model.output_activation is SOFTMAX:
         wanted = _shares(wanted)
@@ -239,6 +246,7 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
     return _all_answers(model, wanted, wanted if inverse is None else inverse(wanted), positions, question)
 
 
+@declared(TargetError)
 def difference(
     model: Model, pairs: tuple[Label, Label] | Sequence[tuple[Label, Label]], log_odds: float | None = None
 ) -> Targets:
@@ -268,6 +276,7 @@ def difference(
     return Targets(f"difference: {names}", maps, values, places[:, 0])
 
 
+@declared(TargetError)
 def hidden_node(
     model: Model, layer: int | str, nodes: int | Sequence[int], value: float | Sequence[float]
 ) -> Targets:
@@ -282,6 +291,7 @@ def hidden_node(
     return _of_layer(f"hidden nodes of layer {layer}", layer, _units(places, count), value)
 
 
+@declared(TargetError)
 def channel(
     model: Model,
     layer: str,
@@ -316,9 +326,10 @@ def channel(
 
 def _of_layer(question: str, layer: int | str, maps: Array, value: float | Sequence[float]) -> Targets:
     """One question for each of the maps (n, nodes)."""
-    values = np.broadcast_to(reals(value, "signals", TargetError), len(maps))[:, None].copy()
-    if not np.all(np.isfinite(values)):
-        raise TargetError(f"the signal asked for must be finite; received {value}")
+    signals = reals(value, "signals", TargetError)
+    if signals.shape not in ((), (1,), (len(maps),)) or not np.all(np.isfinite(signals)):
+        raise TargetError(f"a finite signal is asked for, or one for each of {len(maps)}; received {value}")
+    values = np.broadcast_to(signals, len(maps))[:, None].copy()
     return Targets(question, maps[:, None, :], values, np.full(len(maps), -1), layer=layer)
 
 
@@ -351,7 +362,7 @@ def _units(places: NDArray[np.intp], count: int) -> Array:
 
 def label_positions(model: Model, labels: LabelNames) -> Labels:
     """Positions (n,) of labels: whole numbers are positions, words are class names."""
-    listed = [labels] if isinstance(labels, str | int | np.integer) else list(labels)
+    listed: list[Any] = [labels] if isinstance(labels, str) or np.ndim(labels) == 0 else list(labels)  # type: ignore[arg-type]
     if not listed:
         raise TargetError("ask for at least one label")
     return np.array([_position(model, label) for label in listed], np.int64)
@@ -372,8 +383,16 @@ def _is_pair(pairs: Any) -> bool:
     return len(pairs) == 2 and all(isinstance(label, str | int | np.integer) for label in pairs)
 
 
+def _need_a_choice(model: Model) -> None:
+    if model.output_activation is SOFTMAX and model.outputs == 1:
+        raise TargetError(
+            "a softmax of a single output answers 1 to every image, so that there is nothing to ask it"
+        )
+
+
 def _row(model: Model, wanted: dict[int, float], others: float | None) -> Array:
     """The answers (outputs,) that give each position its confidence and all others the rest."""
+    _need_a_choice(model)
     activation = model.output_activation
     given = np.array(list(wanted.values()), np.float64)
     _check_confidences(model, given)

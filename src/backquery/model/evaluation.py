@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.errors import assume
+from backquery.errors import DataError, assume
 from backquery.model.aliases import Array, Labels
+from backquery.model.declared import declared
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
 from backquery.model.reading import UNREAD, strengths_of, strongest_labels
@@ -71,6 +72,7 @@ class Evaluation:
         }
 
 
+@declared(DataError)
 def evaluate(model: Model, data: Data) -> Evaluation:
     """Query `model` about raw images with labels, or about (inputs, labels), and compare.
 

@@ -20,6 +20,7 @@ from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation
 from backquery.model.aliases import Array, Seed
 from backquery.model.arguments import generator_of, whole
 from backquery.model.brief import brief
+from backquery.model.declared import declared, declared_value
 from backquery.model.reading import finite_answer
 from backquery.model.scaling import (
     Scaling,
@@ -45,6 +46,7 @@ def _frozen(values: ArrayLike, dtype: DTypeLike) -> Array:
     return array
 
 
+@declared_value(ModelError)
 @dataclass(frozen=True, eq=False)
 class Layer:
     """One layer: `weights` of shape (outputs, inputs), `biases` of shape (outputs,) or None, an activation.
@@ -99,6 +101,7 @@ class Layer:
         return sums if self.biases is None else sums + self.biases
 
 
+@declared_value(ModelError)
 @dataclass(frozen=True, eq=False)
 class Network:
     """A chain of dense layers and what is needed to use it on real images.
@@ -155,6 +158,7 @@ class Network:
                     raise ModelError("a scaling for each input needs as many numbers as there are inputs")
 
     @classmethod
+    @declared(ModelError)
     def create(
         cls,
         sizes: Sequence[int],
@@ -228,12 +232,14 @@ class Network:
             layer.weights.size + (0 if layer.biases is None else layer.biases.size) for layer in self.layers
         )
 
+    @declared(ModelError)
     def astype(self, dtype: DTypeLike) -> Network:
         """The same network in float32 or float64."""
         # A layer's biases take the dtype of its weights.
         layers = (replace(layer, weights=layer.weights.astype(dtype)) for layer in self.layers)
         return replace(self, layers=tuple(layers))
 
+    @declared(ModelError)
     def without_nodes(self, nodes: ArrayLike, layer: int = 1) -> Network:
         """The network with these nodes of a hidden layer removed; hidden layers are counted from 1, nodes from 0.
 
