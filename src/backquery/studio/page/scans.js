@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { Sheet, sizeOf } from "./ink.js";
-import { readAs } from "./words.js";
+import { isolated, readAs } from "./words.js";
 
 const [READ, NOT_READ] = ["\u2713", "\u2717"];
 
@@ -38,7 +38,7 @@ export class Scans {
       sheet.draw(ink.data.subarray(label * size, (label + 1) * size), shape);
       canvas.classList.toggle("missed", !met[label]);
       this.words.label(canvas, "scan", values);
-      title.textContent = `${this.classes[label]} ${met[label] ? READ : NOT_READ}`;
+      title.textContent = `${isolated(this.classes[label])} ${met[label] ? READ : NOT_READ}`;
       this.words.tell(reading, "scan.reads", values);
     });
     this.last = { ink };

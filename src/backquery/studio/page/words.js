@@ -13,7 +13,7 @@ const NOTHING = { sentence: "read.nothing" };
 export const readAs = (classes, answers, read) => ({ read: classes[read] ?? NOTHING, sure: answers[read] ?? Math.max(...answers) });
 
 /** A name as it may stand in a sentence: what it holds must not turn the words around it. */
-function isolated(name) {
+export function isolated(name) {
   const plain = name.replace(TURNS, "");
   return plain !== name || LEFTWARDS.test(plain) ? `\u2068${plain}\u2069` : name;
 }
