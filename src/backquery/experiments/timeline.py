@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import floor, log10, prod
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets import Dataset
+from backquery.datasets.npz import stored_in
 from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
@@ -114,11 +113,11 @@ _COMMON = {"classes": "U", "image_shape": "i", "method": "U", "data": "U"}
 def load_timeline(path: str | os.PathLike[str]) -> Timeline:
     """A timeline that was saved; `DataError` for a file that does not hold one. Nothing in it can run."""
     try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*_KINDS, *_COMMON)}
-    except OSError as error:
-        raise DataError(f"cannot read the timeline {path}: {error.strerror or error}") from None
-    except (KeyError, ValueError, BadZipFile, zlib.error, EOFError, AttributeError, TypeError):
+        stored = stored_in(Path(path))
+        arrays = {name: stored[name].read() for name in (*_KINDS, *_COMMON)}
+    except (KeyError, DataError) as error:
+        if isinstance(error.__cause__, OSError):
+            raise DataError(f"cannot read the timeline {path}: {error.__cause__.strerror or error}") from None
         raise DataError(f"{path} holds no timeline; `backquery timeline --arrays` writes such files") from None
     _check(path, arrays)
     numbers = (arrays[name].tolist() for name in ("updates", "epochs", "performance"))
