@@ -106,6 +106,11 @@ class Learning:
         self._stopped.set()
         self._going.set()
 
+    def wait(self) -> None:
+        """Until it has ended, so that no two of them take memory at once."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
     def adopted(self) -> Network | None:
         """The network that was learned, with statistics of what it learned from; None if there is none yet."""
         if self.network is None:
@@ -124,6 +129,8 @@ class Learning:
 
     def _learn(self) -> None:
         lesson, clock = self.lesson, perf_counter()
+        if self._stopped.is_set():
+            return
         run = begin(lesson.plan, self._given())
         some = self.dataset.train.select(slice(PRIOR_IMAGES))
         statistics, self._usual = statistics_of(run.network, some), run.network.scale(some.images)
