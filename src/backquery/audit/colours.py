@@ -226,7 +226,7 @@ def _partners(labels: Labels, rng: np.random.Generator) -> tuple[Labels, Labels]
 def _asked(model: Model, layout: Layout, made: tuple[Array, ...], labels: Labels, others: Labels) -> _Asked:
     paper, ink = ends_of(model)
     rows = np.arange(len(labels))
-    found = [model.log_odds(paper + layout.flat(each) * (ink - paper)) for each in made]
+    found = [model.logits(paper + layout.flat(each) * (ink - paper)) for each in made]
     read = np.stack([strongest_labels(strengths_of(model.output_activation, each)) for each in found])
     log_odds = [answers_log_odds(model, np.asarray(each, np.float64))[rows, labels] for each in found]
     return _Asked(np.stack(log_odds), read == labels, read == others)

@@ -103,6 +103,6 @@ def evaluated(model: Model, data: Data) -> Evaluation:
 def _read(model: Model, inputs: Array) -> tuple[Labels, int]:
     """What is read in inputs (n, inputs), (n,), and in how many of them two labels tie."""
     refuse_raw(inputs, model.scaling)
-    strengths = strengths_of(model.output_activation, model.log_odds(inputs))
+    strengths = strengths_of(model.output_activation, model.logits(inputs))
     read = strongest_labels(strengths)
     return read, int(np.isfinite(strengths[read == UNREAD]).all(axis=1).sum())

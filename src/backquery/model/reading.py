@@ -28,7 +28,7 @@ UNREAD = -1
 def labels_read(model: Model, inputs: Array) -> Labels:
     """The labels (n,) that a model reads in inputs (n, inputs); `UNREAD` where it reads none."""
     refuse_raw(as_inputs(inputs, model.input_shape, inputs.dtype), model.scaling)
-    return strongest_labels(strengths_of(model.output_activation, model.log_odds(inputs)))
+    return strongest_labels(strengths_of(model.output_activation, model.logits(inputs)))
 
 
 def strengths_of(output: Activation, logits: Array) -> Array:
