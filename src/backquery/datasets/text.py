@@ -87,9 +87,17 @@ def texts_in(path: Path) -> list[Part]:
     """The texts with rows in a zip archive, by their names; of any other file, the file itself."""
     if not zipfile.is_zipfile(path):
         return [Part(path)]
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
+    names = [name for name in names_in_zip(path) if not name.startswith("__MACOSX")]
     return [Part(path, name) for name in names if name.lower().endswith(_PLAIN_ENDS)]
+
+
+def names_in_zip(path: Path) -> list[str]:
+    """The names of all files in a zip archive; `DataError` for one that is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception as error:  # damaged archives raise whatever their bytes lead Python to
+        raise DataError(f"{path}: is a damaged zip archive ({error}); fetch or copy the file again") from error
 
 
 @contextmanager
