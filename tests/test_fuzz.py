@@ -100,7 +100,8 @@ def timeline(path: Path) -> None:
     np.savez_compressed(
         path, updates=np.zeros(1, int), epochs=np.zeros(1), performance=np.zeros(1),
         ink=np.zeros((1, 3, 16), "f4"), read=np.zeros((1, 3), int), answers=np.zeros((1, 3)),
-        classes=np.array(["a", "b", "c"]), image_shape=np.array([4, 4]), method=np.array("transpose"), data=np.array("digits"),
+        classes=np.array(["a", "b", "c"]), image_shape=np.array([4, 4]), method=np.array("transpose"),
+        data=np.array("digits"),
     )  # fmt: skip
 
 
@@ -164,14 +165,19 @@ def reader(kind: str, tmp_path: Path) -> Callable[[list[Edit]], None]:
 
     def read_damaged(edits: list[Edit]) -> None:
         path.write_bytes(damaged(sound, edits))
-        begin = process_time()
-        try:
-            read(path)
-        except BackqueryError as error:
-            assert str(error).strip()
-        assert process_time() - begin < MOST_SECONDS
+        # The first time, packages may be loaded that only damaged files need.
+        assert seconds(read, path) < MOST_SECONDS or seconds(read, path) < MOST_SECONDS
 
     return read_damaged
+
+
+def seconds(read: Callable[[Path], object], path: Path) -> float:
+    begin = process_time()
+    try:
+        read(path)
+    except BackqueryError as error:
+        assert str(error).strip()
+    return process_time() - begin
 
 
 @pytest.mark.filterwarnings("ignore")
