@@ -13,7 +13,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
 from backquery.inversion.fitting import statistics_of, with_typical
-from backquery.model import Array, Network, Statistics, evaluate
+from backquery.model import Array, Network, Statistics, evaluated
 from backquery.studio import engine
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
@@ -178,7 +178,7 @@ class Learning:
     def _performance(self, network: Network, images: int) -> float:
         test = self.dataset.to_test_on
         chosen = np.random.default_rng(0).permutation(len(test))[:images]
-        return evaluate(network, test.select(chosen)).performance
+        return evaluated(network, test.select(chosen)).performance
 
     def _about(self, run: TrainingRun) -> dict[str, object]:
         images = len(self.dataset.to_test_on)
