@@ -8,7 +8,7 @@ import pytest
 
 from backquery.errors import isolated, printable, valid
 
-ODD = ["\x00", "\x1b[31m", "\x07", "\x7f", "\x85", "\ud800", "\ufffe", "\uffff"]
+ODD = ["\x00", "\x1b[31m", "\x07", "\x7f", "\x85", "\ufffe", "\uffff"]
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -16,6 +16,10 @@ def test_what_xml_cannot_hold_becomes_a_sign(odd: str) -> None:
     made = valid(f"a{odd}b\t\n\u202e")
     assert parseString(f"<a>{made}</a>".encode()) and made.startswith("a\ufffd") and made.endswith("b\t\n\u202e")
     assert printable(f"a{odd}\u202e") == made[: made.index("b")] + "\ufffd"
+
+
+def test_half_a_character_is_not_printed() -> None:
+    assert printable("a\ud800b") == "a\ufffdb"
 
 
 def test_a_name_does_not_turn_the_words_around_it() -> None:

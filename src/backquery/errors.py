@@ -87,11 +87,12 @@ SIGN = "\N{REPLACEMENT CHARACTER}"
 _CONTROLS = [
     chr(code) for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"
 ]
-_NONE = [*map(chr, range(0xD800, 0xE000)), "\ufffe", "\uffff"]
+_HALVES = map(chr, range(0xD800, 0xE000))
+_NONE = ["\ufffe", "\uffff"]
 _TURNS = [*map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])]
 _MARKS = ["\u061c", "\u200e", "\u200f"]
 
-_COMMANDS = str.maketrans(dict.fromkeys([*_CONTROLS, *_NONE, *_TURNS], SIGN))
+_COMMANDS = str.maketrans(dict.fromkeys([*_CONTROLS, *_HALVES, *_NONE, *_TURNS], SIGN))
 _INVALID = str.maketrans(dict.fromkeys([*_CONTROLS, *_NONE], SIGN))
 _DIRECTIONS = str.maketrans(dict.fromkeys([*_TURNS, *_MARKS]))
 _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
@@ -103,7 +104,10 @@ def printable(text: str) -> str:
 
 
 def valid(text: str) -> str:
-    """`text` as XML and HTML can hold it: with a sign in the place of what they cannot."""
+    """`text` as XML and HTML can hold it: with a sign in the place of what they cannot.
+
+    Halves of a character, which no file can hold, are left to its encoding.
+    """
     return text.translate(_INVALID)
 
 
