@@ -45,6 +45,7 @@ from backquery.model import (
     rings_of,
     whole,
 )
+from backquery.model.declared import declared
 from backquery.model.layout import CHANNELS
 
 RANK = 64
@@ -90,6 +91,7 @@ MEDIAN_STEPS, CLOSE, TINY = 30, 0.01, 1e-12
 """Steps towards a geometric median at most, and how short one ends them, in units of the spread."""
 
 
+@declared(DataError)
 def fit_statistics(
     model: Model,
     data: Data,
