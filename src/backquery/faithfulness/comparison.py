@@ -292,7 +292,7 @@ def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:
 def _obedience(model: Model, labels: Labels, result: BackQuery) -> Obedience | None:
     if model.output_activation not in (SIGMOID, SOFTMAX):
         return None
-    return obedience(model, labels, result.method)
+    return obedience(model, labels, result.method, known=result)
 
 
 def _of_networks(network: Network, dataset: Dataset, labels: Labels, rng: np.random.Generator) -> list[_Draft]:
@@ -368,7 +368,8 @@ def _scored(
     density = usual_density(model.statistics or fit_statistics(model, dataset.train))
     usual = RealDensities(density, model.scale(dataset.to_test_on.images[:TEST_IMAGES])).usualness(inputs)
     near = real.nearness(shown, dataset.test)
-    signals = {draft.model: RealSignals.of(draft.model, dataset) for draft in drafts}
+    asked = dict.fromkeys(draft.model for draft in drafts)
+    signals = {one: RealSignals.of(one, dataset) for one in asked}
     rows, begin = [], 0
     for draft in drafts:
         part = slice(begin, begin := begin + len(draft.inputs))

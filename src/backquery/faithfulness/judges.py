@@ -17,6 +17,7 @@ from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import NEIGHBOURS, RealImages
 from backquery.files import replacing, user_cache
 from backquery.model import Array, Labels, Layout, Model, Network, Progress, Scaling, evaluate, labels_read
+from backquery.model.threads import sized
 from backquery.training import Online, train
 
 AT_ONCE = 50
@@ -153,7 +154,7 @@ def convolutional_judge(
     def ask(ink: Array) -> Labels:
         pictures = _pictures(torch, np.asarray(ink, np.float32).reshape(-1, *dataset.input_shape))
         parts = pictures.to(memory_format=torch.channels_last).split(AT_ONCE)
-        with torch.inference_mode():
+        with torch.inference_mode(), sized(torch):
             read = [module(part).argmax(dim=1).numpy() for part in parts]
         return np.concatenate(read).astype(np.int64)
 
@@ -182,7 +183,7 @@ def taught(
         import torch
     except ImportError:
         raise MissingExtraError("the convolutional judge", "PyTorch", "torch") from None
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), sized(torch):
         torch.manual_seed(rng)
         module = make(torch)
         kept_or_taught(

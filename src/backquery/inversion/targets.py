@@ -92,6 +92,18 @@ class Targets:
             log_odds=None if self.log_odds is None else self.log_odds[rows],
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Targets]) -> Targets:
+        """Questions of one kind about the same nodes, one after another, under the name of the first."""
+
+        def every(name: str) -> Any:
+            values = [getattr(part, name) for part in parts]
+            return None if values[0] is None else np.concatenate(values)
+
+        maps = parts[0].maps if parts[0].maps.ndim == 2 else every("maps")
+        joined = {name: every(name) for name in ("values", "labels", "answers", "log_odds")}
+        return replace(parts[0], maps=maps, **joined)
+
     def tolerance(self, log_odds: float) -> float:
         """How far each constraint may be off so that no log-odds are off by more than `log_odds`."""
         whole = self.log_odds is None or self.maps.shape[0] == self.maps.shape[1]
