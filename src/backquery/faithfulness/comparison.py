@@ -242,7 +242,7 @@ def compare_methods(
         )
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
     asks, trains = _questions(model), controls and isinstance(model, Network)
-    steps = _Steps(progress, 1 + len(asks) + trains)
+    steps = _Steps(progress, 2 + len(asks) + trains)
     generator, labels = generator_of(rng), np.arange(model.outputs)
     drafts, left_out = [], []
 
@@ -281,6 +281,7 @@ def compare_methods(
             steps.begin(JUDGING)
         chosen, missing = judging.awaited(steps.within)
     left_out = [*missing, *left_out]
+    steps.begin("scoring all images")
     rows = _scored(drafts, model, dataset, real, chosen)
     layout = Layout.of(model.input_shape)
     nearest = {

@@ -244,10 +244,11 @@ def _summary(found: tuple[Evidence, ...], compared: tuple[ControlEvidence, ...])
 def _controls(
     network: AnyModel, dataset: Dataset, found: tuple[Evidence, ...], images: int, seed: int
 ) -> tuple[tuple[ControlEvidence, ...], list[str]]:
+    from backquery.cli.progress import bar
     from backquery.evidence import control_evidence
     from backquery.model import Network
 
     if not isinstance(network, Network):
         return (), ["networks as controls: they are made for dense networks only"]
-    say("training the controls")
-    return control_evidence(network, dataset, found, images=images, rng=seed), []
+    with bar("training the controls") as progress:
+        return control_evidence(network, dataset, found, images=images, rng=seed, progress=progress), []
