@@ -90,9 +90,9 @@ def bar_for(network: Model) -> AbstractContextManager[Progress | None]:
     return nullcontext() if isinstance(network, Network) else bar("asking backwards")
 
 
-def bar_for_reading(data: str) -> AbstractContextManager[Progress | None]:
+def bar_for_reading(source: str, what: str = "reading the images") -> AbstractContextManager[Progress | None]:
     """The bar of reading what lies at a path; what is known by a name is here already, or shows its download."""
-    return bar("reading the images") if Path(data).exists() else nullcontext()
+    return bar(what) if Path(source).exists() else nullcontext()
 
 
 def _drawn(*before: ProgressColumn, transient: bool = False) -> Drawn:
