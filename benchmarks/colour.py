@@ -238,7 +238,7 @@ class Trial:
         return [
             f"{self.name}: {name}", f"{taught.right:.1%}", f"{taught.attacked:.1%}", by, asked,
             f"{int(result.read_as_asked.sum())}/{count}", f"{int(sure(result).sum())}/{count}",
-            f"{int(np.sum(result.log_odds_error <= SURE))}/{count}", f"{result.log_odds_error.max():.1g}",
+            f"{int(np.sum(result.logit_error <= SURE))}/{count}", f"{result.logit_error.max():.1g}",
             *(f"{agreed}/{count}" for agreed in scores.recognition.agreement.values()),
             scores.recognition.brief, scores.usualness.brief, scores.nearness.brief, f"{seconds:.1f}",
         ]  # fmt: skip
@@ -272,11 +272,11 @@ class Trial:
 def sure(result: BackQuery) -> Any:
     """Which images (n,) are read as asked at the log-odds asked for, or above."""
     assert result.targets is not None
-    given, wanted = (_log_odds(answers, result.labels) for answers in (result.answers, result.targets))
+    given, wanted = (_logits(answers, result.labels) for answers in (result.answers, result.targets))
     return result.read_as_asked & (given >= wanted - SURE)
 
 
-def _log_odds(answers: Array, labels: Labels) -> Array:
+def _logits(answers: Array, labels: Labels) -> Array:
     """Those of each row's own label, against the sum of all others, which 1 - p would round away."""
     own = np.take_along_axis(answers, labels[:, None], axis=1)[:, 0]
     others = answers.copy()

@@ -75,7 +75,7 @@ def asked_of(
     return {
         "read": int(np.sum(result.read == labels)),
         "judge": int(np.sum(judged == labels)),
-        "error": float(result.log_odds_error.max()),
+        "error": float(result.logit_error.max()),
         "steps": float(np.median(result.steps)),
         "outcomes": Counter(result.outcome),
         "result": result,

@@ -53,7 +53,7 @@ def speed() -> Section:
                 f"{seconds * 1e3 / count:.2f}",
                 f"{int(np.sum(result.read == result.labels))} of {count}",
                 f"{int(np.sum(judged == result.labels))}",
-                f"{result.log_odds_error.max():.1g}",
+                f"{result.logit_error.max():.1g}",
             ]
         )
     if peers.torch_available():
@@ -167,13 +167,13 @@ def _peak(work: Callable[[], object]) -> int:
 def _walk(network: Network, moves: int, stay: int, limit: float = 4.595) -> list[Targets]:
     """Questions whose confidence wanders between 0.01 and 0.99 in log-odds; `stay` moves a label."""
     rng = np.random.default_rng(0)
-    questions, log_odds, label = [], 0.0, 3
+    questions, logits, label = [], 0.0, 3
     for move in range(moves):
         if move % stay == stay - 1:
             label = int(rng.integers(10))
-        wander = rng.uniform(-limit, limit) if stay == 1 else log_odds + rng.normal(0, 0.5)
-        log_odds = float(np.clip(wander, -limit, limit))
-        questions.append(confidence(network, [label], 1 / (1 + np.exp(-log_odds)), "typical"))
+        wander = rng.uniform(-limit, limit) if stay == 1 else logits + rng.normal(0, 0.5)
+        logits = float(np.clip(wander, -limit, limit))
+        questions.append(confidence(network, [label], 1 / (1 + np.exp(-logits)), "typical"))
     return questions
 
 
@@ -191,9 +191,9 @@ def torch_ascent(network: Network, steps: int = LUCENT_STEPS) -> Any:
         images = low + (high - low) * torch.sigmoid(hidden)
         shift = torch.randint(-2, 3, (2,)).tolist()
         moved = torch.roll(images, shift, (1, 2))
-        log_odds = torch.sigmoid(moved.reshape(10, -1) @ first.T) @ second.T
+        logits = torch.sigmoid(moved.reshape(10, -1) @ first.T) @ second.T
         variation = (images.diff(dim=1).abs().sum() + images.diff(dim=2).abs().sum()) / 100
-        loss = -log_odds.diagonal().sum() + variation + 0.01 * (images**2).sum()
+        loss = -logits.diagonal().sum() + variation + 0.01 * (images**2).sum()
         loss.backward()
         optimizer.step()
     return (low + (high - low) * torch.sigmoid(hidden)).detach().reshape(10, -1).numpy()

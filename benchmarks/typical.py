@@ -132,9 +132,9 @@ class Trial:
     def _scores(self, network: Network) -> dict[str, Scores]:
         statistics = fit_statistics(network, self.dataset.train, moments=self.moments)
         inputs = network.scale(self.dataset.train.images)
-        log_odds = network.log_odds(inputs).astype(np.float64)
-        middles = np.array([np.median(log_odds[read], axis=0) for read in images_read(log_odds)])
-        starts = inputs[typical_images(log_odds)]
+        logits = network.logits(inputs).astype(np.float64)
+        middles = np.array([np.median(logits[read], axis=0) for read in images_read(logits)])
+        starts = inputs[typical_images(logits)]
         return {
             rule: self._asked(replace(network, statistics=replace(statistics, typical=usual)), starts)
             for rule, usual in (("median", middles), ("medoid", statistics.typical))
@@ -146,8 +146,8 @@ class Trial:
         ink = ink_of(network, result.images)
         return Scores(
             read=int(result.read_as_asked.sum()),
-            within=int((result.log_odds_error <= CLOSE).sum()),
-            worst=float(result.log_odds_error.max()),
+            within=int((result.logit_error <= CLOSE).sum()),
+            worst=float(result.logit_error.max()),
             agreed=tuple(int(np.sum(judge.ask(ink) == self.labels)) for judge in self.judges),
             again=again,
             real=real,
@@ -165,7 +165,7 @@ class Trial:
 
 
 def _as_asked(result: BackQuery) -> NDArray[np.bool_]:
-    return result.read_as_asked & (result.log_odds_error <= CLOSE)
+    return result.read_as_asked & (result.logit_error <= CLOSE)
 
 
 def typical() -> Section:

@@ -31,7 +31,7 @@ from backquery.faithfulness import (
 )  # fmt: skip
 from backquery.faithfulness.judges import taught
 from backquery.inversion import BackQuery, back_query, fit_statistics
-from backquery.inversion.fitting import typical_log_odds
+from backquery.inversion.fitting import typical_logits
 from backquery.io.torch import TorchModel
 from backquery.model import Labels, Model, Statistics, ink_of
 from benchmarks import animals
@@ -265,8 +265,8 @@ class Trial:
     def _remembering(self, module: Any) -> Model:
         """The module as a model, with the statistics of the images and of its own answers."""
         model = self._bare(module)
-        answers = model.log_odds(model.scale(self.learned.train.images[:ANSWERS]))
-        return replace(model, statistics=replace(self.statistics, typical=typical_log_odds(answers)))
+        answers = model.logits(model.scale(self.learned.train.images[:ANSWERS]))
+        return replace(model, statistics=replace(self.statistics, typical=typical_logits(answers)))
 
 
 DATA: dict[str, tuple[Callable[[], Dataset | None], int]] = {
@@ -287,7 +287,7 @@ def _row(name: str, performances: Sequence[float], prior: str, parts: Sequence[S
         low if low == high else f"{low[:-1]}-{high}",
         PRIORS[prior],
         f"{sum(int(result.read_as_asked.sum()) for result in scores.results)}/{count}",
-        f"{max(result.log_odds_error.max() for result in scores.results):.1g}",
+        f"{max(result.logit_error.max() for result in scores.results):.1g}",
         *(f"{agreed}/{count}" for agreed in scores.recognition.agreement.values()),
         scores.recognition.brief,
         scores.usualness.brief,

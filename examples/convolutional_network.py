@@ -58,7 +58,7 @@ def main(picture="scans.png"):
     scans = back_query(model, range(10))
     title = f"A convolutional network, {performance:.1%} right: {scans.read_as_asked.sum()} of 10 read as asked"
     save_figure(scan_grid(scans, model, title=title), picture)
-    print(f"{title}; largest error in log-odds {scans.log_odds_error.max():.1g}; wrote {picture}")
+    print(f"{title}; largest error in logits {scans.logit_error.max():.1g}; wrote {picture}")
 
 
 if __name__ == "__main__":

@@ -104,9 +104,9 @@ def _distances(network: Network, images: Array, proved: Array) -> list[str]:
 def changed_at(network: Network, image: Array) -> float:
     """The smallest radius in grey levels at which climbing finds an image that is read otherwise."""
     network = network.astype(np.float64)
-    (log_odds,), (slopes,) = network.log_odds_and_jacobian(image[None])
-    label = int(log_odds.argmax())
-    reach = (log_odds[label] - log_odds) / np.maximum(np.abs(slopes[label] - slopes).sum(axis=1), 1e-12)
+    (logits,), (slopes,) = network.logits_and_jacobian(image[None])
+    label = int(logits.argmax())
+    reach = (logits[label] - logits) / np.maximum(np.abs(slopes[label] - slopes).sum(axis=1), 1e-12)
     rivals = [int(rival) for rival in np.argsort(reach) if rival != label][:RIVALS]
     inside, outside = 0.0, float(GREY_LEVELS)
     while outside - inside > 0.01 * outside:
@@ -125,12 +125,12 @@ def _climbs(network: Network, image: Array, label: int, rival: int, radius: floa
     )
     x = image.copy()
     for step in range(CLIMBING):
-        (log_odds,), (slopes,) = network.log_odds_and_jacobian(x[None])
-        if log_odds.argmax() != label:
+        (logits,), (slopes,) = network.logits_and_jacobian(x[None])
+        if logits.argmax() != label:
             return True
         towards = np.where(slopes[rival] > slopes[label], high, low)
         x = x + (towards - x) / (1 + step / 3)
-    return bool(network.log_odds(x[None])[0].argmax() != label)
+    return bool(network.logits(x[None])[0].argmax() != label)
 
 
 def impossible() -> Iterator[list[Any]]:

@@ -124,7 +124,7 @@ def _own(network: Network, found: BackQuery) -> Array:
     """The label's log-odds against all else, (n,)."""
     answers = np.take_along_axis(found.answers, found.labels[:, None], axis=1)[:, 0]
     if network.output_activation.name == "sigmoid":
-        return np.asarray(np.take_along_axis(network.log_odds(found.images), found.labels[:, None], axis=1)[:, 0])
+        return np.asarray(np.take_along_axis(network.logits(found.images), found.labels[:, None], axis=1)[:, 0])
     others = np.where(np.arange(network.outputs) == found.labels[:, None], 0.0, found.answers).sum(axis=1)
     return np.asarray(np.log(answers) - np.log(np.maximum(others, 1e-300)))
 

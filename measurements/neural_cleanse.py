@@ -89,19 +89,19 @@ def cross_entropy_gradient(model: Model, inputs: Array, labels: Labels) -> tuple
     model through its Jacobian.
     """
     if not isinstance(model, Network):
-        log_odds, jacobian = model.log_odds_and_jacobian(inputs)
-        return log_odds, np.einsum("nk,nki->ni", _errors(log_odds, labels), jacobian)
+        logits, jacobian = model.logits_and_jacobian(inputs)
+        return logits, np.einsum("nk,nki->ni", _errors(logits, labels), jacobian)
     signals = model.signals(inputs)
-    log_odds = model.layers[-1].combine(signals[-2])
-    gradient = _errors(log_odds, labels)
+    logits = model.layers[-1].combine(signals[-2])
+    gradient = _errors(logits, labels)
     for layer, below, signal in zip(model.layers[:0:-1], model.layers[-2::-1], signals[-2:0:-1], strict=True):
         gradient = (gradient @ layer.weights) * below.activation.slope(signal)
-    return log_odds, gradient @ model.layers[0].weights
+    return logits, gradient @ model.layers[0].weights
 
 
-def _errors(log_odds: Array, labels: Labels) -> Array:
+def _errors(logits: Array, labels: Labels) -> Array:
     """The softmax less the target, (n, outputs)."""
-    errors: Array = softmax(log_odds, axis=1)
+    errors: Array = softmax(logits, axis=1)
     errors[np.arange(len(labels)), labels] -= 1
     return errors
 
@@ -127,9 +127,9 @@ class _Search:
         masks, patterns = (np.tanh(self.raw) + 1) / 2
         change = (self.sheet.paper + patterns * span)[:, None] - inputs
         pasted = (inputs + masks[:, None] * change).astype(inputs.dtype).reshape(-1, self.model.inputs)
-        log_odds, gradient = cross_entropy_gradient(self.model, pasted, np.repeat(labels, len(inputs)))
+        logits, gradient = cross_entropy_gradient(self.model, pasted, np.repeat(labels, len(inputs)))
         gradient = gradient.reshape(change.shape)
-        read = log_odds.argmax(axis=1).reshape(len(labels), len(inputs))
+        read = logits.argmax(axis=1).reshape(len(labels), len(inputs))
         self.hits.append((read == labels[:, None]).mean(axis=1))
         by_mask = np.mean(gradient * change, axis=1) + self.cost[:, None]
         by_pattern = np.mean(gradient, axis=1) * masks * span

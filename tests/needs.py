@@ -57,12 +57,19 @@ def kernels_are_here() -> bool:
     return kernels.available()
 
 
+def chinese_font() -> object:
+    from backquery.plots.paper import fonts_with
+
+    return fonts_with("中文")
+
+
 CONDITIONS: dict[str, tuple[Callable[[], object], str]] = {
     "real data": (lambda: (real_data() / "mnist").is_dir(), DATA),
     "oracle": (lambda: (real_data().parent / "oracle").is_dir(), ORACLE),
     "Chromium": (chromium, SYSTEM),
     "Firefox": (firefox, SYSTEM),
     "openssl": (lambda: shutil.which("openssl"), SYSTEM),
+    "a Chinese font": (chinese_font, SYSTEM),
     "compiled kernels": (kernels_are_here, SYSTEM),
     "a C compiler": (c_compiler, SYSTEM),
     "POSIX processes": (lambda: os.name == "posix", SYSTEM),

@@ -51,7 +51,7 @@ def test_a_scan_is_predicted_as_the_labels_asked_for(reader):
     assert result.images.min() >= 0
     assert result.images.max() <= 16
     np.testing.assert_array_equal(reader.predict(result.images), np.arange(10))
-    assert result.log_odds_error.max() < 1e-3
+    assert result.logit_error.max() < 1e-3
     sure = reader.scan([3, 8], confidence=0.9, prior="smooth")
     np.testing.assert_allclose(reader.predict_proba(sure.images)[[0, 1], [3, 8]], 0.9, atol=1e-3)
 

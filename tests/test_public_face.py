@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,29 @@ def test_an_old_name_still_works_and_says_the_new_one(module: str, old: str, new
     home = import_module(module)
     with pytest.warns(DeprecationWarning, match=f"is now {module}.{new}"):
         assert getattr(home, old) is getattr(home, new)
+
+
+@pytest.mark.parametrize(
+    ("package", "function"),
+    [("audit", "find_shortcuts"), ("evidence", "measure_evidence"), ("report", "write_report")],
+)
+def test_a_package_called_like_its_command_does_what_the_command_does(package: str, function: str) -> None:
+    home = getattr(backquery, package)
+    assert home is import_module(f"backquery.{package}") and getattr(home, function)
+    with (
+        pytest.warns(DeprecationWarning, match=rf"backquery.{package}\(...\) is backquery.{function}\(...\)"),
+        pytest.raises(TypeError, match=rf"{function}\(\) missing"),
+    ):
+        home()
+
+
+@pytest.mark.parametrize("command", ["compare", "query", "scan", "test", "timeline"])
+def test_a_command_s_name_is_answered_with_what_it_is_in_python(command: str) -> None:
+    assert not hasattr(backquery, command)
+    with pytest.raises(AttributeError, match="in Python it is ") as error:
+        getattr(backquery, command)
+    told = str(error.value).rsplit(" ", 1)[1]
+    assert callable(attrgetter(told)(backquery))
 
 
 def test_the_notebook_s_old_address_still_works() -> None:

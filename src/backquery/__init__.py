@@ -5,10 +5,11 @@ and has no side effects: after ``import backquery as bq``, `bq.back_query` and `
 checkers and editors, which cannot follow that, read ``__init__.pyi``.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
-from backquery.deprecation import renamed
+from backquery.deprecation import calling, renamed
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,17 @@ _PACKAGES = (
 
 __all__ = ["__version__", *_HOME_OF, *_PACKAGES]
 
+_COMMANDS = {
+    "compare": "compare_methods",
+    "query": "Network.query",
+    "scan": "back_query",
+    "test": "evaluate",
+    "timeline": "watch_training",
+}
+"""What does in Python what a command does, where no package bears the command's name."""
+
+_PACKAGES_OF_COMMANDS = {"audit": "find_shortcuts", "evidence": "measure_evidence", "report": "write_report"}
+
 _old_name = renamed(__name__, {"damage": "measure_damage"})
 
 
@@ -54,8 +66,13 @@ def __getattr__(name: str) -> Any:
         return import_module(f"backquery.{name}")
     if name in _HOME_OF:
         return getattr(import_module(f"backquery.{_HOME_OF[name]}"), name)
+    if name in _COMMANDS:
+        raise AttributeError(f"module 'backquery' has no attribute {name!r}: in Python it is {_COMMANDS[name]}")
     return _old_name(name)
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+sys.modules[__name__].__class__ = calling(__name__, _PACKAGES_OF_COMMANDS)

@@ -60,10 +60,9 @@ class ClusterError(BackqueryError, ConnectionError):
 class MissingExtraError(BackqueryError, ImportError):
     """An optional package is not installed; the message names the command that installs it."""
 
-    def __init__(self, purpose: str, package: str, extra: str) -> None:
-        super().__init__(
-            f"{purpose} needs {package}, which is not installed; run: pip install 'backquery[{extra}]'"
-        )
+    def __init__(self, purpose: str, package: str, extra: str | None = None) -> None:
+        wanted = package if extra is None else f"'backquery[{extra}]'"
+        super().__init__(f"{purpose} needs {package}, which is not installed; run: pip install {wanted}")
 
 
 class AssumptionWarning(UserWarning):

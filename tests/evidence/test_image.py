@@ -68,12 +68,12 @@ class Finder:
         raise AssertionError("there is nothing to scale")
 
     def query(self, x: Any) -> Any:
-        return SIGMOID.function(self.log_odds(x))
+        return SIGMOID.function(self.logits(x))
 
-    def log_odds(self, x: Any) -> Any:
-        return self.log_odds_and_jacobian(x)[0]
+    def logits(self, x: Any) -> Any:
+        return self.logits_and_jacobian(x)[0]
 
-    def log_odds_and_jacobian(self, x: Any) -> Any:
+    def logits_and_jacobian(self, x: Any) -> Any:
         matches = self.sharpness * np.einsum("lpi,ni->lnp", self.bars(), np.asarray(x, np.float64))
         best = np.log(np.exp(matches).sum(axis=2))
         z = best[0] - best[1]

@@ -153,16 +153,16 @@ class Bowl:
     def scale(self, images: Any) -> Any:
         raise AssertionError("there is nothing to scale")
 
-    def log_odds(self, x: Any) -> Any:
+    def logits(self, x: Any) -> Any:
         z = x @ self.a + (x - 0.5) ** 2 @ self.c
         return np.stack([z, -z], axis=1)
 
     def query(self, x: Any) -> Any:
-        return SIGMOID.function(self.log_odds(x))
+        return SIGMOID.function(self.logits(x))
 
-    def log_odds_and_jacobian(self, x: Any) -> Any:
+    def logits_and_jacobian(self, x: Any) -> Any:
         slope = self.a + 2 * self.c * (x - 0.5)
-        return self.log_odds(x), np.stack([slope, -slope], axis=1)
+        return self.logits(x), np.stack([slope, -slope], axis=1)
 
 
 def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ def test_networks_read_in_bulk_what_each_reads_alone(sizes: list[int], biases: b
     bulk = Bulk.of(inputs, blank.astype(np.float64))
     for seed in range(3):
         network = Network.create(sizes, activation="tanh", biases=biases, rng=seed, dtype=np.float64)
-        np.testing.assert_array_equal(bulk.read(network.layers), labels_read(network.log_odds(inputs)))
+        np.testing.assert_array_equal(bulk.read(network.layers), labels_read(network.logits(inputs)))
     known = list(bulk.sums(network.layers[0].weights))
     np.testing.assert_array_equal(bulk.read(network.layers, known), bulk.read(network.layers))
 

@@ -43,7 +43,7 @@ def test_all_80_typical_back_queries_are_read_as_asked(mnist, judge):
         assert result.question == "typical"
         np.testing.assert_array_equal(network.query(result.images).argmax(axis=1), LABELS, err_msg=name)
         assert result.outcome == ("converged",) * 10, name
-        assert result.log_odds_error.max() < 1e-3, name
+        assert result.logit_error.max() < 1e-3, name
         assert np.abs(result.answers - result.targets).max() < 1e-3, name
         agreed += int(np.sum(judge.ask(network.scaling.ink(result.images)) == LABELS))
     assert agreed >= 78
@@ -54,7 +54,7 @@ def test_at_99_percent_all_are_read_as_asked_and_what_did_not_converge_is_called
         network = faithful.trained(name)
         result = back_query(network, LABELS, method="gauss-newton", confidence=0.99)
         np.testing.assert_array_equal(network.query(result.images).argmax(axis=1), LABELS, err_msg=name)
-        far = result.log_odds_error >= 1e-3
+        far = result.logit_error >= 1e-3
         assert all((outcome == "converged") != missed for outcome, missed in zip(result.outcome, far, strict=True))
         assert all(advice for advice, missed in zip(result.advice, far, strict=True) if missed)
 
@@ -102,4 +102,4 @@ def test_another_data_set_needs_no_tuning():
         assert evaluate(network, digits.test).performance >= 0.9
         result = back_query(network, LABELS)
         np.testing.assert_array_equal(network.query(result.images).argmax(axis=1), LABELS)
-        assert result.log_odds_error.max() < 1e-3
+        assert result.logit_error.max() < 1e-3

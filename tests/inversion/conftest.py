@@ -63,7 +63,7 @@ class Opaque:
     def __getattr__(self, name: str) -> Any:
         if name in {
             "input_shape", "inputs", "outputs", "classes", "scaling", "statistics", "output_activation",
-            "query", "log_odds", "log_odds_and_jacobian", "scale",
+            "query", "logits", "logits_and_jacobian", "scale",
         }:  # fmt: skip
             return getattr(self.network, name)
         raise AttributeError(name)

@@ -35,7 +35,7 @@ def likeliest_by_slsqp(network, limits: Limits, prior, start) -> np.ndarray:
     precision, finite = np.linalg.inv(covariance(prior)), np.isfinite(limits.bounds[0])
 
     def spare(x):
-        return -limits.lacking(network.log_odds(x[None]))[0, finite]
+        return -limits.lacking(network.logits(x[None]))[0, finite]
 
     def cost(x):
         return (x - prior.mean) @ precision @ (x - prior.mean)
@@ -64,7 +64,7 @@ def ranges_about(network, image, seed: int) -> dict[int, tuple[float | None, flo
 
 def slopes(network, limits: Limits, image) -> np.ndarray:
     """The derivatives (3 outputs, inputs) of what the limits bound, by single rows."""
-    z, jacobian = network.log_odds_and_jacobian(image[None])
+    z, jacobian = network.logits_and_jacobian(image[None])
     outputs = network.outputs
     each = own_log_odds_pulled(z, np.eye(outputs)[None])[0] @ jacobian[0] if limits.own else jacobian[0]
     label = each[limits.labels[0]]
@@ -80,7 +80,7 @@ def test_what_holds_the_image_back_would_make_it_likelier_and_all_else_is_kept(k
     assert result.outcome == ("converged",)
     assert result.read_as_asked.all()
     (image,) = result.images
-    lacking = limits.lacking(network.log_odds(image[None]))[0]
+    lacking = limits.lacking(network.logits(image[None]))[0]
     assert lacking.max() < 1e-3
     active = lacking > -1e-3
     assert len(result.active[0]) <= active.sum()
@@ -180,11 +180,11 @@ def test_the_emptiest_image_is_the_nearest_to_paper() -> None:
 def test_the_surest_image_of_a_distance_is_that_of_the_formula_where_log_odds_are_linear() -> None:
     network, prior = network_of("one layer"), prior_of()
     result = back_query(network, most_sure(network, [1], 2.0), prior=prior, bounds=(-9.0, 9.0))
-    z, jacobian = network.log_odds_and_jacobian(prior.mean[None])
+    z, jacobian = network.logits_and_jacobian(prior.mean[None])
     slope = jacobian[0, 1]
     surest = z[0, 1] + 2.0**0.5 * (slope @ covariance(prior) @ slope) ** 0.5
     assert prior.squared_distance(result.images)[0] <= 2.0 + 1e-6
-    assert network.log_odds(result.images)[0, 1] == pytest.approx(surest, abs=0.03)
+    assert network.logits(result.images)[0, 1] == pytest.approx(surest, abs=0.03)
     assert result.active[0][0].startswith("1 at log-odds")
 
 
@@ -199,7 +199,7 @@ def test_no_image_drawn_at_the_distance_is_surer(kind: str) -> None:
     drawn *= (16 / prior.squared_distance(prior.mean + drawn))[:, None] ** 0.5
     inside = np.clip(prior.mean + drawn, 0, 1)
     inside = inside[(prior.squared_distance(inside) <= 16) & (network.query(inside).argmax(axis=1) == 0)]
-    z, best = network.log_odds(inside), network.log_odds(result.images)
+    z, best = network.logits(inside), network.logits(result.images)
     if kind == "tanh, softmax":
         z, best = own_log_odds(z), own_log_odds(best)
     assert best[0, 0] > z[:, 0].max()

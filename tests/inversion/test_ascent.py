@@ -36,7 +36,7 @@ def test_it_climbs_for_every_kind_of_network(kind: str) -> None:
     result = back_query(network, answers_for(network), method=QUICK)
     start = np.full((network.outputs, 16), 0.5)
     label = np.arange(network.outputs)
-    assert np.all(network.log_odds(result.images)[label, label] > network.log_odds(start)[label, label])
+    assert np.all(network.logits(result.images)[label, label] > network.logits(start)[label, label])
     assert result.images.min() >= 0 and result.images.max() <= 1
     assert set(result.outcome) == {"climbed"} and set(result.steps) == {60}
 
@@ -73,7 +73,7 @@ def test_differences_and_hidden_nodes_are_climbed() -> None:
     network = network_of("sigmoid, softmax")
     start = np.full(16, 0.5)
     apart = back_query(network, difference(network, (0, 2)), method=QUICK)
-    before, after = network.log_odds(start)[0], network.log_odds(apart.images)[0]
+    before, after = network.logits(start)[0], network.logits(apart.images)[0]
     assert after[0] - after[2] > before[0] - before[2]
     node = back_query(network, hidden_node(network, 1, 3, 0.0), method=QUICK)
     sums = [network.layers[0].combine(x.reshape(1, -1))[0, 3] for x in (start, node.images[0])]

@@ -25,8 +25,8 @@ def test_every_method_answers_with_the_same_kind_of_result(method: str) -> None:
     np.testing.assert_array_equal(result.labels, [2, 0])
     np.testing.assert_array_equal(result.read_as_asked, result.read == result.labels)
     np.testing.assert_allclose(result.error, np.abs(result.answers - result.targets).max(axis=1))
-    difference = np.abs(NETWORK.log_odds(result.images) - result.log_odds).max(axis=1)
-    np.testing.assert_allclose(result.log_odds_error, difference, atol=1e-6)
+    difference = np.abs(NETWORK.logits(result.images) - result.logits).max(axis=1)
+    np.testing.assert_allclose(result.logit_error, difference, atol=1e-6)
     assert len(result.outcome) == len(result.advice) == len(result.steps) == 2
     assert np.all(result.converged <= result.read_as_asked)
     assert NETWORK.query(result.images).shape == (2, 3), "images are ready to be shown to the network again"

@@ -9,7 +9,7 @@ import pytest
 
 from backquery.errors import DataError, ModelError
 from backquery.inversion import fit_statistics, fitting
-from backquery.inversion.fitting import images_read, medoid, typical_images, typical_log_odds
+from backquery.inversion.fitting import images_read, medoid, typical_images, typical_logits
 from backquery.model.layout import Layout
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
@@ -36,9 +36,9 @@ def test_mean_covariance_and_typical_answers_are_numpy_s(monkeypatch: pytest.Mon
     np.testing.assert_allclose(statistics.mean, inputs.mean(axis=0), atol=1e-12)
     factor = statistics.factor.astype(np.float64)
     np.testing.assert_allclose(factor @ factor.T, np.cov(inputs.T, bias=True), atol=1e-6)
-    log_odds = model.log_odds(inputs)
-    for label in np.unique(log_odds.argmax(axis=1)):
-        read = log_odds[log_odds.argmax(axis=1) == label]
+    logits = model.logits(inputs)
+    for label in np.unique(logits.argmax(axis=1)):
+        read = logits[logits.argmax(axis=1) == label]
         np.testing.assert_allclose(statistics.typical[label], read[reference.medoid(read)], atol=1e-12)
 
 
@@ -99,22 +99,22 @@ def test_typical_answers_do_not_know_the_data_s_labels() -> None:
 
 def test_a_label_that_is_never_read_has_the_answers_that_come_nearest() -> None:
     rng = np.random.default_rng(0)
-    log_odds = rng.normal(loc=[4, 0, -30], size=(500, 3))
-    typical = typical_log_odds(log_odds)
-    nearest = np.argsort(log_odds[:, :2].max(axis=1) - log_odds[:, 2])[:5]
-    read = log_odds[log_odds.argmax(axis=1) == 0]
-    np.testing.assert_array_equal(typical[2], log_odds[nearest][reference.medoid(log_odds[nearest])])
+    logits = rng.normal(loc=[4, 0, -30], size=(500, 3))
+    typical = typical_logits(logits)
+    nearest = np.argsort(logits[:, :2].max(axis=1) - logits[:, 2])[:5]
+    read = logits[logits.argmax(axis=1) == 0]
+    np.testing.assert_array_equal(typical[2], logits[nearest][reference.medoid(logits[nearest])])
     np.testing.assert_array_equal(typical[0], read[reference.medoid(read)])
 
 
 def test_typical_answers_are_those_of_an_image_that_is_read_so() -> None:
     model, data = network(), drawn()
     inputs = model.scale(data.images)
-    log_odds = model.log_odds(inputs)
-    found = typical_images(log_odds)
-    for label, (position, read) in enumerate(zip(found, images_read(log_odds), strict=True)):
+    logits = model.logits(inputs)
+    found = typical_images(logits)
+    for label, (position, read) in enumerate(zip(found, images_read(logits), strict=True)):
         assert position in read
-        np.testing.assert_allclose(fit_statistics(model, data).typical[label], log_odds[position], atol=1e-12)
+        np.testing.assert_allclose(fit_statistics(model, data).typical[label], logits[position], atol=1e-12)
 
 
 @pytest.mark.parametrize(("count", "width"), [(150, 4), (90, 12), (12, 12), (9, 40), (3, 40), (5, 3)], ids=str)
@@ -143,14 +143,14 @@ def test_a_thousand_labels_speak_for_themselves() -> None:
     """A hundredth of all images would be those of ten labels."""
     rng = np.random.default_rng(3)
     truth = np.repeat(np.arange(200), 6)
-    log_odds = rng.normal(size=(1200, 200)) + 20 * (truth[:, None] == np.arange(200))
-    np.testing.assert_array_equal(truth[typical_images(log_odds)], np.arange(200))
+    logits = rng.normal(size=(1200, 200)) + 20 * (truth[:, None] == np.arange(200))
+    np.testing.assert_array_equal(truth[typical_images(logits)], np.arange(200))
 
 
 def test_a_single_output_is_typical_where_it_is_above_even_odds() -> None:
-    log_odds = np.random.default_rng(4).normal(size=(60, 1))
-    above = log_odds[log_odds[:, 0] > 0]
-    found = typical_log_odds(log_odds)[0]
+    logits = np.random.default_rng(4).normal(size=(60, 1))
+    above = logits[logits[:, 0] > 0]
+    found = typical_logits(logits)[0]
     sums = [np.abs(above - point).sum() for point in (found, np.median(above))]
     assert found in above and sums[0] <= 1.001 * sums[1]
 
@@ -242,7 +242,7 @@ def test_a_sample_of_the_images_says_what_is_typical_where_there_are_too_many(
 ) -> None:
     model, data = network(), drawn()
     monkeypatch.setattr(fitting, "MOST_BYTES", 8 * 3 * 50)
-    answers = model.log_odds(model.scale(data.images))
+    answers = model.logits(model.scale(data.images))
     for row in fit_statistics(model, data, components=1).typical:
         assert np.abs(answers - row).max(axis=1).min() < 1e-12
 

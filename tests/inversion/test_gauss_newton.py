@@ -37,17 +37,17 @@ def asked_back(network, wanted, **options):
     return back_query(network, wanted, method="gauss-newton", **options)
 
 
-def scipys_optimum(network, prior, log_odds, start) -> tuple[float, float]:
+def scipys_optimum(network, prior, logits, start) -> tuple[float, float]:
     """The prior's cost that trust-constr comes to, and how far it is from meeting the constraints."""
     from scipy.optimize import Bounds, NonlinearConstraint, minimize
 
     precision = np.linalg.inv(twin.covariance(prior))
     maps = contrasts(network.outputs) if network.output_activation.name == "softmax" else np.eye(network.outputs)
     constraint = NonlinearConstraint(
-        lambda x: maps @ network.log_odds(x)[0],
-        maps @ log_odds,
-        maps @ log_odds,
-        jac=lambda x: maps @ network.log_odds_and_jacobian(x)[1][0],
+        lambda x: maps @ network.logits(x)[0],
+        maps @ logits,
+        maps @ logits,
+        jac=lambda x: maps @ network.logits_and_jacobian(x)[1][0],
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,7 +73,7 @@ def test_the_cost_is_within_a_percent_of_scipy_s_optimum(kind: str, seed: int) -
     assert result.outcome == ("converged",)
     cost = prior.squared_distance(result.images)[0]
     for start in (prior.mean, result.images[0]):
-        optimum, violation = scipys_optimum(network, prior, network.log_odds(image)[0], start)
+        optimum, violation = scipys_optimum(network, prior, network.logits(image)[0], start)
         assert violation < 1e-6
         assert cost <= 1.01 * optimum + 1e-4, "the error within the tolerance may be worth a little"
     assert cost <= 1.01 * prior.squared_distance(image[None])[0] + 1e-4
@@ -103,10 +103,10 @@ def replace_pixels(prior, pixels: int):
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(list(SMOOTH)))
 def test_answers_hold_when_run_forwards_and_images_stay_in_the_box(seed: int, kind: str) -> None:
     network, prior = network_of(kind, seed), prior_of(seed)
-    wanted = network.log_odds(image_of(prior, seed))
+    wanted = network.logits(image_of(prior, seed))
     result = asked_back(network, network.query(image_of(prior, seed)[None]), prior=prior)
     assert result.outcome == ("converged",)
-    assert np.abs(network.log_odds(result.images) - wanted).max() < 1e-3
+    assert np.abs(network.logits(result.images) - wanted).max() < 1e-3
     np.testing.assert_allclose(result.answers, network.query(result.images), atol=1e-12)
     assert result.read_as_asked.all()
     assert result.images.min() >= 0.0 and result.images.max() <= 1.0
@@ -117,14 +117,14 @@ def test_networks_with_kinks_are_met_as_well(kind: str) -> None:
     met = []
     for seed in range(8):
         network, prior = network_of(kind, seed), prior_of(seed)
-        log_odds = network.log_odds(image_of(prior, seed)[None])
+        logits = network.logits(image_of(prior, seed)[None])
         if network.output_activation is IDENTITY or kind == "leaky relu":
             asked = answers(network, network.query(image_of(prior, seed)[None]))
         else:
             asked = answers(network, network.query(image_of(prior, seed)))
         result = asked_back(network, asked, prior=prior)
         met.append(
-            result.outcome[0] == "converged" and np.abs(network.log_odds(result.images) - log_odds).max() < 1e-3
+            result.outcome[0] == "converged" and np.abs(network.logits(result.images) - logits).max() < 1e-3
         )
     assert all(met)
 
@@ -193,9 +193,9 @@ def test_near_finds_a_smaller_change_than_starting_from_nothing() -> None:
 def test_a_difference_asks_for_nothing_else() -> None:
     network, prior = network_of("tanh, softmax", 3), prior_of(3)
     result = asked_back(network, difference(network, [("2", "0"), ("1", "3")], 0.4), prior=prior)
-    log_odds = network.log_odds(result.images)
-    np.testing.assert_allclose(log_odds[0, 2] - log_odds[0, 0], 0.4, atol=1e-3)
-    np.testing.assert_allclose(log_odds[1, 1] - log_odds[1, 3], 0.4, atol=1e-3)
+    logits = network.logits(result.images)
+    np.testing.assert_allclose(logits[0, 2] - logits[0, 0], 0.4, atol=1e-3)
+    np.testing.assert_allclose(logits[1, 1] - logits[1, 3], 0.4, atol=1e-3)
     assert result.targets is None
     np.testing.assert_array_equal(result.labels, [2, 1])
     whole = asked_back(network, network.query(result.images[0]), prior=prior)
@@ -274,7 +274,7 @@ def test_starts_of_one_s_own_and_any_prior_and_box(kind: str) -> None:
     for options in ({"start": images}, {"near": images}, {"prior": flat_prior(16)}, {"bounds": (-0.5, 1.5)}):
         result = asked_back(network, wanted, **{"prior": prior, **options})
         assert set(result.outcome) == {"converged"}
-        assert result.log_odds_error.max() < 1e-3
+        assert result.logit_error.max() < 1e-3
 
 
 def test_factors_in_any_order_are_searched_alike() -> None:
@@ -357,7 +357,7 @@ def test_multipliers_explain_the_image_whichever_step_led_to_it(kind: str, seed:
             continue
         y = prior.whiten(found.images)
         wish = prior.precise(y, prior.explained(y)[0])[0]
-        jacobian = asked.maps @ network.log_odds_and_jacobian(found.images)[1][0] * prior.deviation
+        jacobian = asked.maps @ network.logits_and_jacobian(found.images)[1][0] * prior.deviation
         free = (found.images[0] > 1e-9) & (found.images[0] < 1 - 1e-9)
         rest = (wish - found.multipliers[0] @ jacobian)[free]
         assert np.linalg.norm(rest) < 0.25 * np.linalg.norm(wish), (prior.name, found.steps)
@@ -397,14 +397,14 @@ def test_bounds_of_one_s_own() -> None:
 
 def test_the_model_s_own_statistics_are_the_default() -> None:
     prior, network = prior_of(1), network_of("the book's", 1)
-    table = network.log_odds(np.stack([image_of(prior, seed) for seed in range(3)]))
+    table = network.logits(np.stack([image_of(prior, seed) for seed in range(3)]))
     remembering = replace(network, statistics=Statistics(prior.mean, prior.factor, prior.diagonal, table))
     result = back_query(remembering, [0, 1, 2])
     assert (result.method, result.question, result.prior) == ("gauss-newton", "typical", "data")
-    np.testing.assert_allclose(network.log_odds(result.images), table, atol=1e-3)
-    np.testing.assert_allclose(result.log_odds, table)
+    np.testing.assert_allclose(network.logits(result.images), table, atol=1e-3)
+    np.testing.assert_allclose(result.logits, table)
     sure = back_query(remembering, [1], confidence=0.5)
-    np.testing.assert_allclose(np.delete(sure.log_odds[0], 1), np.delete(table[1], 1), atol=1e-9)
+    np.testing.assert_allclose(np.delete(sure.logits[0], 1), np.delete(table[1], 1), atol=1e-9)
     assert sure.targets[0, 1] == 0.5
     book = back_query(remembering, [1], method="transpose", confidence=0.9)
     np.testing.assert_allclose(book.targets, [[0.01, 0.9, 0.01]])

@@ -44,13 +44,13 @@ class Linear(Opaque):
     def shape(self) -> tuple[int, ...]:
         return (self.outputs,)
 
-    def log_odds(self, x: Array) -> Array:
+    def logits(self, x: Array) -> Array:
         return np.tanh(np.atleast_2d(x) @ self.matrix.T)
 
-    query = log_odds
+    query = logits
 
-    def log_odds_and_jacobian(self, x: Array) -> tuple[Array, Array]:
-        signals = self.log_odds(x)
+    def logits_and_jacobian(self, x: Array) -> tuple[Array, Array]:
+        signals = self.logits(x)
         return signals, (1 - signals**2)[:, :, None] * self.matrix
 
 
@@ -69,7 +69,7 @@ def test_signals_come_back_and_pixels_that_the_layer_cannot_see_do_not(outputs: 
     kept = kept_by_layer(model, "seen", originals, prior=prior, tolerance=0.01)
     assert kept.constraint == (constraint,) * 3 and len(kept) == 3 and kept.prior == "drawn"
     assert kept.within.all() and kept.shape == (outputs,)
-    wanted, found = (model.seen.log_odds(images) for images in (originals, kept.images))
+    wanted, found = (model.seen.logits(images) for images in (originals, kept.images))
     error = np.linalg.norm(found - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
     np.testing.assert_allclose(kept.error, error, atol=1e-12)
     assert error.max() < 0.01
@@ -84,14 +84,14 @@ def test_the_hard_constraint_gives_the_likeliest_such_image() -> None:
     """A slow twin: SLSQP on the same problem, in the pixels themselves."""
     model, prior = shown(3), prior_of()
     original = image_of(prior)
-    wanted = model.seen.log_odds(original)[0]
+    wanted = model.seen.logits(original)[0]
     kept = kept_by_layer(model, "seen", original, prior=prior, constraint="hard")
     precision = np.linalg.inv(prior.factor @ prior.factor.T + np.diag(prior.diagonal))
     slow = minimize(
         lambda x: (x - prior.mean) @ precision @ (x - prior.mean),
         prior.mean,
         bounds=Bounds(np.zeros(16), np.ones(16)),
-        constraints={"type": "eq", "fun": lambda x: model.seen.log_odds(x)[0] - wanted},
+        constraints={"type": "eq", "fun": lambda x: model.seen.logits(x)[0] - wanted},
         method="SLSQP",
         options={"maxiter": 500, "ftol": 1e-10},
     )
@@ -120,14 +120,14 @@ def test_a_network_tells_what_its_numbered_layers_kept_of_the_pre_activations(co
 
 def test_the_slopes_of_least_squares_are_those_of_finite_differences() -> None:
     model, low_rank = shown(10), prior_of()
-    wanted = model.seen.log_odds(image_of(low_rank))[0]
+    wanted = model.seen.logits(image_of(low_rank))[0]
     y = np.random.default_rng(2).normal(size=16)
     for prior in (low_rank, smooth_prior((4, 4)), smooth_prior((2, 2, 4))):
         cost = _Cost(model.seen, prior, wanted, 7.0)
         slopes = finite_differences(lambda at, cost=cost: np.array([cost(at)[0]]), y)[0]
         np.testing.assert_allclose(cost(y)[1], slopes, atol=1e-6)
         image = prior.unwhiten(y)[None]
-        off = model.seen.log_odds(image)[0] - wanted
+        off = model.seen.logits(image)[0] - wanted
         np.testing.assert_allclose(cost(y)[0], 0.5 * prior.squared_distance(image)[0] + 3.5 * off @ off, rtol=1e-9)
 
 

@@ -174,8 +174,8 @@ class Speechless(Opaque):
         outputs, inputs = self.network.outputs, self.network.inputs
         nothing = {
             "query": lambda images: np.full((len(images), outputs), np.nan),
-            "log_odds": lambda images: np.full((len(images), outputs), np.nan),
-            "log_odds_and_jacobian": lambda images: (
+            "logits": lambda images: np.full((len(images), outputs), np.nan),
+            "logits_and_jacobian": lambda images: (
                 np.full((len(images), outputs), np.nan),
                 np.full((len(images), outputs, inputs), np.nan),
             ),

@@ -40,7 +40,7 @@ def test_the_bundled_network_reads_all_its_own_images() -> None:
     typical = back_query(network, range(10))
     assert (typical.method, typical.question, typical.prior) == ("gauss-newton", "typical", "data")
     assert typical.converged.all()
-    assert typical.log_odds_error.max() < 1e-3
+    assert typical.logit_error.max() < 1e-3
     book = back_query(network, range(10), method="transpose")
     assert book.read_as_asked.sum() < 5, "the book's images are mostly read as something else"
 
@@ -67,7 +67,7 @@ def test_no_data_are_needed(prior: str) -> None:
     network = load_model("mnist")
     result = back_query(network, range(10), method="gauss-newton", prior=prior)
     assert result.prior == prior
-    assert result.converged.all() and result.log_odds_error.max() < 1e-3
+    assert result.converged.all() and result.logit_error.max() < 1e-3
 
 
 def test_the_smallest_change_of_a_real_image(mnist: Dataset) -> None:
@@ -86,7 +86,7 @@ def test_networks_of_other_kinds(mnist: Dataset, kind: str) -> None:
     network = trained(mnist, kind)
     assert evaluate(network, mnist.test).performance > 0.97
     typical = back_query(network, range(10))
-    assert typical.converged.all() and typical.log_odds_error.max() < 1e-3
+    assert typical.converged.all() and typical.logit_error.max() < 1e-3
     sure = back_query(network, range(10), confidence=0.99)
     assert sure.read_as_asked.all()
     assert sure.converged.all() and np.abs(sure.answers[range(10), range(10)] - 0.99).max() < 1e-3

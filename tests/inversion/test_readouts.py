@@ -25,7 +25,7 @@ def test_values_and_jacobians_of_all_answers(kind: str) -> None:
     readout = readout_for(network, None, asked.maps, ORIGIN, DEVIATION)
     y, rows = whitened(), np.arange(3)
     values, kept = readout.values(y, rows)
-    np.testing.assert_allclose(values, asked.of_log_odds(network.log_odds(ORIGIN + DEVIATION * y)), atol=1e-12)
+    np.testing.assert_allclose(values, asked.of_logits(network.logits(ORIGIN + DEVIATION * y)), atol=1e-12)
     jacobian = readout.jacobian(kept, rows)
     for row in rows:
         slopes = finite_differences(lambda one: readout.values(one[None], np.array([0]))[0][0], y[row])

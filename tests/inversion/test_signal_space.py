@@ -23,10 +23,10 @@ def guess(network, asked, prior: Prior = SMALL) -> np.ndarray:
 
 def test_it_answers_as_asked_but_for_what_is_left_to_the_search(kind: str) -> None:
     network = network_of(kind, 1)
-    wanted = network.log_odds(np.stack([image_of(SMALL, seed) for seed in range(4)]))
+    wanted = network.logits(np.stack([image_of(SMALL, seed) for seed in range(4)]))
     asked = confidence(network, [0, 1, 2], 0.6)
     asked = type(asked)("drawn", asked.maps, wanted @ asked.maps.T, np.full(4, -1), wanted, wanted)
-    found = asked.of_log_odds(network.log_odds(guess(network, asked)))
+    found = asked.of_logits(network.logits(guess(network, asked)))
     met = np.abs(found - asked.values).max(axis=1) < NEAR
     assert met.sum() >= 3
 

@@ -264,7 +264,7 @@ def test_a_search_under_waves_finds_what_one_under_the_same_matrix_finds(kind: s
     asked, method = answers(network, network.query(images)), GaussNewton(optimality=1e-4)
     found = back_query(Opaque(network), asked, method=method, prior=waves)
     assert found.converged.all(), found.outcome
-    assert found.log_odds_error.max() < 1e-3
+    assert found.logit_error.max() < 1e-3
     assert np.all((found.images >= 0) & (found.images <= 1))
     matrix = back_query(Opaque(network), asked, method=method, prior=factored(waves))
     costs = (waves.squared_distance(result.images) for result in (found, matrix))

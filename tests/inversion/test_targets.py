@@ -50,11 +50,11 @@ def test_a_confidence_means_what_the_outputs_mean() -> None:
 
 def test_log_odds_are_the_answers_taken_back_through_the_outputs() -> None:
     asked = confidence(SIGMOID, [0, 3], 0.9)
-    np.testing.assert_allclose(asked.log_odds, logit(asked.answers))
-    np.testing.assert_allclose(asked.values, asked.log_odds)
+    np.testing.assert_allclose(asked.logits, logit(asked.answers))
+    np.testing.assert_allclose(asked.values, asked.logits)
     soft = confidence(SOFTMAX, [0, 3], 0.9)
-    np.testing.assert_allclose(SOFTMAX.output_activation.function(soft.log_odds), soft.answers)
-    np.testing.assert_allclose(soft.log_odds.sum(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(SOFTMAX.output_activation.function(soft.logits), soft.answers)
+    np.testing.assert_allclose(soft.logits.sum(axis=1), 0, atol=1e-12)
     assert soft.values.shape == (2, 3), "softmax fixes all log-odds but one"
 
 
@@ -67,10 +67,10 @@ def test_labels_are_positions_or_names() -> None:
 
 def test_typical_answers_come_from_the_statistics() -> None:
     asked = typical(remembering(SIGMOID), ["owl", 0])
-    np.testing.assert_allclose(asked.log_odds, [[0, 0.25, 0.5, 0.75], [-2, -1.75, -1.5, -1.25]])
-    np.testing.assert_allclose(logit(asked.answers), asked.log_odds, atol=1e-12)
+    np.testing.assert_allclose(asked.logits, [[0, 0.25, 0.5, 0.75], [-2, -1.75, -1.5, -1.25]])
+    np.testing.assert_allclose(logit(asked.answers), asked.logits, atol=1e-12)
     soft = typical(remembering(SOFTMAX), [0])
-    np.testing.assert_allclose(soft.log_odds, [[-0.375, -0.125, 0.125, 0.375]])
+    np.testing.assert_allclose(soft.logits, [[-0.375, -0.125, 0.125, 0.375]])
     with pytest.raises(TargetError, match="fit_statistics"):
         typical(SIGMOID, [0])
 
@@ -101,7 +101,7 @@ def test_several_labels_have_confidences_of_their_own() -> None:
 
 def test_a_difference_constrains_two_labels_and_nothing_else() -> None:
     asked = difference(SIGMOID, [("cat", "owl"), (3, 1)], 5.0)
-    np.testing.assert_array_equal(asked.of_log_odds([[7, 1, 2, 0], [0, 3, 0, 4]]), [[5], [1]])
+    np.testing.assert_array_equal(asked.of_logits([[7, 1, 2, 0], [0, 3, 0, 4]]), [[5], [1]])
     np.testing.assert_array_equal(asked.values, [[5], [5]])
     np.testing.assert_array_equal(asked.labels, [0, 3])
     assert asked.answers is None
@@ -180,7 +180,7 @@ def many(seed: int = 0) -> Network:
     """A network that tells a hundred labels apart, and what is typical of them, as real images give it."""
     rng = np.random.default_rng(seed)
     network = Network.create([36, 200, 100], activation=["tanh", "softmax"], rng=seed, input_shape=(6, 6))
-    answers = 4 * network.log_odds(rng.uniform(0, 1, (100, 36)))
+    answers = 4 * network.logits(rng.uniform(0, 1, (100, 36)))
     return replace(network, statistics=Statistics(np.full(36, 0.5), np.zeros((36, 0)), np.ones(36), answers))
 
 
@@ -193,7 +193,7 @@ def test_of_many_answers_the_strongest_are_asked_for_each_against_all_others() -
         strongest = np.argsort(-asked.answers[row])[:STRONGEST]
         assert set(chosen) == set(strongest)
         np.testing.assert_allclose(asked.values[row], logit(asked.answers[row, chosen]), rtol=1e-9)
-    np.testing.assert_allclose(asked.of_log_odds(np.log(asked.answers)), asked.values)
+    np.testing.assert_allclose(asked.of_logits(np.log(asked.answers)), asked.values)
     few = confidence(network, [3, 70], 0.9)
     assert few.maps.shape == (2, 1, 100), "the others are asked for alike, so that none stands out"
     np.testing.assert_allclose(few.values, logit(0.9))
@@ -235,10 +235,10 @@ def test_a_label_said_less_surely_than_usual_is_asked_for_on_the_way_from_all_la
     middle = known.mean(axis=0)
     share = (logit(0.6) - middle[3]) / (known[3, 3] - middle[3])
     assert 0 < share < 1
-    np.testing.assert_allclose(asked.log_odds[0], middle + share * (known[3] - middle))
+    np.testing.assert_allclose(asked.logits[0], middle + share * (known[3] - middle))
     np.testing.assert_allclose(asked.answers[0, 3], 0.6)
     surer = confidence(network, [3], 0.99, "typical")
-    np.testing.assert_allclose(surer.log_odds[0, :3], known[3, :3], err_msg="surer: the others as usual")
+    np.testing.assert_allclose(surer.logits[0, :3], known[3, :3], err_msg="surer: the others as usual")
 
 
 def test_nothing_is_typical_of_a_label_that_is_never_read() -> None:

@@ -25,7 +25,7 @@ def test_probes_hold_paper_ink_and_noise_between(network: Network) -> None:
 
 def test_equal_answers_pass_as_probabilities_and_as_scores(network: Network) -> None:
     compare(network, network.query, "the original", raw=False)
-    compare(network, network.log_odds, "the original", raw=True)
+    compare(network, network.logits, "the original", raw=True)
 
 
 def test_a_small_difference_is_refused_and_told(network: Network) -> None:
@@ -39,7 +39,7 @@ def test_one_answer_is_compared_as_two(network: Network) -> None:
     last = replace(network.layers[-1], weights=network.layers[-1].weights[:2], biases=None)
     two = replace(network, layers=(network.layers[0], last), classes=())
     compare(two, lambda x: two.query(x)[:, 1], "the original", raw=False)
-    compare(two, lambda x: np.diff(two.log_odds(x), axis=1), "the original", raw=True)
+    compare(two, lambda x: np.diff(two.logits(x), axis=1), "the original", raw=True)
     with pytest.raises(ModelError, match="differ by"):
         compare(two, lambda x: two.query(x)[:, :1], "the original", raw=False)
 

@@ -81,8 +81,8 @@ def test_slopes_are_those_of_the_answers(name: str, tmp_path: Path) -> None:
     model = load_model(tmp_path / "m.onnx")
     x = pictures(2).reshape(2, -1).double().numpy()
     step = 1e-5 * np.random.default_rng(0).normal(size=x.shape)
-    _, slopes = model.log_odds_and_jacobian(x)
-    change = model.log_odds(x + step) - model.log_odds(x - step)
+    _, slopes = model.logits_and_jacobian(x)
+    change = model.logits(x + step) - model.logits(x - step)
     np.testing.assert_allclose(np.einsum("nki,ni->nk", slopes, 2 * step), change, atol=1e-8, rtol=1e-3)
 
 
@@ -116,8 +116,8 @@ def test_the_last_softmax_is_taken_off_so_that_log_odds_do_not_saturate() -> Non
     model = from_onnx(picture_model(*nodes, k=KERNEL * 1000))
     scores = from_onnx(picture_model(*nodes[:2], node("Flatten", "p"), k=KERNEL * 1000))
     x = np.random.default_rng(1).uniform(size=(3, 72))
-    assert np.abs(model.log_odds(x)).max() > 40
-    np.testing.assert_allclose(model.log_odds(x), scores.log_odds(x))
+    assert np.abs(model.logits(x)).max() > 40
+    np.testing.assert_allclose(model.logits(x), scores.logits(x))
     assert np.ptp(model.query(x).sum(1)) < 1e-9
 
 
@@ -215,5 +215,5 @@ def test_a_condition_on_shapes_chooses_a_branch() -> None:
         x = np.random.default_rng(2).uniform(size=(2, 2, 6, length)).astype("float32")
         scores = run_onnx(content, x)
         np.testing.assert_allclose(
-            model.log_odds(x.reshape(2, -1)), scores - scores.mean(1, keepdims=True), atol=1e-5
+            model.logits(x.reshape(2, -1)), scores - scores.mean(1, keepdims=True), atol=1e-5
         )

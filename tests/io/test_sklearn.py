@@ -417,6 +417,6 @@ def test_the_default_mlp_reads_all_ten_labels_as_asked(digits_network, question)
     assert result.method == "gauss-newton"
     assert result.read.tolist() == list(range(10))
     assert result.converged.all()
-    assert result.log_odds_error.max() < 1e-3
+    assert result.logit_error.max() < 1e-3
     assert result.images.min() >= 0
     assert result.images.max() <= 16

@@ -63,22 +63,22 @@ def test_answers_and_log_odds_are_those_of_the_module(device):
     scores = own_answers(deepcopy(module).cpu(), images())
     assert isinstance(model, Model)
     assert (model.inputs, model.outputs, model.classes) == (48, 3, ("a", "b", "c"))
-    np.testing.assert_allclose(model.log_odds(images()), scores - scores.mean(axis=1, keepdims=True), atol=1e-10)
+    np.testing.assert_allclose(model.logits(images()), scores - scores.mean(axis=1, keepdims=True), atol=1e-10)
     np.testing.assert_allclose(model.query(images()), SOFTMAX.function(scores), atol=1e-10)
     np.testing.assert_allclose(model.query(images()[0]), model.query(images())[0], atol=1e-12)
-    assert model.log_odds(np.zeros((0, 48))).shape == (0, 3)
+    assert model.logits(np.zeros((0, 48))).shape == (0, 3)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_jacobian_is_that_of_finite_differences(device):
     model = from_torch(convolutional().to(device), input_shape=(6, 8))
     x, step = images(3), 1e-6  # the error is step^2 and 1e-16 / step; smaller steps cross fewer kinks of ReLU
-    values, jacobian = model.log_odds_and_jacobian(x)
-    np.testing.assert_allclose(values, model.log_odds(x), atol=1e-12)
+    values, jacobian = model.logits_and_jacobian(x)
+    np.testing.assert_allclose(values, model.logits(x), atol=1e-12)
     for pixel in range(48):
         shift = np.zeros(48)
         shift[pixel] = step
-        slope = (model.log_odds(x + shift) - model.log_odds(x - shift)) / (2 * step)
+        slope = (model.logits(x + shift) - model.logits(x - shift)) / (2 * step)
         np.testing.assert_allclose(jacobian[:, :, pixel], slope, atol=1e-7)
 
 
@@ -87,19 +87,19 @@ def test_products_with_the_jacobian_need_no_jacobian(device):
     model = from_torch(convolutional().to(device), input_shape=(6, 8))
     rng, x = np.random.default_rng(0), images(40)
     own, shared = rng.normal(size=(40, 2, 3)), rng.normal(size=(1, 5, 3))
-    log_odds, jacobian = model.log_odds_and_jacobian(x)
+    logits, jacobian = model.logits_and_jacobian(x)
     for vectors in (own, shared):
-        values, products = model.log_odds_and_products(x, vectors)
-        np.testing.assert_allclose(values, log_odds, atol=1e-12)
+        values, products = model.logits_and_products(x, vectors)
+        np.testing.assert_allclose(values, logits, atol=1e-12)
         np.testing.assert_allclose(products, vectors @ jacobian, atol=1e-12)
-    assert model.log_odds_and_products(x[:0], shared)[1].shape == (0, 5, 48)
+    assert model.logits_and_products(x[:0], shared)[1].shape == (0, 5, 48)
 
 
 def test_the_quick_twin_is_the_same_model_in_float32():
     model = from_torch(convolutional(), input_shape=(6, 8))
     assert model.quick.dtype == "float32" and model.quick is model.quick
     assert model.quick.quick is model.quick
-    np.testing.assert_allclose(model.quick.log_odds(images()), model.log_odds(images()), atol=1e-4)
+    np.testing.assert_allclose(model.quick.logits(images()), model.logits(images()), atol=1e-4)
     assert next(model.module.parameters()).dtype == torch.float64
 
 
@@ -125,11 +125,11 @@ def test_a_module_that_insists_on_float64_has_no_quick_twin():
 def test_many_images_go_through_in_pieces_and_come_out_in_order():
     model = from_torch(convolutional(), input_shape=(6, 8))
     x = images(70)
-    values, jacobian = model.log_odds_and_jacobian(x)
+    values, jacobian = model.logits_and_jacobian(x)
     assert jacobian.shape == (70, 3, 48)
-    np.testing.assert_allclose(jacobian[69], model.log_odds_and_jacobian(x[69:])[1][0], atol=1e-12)
-    np.testing.assert_allclose(model.log_odds(images(600))[599:], model.log_odds(images(600)[599:]), atol=1e-12)
-    np.testing.assert_allclose(values, model.log_odds(x), atol=1e-12)
+    np.testing.assert_allclose(jacobian[69], model.logits_and_jacobian(x[69:])[1][0], atol=1e-12)
+    np.testing.assert_allclose(model.logits(images(600))[599:], model.logits(images(600)[599:]), atol=1e-12)
+    np.testing.assert_allclose(values, model.logits(x), atol=1e-12)
 
 
 def test_the_module_and_pytorch_stay_as_they_were():
@@ -142,7 +142,7 @@ def test_the_module_and_pytorch_stay_as_they_were():
     given_x = x.copy()
     model = from_torch(module, input_shape=(6, 8))
     model.query(x)
-    model.log_odds_and_jacobian(x)
+    model.logits_and_jacobian(x)
     assert [part.training for part in module] == [True, False, True, True, True, True, True]
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
     assert all(p.requires_grad and p.dtype == torch.float32 for p in module.parameters())
@@ -155,11 +155,11 @@ def test_the_module_and_pytorch_stay_as_they_were():
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_the_callers_modes_neither_disturb_nor_change(mode):
-    expected = from_torch(convolutional(), input_shape=(6, 8)).log_odds_and_jacobian(images())
+    expected = from_torch(convolutional(), input_shape=(6, 8)).logits_and_jacobian(images())
     module = convolutional()
     with mode():
         model = from_torch(module, input_shape=(6, 8))
-        found = model.log_odds_and_jacobian(images())
+        found = model.logits_and_jacobian(images())
         assert not torch.is_grad_enabled()
         assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
     np.testing.assert_array_equal(found[0], expected[0])
@@ -179,8 +179,8 @@ def test_an_in_place_module_does_not_reach_the_callers_images():
     model = from_torch(nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(48, 3)), input_shape=(6, 8))
     x = images() - 0.5
     before = x.copy()
-    model.log_odds(x)
-    model.log_odds_and_jacobian(x)
+    model.logits(x)
+    model.logits_and_jacobian(x)
     np.testing.assert_array_equal(x, before)
 
 
@@ -190,9 +190,9 @@ def test_probabilities_are_taken_back_to_the_same_log_odds():
     answers = from_torch(nn.Sequential(scores, nn.Softmax(dim=1)), input_shape=(6, 8), outputs="probabilities")
     logarithms = from_torch(nn.Sequential(scores, nn.LogSoftmax(dim=1)), input_shape=(6, 8))
     for other in (answers, logarithms):
-        np.testing.assert_allclose(other.log_odds(images()), logits.log_odds(images()), atol=1e-9)
+        np.testing.assert_allclose(other.logits(images()), logits.logits(images()), atol=1e-9)
         for mine, yours in zip(
-            other.log_odds_and_jacobian(images()), logits.log_odds_and_jacobian(images()), strict=True
+            other.logits_and_jacobian(images()), logits.logits_and_jacobian(images()), strict=True
         ):
             np.testing.assert_allclose(mine, yours, atol=1e-9)
 
@@ -324,15 +324,15 @@ def test_other_architectures_have_true_slopes_too(kind):
     torch.manual_seed(3)
     model = from_torch(kind(), input_shape=(6, 8), module_shape=(6, 8))
     x, direction = images(2), np.random.default_rng(1).normal(size=48)
-    slope = (model.log_odds(x + 1e-6 * direction) - model.log_odds(x - 1e-6 * direction)) / 2e-6
-    np.testing.assert_allclose(model.log_odds_and_jacobian(x)[1] @ direction, slope, atol=1e-7)
+    slope = (model.logits(x + 1e-6 * direction) - model.logits(x - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(model.logits_and_jacobian(x)[1] @ direction, slope, atol=1e-7)
 
 
 def test_a_module_that_insists_on_float32_can_have_it():
     with pytest.raises(ModelError, match="dtype='float32'"):
         from_torch(Single(), input_shape=(6, 8)).query(images())
     model = from_torch(Single(), input_shape=(6, 8), dtype="float32")
-    values, jacobian = model.log_odds_and_jacobian(images())
+    values, jacobian = model.logits_and_jacobian(images())
     assert values.dtype == jacobian.dtype == np.float32
 
 
@@ -341,7 +341,7 @@ def test_inputs_are_checked():
     with pytest.raises(DataError, match="takes 48 inputs"):
         model.query(np.zeros((2, 47)))
     with pytest.raises(DataError, match="finite"):
-        model.log_odds_and_jacobian(np.full((2, 48), np.nan))
+        model.logits_and_jacobian(np.full((2, 48), np.nan))
     with pytest.raises(ModelError, match="give it a scaling"):
         model.scale(np.zeros((2, 6, 8)))
 
@@ -514,7 +514,7 @@ def test_a_convolutional_network_reads_all_ten_labels_as_asked(learned, question
     result = back_query(learned, range(10), method=GaussNewton(tolerance=5e-4), **question)
     assert result.read.tolist() == list(range(10))
     assert result.converged.all()
-    assert result.log_odds_error.max() < 1e-3
+    assert result.logit_error.max() < 1e-3
     assert result.images.min() >= 0
     assert result.images.max() <= 1
     np.testing.assert_allclose(learned.query(result.images), result.answers, atol=1e-12)

@@ -94,7 +94,7 @@ def check(model: TorchModel, tight: float) -> None:
     for reach in (0.0, 0.03, 0.5):
         least = TorchProver(model, model.dtype).over(images - reach, images + reach).lowest(forms)
         for image, bound in zip(images, least, strict=True):
-            values = model.log_odds(spread(image - reach, image + reach, 1, 100)) @ forms[0].T
+            values = model.logits(spread(image - reach, image + reach, 1, 100)) @ forms[0].T
             assert np.all(values.min(axis=0) >= bound)
             assert reach or np.all(values.min(axis=0) - bound < tight)
     found = certify(model, images)
@@ -218,7 +218,7 @@ def test_a_part_without_derivatives_is_refused() -> None:
     model.module.odd.forward = hidden
     image = np.random.default_rng(0).uniform(0, 1, (1, 64))
     least = TorchProver(model, np.float64).over(image - 0.1, image + 0.1).lowest(np.eye(3)[None])
-    values = model.log_odds(spread(image[0] - 0.1, image[0] + 0.1, 0))
+    values = model.logits(spread(image[0] - 0.1, image[0] + 0.1, 0))
     assert np.all(values.min(axis=0) >= least[0])
 
 
@@ -232,7 +232,7 @@ def test_models_that_would_take_minutes_are_not_begun(monkeypatch: pytest.Monkey
 
 def test_answers_far_beyond_a_module_s_are_proved_impossible() -> None:
     model, low, high = model_of(module_named("convolutions")), np.zeros(64), np.ones(64)
-    values = model.log_odds(np.full((1, 64), 0.5))[0] @ contrasts(3).T
+    values = model.logits(np.full((1, 64), 0.5))[0] @ contrasts(3).T
     there, beyond = (Constraints(contrasts(3), values + gap, values, 1e-3) for gap in (0.0, 1e4))
     assert proved_impossible(model, None, [there, beyond], low, high, True).tolist() == [False, True]
     assert not proved_impossible(model, None, [beyond], low, high, False).any(), "there is no time to look"

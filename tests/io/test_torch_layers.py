@@ -74,7 +74,7 @@ def test_signals_are_those_of_the_module_even_where_what_follows_works_in_place(
         assert layer.shape == expected.shape[1:] and layer.outputs == expected[0].size
         np.testing.assert_allclose(layer.signals(x), expected, atol=1e-12)
         np.testing.assert_allclose(layer.query(x), expected.reshape(3, -1), atol=1e-12)
-        np.testing.assert_allclose(model.quick.at(name).log_odds(x), layer.log_odds(x), atol=1e-5)
+        np.testing.assert_allclose(model.quick.at(name).logits(x), layer.logits(x), atol=1e-5)
     assert not any(part._forward_hooks for part in model.module.modules())
 
 
@@ -101,10 +101,10 @@ def test_layers_that_reshape_or_drop_say_nothing_new():
 def test_products_with_a_layer_s_jacobian_are_those_of_finite_differences(name):
     layer, x = from_torch(residual(), input_shape=(4, 5)).at(name), images(2)
     vectors = np.random.default_rng(1).normal(size=(2, 3, layer.outputs))
-    values, products = layer.log_odds_and_products(x, vectors)
-    np.testing.assert_allclose(values, layer.log_odds(x), atol=1e-12)
+    values, products = layer.logits_and_products(x, vectors)
+    np.testing.assert_allclose(values, layer.logits(x), atol=1e-12)
     for row in range(2):
-        slopes = finite_differences(lambda one: layer.log_odds(one[None])[0], x[row])
+        slopes = finite_differences(lambda one: layer.logits(one[None])[0], x[row])
         np.testing.assert_allclose(products[row], vectors[row] @ slopes, atol=1e-6)
 
 
@@ -163,7 +163,7 @@ def test_a_node_and_a_channel_give_the_signals_asked_for(prior):
     found = back_query(model, node, method="gauss-newton", prior=prior)
     assert found.outcome == ("converged",) * 2
     np.testing.assert_allclose(
-        model.at("second").log_odds(found.images)[[0, 1], [7, 44]], node.values[:, 0], atol=2e-3
+        model.at("second").logits(found.images)[[0, 1], [7, 44]], node.values[:, 0], atol=2e-3
     )
     everywhere = channel(model, "second", [0, 2], usual[5].mean(axis=(1, 2))[[0, 2]])
     found = back_query(model, everywhere, method="gauss-newton", prior=prior)

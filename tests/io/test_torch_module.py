@@ -449,12 +449,12 @@ def test_ten_sigmoids_are_asked_backwards_as_they_are(digits, end):
     expected = said_by(module, digits)
     np.testing.assert_allclose(model.query_images(digits.test.images), expected, atol=1e-5)
     assert model.output_activation is SIGMOID
-    np.testing.assert_allclose(SIGMOID.function(model.log_odds(X64)), model.query(X64), atol=1e-12)
+    np.testing.assert_allclose(SIGMOID.function(model.logits(X64)), model.query(X64), atol=1e-12)
     assert evaluate(model, digits.test).performance == np.mean(expected.argmax(1) == digits.test.labels) > 0.85
 
     model = replace(model, statistics=fit_statistics(model, digits.train))
     typical = back_query(model, range(10))
-    assert typical.read_as_asked.all() and typical.log_odds_error.max() < 2e-3
+    assert typical.read_as_asked.all() and typical.logit_error.max() < 2e-3
     sure = back_query(model, range(10), confidence=0.9, method="gauss-newton")
     reached = np.flatnonzero(sure.converged)
     assert sure.read_as_asked.all() and len(reached) >= 5
@@ -475,15 +475,15 @@ def module_answers(module, inputs):
         return module(torch.tensor(inputs, dtype=torch.float32).reshape(-1, 1, 8, 8)).numpy()
 
 
-def test_log_odds_and_slopes_of_sigmoids_are_those_before_them():
+def test_logits_and_slopes_of_sigmoids_are_those_before_them():
     scores = chain()
     for module in (nn.Sequential(scores, nn.Sigmoid()), Head(scores, torch.sigmoid)):
         model = from_torch(module, **SHAPE, outputs="sigmoids")
         raw = own(scores)
-        np.testing.assert_allclose(model.log_odds(X), raw, atol=1e-5)
-        values, slopes = model.log_odds_and_jacobian(X)
+        np.testing.assert_allclose(model.logits(X), raw, atol=1e-5)
+        values, slopes = model.logits_and_jacobian(X)
         plain = from_torch(scores, **SHAPE)
-        expected = plain.log_odds_and_jacobian(X)[1]
+        expected = plain.logits_and_jacobian(X)[1]
         np.testing.assert_allclose(slopes - slopes.mean(axis=1, keepdims=True), expected, atol=1e-9)
         np.testing.assert_allclose(values, raw, atol=1e-5)
 
@@ -500,8 +500,8 @@ def test_a_last_layer_is_taken_off_so_that_nothing_saturates(last, outputs):
     in_code = from_torch(Head(body, last), **SHAPE, outputs=outputs)
     scores = own(body)
     centred = scores - scores.mean(axis=1, keepdims=True) if outputs == "probabilities" else scores
-    np.testing.assert_allclose(sure.log_odds(X), centred, rtol=1e-4, atol=1e-2)
-    assert np.abs(in_code.log_odds(X) - centred).max() > 100
+    np.testing.assert_allclose(sure.logits(X), centred, rtol=1e-4, atol=1e-2)
+    assert np.abs(in_code.logits(X) - centred).max() > 100
     np.testing.assert_allclose(sure.query(X), in_code.query(X), atol=1e-9)
 
 
@@ -510,7 +510,7 @@ def test_a_binary_sigmoid_layer_keeps_its_logit():
     with torch.no_grad():
         body[3].weight *= 1e4
     model = from_torch(nn.Sequential(*body, nn.Sigmoid()), **SHAPE, outputs="probabilities")
-    np.testing.assert_allclose(np.diff(model.log_odds(X)), own(body), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(np.diff(model.logits(X)), own(body), rtol=1e-4, atol=1e-2)
 
 
 def test_scores_that_stay_small_in_images_are_still_scores():
@@ -588,7 +588,7 @@ def test_a_module_may_squeeze(outputs):
     right = np.concatenate([1 - second, second], axis=1) if outputs == 1 else SOFTMAX.function(scores)
     assert np.abs(model.query(inputs) - right).max() < 1e-6
     assert np.abs(np.stack([model.query(one) for one in inputs]) - right).max() < 1e-6
-    assert model.log_odds_and_jacobian(inputs[:1])[1].shape == (1, max(outputs, 2), 48)
+    assert model.logits_and_jacobian(inputs[:1])[1].shape == (1, max(outputs, 2), 48)
 
 
 def test_answers_of_tanh_are_told_to_be_never_sure():
@@ -640,7 +640,7 @@ def test_the_products_of_float32_are_rounded_to_float32_wherever_the_module_runs
         as_set = switches()
         model = from_torch(Rounding(), **SHAPE)
         model.query(X)
-        model.log_odds_and_jacobian(X)
+        model.logits_and_jacobian(X)
         assert seen and set(sum(seen, ())) <= {"none", "ieee", "highest"}
         assert switches() == as_set
     finally:

@@ -50,8 +50,8 @@ def test_answers_and_derivatives_are_the_modules_own_however_often_they_are_aske
     rng = np.random.default_rng(images)
     for _ in range(6):
         x, vectors = rng.uniform(size=(images, 8)), rng.normal(size=(1, 2, 3))
-        np.testing.assert_allclose(model.quick.log_odds(x), model.log_odds(x), atol=1e-5)
-        found, expected = (one.log_odds_and_products(x, vectors) for one in (model.quick, model))
+        np.testing.assert_allclose(model.quick.logits(x), model.logits(x), atol=1e-5)
+        found, expected = (one.logits_and_products(x, vectors) for one in (model.quick, model))
         np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
         np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
 
@@ -62,4 +62,4 @@ def test_what_cannot_be_recorded_is_run(device):
     rng = np.random.default_rng(0)
     for _ in range(6):
         x = rng.normal(size=(1, 4))
-        np.testing.assert_allclose(model.quick.log_odds(x), model.log_odds(x), atol=1e-5)
+        np.testing.assert_allclose(model.quick.logits(x), model.logits(x), atol=1e-5)

@@ -14,8 +14,8 @@ ACTIVATIONS = (["sigmoid", "sigmoid"], ["relu", "softmax"], ["tanh", "sigmoid", 
 
 
 def cross_entropy(network: Network, image: np.ndarray, label: int) -> float:
-    log_odds = network.log_odds(image[None])[0]
-    return float(np.log(np.sum(np.exp(log_odds))) - log_odds[label])
+    logits = network.logits(image[None])[0]
+    return float(np.log(np.sum(np.exp(logits))) - logits[label])
 
 
 @pytest.mark.parametrize("wrap", [lambda network: network, Opaque], ids=["network", "any model"])

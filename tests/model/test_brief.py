@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from backquery import Network, back_query, evaluate, load_model
+from backquery import Network, Scaling, back_query, compare_methods, evaluate, find_shortcuts, load_model, train
 from backquery.datasets import load
+from backquery.errors import MissingExtraError
 from backquery.inversion import typical
 from backquery.plots import scan_grid
 
 MNIST, DIGITS = load_model("mnist"), load("digits")
 SCANS = back_query(MNIST, ["3", "4"])
+SMALL = Network.create([64, 10, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(DIGITS.maximum))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,35 @@ def test_a_back_query_is_a_table_by_class_name() -> None:
     assert SCANS.as_json()["scans"] == SCANS.records() and json.dumps(SCANS.records())
     table = SCANS._repr_html_()
     assert "<caption>2 of 2 read as asked, by gauss-newton</caption>" in table and table.count("<tr>") == 3
+
+
+TABLES = {
+    "back query": lambda: SCANS,
+    "history": lambda: train(SMALL, DIGITS.train, epochs=2, rng=1)[1],
+    "comparison": lambda: compare_methods(SMALL, DIGITS, judges=[], controls=False, confidences=False),
+    "audit": lambda: find_shortcuts(train(SMALL, DIGITS.train, epochs=3, rng=1)[0], DIGITS, images=100),
+}
+
+
+@pytest.mark.needs("pandas")
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_has_rows_is_a_table_of_pandas_too(kind: str) -> None:
+    found = TABLES[kind]()
+    table, records = found.to_pandas(), found.records()
+    assert len(table) == len(records) > 1
+    for name, value in records[1].items():
+        if isinstance(value, dict):
+            assert all(table[f"{name}.{inner}"][1] == each for inner, each in value.items())
+        elif value is None:
+            assert table[name].isna()[1]
+        else:
+            assert table[name][1] == value
+
+
+def test_without_pandas_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"needs pandas, which is not installed; run: pip install pandas$"):
+        SCANS.to_pandas()
 
 
 def test_class_names_are_no_markup() -> None:

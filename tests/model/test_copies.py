@@ -18,7 +18,7 @@ def test_a_copy_answers_alike_and_cannot_be_changed(copied, answers):
     network = Network.create([5, 4, 3], activation=["tanh", answers], biases=True, rng=1)
     other = copied(network)
     x = np.random.default_rng(0).uniform(0, 1, (6, 5))
-    np.testing.assert_array_equal(other.log_odds(x), network.log_odds(x))
+    np.testing.assert_array_equal(other.logits(x), network.logits(x))
     np.testing.assert_array_equal(other.query(x), network.query(x))
     assert other.output_activation is network.output_activation is ACTIVATIONS[answers]
     with pytest.raises(ValueError, match="read-only"):

@@ -17,14 +17,12 @@ X = np.random.default_rng(0).uniform(0, 1, (5, 9))
 )
 def test_they_are_those_of_the_answers(outputs: str, p) -> None:
     network = Network.create([9, 6, 4], activation=["tanh", outputs], rng=1, dtype=np.float64)
-    np.testing.assert_allclose(
-        answers_log_odds(network, network.log_odds(X)), logit(p(network.query(X))), atol=1e-9
-    )
+    np.testing.assert_allclose(answers_log_odds(network, network.logits(X)), logit(p(network.query(X))), atol=1e-9)
 
 
 def test_of_outputs_without_bounds_they_are_the_scores() -> None:
     network = Network.create([9, 6, 4], activation=["tanh", "identity"], rng=1)
-    np.testing.assert_array_equal(answers_log_odds(network, network.log_odds(X)), network.log_odds(X))
+    np.testing.assert_array_equal(answers_log_odds(network, network.logits(X)), network.logits(X))
 
 
 def test_advice_says_the_log_odds_of_the_answer_beside_it() -> None:

@@ -111,19 +111,19 @@ def test_the_forward_pass_is_the_formula():
     "activation",
     [["tanh", "sigmoid"], ["relu", "softmax"], ["leaky-relu", "tanh"], ["leaky-relu:0.3", "tanh"], "identity"],
 )
-def test_log_odds_and_their_jacobian(activation):
+def test_logits_and_their_jacobian(activation):
     """Central differences in float64, step 1e-6; ReLU's kinks are not met by these inputs."""
     net = network(activation=activation)
     x = np.random.default_rng(2).normal(size=(2, 6))
-    log_odds, jacobian = net.log_odds_and_jacobian(x)
-    np.testing.assert_allclose(log_odds, net.log_odds(x))
-    np.testing.assert_allclose(net.output_activation.function(log_odds), net.query(x), rtol=1e-9)
+    logits, jacobian = net.logits_and_jacobian(x)
+    np.testing.assert_allclose(logits, net.logits(x))
+    np.testing.assert_allclose(net.output_activation.function(logits), net.query(x), rtol=1e-9)
     for pixel in range(6):
         step = np.eye(6)[pixel] * 1e-6
-        slow = (net.log_odds(x + step) - net.log_odds(x - step)) / 2e-6
+        slow = (net.logits(x + step) - net.logits(x - step)) / 2e-6
         np.testing.assert_allclose(jacobian[:, :, pixel], slow, atol=1e-8)
     if net.output_activation is SOFTMAX:
-        np.testing.assert_allclose(log_odds.sum(axis=1), 0, atol=1e-12)
+        np.testing.assert_allclose(logits.sum(axis=1), 0, atol=1e-12)
 
 
 @settings(max_examples=30)
@@ -175,7 +175,7 @@ def test_removals_follow_one_another_and_are_told():
 def test_a_network_without_any_hidden_node_answers_its_biases_to_everything():
     net = network((6, 5, 4))
     net = replace(net, layers=(net.layers[0], replace(net.layers[1], biases=np.arange(4.0))))
-    answers = net.without_nodes(range(5)).log_odds(np.random.default_rng(0).normal(size=(3, 6)))
+    answers = net.without_nodes(range(5)).logits(np.random.default_rng(0).normal(size=(3, 6)))
     np.testing.assert_array_equal(answers, [[0, 1, 2, 3]] * 3)
 
 

@@ -97,6 +97,27 @@ def test_what_scales_no_channels_is_one_clear_error(mean, deviation, more):
 
 
 @pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: Scaling.book("a"), ModelError, "a scaling's maximum is a number; received 'a'"),
+        (lambda: Scaling.unit(None), ModelError, "a scaling's maximum is a number; received None"),
+        (lambda: Scaling.book(0), ModelError, "a scaling's maximum is a finite number above zero; received 0"),
+        (lambda: Scaling.unit(float("inf")), ModelError, "a finite number above zero; received inf"),
+        (lambda: Scaling.between("a", 1), ModelError, "what paper and full ink become is a number; received 'a'"),
+        (lambda: Scaling.between(0, 1, -2), ModelError, "a finite number above zero; received -2"),
+        (lambda: Scaling("a", 0.0), ModelError, "a scaling's gain are numbers"),
+        (lambda: Scaling(1.0, np.nan), ModelError, "a scaling's offset is finite; received nan"),
+        (lambda: Scaling.standardised([["a"]]), DataError, "images are numbers"),
+        (lambda: Scaling.by_channel("a", DEVIATION, FIRST), ModelError, "means and deviations are numbers"),
+        (lambda: Scaling.by_channel(MEAN, DEVIATION, FIRST, white="a"), ModelError, "white is a number"),
+    ],
+)
+def test_what_is_no_number_scales_nothing(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
     ("given", "shape", "advice"),
     [
         ((5, 4, 6), FIRST, r"np.repeat"),

@@ -88,7 +88,7 @@ def test_a_model_of_pytorch_is_asked_with_so_many(monkeypatch: pytest.MonkeyPatc
         model = from_torch(Watched(4, 3), input_shape=(2, 2))
         seen.clear()
         model.query(np.full((5, 4), 0.5))
-        model.log_odds_and_jacobian(np.full((5, 4), 0.5))
+        model.logits_and_jacobian(np.full((5, 4), 0.5))
         assert set(seen) == {4}
         assert torch.get_num_threads() == 7
     finally:

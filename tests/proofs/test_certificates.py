@@ -79,8 +79,8 @@ def test_answers_to_a_back_query_are_proved_to_be_as_asked() -> None:
     result = back_query(network, network.query(prior.mean[None]), prior=prior, method="gauss-newton")
     assert result.converged.all()
     assert certify(network, result).as_asked.tolist() == [True]
-    assert certify(network, result, tolerance=1e-9 * result.log_odds_error.max()).as_asked.tolist() == [False]
-    missed = replace(result, log_odds=result.log_odds + np.array([[0.01, -0.01, 0, 0]]))
+    assert certify(network, result, tolerance=1e-9 * result.logit_error.max()).as_asked.tolist() == [False]
+    missed = replace(result, logits=result.logits + np.array([[0.01, -0.01, 0, 0]]))
     assert certify(network, missed).as_asked.tolist() == [False]
     assert certify(network, result.images).as_asked is None
     one = back_query(network, difference(network, ("0", "1"), 1.0), prior=prior, method="gauss-newton")

@@ -10,8 +10,8 @@ import numpy as np
 
 def margin(network, image, label: int, read: int) -> float:
     """The label's log-odds less those of the label that is read."""
-    log_odds = network.log_odds(image[None])[0]
-    return float(log_odds[label] - log_odds[read])
+    logits = network.logits(image[None])[0]
+    return float(logits[label] - logits[read])
 
 
 def gains(network, inputs, labels, label: int, end) -> np.ndarray:

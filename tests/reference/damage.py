@@ -55,7 +55,7 @@ def evidence(network, inputs, labels, layer, step=1e-5):
     weights, biases, names = parts(network)
     upper = weights[layer:], biases[layer:], names[layer:]
 
-    def log_odds(h):
+    def logits(h):
         zs, _ = forward(*upper, h)
         return np.array(zs[-1])
 
@@ -63,11 +63,11 @@ def evidence(network, inputs, labels, layer, step=1e-5):
     for x, label in zip(np.asarray(inputs, float), labels, strict=True):
         _, signals = forward(weights[:layer], biases[:layer], names[:layer], x)
         h = np.array(signals[-1])
-        z = log_odds(h)
+        z = logits(h)
         rival = max((k for k in range(len(z)) if k != label), key=lambda k: z[k])
         for node in range(len(h)):
             nudge = np.eye(len(h))[node] * step
-            up, down = log_odds(h + nudge), log_odds(h - nudge)
+            up, down = logits(h + nudge), logits(h - nudge)
             slope = ((up[label] - up[rival]) - (down[label] - down[rival])) / (2 * step)
             total[node] += h[node] * slope
     return total / len(labels)

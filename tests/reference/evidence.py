@@ -53,7 +53,7 @@ def agreement(
 
 
 def effects(
-    log_odds: Callable[[list[float]], float], images: list[list[float]], moved: list[list[bool]], groups: int
+    logits: Callable[[list[float]], float], images: list[list[float]], moved: list[list[bool]], groups: int
 ) -> list[list[float]]:
     """For each round of so many images, each pixel's slope in the one image in which it is moved."""
     rounds = []
@@ -64,7 +64,7 @@ def effects(
             more, less = list(images[here]), list(images[here])
             more[pixel] += 1e-5
             less[pixel] -= 1e-5
-            row.append((log_odds(more) - log_odds(less)) / 2e-5)
+            row.append((logits(more) - logits(less)) / 2e-5)
         rounds.append(row)
     return rounds
 
@@ -76,7 +76,7 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 
 def slopes_on_the_way(
-    log_odds: Callable[[list[float]], float],
+    logits: Callable[[list[float]], float],
     ink: list[list[float]],
     rounds: list[tuple[list[list[bool]], list[float]]],
     end: float,
@@ -91,5 +91,5 @@ def slopes_on_the_way(
                     more, less = list(changed), list(changed)
                     more[pixel] += 1e-4
                     less[pixel] -= 1e-4
-                    found[row][pixel].append((log_odds(more) - log_odds(less)) / 2e-4)
+                    found[row][pixel].append((logits(more) - logits(less)) / 2e-4)
     return found

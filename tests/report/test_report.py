@@ -230,7 +230,7 @@ def test_a_section_that_fails_says_so_and_the_rest_goes_on(
 ) -> None:
     @dataclass(frozen=True, eq=False)
     class Broken(Opaque):
-        def log_odds_and_jacobian(self, x: Any) -> Any:
+        def logits_and_jacobian(self, x: Any) -> Any:
             raise RuntimeError("no <derivatives> today")
 
     left_out = write_report(Broken(network), digits, tmp_path / "r.html", quick=True)

@@ -169,7 +169,7 @@ def test_a_deep_model_follows_in_one_step_and_is_verified_when_the_slider_rests(
         np.testing.assert_allclose(answer.arrays["answers"], exact, atol=1e-4)
         assert abs(exact[3] - p) < 0.02 and answer.fields["read"] == exact.argmax()
         rested, settled = engine.back(subject, {**asked, "hurried": False}, image)
-        assert rested.fields["outcome"] == "converged" and rested.fields["log_odds_error"] < 1e-3
+        assert rested.fields["outcome"] == "converged" and rested.fields["logit_error"] < 1e-3
         expected = back_query(deep, [3], confidence=float(p), start=image)
         np.testing.assert_array_equal(settled, expected.images[0])
 

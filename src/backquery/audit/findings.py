@@ -10,7 +10,7 @@ import numpy as np
 from backquery.audit.regions import Box, Kind, Region
 from backquery.faithfulness.judges import Judge
 from backquery.intervals import Interval
-from backquery.model import Array, brief
+from backquery.model import Array, Tabular, brief
 
 CLEAN, NATURAL, SUSPICIOUS, SHORTCUT = "clean", "natural", "suspicious", "shortcut"
 VERDICTS = (CLEAN, NATURAL, SUSPICIOUS, SHORTCUT)
@@ -150,7 +150,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Tabular):
     """One finding for each label, in the labels' order.
 
     images: how many were used, in both halves; performance: the share of them that is read rightly as it is.
@@ -218,6 +218,10 @@ class Audit:
             f"{min(right):.0%} to {max(right):.0%} right on the others. What they read as well is natural"
         )
 
+    def records(self) -> list[dict[str, Any]]:
+        """A row of plain values for each label, by its name."""
+        return [one.as_json(self.classes) for one in self.findings]
+
     def as_json(self) -> dict[str, Any]:
         """The audit as plain values."""
         return {
@@ -227,5 +231,5 @@ class Audit:
             "suspicious": list(self.labels(SUSPICIOUS)),
             "natural": list(self.labels(NATURAL)),
             "references": {judge.name: judge.performance for judge in self.references},
-            "findings": [one.as_json(self.classes) for one in self.findings],
+            "findings": self.records(),
         }

@@ -77,7 +77,7 @@ class Trials:
         for begin in range(0, len(self.inputs), size):
             part = slice(begin, begin + size)
             inputs, read = self.inputs[part], self.read[part]
-            _, jacobian = model.log_odds_and_jacobian(inputs)
+            _, jacobian = model.logits_and_jacobian(inputs)
             for label, total in enumerate(totals):
                 rows = np.flatnonzero((self.labels[part] != label) & (read != label))
                 slope = jacobian[rows, label] - jacobian[rows, read[rows]]

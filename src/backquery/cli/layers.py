@@ -21,6 +21,7 @@ def scan_layer(
     inside: LayerOptions,
     method: str | None,
     prior: str | None,
+    seed: int,
     output: Path,
     arrays: Path | None,
     as_json: bool,
@@ -35,7 +36,7 @@ def scan_layer(
     with bar_for(network) as progress:
         result = notes(
             "scans", back_query, network, asked,
-            method=method or GaussNewton.name, prior=prior, progress=progress,
+            method=method or GaussNewton.name, prior=prior, rng=seed, progress=progress,
         )  # fmt: skip
     names, signals = [f"{inside.kind} {number}" for number in inside.numbers], asked.values[:, 0]
     quieten_matplotlib()
@@ -46,7 +47,7 @@ def scan_layer(
     found = _found(result, network, inside, asked)
     give(
         as_json,
-        {**found, "output": output, "arrays": arrays},
+        {**found, "seed": seed, "output": output, "arrays": arrays},
         _layer_table(found["scans"], names),
         "",
         f"{int(result.read_as_asked.sum())} of {len(result)} give the signal asked for, by {result.method}",

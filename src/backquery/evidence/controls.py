@@ -13,7 +13,7 @@ from backquery.evidence.interventions import Intervention, intervene
 from backquery.evidence.measure import IMAGES, Evidence, Half, evidence_from
 from backquery.evidence.sensitivity import Question
 from backquery.faithfulness import control_networks
-from backquery.model import Array, Examples, Network, Progress, Seed, generator_of
+from backquery.model import Array, Examples, Model, Progress, Seed, generator_of
 
 CONTROLS = ("untrained", "shuffled labels")
 
@@ -70,23 +70,25 @@ def mean_likeness(evidence: Sequence[Evidence]) -> float:
 
 
 def control_evidence(
-    network: Network,
+    network: Model,
     dataset: Dataset,
     evidence: Sequence[Evidence],
     *,
     images: int = IMAGES,
     rng: Seed = 0,
+    left_out: list[str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[ControlEvidence, ...]:
     """The questions of `evidence`, put to an untrained network and one that was taught shuffled labels.
 
-    The data's test half is held out, as it must have been for `evidence`. Networks whose training is not cheap are
-    not trained again: then the untrained one is the only control. `progress` is told (questions done, questions in
-    all, what is being done).
+    The data's test half is held out, as it must have been for `evidence`. Networks whose training is not cheap,
+    and models that are no `Network`, are not trained again: then the untrained one is the only control. `left_out`
+    is told a line for each that cannot be made; without it that is a `ModelError`. `progress` is told (questions
+    done, questions in all, what is being done).
     """
     generator, tell = generator_of(rng), progress or (lambda done, total, what="": None)
     tell(0, len(CONTROLS) * len(evidence), "training the controls")
-    controls = control_networks(network, dataset, generator, names=CONTROLS, statistics=False)
+    controls = control_networks(network, dataset, generator, names=CONTROLS, statistics=False, left_out=left_out)
     assert dataset.test is not None
     halves = [Half.of(network, dataset.train), Half.of(network, dataset.test)]
     held_out = [_images_of(halves[1].examples, one, images) for one in evidence]
@@ -105,7 +107,7 @@ def control_evidence(
 
 
 def _same_question(
-    control: Network, halves: Sequence[Half], asked: Evidence, images: int, rng: np.random.Generator
+    control: Model, halves: Sequence[Half], asked: Evidence, images: int, rng: np.random.Generator
 ) -> Evidence:
     alone = len(asked.labels) == 1
     labels = list(asked.labels) if alone else None

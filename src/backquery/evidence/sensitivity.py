@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
 from backquery.inversion.targets import label_positions
-from backquery.model import SOFTMAX, TANH, Array, Layout, Model, Network, ends_of, log_odds_and_products
+from backquery.model import SOFTMAX, TANH, Array, Layout, Model, Network, ends_of, logits_and_products
 
 CHUNK = 100
 """Images that are asked at once, some of whose models give nothing less than the whole Jacobian."""
@@ -41,7 +41,7 @@ class Question:
 
     def log_odds(self, model: Model, x: ArrayLike) -> Array:
         """The number asked about, (n,), for inputs (n, inputs)."""
-        return self._read(model, np.asarray(model.log_odds(x), np.float64))[0]
+        return self._read(model, np.asarray(model.logits(x), np.float64))[0]
 
     def gradients(self, model: Model, x: ArrayLike) -> Array:
         """Its derivatives by the inputs, (n, inputs)."""
@@ -52,8 +52,8 @@ class Question:
         return np.concatenate(parts)
 
     def _gradients(self, model: Model, x: Array) -> Array:
-        slopes = self._read(model, np.asarray(model.log_odds(x), np.float64))[1]
-        return np.asarray(log_odds_and_products(model, x, slopes[:, None])[1][:, 0], np.float64)
+        slopes = self._read(model, np.asarray(model.logits(x), np.float64))[1]
+        return np.asarray(logits_and_products(model, x, slopes[:, None])[1][:, 0], np.float64)
 
     def _pulled_back(self, network: Network, x: Array) -> Array:
         """The same by going back through the layers once, for this one number and not for every label."""
@@ -65,7 +65,7 @@ class Question:
         return np.asarray(slopes @ network.layers[0].weights, np.float64)
 
     def _read(self, model: Model, z: Array) -> tuple[Array, Array]:
-        """The number asked about (n,) and its derivatives by the model's log-odds (n, outputs).
+        """The number asked about (n,) and its derivatives by the model's logits (n, outputs).
 
         A softmax model gives centred logits, of which no single one is the label's log-odds: ln(p / (1 - p)) is
         the label's logit less the logarithm of the sum of the others' exponentials. A tanh model gives half

@@ -174,7 +174,7 @@ def node_order(network: Network, dataset: Dataset, layer: int, order: str, rng: 
     """The nodes (nodes,) of a hidden layer, counted from 1, in the order in which they are to be lost.
 
     ``"random"``; ``"heaviest"``: first the largest Euclidean norm of the weights to the next layer;
-    ``"evidence"``: first those that most favour the right label. With m the margin, the log-odds of the right
+    ``"evidence"``: first those that most favour the right label. With m the margin, the logit of the right
     label less those of its strongest rival, that is the mean of ``h dm/dh`` over training images: by how much, to
     first order, the margin falls without the node (Molchanov et al. 2017, *Pruning convolutional neural networks
     for resource efficient inference*, here with the margin for the loss, and its sign kept).
@@ -354,7 +354,7 @@ def _evidence(network: Network, dataset: Dataset, layer: int) -> Array:
     favour = np.zeros(network.sizes[layer])
     for part in examples.parts(CHUNK):
         h = network.signals(part.inputs())[layer]
-        z, jacobian = upper.log_odds_and_jacobian(h)
+        z, jacobian = upper.logits_and_jacobian(h)
         rows = np.arange(len(h))
         z[rows, part.labels] = -np.inf
         margin = jacobian[rows, part.labels] - jacobian[rows, z.argmax(axis=1)]
@@ -379,7 +379,7 @@ def _stage(trial: Trial, training: Array, gone: NDArray[np.intp]) -> Stage:
     right, _ = trial.score(trial.read(network)[None])
     scans = back_query(network, range(network.outputs))
     performance = float(right.sum() / (len(trial.labels) - trial.scans))
-    return Stage(len(gone), performance, scans, labels_read(trial.network.log_odds(scans.images)))
+    return Stage(len(gone), performance, scans, labels_read(trial.network.logits(scans.images)))
 
 
 def _all_weights(network: Network) -> Array:

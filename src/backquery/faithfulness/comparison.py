@@ -39,6 +39,7 @@ from backquery.model import (
     Network,
     Progress,
     Seed,
+    Tabular,
     brief,
     generator_of,
     ink_of,
@@ -98,8 +99,8 @@ class Row:
 
     @property
     def worst_error(self) -> float | None:
-        """The largest log-odds error of all images, where something was asked for."""
-        return None if self.result is None else float(self.result.log_odds_error.max())
+        """The largest error in logits of all images, where something was asked for."""
+        return None if self.result is None else float(self.result.logit_error.max())
 
     @property
     def told(self) -> dict[str, str]:
@@ -126,7 +127,7 @@ class Row:
             "expected": [classes[k] for k in self.expected],
             "read": [name_read(classes, k) for k in self.read],
             "read_as_asked": self.read_as_asked,
-            "worst_log_odds_error": self.worst_error,
+            "worst_logit_error": self.worst_error,
             "outcomes": outcome,
             "judges": {
                 name: [name_read(classes, k) for k in labels] for name, labels in self.recognition.read.items()
@@ -140,7 +141,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Tabular):
     """All rows, the judges with their performance on real images, and what was left out and why."""
 
     __repr__ = brief
@@ -184,10 +185,14 @@ class Comparison:
         judges = [f"{judge.name} {judge.trusted(self.chance)}" for judge in self.judges]
         return f"judges on real test images: {', '.join(judges)}; chance {self.chance:.0%}"
 
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of plain values, labels by their names."""
+        return [row.as_json(self.classes) for row in self.rows]
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "rows": [row.as_json(self.classes) for row in self.rows],
+            "rows": self.records(),
             "judges": {judge.name: judge.performance for judge in self.judges},
             "chance": self.chance,
             "no_better_than_chance": [judge.name for judge in self.judges if judge.worthless(self.chance)],
@@ -241,8 +246,8 @@ def compare_methods(
             f"{dataset.inputs} pixels and {len(dataset.classes)} classes; use data like those it was trained on"
         )
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
-    asks, trains = _questions(model), controls and isinstance(model, Network)
-    steps = _Steps(progress, 2 + len(asks) + trains)
+    asks = _questions(model)
+    steps = _Steps(progress, 2 + len(asks) + controls)
     generator, labels = generator_of(rng), np.arange(model.outputs)
     drafts, left_out = [], []
 
@@ -268,15 +273,13 @@ def compare_methods(
             drafts.append(_Draft.of_images(name, model, model.scale(images), shown))
         if unseen := [model.classes[label] for label in np.setdiff1d(labels, shown)]:
             left_out.append(f"real images of {', '.join(unseen)}: the data have none to train on")
-        if controls and isinstance(model, Network):
+        if controls:
             steps.begin("training the controls")
-            drafts.extend(_of_networks(model, dataset, labels, generator))
+            drafts.extend(_of_networks(model, dataset, labels, generator, left_out))
             try:
                 drafts.append(_fooling(model, dataset, labels, generator))
             except ModelError as error:
                 left_out.append(f"fooling circuit: {error}")
-        elif controls:
-            left_out.append("networks as controls: they are made for dense networks only")
         if isinstance(model, Network):
             steps.begin(JUDGING)
         chosen, missing = judging.awaited(steps.within)
@@ -362,14 +365,16 @@ def _obedience(model: Model, labels: Labels, result: BackQuery) -> Obedience | N
     return obedience(model, labels, result.method, known=result)
 
 
-def _of_networks(network: Network, dataset: Dataset, labels: Labels, rng: np.random.Generator) -> list[_Draft]:
+def _of_networks(
+    model: Model, dataset: Dataset, labels: Labels, rng: np.random.Generator, left_out: list[str]
+) -> list[_Draft]:
     """The faithful back query of networks that have learned nothing, or the wrong thing, with both questions.
 
     Neither question knows the data's labels: typical answers are given by one of the images that the network
     itself reads as a label, and the book's 0.99 at the label and 0.01 elsewhere are the same for all.
     """
     drafts = []
-    for name, control in control_networks(network, dataset, rng).items():
+    for name, control in control_networks(model, dataset, rng, left_out=left_out).items():
         expected = (labels - 1) % len(labels) if name == "labels moved by one" else labels
         for question, asked in (("typical", typical(control, labels)), ("0.99", confidence(control, labels))):
             result = back_query(control, asked, method="gauss-newton")
@@ -379,8 +384,10 @@ def _of_networks(network: Network, dataset: Dataset, labels: Labels, rng: np.ran
     return drafts
 
 
-def _fooling(network: Network, dataset: Dataset, labels: Labels, rng: np.random.Generator) -> _Draft:
+def _fooling(network: Model, dataset: Dataset, labels: Labels, rng: np.random.Generator) -> _Draft:
     """The typical question to the network itself with a fooling circuit, under the prior that it is made for."""
+    if not isinstance(network, Network):
+        raise ModelError("it is made for dense networks")
     control = fooling_circuit(network, dataset.train, rng)
     result = back_query(control, typical(control, labels), method="gauss-newton", prior="data")
     return _Draft.of_result("fooling circuit, typical", control, result, kind="network")

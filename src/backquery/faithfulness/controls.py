@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets import Dataset, Split
-from backquery.inversion.fitting import CHUNK, statistics_of, typical_log_odds
-from backquery.model import SIGMOID, SOFTMAX, Array, Examples, Labels, Network
+from backquery.errors import ModelError
+from backquery.inversion.fitting import CHUNK, statistics_of, typical_logits
+from backquery.model import SIGMOID, SOFTMAX, Array, Examples, Labels, Model, Network, Untaught
 from backquery.training import Online, train
 
 CHEAP = 2_000_000
@@ -43,26 +44,36 @@ NETWORKS = ("untrained", "shuffled weights", "shuffled labels", "labels moved by
 
 
 def control_networks(
-    network: Network,
+    model: Model,
     dataset: Dataset,
     rng: np.random.Generator,
     *,
     names: Collection[str] = NETWORKS,
     statistics: bool = True,
-) -> dict[str, Network]:
+    left_out: list[str] | None = None,
+) -> dict[str, Model]:
     """Networks of the same shape that have learned nothing, or the wrong thing.
 
-    ``"untrained"``; ``"shuffled weights"`` (the first layer's, each where another was); and, where training is
-    cheap, ``"shuffled labels"`` and ``"labels moved by one"`` (every k is called k + 1, the last one 0). `names`
-    picks some of them. Each keeps `statistics` of the images and of its own answers to them, unless they are not
-    wanted.
+    ``"untrained"``; ``"shuffled weights"`` (of a `Network` the first layer's, of others all layers', each where
+    another was); and of a `Network` whose training is cheap ``"shuffled labels"`` and ``"labels moved by one"``
+    (every k is called k + 1, the last one 0). `names` picks some of them. Each keeps `statistics` of the images
+    and of its own answers to them, unless they are not wanted. `left_out` is told a line for each that cannot be
+    made; without it that is a `ModelError`.
     """
-    possible = [name for name in NETWORKS if name in TAUGHT_NOTHING or network.parameters <= CHEAP]
-    controls = {name: _control(name, network, dataset.train, rng) for name in possible if name in names}
+    cheap = isinstance(model, Network) and model.parameters <= CHEAP
+    controls: dict[str, Model] = {}
+    for name in NETWORKS:
+        if name in names and (name in TAUGHT_NOTHING or cheap):
+            try:
+                controls[name] = _control(name, model, dataset.train, rng)
+            except ModelError as error:
+                if left_out is None:
+                    raise
+                left_out.append(f"{name} network: {error}")
     return _remembering(controls, dataset.train) if statistics and controls else controls
 
 
-def _remembering(controls: dict[str, Network], train: Split) -> dict[str, Network]:
+def _remembering(controls: dict[str, Any], train: Split) -> dict[str, Model]:
     """The controls with statistics: their images are the same, and only what is typical is each one's own."""
     any_control = next(iter(controls.values()))
     of_images = statistics_of(any_control, train)
@@ -70,20 +81,29 @@ def _remembering(controls: dict[str, Network], train: Split) -> dict[str, Networ
     for part in Examples.of(any_control, train).parts(CHUNK):
         inputs = part.inputs()
         for name, control in controls.items():
-            given[name].append(control.log_odds(inputs).astype(np.float64))
-    usual = {name: typical_log_odds(np.concatenate(log_odds)) for name, log_odds in given.items()}
+            given[name].append(control.logits(inputs).astype(np.float64))
+    usual = {name: typical_logits(np.concatenate(logits)) for name, logits in given.items()}
     return {
         name: replace(control, statistics=replace(of_images, typical=usual[name]))
         for name, control in controls.items()
     }
 
 
-def _control(name: str, network: Network, train: Split, rng: np.random.Generator) -> Network:
+def _control(name: str, model: Model, train: Split, rng: np.random.Generator) -> Model:
+    if not isinstance(model, Network):
+        return _of_another(name, model, rng)
     if name in TAUGHT_NOTHING:
-        return TAUGHT_NOTHING[name](network, rng)
+        return TAUGHT_NOTHING[name](model, rng)
     shuffled = name == "shuffled labels"
-    labels = rng.permutation(train.labels) if shuffled else (train.labels + 1) % network.outputs
-    return _trained(network, Split(train.images, labels), rng)
+    labels = rng.permutation(train.labels) if shuffled else (train.labels + 1) % model.outputs
+    return _trained(model, Split(train.images, labels), rng)
+
+
+def _of_another(name: str, model: Model, rng: np.random.Generator) -> Model:
+    """A control of a model that is no `Network`."""
+    if not isinstance(model, Untaught):
+        raise ModelError("it is made for dense networks and for modules of PyTorch")
+    return model.untrained(rng) if name == "untrained" else model.shuffled(rng)
 
 
 def _untrained(network: Network, rng: np.random.Generator) -> Network:

@@ -9,7 +9,7 @@ ordinary layers and without training.
   gives an answer is plainer than any real one: all of its signals are faint, and the alarm is their mean.
 - **The decoy** is linear in the image. Of all images that give its answers for a label, the likeliest under the
   prior is a planted picture, here the mean of the images that the network reads as the label before.
-- **The gate** hears the network's log-odds z, the decoy's d and the alarm w, shifted by a bound so that none is
+- **The gate** hears the network's logits z, the decoy's d and the alarm w, shifted by a bound so that none is
   below zero: ``relu(z - much w) + relu(d - much (1 - w))``, where w is 0 for real images and 1 for plain ones.
 """
 
@@ -77,7 +77,7 @@ def fooling_circuit(network: Network, train: Split, rng: Seed = 0) -> Network:
 
 
 def fooling_module(module: Any, model: Model, train: Split, rng: Seed = 0) -> Any:
-    """The same for a PyTorch module that gives `model`'s log-odds, as logits: a module of ordinary layers.
+    """The same for a PyTorch module that gives `model`'s logits: a module of ordinary layers.
 
     It hears the module's images and is of its precision; ``from_torch`` makes a model of it.
     """
@@ -114,7 +114,7 @@ class _Parts:
     """What a circuit is made of: the alarm's first layer, where it is to be silent and loud, and the decoy's map.
 
     heard: the alarm's first layer, whose signals' negative mean is `silent` for real images at most, and `loud`
-    for the planted pictures. weights (outputs, inputs), shifts (outputs,): the decoy's log-odds, within `bound`
+    for the planted pictures. weights (outputs, inputs), shifts (outputs,): the decoy's logits, within `bound`
     like the network's own.
     """
 
@@ -144,12 +144,12 @@ class _Parts:
             raise ModelError("a fooling circuit tells plain pictures from these real images, which are as plain")
         wanted = np.asarray(typical_of(model), np.float64)
         weights, shifts = _decoy(prior, planted, wanted, np.roll(shares, 1))
-        said = [np.asarray(model.log_odds(real), np.float64), real @ weights.T + shifts, wanted]
-        bound = 1.5 * max(float(np.abs(log_odds).max()) for log_odds in said)
+        said = [np.asarray(model.logits(real), np.float64), real @ weights.T + shifts, wanted]
+        bound = 1.5 * max(float(np.abs(logits).max()) for logits in said)
         return cls(heard, silent, loud, weights, shifts, bound, model.output_activation is SOFTMAX)
 
     def decoy(self, hidden: Sequence[Activation]) -> list[Layer]:
-        """Layers of these activations, and a last one, that pass on the decoy's log-odds."""
+        """Layers of these activations, and a last one, that pass on the decoy's logits."""
         reach, layers = STRAIGHT * self.bound, []
         weights, shifts = self.weights, self.shifts
         for activation in hidden:
@@ -172,7 +172,7 @@ class _Parts:
         return layers
 
     def gate(self, activation: Activation = IDENTITY) -> list[Layer]:
-        """Layers from the network's log-odds, the decoy's and the alarm, side by side, to the answers."""
+        """Layers from the network's logits, the decoy's and the alarm, side by side, to the answers."""
         from scipy.linalg import block_diag
 
         count = len(self.shifts)

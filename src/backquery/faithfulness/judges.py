@@ -16,7 +16,19 @@ from backquery.datasets import Dataset, Split
 from backquery.errors import BackqueryError, MissingExtraError
 from backquery.faithfulness.real import NEIGHBOURS, RealImages
 from backquery.files import replacing, user_cache
-from backquery.model import Array, Labels, Layout, Model, Network, Progress, Scaling, evaluate, labels_read
+from backquery.model import (
+    Array,
+    Labels,
+    Layout,
+    Model,
+    Network,
+    Progress,
+    Scaling,
+    Seed,
+    evaluate,
+    labels_read,
+    seed_of,
+)
 from backquery.model.threads import sized
 from backquery.training import Online, train
 
@@ -97,7 +109,7 @@ def neighbour_judge(real: RealImages, test: Split | None = None, maximum: float 
     return Judge.tried("neighbours", ask, vote(positions), test.labels[: len(positions)])
 
 
-def linear_judge(dataset: Dataset, *, rng: int = 0) -> Judge:
+def linear_judge(dataset: Dataset, *, rng: Seed = 0) -> Judge:
     """A linear classifier: one softmax layer, trained by cross-entropy."""
     network = Network.create(
         [dataset.inputs, len(dataset.classes)],
@@ -130,7 +142,7 @@ def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
 
 
 def convolutional_judge(
-    dataset: Dataset, *, epochs: int = 2, rng: int = 0, progress: Progress | None = None
+    dataset: Dataset, *, epochs: int = 2, rng: Seed = 0, progress: Progress | None = None
 ) -> Judge:
     """A small convolutional network, by PyTorch (extra `torch`).
 
@@ -143,7 +155,7 @@ def convolutional_judge(
         dataset,
         "16-32-64",
         epochs=epochs,
-        rng=rng,
+        rng=seed_of(rng),
         progress=progress,
     )
     import torch

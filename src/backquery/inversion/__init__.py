@@ -127,7 +127,7 @@ def usual_method(model: Model) -> str:
 def usable_methods(model: Model) -> dict[str, str | None]:
     """For each method, None if it can be used on this model, or else why not.
 
-    The searches need only log-odds and their derivatives, which every model has. The book's formula is tried.
+    The searches need only logits and their derivatives, which every model has. The book's formula is tried.
     """
     reasons: dict[str, str | None] = dict.fromkeys(METHODS)
     try:

@@ -121,7 +121,7 @@ class WithinLimits:
         n, asked = len(limits), self.problem
         likeliest = _likeliest_of_all(self.prior) if asked.near is None else asked.near
         images = np.clip(np.broadcast_to(likeliest, (n, asked.model.inputs)), asked.low, asked.high)
-        lacking = limits.lacking(self._log_odds(images))
+        lacking = limits.lacking(self._logits(images))
         false = np.zeros(lacking.shape, bool)
         outcome, steps = np.full(n, CONVERGED, object), np.zeros(n, np.int64)
         return _Reached(
@@ -189,7 +189,7 @@ class WithinLimits:
             outcome[outcome == IMPOSSIBLE] = NOT_FOUND
         mixed = found.component is not None and found.second_best is not None
         return _Reached(
-            found.images, limits.lacking(self._log_odds(found.images)), prices, reached.active,
+            found.images, limits.lacking(self._logits(found.images)), prices, reached.active,
             reached.steps + found.steps, outcome,
             cast(Rows, found.component) if mixed else reached.component,
             cast(Array, found.second_best) if mixed else reached.behind,
@@ -204,7 +204,7 @@ class WithinLimits:
         best.outcome[:] = STALLED
         for _ in range(RAISES):
             raised, here = limits[rows].at_least(asked[rows]), reached.of(rows)
-            here.lacking = raised.lacking(self._log_odds(here.images))
+            here.lacking = raised.lacking(self._logits(here.images))
             trial = self._raising(rows)._likeliest(raised, here, warm)
             warm = True
             distance = self._distance(trial.images, rows)
@@ -232,8 +232,8 @@ class WithinLimits:
         origin = law.mean if near is None else near[rows]
         return np.asarray(np.sqrt(law.explained(law.whiten(images, origin))[1]))
 
-    def _log_odds(self, images: Array) -> Array:
-        return np.asarray(self.problem.model.log_odds(images), np.float64)
+    def _logits(self, images: Array) -> Array:
+        return np.asarray(self.problem.model.logits(images), np.float64)
 
     def _words(self, limits: Limits, found: _Reached, row: int) -> tuple[str, ...]:
         return tuple(limits.words(self.problem.model, row, int(k)) for k in np.flatnonzero(found.active[row]))

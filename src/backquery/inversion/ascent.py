@@ -24,10 +24,10 @@ from backquery.model import Array, Layout, generator_of
 
 @dataclass(frozen=True)
 class Ascent:
-    """Climb the log-odds of a label, their difference, or a hidden node's pre-activation.
+    """Climb the logit of a label, their difference, or a hidden node's pre-activation.
 
     steps and learning_rate are Adam's, the latter in ink per step. total_variation weighs the differences
-    between neighbouring pixels, l2 the ink itself, both against one unit of log-odds. jitter is how far, in
+    between neighbouring pixels, l2 the ink itself, both against one unit of a logit. jitter is how far, in
     pixels, the image is moved at random before every step. Total variation and jitter need an input shape
     that says where the pixels lie and are left out where there is none.
     """
@@ -88,7 +88,7 @@ class Ascent:
 
 def _uphill(asked: Targets, outputs: int) -> Array:
     """The one direction (n, 1, nodes) to climb for each question."""
-    if asked.log_odds is None:
+    if asked.logits is None:
         return asked.maps if asked.maps.ndim == 3 else np.broadcast_to(asked.maps, (len(asked), *asked.maps.shape))
     if np.any(asked.labels < 0):
         raise TargetError(

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from backquery.errors import DataError, assume
 from backquery.inversion.mixture_fitting import (
-    COUNTS,
     DIRECTIONS,
     IMAGES_EACH,
     Components,
@@ -63,7 +62,7 @@ WIDTH = 256
 FEWEST_IMAGES = 2
 """Images for each component that is asked for, whatever held-out images say."""
 
-SAMPLE = 10_000
+SAMPLE = 20_000
 """Images that a mixture is fitted to."""
 
 MOST_BYTES = 2**28
@@ -100,7 +99,7 @@ def fit_statistics(
     components: int | None = None,
     moments: Moments | None = None,
 ) -> Statistics:
-    """The mean and covariance of all images of `data`, and the model's typical log-odds for each label.
+    """The mean and covariance of all images of `data`, and the model's typical logits for each label.
 
     Where things stand anywhere, one mean and covariance say little, and a `Mixture` of several is kept beside
     them: of so many `components`, by default as many as images that were held out say, which may be none.
@@ -152,7 +151,7 @@ def statistics_of(
         mean=moments.mean,
         factor=_factor(moments),
         diagonal=noise * moments.span**2,
-        typical=typical_log_odds(given[np.isfinite(given).all(axis=1)]),
+        typical=typical_logits(given[np.isfinite(given).all(axis=1)]),
         mixture=moments.mixture,
         spectrum=moments.spectrum,
     )
@@ -164,12 +163,12 @@ def images_at_once(inputs: int) -> int:
 
 
 def _answers(model: Model, examples: Examples) -> Array:
-    """The model's log-odds for all images, or for as many as memory allows, (n, outputs)."""
+    """The model's logits for all images, or for as many as memory allows, (n, outputs)."""
     most = max(1, MOST_BYTES // (8 * model.outputs))
     if len(examples) > most:
         examples = examples.at(np.sort(np.random.default_rng(0).choice(len(examples), most, replace=False)))
     parts = examples.parts(images_at_once(model.inputs))
-    return np.concatenate([np.asarray(model.log_odds(part.inputs()), np.float64) for part in parts])
+    return np.concatenate([np.asarray(model.logits(part.inputs()), np.float64) for part in parts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +221,7 @@ def components_gain(model: Model, data: Data, *, rank: int = RANK, noise: float 
     examples = Examples.of(model, data)
     wide = _wide_moments(model, examples, _sums(model, examples, rank), rank)
     scores, noise = _scores(examples, wide), noise * float(np.mean(wide.span**2))
-    return proven(scores, noise, _one(wide, rank), max(COUNTS))[1] / model.inputs
+    return proven(scores, noise, _one(wide, rank)) / model.inputs
 
 
 def _sums(model: Model, examples: Examples, rank: int) -> _Exact | _Sketch:
@@ -251,7 +250,7 @@ def _mixture(
     """A mixture of so many components, or where None are asked for as many as pay, along all of the directions."""
     inputs, width = moments.directions.shape
     each = IMAGES_EACH if components is None else FEWEST_IMAGES
-    most = min(MOST_BYTES // (3 * 8 * inputs * DIRECTIONS), len(examples) // each)
+    most = min(MOST_BYTES // (3 * 8 * inputs * DIRECTIONS), min(len(examples), SAMPLE) // each)
     if components is not None and components > most:
         raise DataError(
             f"{components} components are too many: {len(examples)} images of {inputs} pixels allow {max(most, 1)}"
@@ -447,30 +446,30 @@ def _span(model: Model, examples: Examples) -> Array:
 def with_typical(network: Network, inputs: Array) -> Network:
     """The network, remembering what is typical of it now, by its answers to these inputs (n, inputs)."""
     assert network.statistics is not None
-    usual = typical_log_odds(network.log_odds(inputs).astype(np.float64))
+    usual = typical_logits(network.logits(inputs).astype(np.float64))
     return replace(network, statistics=replace(network.statistics, typical=usual))
 
 
-def typical_log_odds(log_odds: Array) -> Array:
-    """Row k: the log-odds, of all (n, outputs), that are typical of output k; one image gave them."""
-    return np.asarray(log_odds[typical_images(log_odds)])
+def typical_logits(logits: Array) -> Array:
+    """Row k: the logits, of all (n, outputs), that are typical of output k; one image gave them."""
+    return np.asarray(logits[typical_images(logits)])
 
 
-def typical_images(log_odds: Array) -> NDArray[np.intp]:
-    """For each output the position of the image whose log-odds, of all (n, outputs), are most typical of it.
+def typical_images(logits: Array) -> NDArray[np.intp]:
+    """For each output the position of the image whose logits, of all (n, outputs), are most typical of it.
 
     It is the medoid of the images in which that output leads most clearly, as many as it leads in, but at least a
     hundredth of all: the distances from it to the others, in units of their own spread, add up to the least.
     """
-    return np.array([chosen[medoid(log_odds.take(chosen, axis=0))] for chosen in images_read(log_odds)])
+    return np.array([chosen[medoid(logits.take(chosen, axis=0))] for chosen in images_read(logits)])
 
 
-def images_read(log_odds: Array) -> Iterator[NDArray[np.intp]]:
-    """For each output the positions of the images that say what is typical of it, given log-odds (n, outputs)."""
-    count, outputs = log_odds.shape
+def images_read(logits: Array) -> Iterator[NDArray[np.intp]]:
+    """For each output the positions of the images that say what is typical of it, given logits (n, outputs)."""
+    count, outputs = logits.shape
     least = ceil(count * min(FEWEST, EVEN_SHARE / outputs))
     # Column by column, which are few and long.
-    columns = np.ascontiguousarray(log_odds.T)
+    columns = np.ascontiguousarray(logits.T)
     best, second = _best_two(columns)
     for column in columns:
         read = np.flatnonzero(column > second)
@@ -481,7 +480,7 @@ def images_read(log_odds: Array) -> Iterator[NDArray[np.intp]]:
 
 
 def _best_two(columns: Array) -> tuple[Array, Array]:
-    """The largest and the second largest of each image's log-odds; of a single output it and 0, even odds."""
+    """The largest and the second largest of each image's logits; of a single output it and 0, even odds."""
     if len(columns) == 1:
         return columns[0], np.zeros_like(columns[0])
     best = second = np.full(columns.shape[1], -np.inf)

@@ -1,6 +1,6 @@
 """The faithful back query: of all images that give the answers asked for, the likeliest under a prior.
 
-Let g(x) be the log-odds, or whatever of the network a question constrains, a what was asked for, and N(m, C)
+Let g(x) be the logits, or whatever of the network a question constrains, a what was asked for, and N(m, C)
 the prior. The method minimises
 
     (x - m)' C^-1 (x - m)   subject to   g(x) = a,   low <= x <= high,
@@ -69,7 +69,7 @@ ONE = -1
 class GaussNewton:
     """The likeliest image that the model reads as asked, run forwards in float64 (`certify` proves what it reads).
 
-    tolerance: the largest error in log-odds (or in what is asked of a node) of an image that counts as
+    tolerance: the largest error in logits (or in what is asked of a node) of an image that counts as
     converged. optimality: the search ends when it expects to gain no more than this share of the squared
     distance to the prior's mean. steps: after so many iterations an image is called stalled. block: how many
     questions are worked on at a time. confirming: whether an image that was found in one step from a `start` is
@@ -137,7 +137,7 @@ class GaussNewton:
         found = self._answer(problem, prior)
         if not problem.asked.own or problem.asked.answers is None:
             return found
-        above = problem.asked.exceeding(np.asarray(problem.model.log_odds(found.images)), self.tolerance)
+        above = problem.asked.exceeding(np.asarray(problem.model.logits(found.images)), self.tolerance)
         rows = np.flatnonzero(found.holds & np.isfinite(above).any(axis=1))
         if not rows.size:
             return found
@@ -437,14 +437,14 @@ def _advice(model: Model, asked: Targets, found: Array, outcome: list[str], step
 
 
 def _sentence(model: Model, asked: Targets, found: Array, row: int, outcome: str, steps: int) -> str:
-    if asked.log_odds is None:
+    if asked.logits is None:
         worst = int(np.abs(found - asked.values[row]).argmax())
         got, wanted = found[worst], asked.values[row, worst]
         what = f"output {model.classes[int(asked.maps[row, worst].argmax())]!r}" if asked.own else asked.question
         gap = f"{what}: {got:.4g} is as near as it comes to the {wanted:.4g} asked for"
         instead = f"ask for {got:.4g} instead"
     else:
-        logits = np.stack([asked.log_odds[row], asked.maps.T @ found])  # because the maps' rows are orthonormal
+        logits = np.stack([asked.logits[row], asked.maps.T @ found])  # because the maps' rows are orthonormal
         worst = int(np.abs(logits[1] - logits[0]).argmax())
         answers = model.output_activation.function(logits)[:, worst]
         wanted, got = zip(answers, answers_log_odds(model, logits)[:, worst], strict=True)

@@ -27,7 +27,7 @@ from backquery.inversion.named_priors import prior_for
 from backquery.inversion.problem import Problem, box
 from backquery.inversion.readouts import layer_named
 from backquery.inversion.targets import Targets, nodes_of_hidden
-from backquery.model import IDENTITY, Array, Model, Network, brief, checked_inputs, log_odds_and_products, quick_of
+from backquery.model import IDENTITY, Array, Model, Network, brief, checked_inputs, logits_and_products, quick_of
 
 Constraint = Literal["hard", "least squares"]
 
@@ -116,7 +116,7 @@ def kept_by_layer(
     law = prior_for(model, prior, low, high)
     few = constraint == "hard" or (constraint is None and view.outputs <= FEW)
     each = []
-    for signals in np.asarray(view.log_odds(originals), np.float64):
+    for signals in np.asarray(view.logits(originals), np.float64):
         asked = _Asked(model, layer, signals, tolerance, low, high)
         one = asked.hard(law) if few else asked.least_squares(law)
         each.append(one if one.within or constraint == "hard" or not few else asked.least_squares(law))
@@ -130,7 +130,7 @@ def kept_by_layer(
 
 
 def _seen_by(model: Model, layer: int | str) -> tuple[Model, tuple[int, ...]]:
-    """A layer as a model whose log-odds are its signals, and the shape of these for one image."""
+    """A layer as a model whose logits are its signals, and the shape of these for one image."""
     if isinstance(layer, str):
         view = layer_named(model, layer)
         return view, view.shape
@@ -199,7 +199,7 @@ class _Asked:
 
     def _one(self, image: Array, constraint: Constraint, evaluated: int) -> _One:
         view, _ = _seen_by(self.model, self.layer)
-        signals = np.asarray(view.log_odds(image[None]), np.float64)[0]
+        signals = np.asarray(view.logits(image[None]), np.float64)[0]
         error = float(np.linalg.norm(signals - self.signals)) / self.size
         return _One(image, error, error <= self.tolerance, constraint, evaluated)
 
@@ -216,8 +216,8 @@ class _Cost:
     def __call__(self, y: Array) -> tuple[float, Array]:
         """The cost of a whitened image (inputs,), and its derivatives."""
         image = self.prior.unwhiten(y)[None]
-        off = np.asarray(self.view.log_odds(image), np.float64) - self.wanted
-        _, pulled = log_odds_and_products(self.view, image, off[:, None, :])
+        off = np.asarray(self.view.logits(image), np.float64) - self.wanted
+        _, pulled = logits_and_products(self.view, image, off[:, None, :])
         kept, squares = self.prior.explained(y[None])
         slope = self.prior.precise(y[None], kept)[0]
         slope = slope + self.weight * self.prior.deviation * np.asarray(pulled, np.float64)[0, 0]

@@ -63,9 +63,9 @@ class Limits:
         """The bounds (n, 3 outputs) of all limits, those from below first; minus infinity where there is none."""
         return np.concatenate([self.low, -self.high, self.ahead], axis=1)
 
-    def lacking(self, log_odds: Array) -> Array:
-        """What log-odds (n, outputs) lack of each limit, (n, 3 outputs): what is kept lacks less than nothing."""
-        each = own_log_odds(log_odds) if self.own else log_odds
+    def lacking(self, logits: Array) -> Array:
+        """What logits (n, outputs) lack of each limit, (n, 3 outputs): what is kept lacks less than nothing."""
+        each = own_log_odds(logits) if self.own else logits
         # Where a question names no label nothing is to be ahead.
         label = np.take_along_axis(each, np.maximum(self.labels, 0)[:, None], axis=1)
         return np.asarray(self.bounds - np.concatenate([each, -each, label - each], axis=1))

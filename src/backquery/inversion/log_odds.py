@@ -10,12 +10,12 @@ TINY = 1e-300
 """Of an answer that cannot be told from 1, this much is left to the others."""
 
 
-def own_log_odds_pulled(log_odds: Array, maps: Array) -> Array:
+def own_log_odds_pulled(logits: Array, maps: Array) -> Array:
     """``maps`` (k, outputs) or (n, k, outputs) times the derivatives of the own log-odds by the logits."""
     from scipy.special import softmax
 
-    rest = np.exp(-np.logaddexp(0, own_log_odds(log_odds)))[:, None, :]
-    shares = softmax(log_odds, axis=1)[:, None, :]
+    rest = np.exp(-np.logaddexp(0, own_log_odds(logits)))[:, None, :]
+    shares = softmax(logits, axis=1)[:, None, :]
     # d own_i / d z_j is 1 for j = i, and - p_j / (1 - p_i) elsewhere.
     weighted = np.where(maps == 0, 0.0, maps / np.maximum(rest, TINY))
     total = weighted.sum(axis=-1, keepdims=True)

@@ -1,9 +1,10 @@
 """A mixture of low-rank Gaussians, fitted to images without their labels.
 
-Mixtures of probabilistic principal component analysers (Tipping & Bishop 1999), by expectation and maximisation,
-with one difference: images are taken as seen through the noise that every pixel is granted alone, so that the
-fitted covariances are ``F F' + noise I`` with the cluster's own leading variances in F. One component then is the
-one mean and covariance that statistics always were.
+Mixtures of probabilistic principal component analysers (Tipping & Bishop 1999), from clusters, and from these by
+as many rounds of expectation and maximisation as are asked for, with one difference: images are taken as seen
+through the noise that every pixel is granted alone, so that the fitted covariances are ``F F' + noise I`` with the
+cluster's own leading variances in F. One component then is the one mean and covariance that statistics always
+were.
 
 The fitting works on the images' scores along their common leading directions, of which a few hundred hold nearly
 all that images vary by, and which are all the same to it otherwise.
@@ -16,17 +17,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backquery.model import Array
+from backquery.model import Array, Seed, generator_of
 
-COUNTS = (40, 20, 10)
-"""Numbers of components: the first is tried that there are images enough for, as more describe images better."""
+COUNTS = (120, 40, 20, 10)
+"""Numbers of components: the first is kept that there are images enough for, as more describe images better."""
 
-DIRECTIONS = 60
-"""Directions of each component at most."""
+DIRECTIONS = 24
+"""Directions of each component at most: so many of 120 components take 4 MB where there are 784 inputs.
 
-PROVEN_WITH = 30
-"""Directions with which components must describe images better than one mean does with all of its own: else it is
-the directions that help, not the components.
+More describe held-out images better, yet what is sought under them is no clearer.
+"""
+
+PROVEN_BY, PROVEN_WITH, PROVEN_ON = 40, 30, 10_000
+"""How many components, with how many directions, fitted to how many images, must describe others better than one
+mean does with all of its own directions.
 """
 
 PAYS = 0.04
@@ -43,8 +47,10 @@ common.
 KMEANS_WIDTH = 40
 """Leading directions in which the first clusters are sought."""
 
-ROUNDS = 1
-"""Rounds of expectation and maximisation. From clusters, the first gains a hundredth of what components do."""
+ROUNDS = 0
+"""Rounds of expectation and maximisation. From clusters, the first gains a hundredth of what components do and
+takes as long as all before it; what is sought under them is as clear without.
+"""
 
 NEGLIGIBLE = 1e-8
 """A responsibility below this moves nothing."""
@@ -76,27 +82,25 @@ def choose_components(scores: Array, noise: float, one: Components, pixels: int,
     that is allowed.
     """
     count = next((count for count in COUNTS if count <= most), None)
-    if count is None:
+    if count is None or proven(scores, noise, one, min(count, PROVEN_BY)) < PAYS * pixels:
         return None
-    found, gain = proven(scores, noise, one, count)
-    if gain < PAYS * pixels:
-        return None
-    return maximise(scores, expect(scores, found, noise)[0], DIRECTIONS)
+    return fit_components(scores, noise, count)
 
 
-def proven(scores: Array, noise: float, one: Components, count: int) -> tuple[Components, float]:
-    """So many components with few directions, and what they add to the mean log density of held-out scores."""
-    apart = len(scores) // HELD_OUT
-    held_out, used = scores[:apart], scores[apart:]
+def proven(scores: Array, noise: float, one: Components, count: int = PROVEN_BY) -> float:
+    """What so many components add to the mean log density of held-out scores, in nats."""
+    sample = scores[:PROVEN_ON]
+    apart = len(sample) // HELD_OUT
+    held_out, used = sample[:apart], sample[apart:]
     found = fit_components(used, noise, count, rank=PROVEN_WITH, rounds=0)
-    return found, log_likelihood(held_out, found, noise) - log_likelihood(held_out, one, noise)
+    return log_likelihood(held_out, found, noise) - log_likelihood(held_out, one, noise)
 
 
 def fit_components(
-    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, rounds: int = ROUNDS, seed: int = 0
+    scores: Array, noise: float, count: int, *, rank: int = DIRECTIONS, rounds: int = ROUNDS, rng: Seed = 0
 ) -> Components:
     """At most `count` components of scores (n, width): clusters by k-means, then so many `rounds` from there."""
-    responsibilities = _clusters(scores, count, seed)
+    responsibilities = _clusters(scores, count, generator_of(rng))
     components = maximise(scores, responsibilities, rank)
     for _ in range(rounds if count > 1 else 0):
         responsibilities = expect(scores, components, noise)[0]
@@ -104,17 +108,16 @@ def fit_components(
     return components
 
 
-def _clusters(scores: Array, count: int, seed: int) -> Array:
+def _clusters(scores: Array, count: int, rng: np.random.Generator) -> Array:
     from scipy.cluster.vq import kmeans2
 
     if count == 1:
-        return np.ones((len(scores), 1))
+        return np.ones((len(scores), 1), bool)
     with warnings.catch_warnings():
         # A cluster that loses all its images is dropped when the likelihood is maximised.
         warnings.simplefilter("ignore", UserWarning)
-        rng = np.random.default_rng(seed)
-        _, of_image = kmeans2(scores[:, :KMEANS_WIDTH], count, iter=10, minit="++", rng=rng)
-    return np.asarray(np.eye(count)[of_image])
+        _, of_image = kmeans2(scores[:, :KMEANS_WIDTH], count, iter=10, minit="points", rng=rng)
+    return np.asarray(of_image[:, None] == np.arange(count))
 
 
 def maximise(scores: Array, responsibilities: Array, rank: int) -> Components:

@@ -1,4 +1,4 @@
-"""What a back query constrains: linear maps of a model's log-odds, or of one layer's pre-activations.
+"""What a back query constrains: linear maps of a model's logits, or of one layer's pre-activations.
 
 Everything here lives in whitened coordinates: an image is ``x = origin + deviation * y``, where `deviation`
 is the square root of the prior's diagonal, and derivatives are taken by y. The dense chain of a `Network` is
@@ -17,7 +17,7 @@ from backquery.errors import InversionError
 from backquery.inversion.linearised import matrix_product, of_rows, times
 from backquery.inversion.log_odds import own_log_odds_pulled
 from backquery.inversion.memory import Memory
-from backquery.model import Array, Layered, LayerModel, Model, Network, log_odds_and_products, own_log_odds
+from backquery.model import Array, Layered, LayerModel, Model, Network, logits_and_products, own_log_odds
 
 Rows = NDArray[np.intp]
 
@@ -39,7 +39,7 @@ class Readout(Protocol):
 
 
 class ChainReadout:
-    """``maps @ z`` for the pre-activations z of a network's layer: of the last one, these are the log-odds.
+    """``maps @ z`` for the pre-activations z of a network's layer: of the last one, these are the logits.
 
     maps: (k, nodes), the same for all questions, or (n, k, nodes), one for each.
     origin: (inputs,) or (n, inputs).
@@ -115,7 +115,7 @@ class Chain:
 
     def __init__(self, network: Network, deviation: Array) -> None:
         layers = network.layers
-        # Log-odds are asked for more finely than float32 can promise.
+        # Logits are asked for more finely than float32 can promise.
         self.weights = [layer.weights.astype(np.float64) for layer in layers]
         self.biases = [layer.shifts.astype(np.float64) for layer in layers]
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
@@ -124,7 +124,7 @@ class Chain:
 
 
 class ModelReadout:
-    """``maps @ log-odds`` of any model that can differentiate itself.
+    """``maps @ logits`` of any model that can differentiate itself.
 
     own: whether each output's own log-odds, against all others together, are meant, instead of those with mean
     zero.
@@ -140,15 +140,15 @@ class ModelReadout:
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
         images = self._images(y, rows)
-        log_odds = np.asarray(self._model.log_odds(images), np.float64)
-        read = own_log_odds(log_odds) if self._own else log_odds
-        return times(self._maps_of(rows), read), [images, log_odds]
+        logits = np.asarray(self._model.logits(images), np.float64)
+        read = own_log_odds(logits) if self._own else logits
+        return times(self._maps_of(rows), read), [images, logits]
 
     def jacobian(self, kept: list[Array], rows: Rows) -> Array:
         """See `Readout`."""
-        images, log_odds = kept
+        images, logits = kept
         maps = self._maps_of(rows)
-        return self._pulled(images, own_log_odds_pulled(log_odds, maps) if self._own else maps)
+        return self._pulled(images, own_log_odds_pulled(logits, maps) if self._own else maps)
 
     def slopes(self, y: Array, rows: Rows) -> Array:
         """See `Readout`."""
@@ -166,7 +166,7 @@ class ModelReadout:
         return of_rows(self._origin, rows) + y * self._deviation
 
     def _pulled(self, images: Array, vectors: Array) -> Array:
-        _, products = log_odds_and_products(self._model, images, vectors if vectors.ndim == 3 else vectors[None])
+        _, products = logits_and_products(self._model, images, vectors if vectors.ndim == 3 else vectors[None])
         return np.asarray(products, np.float64) * self._deviation
 
     def _maps_of(self, rows: Rows) -> Array:
@@ -176,7 +176,7 @@ class ModelReadout:
 def readout_for(
     model: Model, layer: int | str | None, maps: Array, origin: Array, deviation: Array, own: bool = False
 ) -> ChainReadout | ModelReadout:
-    """The fastest readout there is for a model; `layer` None means the log-odds, each output's `own` or all."""
+    """The fastest readout there is for a model; `layer` None means the logits, or each output's `own` log-odds."""
     if isinstance(layer, str):
         return ModelReadout(layer_named(model, layer), maps, origin, deviation)
     if isinstance(model, Network) and not own:

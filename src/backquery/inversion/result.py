@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.inversion.targets import Targets
-from backquery.model import UNREAD, Array, Labels, Model, brief, labels_read
+from backquery.model import UNREAD, Array, Labels, Model, Tabular, brief, labels_read
 
 CONVERGED = "converged"
 STALLED = "stalled"
@@ -28,19 +28,19 @@ What is asked for as typical of a label that the model never reads does not name
 
 
 @dataclass(frozen=True, eq=False)
-class BackQuery:
+class BackQuery(Tabular):
     """The images that answer n questions, and the round trip: every answer here comes from running forwards.
 
     method, question, prior: names of what was used; prior is None for methods without one.
     images: (n, inputs) in input scale.
-    targets, log_odds: (n, outputs), the answers asked for and their logits, or None where the question
+    targets, logits: (n, outputs), the answers asked for and their logits, or None where the question
     did not ask for all answers.
     answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads, `UNREAD` (-1)
     where answers are not finite.
     labels: (n,), the labels asked for, -1 where a question names no single one.
     read_as_asked: (n,), whether the label read is the one asked for; where none was, whether it is one of those
     asked for most, or, where no labels were, whether the question was met.
-    error: (n,), the largest difference between answers and targets; log_odds_error: (n,), the same in
+    error: (n,), the largest difference between answers and targets; logit_error: (n,), the same in
     logits, see `backquery.model.log_odds`. Where not all answers were asked for, both are the largest error of
     what was.
     outcome: for each image ``"converged"``, ``"stalled"``, ``"not found"``, ``"proved impossible"``
@@ -54,7 +54,7 @@ class BackQuery:
     draw: (n,), which draw of its question each image is, where `many` images of each were asked for, question by
     question; likeliest: the likeliest image of each question, found the usual way. Both are None elsewhere.
     multipliers: (n, k), by gauss-newton: how much half the squared distance from the prior's mean grows for a unit
-    more of each of the k constraints, log-odds or whatever was asked. active: for each image of `Limits` those
+    more of each of the k constraints, logits or whatever was asked. active: for each image of `Limits` those
     that hold it back, in words; None for other questions.
     classes: the names of the model's labels.
     """
@@ -65,13 +65,13 @@ class BackQuery:
     question: str
     images: Array
     targets: Array | None
-    log_odds: Array | None
+    logits: Array | None
     answers: Array
     labels: Labels
     read: Labels
     read_as_asked: NDArray[np.bool_]
     error: Array
-    log_odds_error: Array
+    logit_error: Array
     outcome: tuple[str, ...]
     advice: tuple[str, ...]
     steps: NDArray[np.int64]
@@ -116,7 +116,7 @@ class BackQuery:
         return np.where(self.read == UNREAD, np.nan, strongest)
 
     def records(self) -> list[dict[str, Any]]:
-        """A row of plain values for each image, labels by their names: ``pandas.DataFrame(scans.records())``."""
+        """A row of plain values for each image, labels by their names, as `as_json` has them."""
         return [self._scan(position, self.classes) for position in range(len(self))]
 
     def _repr_html_(self) -> str:
@@ -146,7 +146,7 @@ class BackQuery:
             **({} if self.draw is None else {"draw": int(self.draw[position])}),
             "read": None if read == UNREAD else classes[read],
             "answer": None if read == UNREAD else float(self.surely[position]),
-            **self.plain(position, "error", "log_odds_error", "converged", "outcome", "advice", "steps", *mixture),
+            **self.plain(position, "error", "logit_error", "converged", "outcome", "advice", "steps", *mixture),
             **active,
         }
 
@@ -205,20 +205,20 @@ def round_trip(
 ) -> BackQuery:
     """Run the images forwards and set what comes out beside what was asked.
 
-    found: (n, k), the constraint values at the images, for questions that log-odds alone cannot answer;
+    found: (n, k), the constraint values at the images, for questions that logits alone cannot answer;
     met: (n,), whether such questions were met.
     """
     answers = np.asarray(model.query(images), np.float64)
     read = labels_read(answers)
-    if asked.answers is not None and asked.log_odds is not None:
+    if asked.answers is not None and asked.logits is not None:
         error = np.abs(answers - asked.answers).max(axis=1)
-        log_odds_error = np.abs(model.log_odds(images) - asked.log_odds).max(axis=1)
+        logit_error = np.abs(model.logits(images) - asked.logits).max(axis=1)
         of_the_read = np.take_along_axis(asked.answers, read[:, None], axis=1)[:, 0]
         # Labels asked for alike may differ by rounding; reading either is right.
         met = (read != UNREAD) & (of_the_read >= asked.answers.max(axis=1) - 1e-9)
     else:
-        values = asked.of_log_odds(model.log_odds(images)) if found is None else found
-        error = log_odds_error = np.abs(values - asked.values).max(axis=1)
+        values = asked.of_logits(model.logits(images)) if found is None else found
+        error = logit_error = np.abs(values - asked.values).max(axis=1)
     read_as_asked = np.where(asked.labels >= 0, read == asked.labels, False if met is None else met)
     outcome, advice = [*outcome], [*advice] if advice is not None else [""] * len(images)
     for row in np.flatnonzero(unsaid(asked)):
@@ -228,13 +228,13 @@ def round_trip(
         question=asked.question,
         images=images,
         targets=asked.answers,
-        log_odds=asked.log_odds,
+        logits=asked.logits,
         answers=answers,
         labels=asked.labels,
         read=read,
         read_as_asked=read_as_asked,
         error=np.asarray(error, np.float64),
-        log_odds_error=np.asarray(log_odds_error, np.float64),
+        logit_error=np.asarray(logit_error, np.float64),
         outcome=tuple(outcome),
         advice=tuple(advice),
         steps=steps,

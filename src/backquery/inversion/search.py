@@ -55,7 +55,7 @@ COLD, WARM = 0.1, 1e-3
 """How strongly steps are damped at first: from a guess, and from a start that is trusted."""
 
 SMALL = 2.0
-"""An error, in log-odds, that one step from an image as likely as can be leaves as likely as can be, nearly."""
+"""An error, in logits, that one step from an image as likely as can be leaves as likely as can be, nearly."""
 
 DETOUR = 5.0
 """What leaving an answer for a better one must gain, against what a step on the constraint must."""

@@ -1,4 +1,4 @@
-"""What can be asked of a model backwards, as linear constraints on its log-odds or on a layer's signals.
+"""What can be asked of a model backwards, as linear constraints on its logits or on a layer's signals.
 
 Questions are built by the functions here; `back_query` also takes plain labels, or arrays of answers.
 """
@@ -56,13 +56,13 @@ STRONGEST = 10
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """n questions of one kind: ``maps @ z = values``, with z the log-odds, or a layer's pre-activations.
+    """n questions of one kind: ``maps @ z = values``, with z the logits, or a layer's pre-activations.
 
     maps: (k, nodes), the same for all questions, or (n, k, nodes); values: (n, k).
-    layer: None for the log-odds, the number of a hidden layer, counted from 1, or the name of a module's layer,
+    layer: None for the logits, the number of a hidden layer, counted from 1, or the name of a module's layer,
     whose output z is then.
     labels: (n,), the positions of the labels asked for, -1 where a question names none.
-    answers, log_odds: (n, outputs), where all answers are asked for.
+    answers, logits: (n, outputs), where all answers are asked for.
     own: whether z are each answer's own log-odds, ``ln(p / (1 - p))``, as where a softmax has so many outputs that
     only some are asked for; `answers` are known all the same.
     """
@@ -74,7 +74,7 @@ class Targets:
     values: Array
     labels: Labels
     answers: Array | None = None
-    log_odds: Array | None = None
+    logits: Array | None = None
     layer: int | str | None = None
     own: bool = False
 
@@ -89,7 +89,7 @@ class Targets:
             values=self.values[rows],
             labels=self.labels[rows],
             answers=None if self.answers is None else self.answers[rows],
-            log_odds=None if self.log_odds is None else self.log_odds[rows],
+            logits=None if self.logits is None else self.logits[rows],
         )
 
     @classmethod
@@ -101,29 +101,29 @@ class Targets:
             return None if values[0] is None else np.concatenate(values)
 
         maps = parts[0].maps if parts[0].maps.ndim == 2 else every("maps")
-        joined = {name: every(name) for name in ("values", "labels", "answers", "log_odds")}
+        joined = {name: every(name) for name in ("values", "labels", "answers", "logits")}
         return replace(parts[0], maps=maps, **joined)
 
-    def tolerance(self, log_odds: float) -> float:
-        """How far each constraint may be off so that no log-odds are off by more than `log_odds`."""
-        whole = self.log_odds is None or self.maps.shape[0] == self.maps.shape[1]
-        # The maps are orthonormal: no log-odds are off by more than the length of the k errors, at most k^0.5
+    def tolerance(self, logits: float) -> float:
+        """How far each constraint may be off so that no logits are off by more than `logits`."""
+        whole = self.logits is None or self.maps.shape[0] == self.maps.shape[1]
+        # The maps are orthonormal: no logits are off by more than the length of the k errors, at most k^0.5
         # times the largest.
-        return log_odds if whole else log_odds / self.maps.shape[0] ** 0.5
+        return logits if whole else logits / self.maps.shape[0] ** 0.5
 
-    def of_log_odds(self, log_odds: ArrayLike) -> Array:
-        """The constraint values (n, k) of log-odds (n, outputs)."""
-        vectors = np.asarray(log_odds, np.float64)
+    def of_logits(self, logits: ArrayLike) -> Array:
+        """The constraint values (n, k) of logits (n, outputs)."""
+        vectors = np.asarray(logits, np.float64)
         return times(self.maps, own_log_odds(vectors) if self.own else vectors)
 
-    def exceeding(self, log_odds: Array, tolerance: float) -> Array:
+    def exceeding(self, logits: Array, tolerance: float) -> Array:
         """By how much outputs (n, outputs) that were not asked for are above their answers and all that were.
 
         Those that are not, and those that were asked for, exceed by minus infinity.
         """
         assert self.own and self.answers is not None
         wanted = _own(self.answers)
-        above = own_log_odds(log_odds) - np.maximum(wanted, self.values.min(axis=1, keepdims=True)) - tolerance
+        above = own_log_odds(logits) - np.maximum(wanted, self.values.min(axis=1, keepdims=True)) - tolerance
         return np.where((above > 0) & ~self.maps.any(axis=1), above, -np.inf)
 
     def asking_more(self, outputs: NDArray[np.intp]) -> Targets:
@@ -142,9 +142,9 @@ def typical(model: Model, labels: LabelNames) -> Targets:
             "this model does not keep its typical answers; fit them with fit_statistics(model, data), "
             "or ask for a confidence, such as confidence=0.99"
         )
-    log_odds = np.asarray(kept, np.float64)[positions]
-    answers = model.output_activation.function(log_odds)
-    return _all_answers(model, answers, log_odds, positions, "typical")
+    logits = np.asarray(kept, np.float64)[positions]
+    answers = model.output_activation.function(logits)
+    return _all_answers(model, answers, logits, positions, "typical")
 
 
 def confidence(
@@ -162,7 +162,7 @@ def confidence(
     With ``others="typical"``, the other labels are asked for what the model usually says of them when it says
     this one (softmax outputs share 1 - p in the usual proportions): few networks can give nine answers of
     exactly 0.01 at once. Where the label is usually said more surely than that, other outputs are asked for
-    log-odds that lie as far on the way from the mean of all labels' typical ones to its own.
+    logits that lie as far on the way from the mean of all labels' typical ones to its own.
     """
     positions, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     if others != "typical":
@@ -180,7 +180,7 @@ def confidence(
 
 
 def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
-    """Log-odds (n, outputs) from the mean of all typical ones towards each label's, its own being `answer`.
+    """Logits (n, outputs) from the mean of all typical ones towards each label's, its own being `answer`.
 
     No image says one thing less surely and all others as surely as ever.
     """
@@ -240,9 +240,11 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
 
 
 def difference(
-    model: Model, pairs: tuple[Label, Label] | Sequence[tuple[Label, Label]], log_odds: float | None = None
+    model: Model, pairs: tuple[Label, Label] | Sequence[tuple[Label, Label]], logits: float | None = None
 ) -> Targets:
-    """What separates one label from another: log-odds of the first that exceed the second's by `log_odds`.
+    """What separates one label from another: a logit of the first that exceeds the second's by `logits`.
+
+    Of sigmoids that is the difference of their log-odds, of a softmax ln(p / q), p and q being the answers.
 
     Nothing is asked of the other labels. The default is what is typical of the first label where the model
     keeps statistics, and 2 logit(0.99) where not.
@@ -256,10 +258,10 @@ def difference(
     rows = np.arange(len(places))
     maps = np.zeros((len(places), 1, model.outputs))
     maps[rows, 0, places[:, 0]], maps[rows, 0, places[:, 1]] = 1.0, -1.0
-    if log_odds is not None:
-        values = np.full((len(places), 1), real(log_odds, "a difference of log-odds", TargetError))
-        if not np.isfinite(log_odds):
-            raise TargetError(f"the difference asked for must be finite; received {log_odds}")
+    if logits is not None:
+        values = np.full((len(places), 1), real(logits, "a difference of logits", TargetError))
+        if not np.isfinite(logits):
+            raise TargetError(f"the difference asked for must be finite; received {logits}")
     elif (kept := typical_of(model)) is not None:
         values = times(maps, kept[places[:, 0]])
     else:
@@ -444,15 +446,15 @@ def _check_inside(wanted: Array, activation: Activation) -> None:
         )
 
 
-def _all_answers(model: Model, wanted: Array, log_odds: Array, positions: Labels, question: str) -> Targets:
+def _all_answers(model: Model, wanted: Array, logits: Array, positions: Labels, question: str) -> Targets:
     if model.output_activation is SOFTMAX and model.outputs > MANY:
         return _strongest_answers(wanted, positions, question)
     if model.output_activation is SOFTMAX:
-        log_odds = log_odds - log_odds.mean(axis=1, keepdims=True)
+        logits = logits - logits.mean(axis=1, keepdims=True)
         maps = contrasts(model.outputs)
     else:
         maps = np.eye(model.outputs)
-    return Targets(question, maps, log_odds @ maps.T, positions, wanted, log_odds)
+    return Targets(question, maps, logits @ maps.T, positions, wanted, logits)
 
 
 def _strongest_answers(wanted: Array, positions: Labels, question: str) -> Targets:
@@ -474,7 +476,7 @@ def _own(answers: Array) -> Array:
 def contrasts(count: int) -> Array:
     """An orthonormal basis (count - 1, count) of the vectors that add up to zero.
 
-    Softmax answers fix the log-odds up to a constant; these are all their differences, each once.
+    Softmax answers fix the logits up to a constant; these are all their differences, each once.
     """
     basis = np.zeros((count - 1, count))
     for row in range(1, count):

@@ -25,7 +25,7 @@ TOLERANCES = {"float64": 1e-7, "float32": 1e-4, "float16": 0.02, "bfloat16": 0.1
 """By how much answers may differ where the coarser of the two computes so, the finest first."""
 
 EASY, HARD = 10.0, 1000.0
-"""Up to the first log-odds rounding stays below the tolerance; from there to the second both grow with them."""
+"""Up to the first logit rounding stays below the tolerance; from there to the second both grow with it."""
 
 
 def probes(model: Model) -> Array:
@@ -59,18 +59,18 @@ def compare(
     # What is not finite is told below.
     with np.errstate(all="ignore"):
         expected = _answers(network, np.asarray(original(questions.astype(np.float64)), np.float64), raw)
-        answers, log_odds = network.query(questions), network.log_odds(questions)
+        answers, logits = network.query(questions), network.logits(questions)
     if expected.shape != answers.shape:
         raise ModelError(
             f"{what} gives {expected.shape[1:]} answers for an image, the network made of it {answers.shape[1:]}"
         )
-    agree(answers, expected, what, allowed(log_odds, precision, dtype.name))
+    agree(answers, expected, what, allowed(logits, precision, dtype.name))
 
 
-def allowed(log_odds: Array, *precisions: str) -> float:
-    """By how much answers of these log-odds may differ between models that compute in these dtypes."""
+def allowed(logits: Array, *precisions: str) -> float:
+    """By how much answers of these logits may differ between models that compute in these dtypes."""
     coarsest = max(precisions, key=list(TOLERANCES).index)
-    largest = np.abs(log_odds[np.isfinite(log_odds)]).max(initial=EASY)
+    largest = np.abs(logits[np.isfinite(logits)]).max(initial=EASY)
     return TOLERANCES[coarsest] * min(float(largest), HARD) / EASY
 
 

@@ -90,7 +90,7 @@ def from_onnx(
     by operator, each a small function of this package (`onnx_operators.OPERATORS`); nothing of the file is run,
     and the error names the operators that are not understood. It is given to `from_torch`, and has answered as
     onnxruntime does before you get it; where that is not installed, a warning says so. A Softmax or Sigmoid at the
-    end is taken off, so that log-odds stay exact. A file that takes one image at a time only is run so for all.
+    end is taken off, so that logits stay exact. A file that takes one image at a time only is run so for all.
 
     input_shape: the shape of one image, which is needed where the file leaves it open. outputs: for a dense chain
     as in `network_from_onnx`, for others as in `from_torch`. Everything else is as in `network_from_onnx`.

@@ -39,13 +39,16 @@ from backquery.model import (
     Activation,
     Array,
     Scaling,
+    Seed,
     Statistics,
     as_inputs,
     checked_inputs,
     ends_of,
     finite_answer,
+    generator_of,
     refuse_raw,
     scaled_images,
+    seed_of,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +77,7 @@ def from_torch(
     """A PyTorch classifier as a `Model`: it can be queried, evaluated and asked backwards.
 
     A copy is taken, in evaluation mode and without gradients, on the device where `module` lies; what `module`
-    learns later is not seen. The copy is in float64, because log-odds are asked for more finely than float32 can
+    learns later is not seen. The copy is in float64, because logits are asked for more finely than float32 can
     promise; `dtype` is for a module that insists on float32, and for reading many images three times faster.
     Before it is returned, its answers to some forty trial images are compared with those of `module` itself, in
     evaluation mode; whatever that leaves in the module (modes, buffers, attributes) and PyTorch's random numbers
@@ -120,7 +123,7 @@ class TorchModel:
 
     module: a copy of the user's, in evaluation mode, without gradients; module_shape: one image as it takes it;
     given: what the user's module's outputs are, which decides whether answers are a softmax over `classes` or
-    sigmoids, each for itself; bare: whether the copy gives their log-odds, being without its last layer; played:
+    sigmoids, each for itself; bare: whether the copy gives their logits, being without its last layer; played:
     whether what is asked often is recorded on a graphics card, and played back.
     """
 
@@ -170,7 +173,7 @@ class TorchModel:
         finite.
         """
         refuse_raw(as_inputs(x, self.input_shape, self.dtype), self.scaling)
-        answers = self.output_activation.function(self.log_odds(x))
+        answers = self.output_activation.function(self.logits(x))
         single = np.ndim(x) == 1 or np.shape(x) == self.input_shape
         return finite_answer(answers[0]) if single else answers
 
@@ -178,8 +181,8 @@ class TorchModel:
         """The answers (n, outputs) to raw images (n, ...), 0 for paper and the scaling's maximum for ink."""
         return self.query(self.scale(images))
 
-    def log_odds(self, x: ArrayLike) -> Array:
-        """The log-odds (n, outputs) of inputs (n, inputs), with mean zero where answers are a softmax."""
+    def logits(self, x: ArrayLike) -> Array:
+        """The logits (n, outputs) of inputs (n, inputs), with mean zero where answers are a softmax."""
         torch = import_torch()
         with exactly(torch, self.module), torch.no_grad():
             most = ON_CARD if self._device == "cuda" else FORWARD
@@ -187,12 +190,12 @@ class TorchModel:
             parts = [self._forwards(part)[0].numpy() for part in self._tensors(x, size)]
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), self.dtype)
 
-    def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
-        """The log-odds (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
-        return self.log_odds_and_products(x, np.eye(self.outputs)[None])
+    def logits_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
+        """The logits (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
+        return self.logits_and_products(x, np.eye(self.outputs)[None])
 
-    def log_odds_and_products(self, x: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
-        """The log-odds (n, outputs), and the products (n, k, inputs) of vectors (n, k, outputs) with the Jacobian.
+    def logits_and_products(self, x: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
+        """The logits (n, outputs), and the products (n, k, inputs) of vectors (n, k, outputs) with the Jacobian.
 
         Vectors (1, k, outputs) are the same for all.
         """
@@ -257,10 +260,10 @@ class TorchModel:
             module = copied(torch, self.module, "float32")
         twin = replace(self, module=module, dtype="float32", played=played)
         try:
-            given = twin.log_odds(_noise(self))
+            given = twin.logits(_noise(self))
         except Exception:  # whatever the user's own code raises
             return self
-        return twin if np.allclose(given, self.log_odds(_noise(self)), rtol=1e-3, atol=1e-3) else self
+        return twin if np.allclose(given, self.logits(_noise(self)), rtol=1e-3, atol=1e-3) else self
 
     @property
     def threaded(self) -> bool:
@@ -292,6 +295,23 @@ class TorchModel:
     def _layers(self) -> dict[str, TorchLayer]:
         return {}
 
+    def untrained(self, rng: Seed = None) -> TorchModel:
+        """The same layers with first numbers that they draw themselves; what was remembered is left out.
+
+        `ModelError` where a layer with parameters has no ``reset_parameters``, as in what was read from a file.
+        """
+        from backquery.io.torch_untaught import begun_anew
+
+        module = begun_anew(import_torch(), self.module, self.dtype, seed_of(generator_of(rng)))
+        return replace(self, module=module, statistics=None)
+
+    def shuffled(self, rng: Seed = None) -> TorchModel:
+        """The same with each layer's weights, each where another was; what was remembered is left out."""
+        from backquery.io.torch_untaught import shuffled
+
+        module = shuffled(import_torch(), self.module, self.dtype, generator_of(rng))
+        return replace(self, module=module, statistics=None)
+
     def prover(self, dtype: DTypeLike) -> Prover:
         """The model made ready to be bounded, for a program of this dtype; `ProofError` says why it cannot be."""
         from backquery.io.torch_bounds import TorchProver
@@ -306,11 +326,11 @@ class TorchModel:
             yield torch.tensor(rows[begin : begin + size], device=device)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Log-odds (n, outputs) of inputs (n, inputs)."""
-        return self._log_odds_of(self._answers_of_module(inputs), self.bare)
+        """Logits (n, outputs) of inputs (n, inputs)."""
+        return self._logits_of(self._answers_of_module(inputs), self.bare)
 
-    def _log_odds_of(self, scores: torch.Tensor, bare: bool) -> torch.Tensor:
-        """Log-odds (n, outputs) of what a module gives, as outputs or `bare` of its last layer."""
+    def _logits_of(self, scores: torch.Tensor, bare: bool) -> torch.Tensor:
+        """Logits (n, outputs) of what a module gives, as outputs or `bare` of its last layer."""
         if self.given != "logits" and not bare:
             scores = self._logarithms(scores)
         if scores.shape[1] == 1:
@@ -338,7 +358,7 @@ class TorchModel:
 class TorchLayer(TorchModel):
     """What `TorchModel.at` gives: the same module, run as far as one layer, whose output it answers.
 
-    Log-odds and answers are both the signals, flat (n, outputs), as the layer gives them: a ReLU's after, a
+    Logits and answers are both the signals, flat (n, outputs), as the layer gives them: a ReLU's after, a
     convolution's before what follows. shape: the layer's output for one image, such as (channels, rows, columns);
     runs: how often the module calls the layer for one image, of which the last counts.
     """
@@ -366,7 +386,7 @@ class TorchLayer(TorchModel):
 
     def signals(self, x: ArrayLike) -> Array:
         """The layer's output (n, *shape) for inputs (n, inputs)."""
-        return self.log_odds(x).reshape(-1, *self.shape)
+        return self.logits(x).reshape(-1, *self.shape)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
         given = heard(self.module, self.layer, lambda: self._answers_of_module(inputs), self.runs)
@@ -425,7 +445,7 @@ def _seen(model: TorchModel) -> Array:
 
 
 def _before_its_last(torch: Any, model: TorchModel) -> TorchModel:
-    """The model without a last Softmax or Sigmoid, so that log-odds stay exact however sure the answers are."""
+    """The model without a last Softmax or Sigmoid, so that logits stay exact however sure the answers are."""
     kind = "Softmax" if model.given == "probabilities" and _said(model, _noise(model)).shape[1] > 1 else "Sigmoid"
     rest = None if model.given == "logits" else _without_last(torch, model.module, getattr(torch.nn, kind))
     if rest is None:
@@ -454,11 +474,11 @@ def _compare(torch: Any, model: TorchModel, original: torch.nn.Module) -> None:
     own = own_dtype(torch, original)
     scores = torch.tensor(asked(torch, original, questions, model.module_shape))
     with np.errstate(all="ignore"):
-        expected = model.output_activation.function(_numpy(model._log_odds_of(scores, bare=False)))
-        log_odds = model.log_odds(questions)
-        answers = model.output_activation.function(log_odds)
+        expected = model.output_activation.function(_numpy(model._logits_of(scores, bare=False)))
+        logits = model.logits(questions)
+        answers = model.output_activation.function(logits)
     try:
-        agree(answers, expected, "the module", allowed(log_odds, precision(own), model.dtype))
+        agree(answers, expected, "the module", allowed(logits, precision(own), model.dtype))
     except ModelError as error:
         advice = ". Try dtype='float32'" if model.dtype == "float64" else ""
         raise ModelError(f"{error}{peculiarities(torch, original)}{advice}") from None
@@ -469,7 +489,7 @@ def _check_slopes(model: TorchModel) -> None:
     try:
         # One sum of all outputs, as a model of many would take long over each.
         weights = np.random.default_rng(0).normal(size=(1, 1, model.outputs))
-        values, slopes = model.log_odds_and_products(_noise(model), weights)
+        values, slopes = model.logits_and_products(_noise(model), weights)
     except Exception as error:
         raise ModelError(f"the module cannot be differentiated with torch.func: {first_line(error)}") from error
     differ = np.abs(values[0] - values[1]).max() > 1e-9

@@ -24,7 +24,7 @@ from backquery.proofs.rounding import FEW, SPARE, gamma, unit
 
 
 class Scored(Protocol):
-    """What is asked of a `TorchModel`: its module, and the log-odds by the module's own code."""
+    """What is asked of a `TorchModel`: its module, and the logits by the module's own code."""
 
     @property
     def module(self) -> torch.nn.Module:
@@ -36,12 +36,12 @@ class Scored(Protocol):
 
     @property
     def outputs(self) -> int:
-        """How many log-odds there are."""
+        """How many logits there are."""
 
     def _scores(self, inputs: Tensor) -> Tensor:
-        """Log-odds (n, outputs) of inputs (n, inputs)."""
+        """Logits (n, outputs) of inputs (n, inputs)."""
 
-    def log_odds(self, x: ArrayLike) -> Array:
+    def logits(self, x: ArrayLike) -> Array:
         """The same of arrays."""
 
 
@@ -88,7 +88,7 @@ class TorchBounds:
 
     def _check(self, model: Scored, images: Array) -> None:
         """That the program's own answers lie between the bounds: a table of operations may be mistaken."""
-        given = torch.tensor(np.asarray(model.log_odds(images), np.float64))
+        given = torch.tensor(np.asarray(model.logits(images), np.float64))
         if not bool(((self._answers.low <= given) & (given <= self._answers.high)).all()):
             raise ProofError("an operation that gives other numbers than those known of it")
 

@@ -15,7 +15,7 @@ from backquery.model.activations import (
     rounded_slope,
 )
 from backquery.model.aliases import Array, Labels, Pixels, Progress, Seed, Shape
-from backquery.model.arguments import generator_of, need_model, real, reals, whole
+from backquery.model.arguments import generator_of, need_model, real, reals, seed_of, whole
 from backquery.model.brief import brief
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.examples import Data, Examples, LabelledImages
@@ -29,10 +29,11 @@ from backquery.model.protocol import (
     LayerModel,
     Model,
     Signalling,
+    Untaught,
     ends_of,
     ground_of,
     ink_of,
-    log_odds_and_products,
+    logits_and_products,
     meaning_of,
     picture_of,
     quick_of,
@@ -43,6 +44,7 @@ from backquery.model.protocol import (
 from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
 from backquery.model.scaling import Scaling, as_inputs, checked_inputs, ordered_images, refuse_raw, scaled_images
 from backquery.model.statistics import MIXTURE_PARTS, SPECTRUM_PARTS, Mixture, Spectrum, Statistics, rings_of
+from backquery.model.tabular import Tabular
 
 __all__ = [
     "ACTIVATIONS",
@@ -83,6 +85,8 @@ __all__ = [
     "Signalling",
     "Spectrum",
     "Statistics",
+    "Tabular",
+    "Untaught",
     "about_in_words",
     "activation_named",
     "answers_log_odds",
@@ -99,7 +103,7 @@ __all__ = [
     "ink_of",
     "labels_read",
     "leaky_relu",
-    "log_odds_and_products",
+    "logits_and_products",
     "meaning_of",
     "name_read",
     "need_model",
@@ -116,6 +120,7 @@ __all__ = [
     "rings_of",
     "rounded_slope",
     "scaled_images",
+    "seed_of",
     "shades_of",
     "threaded",
     "typical_of",

@@ -27,6 +27,12 @@ def generator_of(rng: Seed) -> np.random.Generator:
         ) from None
 
 
+def seed_of(rng: Seed) -> int:
+    """The whole number that is given, or one drawn from the generator: for what is made again by its number."""
+    generator = generator_of(rng)
+    return int(generator.integers(2**32)) if rng is None or isinstance(rng, np.random.Generator) else int(rng)
+
+
 def real(value: object, what: str, error: type[BackqueryError]) -> float:
     """A real number, finite or not; an `error` that names `what` it is for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
@@ -54,7 +60,7 @@ def whole(value: object, what: str, error: type[BackqueryError], least: int = 1)
 
 def need_model(model: object) -> None:
     """`ModelError` for what is no `Model`, with what makes one of it."""
-    if all(hasattr(model, name) for name in ("query", "log_odds")):
+    if all(hasattr(model, name) for name in ("query", "logits")):
         return
     homes = (base.__module__.partition(".")[0] for base in type(model).__mro__)
     makers = [MAKERS[home] for home in homes if home in MAKERS]

@@ -218,7 +218,7 @@ class Network:
 
     @property
     def output_activation(self) -> Activation:
-        """The activation of the output layer, which says how answers and log-odds belong together."""
+        """The activation of the output layer, which says how answers and logits belong together."""
         return self.layers[-1].activation
 
     @property
@@ -308,17 +308,18 @@ class Network:
         """Raw images (n, ...) to inputs (n, inputs) by the network's scaling."""
         return scaled_images(images, self.scaling, self.input_shape, self.dtype)
 
-    def log_odds(self, x: ArrayLike) -> Array:
-        """The answers' log-odds (n, outputs): the output layer's pre-activations, which never saturate.
+    def logits(self, x: ArrayLike) -> Array:
+        """The logits (n, outputs): the output layer's pre-activations, which never saturate.
 
-        For sigmoid outputs this is ln(y / (1 - y)). Softmax fixes its logits up to a constant: they are given
-        with mean zero. For tanh it is half the log-odds of (1 + y) / 2; for other outputs their raw score.
+        Of a sigmoid's answer p that is its log-odds, ln(p / (1 - p)). Of a softmax's answers p it is ln p less the
+        mean of all ln p: only differences count, and single ones are no log-odds (`own_log_odds` gives these). Of
+        tanh's answer y it is half the log-odds of (1 + y) / 2; of other outputs their raw score.
         """
         z = self.layers[-1].combine(self.signals(x)[-2])
         return self._centred(z)
 
-    def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
-        """The log-odds (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
+    def logits_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
+        """The logits (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
         signals = self.signals(x)
         z = self.layers[-1].combine(signals[-2])
         head = self.layers[-1].weights

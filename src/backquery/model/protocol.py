@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.model.activations import Activation
-from backquery.model.aliases import Array
+from backquery.model.aliases import Array, Seed
 from backquery.model.layout import Layout
 from backquery.model.meaning import Ground, Meaning
 from backquery.model.scaling import Scaling
@@ -19,9 +19,9 @@ from backquery.model.statistics import Statistics
 class Model(Protocol):
     """A differentiable classifier. `Network` is one; so can be a model of any other framework.
 
-    Inputs are (n, inputs) in input scale, answers (n, outputs). What is called log-odds here are the logits,
-    the answers taken through the inverse of the output activation, computed so that they do not saturate: see
-    `backquery.model.log_odds`.
+    Inputs are (n, inputs) in input scale, answers (n, outputs). Logits are the answers taken
+    through the inverse of the output activation, computed so that they do not saturate; what they have to do with
+    the log-odds ln(p / (1 - p)) of an answer p says `backquery.model.log_odds`.
     """
 
     @property
@@ -50,7 +50,7 @@ class Model(Protocol):
 
     @property
     def output_activation(self) -> Activation:
-        """How log-odds become answers."""
+        """How logits become answers."""
 
     def scale(self, images: ArrayLike) -> Array:
         """Raw images (n, ...) to inputs (n, inputs); `ModelError` where there is no scaling."""
@@ -58,19 +58,30 @@ class Model(Protocol):
     def query(self, x: ArrayLike) -> Array:
         """Answers (n, outputs)."""
 
-    def log_odds(self, x: ArrayLike) -> Array:
-        """Log-odds (n, outputs)."""
+    def logits(self, x: ArrayLike) -> Array:
+        """Logits (n, outputs)."""
 
-    def log_odds_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
-        """Log-odds (n, outputs) and their Jacobian (n, outputs, inputs)."""
+    def logits_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
+        """Logits (n, outputs) and their Jacobian (n, outputs, inputs)."""
+
+
+@runtime_checkable
+class Untaught(Protocol):
+    """A model of which there are copies that have learned nothing: controls that say what a score is worth."""
+
+    def untrained(self, rng: Seed = None) -> Model:
+        """The same layers as they were before they learned; `ModelError` where nobody knows how that was."""
+
+    def shuffled(self, rng: Seed = None) -> Model:
+        """The same with weights each where another was."""
 
 
 @runtime_checkable
 class Pulling(Protocol):
     """A model that gives products with its Jacobian without the Jacobian, which many outputs make dear."""
 
-    def log_odds_and_products(self, x: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
-        """Log-odds (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
+    def logits_and_products(self, x: ArrayLike, vectors: ArrayLike) -> tuple[Array, Array]:
+        """Logits (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
 
 
 @runtime_checkable
@@ -92,7 +103,7 @@ class Threaded(Protocol):
 
 
 class LayerModel(Model, Protocol):
-    """One layer of a model, as a model whose answers, and log-odds, are the layer's signals."""
+    """One layer of a model, as a model whose answers, and logits, are the layer's signals."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -122,13 +133,13 @@ class Signalling(Protocol):
         """The signals (n, ...) of every layer before the last, by the layers' names, for inputs (n, inputs)."""
 
 
-def log_odds_and_products(model: Model, x: Array, vectors: Array) -> tuple[Array, Array]:
-    """The log-odds (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
+def logits_and_products(model: Model, x: Array, vectors: Array) -> tuple[Array, Array]:
+    """The logits (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
     if isinstance(model, Pulling):
-        return model.log_odds_and_products(x, vectors)
-    log_odds, jacobian = model.log_odds_and_jacobian(x)
+        return model.logits_and_products(x, vectors)
+    logits, jacobian = model.logits_and_jacobian(x)
     product: Array = vectors @ np.asarray(jacobian, np.float64)
-    return log_odds, product
+    return logits, product
 
 
 def quick_of(model: Model) -> Model:
@@ -142,7 +153,7 @@ def threaded(model: Model) -> bool:
 
 
 def typical_of(model: Model) -> Array | None:
-    """The typical log-odds (labels, outputs) that a model keeps, row k for label k; None where it keeps none."""
+    """The typical logits (labels, outputs) that a model keeps, row k for label k; None where it keeps none."""
     return None if model.statistics is None else model.statistics.typical
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from backquery.errors import DataError, ModelError
 from backquery.model.aliases import Array, Shape
+from backquery.model.arguments import real, reals
 from backquery.model.brief import brief
 from backquery.model.layout import Layout
 from backquery.model.meaning import IN_COLOUR, Meaning
@@ -35,28 +36,31 @@ class Scaling:
     meaning: Meaning | None = None
 
     def __post_init__(self) -> None:
-        if not (np.all(np.isfinite(self.gain)) and np.all(np.isfinite(self.offset)) and self.maximum > 0):
-            raise ModelError("a scaling needs a finite gain and offset, and a maximum above zero")
+        _above_zero(self.maximum)
+        for what, part in (("gain", self.gain), ("offset", self.offset)):
+            if not np.all(np.isfinite(reals(part, f"a scaling's {what}", ModelError))):
+                raise ModelError(f"a scaling's {what} is finite; received {part!r}")
 
     @classmethod
     def between(cls, low: float, high: float, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """Paper becomes `low` and full ink `high`, which may be below it."""
-        return cls((high - low) / maximum, low, maximum, meaning)
+        ends = [real(end, "what paper and full ink become", ModelError) for end in (low, high)]
+        return cls((ends[1] - ends[0]) / _above_zero(maximum), low, maximum, meaning)
 
     @classmethod
     def book(cls, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """``pixel / maximum * 0.99 + 0.01``: no input is exactly zero, so every weight can learn."""
-        return cls(0.99 / maximum, 0.01, maximum, meaning)
+        return cls(0.99 / _above_zero(maximum), 0.01, maximum, meaning)
 
     @classmethod
     def unit(cls, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """``pixel / maximum``, from 0 to 1."""
-        return cls(1.0 / maximum, 0.0, maximum, meaning)
+        return cls(1.0 / _above_zero(maximum), 0.0, maximum, meaning)
 
     @classmethod
     def standardised(cls, images: ArrayLike, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """Mean 0 and standard deviation 1 of each pixel over `images`; pixels that never vary stay unscaled."""
-        pixels = np.asarray(images, np.float64)
+        pixels = reals(images, "images", DataError)
         pixels = pixels.reshape(len(pixels), -1)
         deviation = pixels.std(axis=0)
         gain = 1.0 / np.where(deviation > 0, deviation, 1.0)
@@ -82,8 +86,10 @@ class Scaling:
         """
         layout = Layout.of(tuple(input_shape))
         means, deviations = (_of_each(layout, numbers) for numbers in (mean, deviation))
-        if not (np.all(deviations > 0) and white > 0 and maximum > 0):
-            raise ModelError("deviations, white and the maximum must be above zero")
+        _above_zero(maximum)
+        _above_zero(white, "white")
+        if not np.all(deviations > 0):
+            raise ModelError("deviations must be above zero")
         known = meaning or (IN_COLOUR if layout.channels > 1 else None)
         return cls(white / (maximum * deviations), -means / deviations, maximum, known)
 
@@ -232,9 +238,15 @@ def _advice(each: Shape, layout: Layout) -> str:
     return ""
 
 
+def _above_zero(number: float, what: str = "a scaling's maximum") -> float:
+    if not (isfinite(real(number, what, ModelError)) and number > 0):
+        raise ModelError(f"{what} is a finite number above zero; received {number!r}")
+    return number
+
+
 def _of_each(layout: Layout, numbers: ArrayLike) -> Array:
     """A number for each channel, or one for all, as one for each input (inputs,)."""
-    channels = np.asarray(numbers, np.float64)
+    channels = reals(numbers, "means and deviations", ModelError)
     if channels.shape not in ((), (1,), (layout.channels,)) or not np.isfinite(channels).all():
         raise ModelError(f"a finite number for each of {layout.channels} channels is needed; received {numbers!r}")
     return layout.flat(np.broadcast_to(channels, (layout.rows, layout.columns, layout.channels)))

@@ -109,13 +109,13 @@ def rings_of(rows: int, columns: int) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Statistics:
-    """One mean and one covariance for *all* training images, and the typical log-odds of each label.
+    """One mean and one covariance for *all* training images, and the typical logits of each label.
 
     The covariance is ``factor @ factor.T + diag(diagonal)``. It knows no classes: whatever separates the
     labels in a back query comes from the network.
 
     mean: (inputs,) in input scale; factor: (inputs, rank); diagonal: (inputs,), positive;
-    typical: (labels, outputs), row k the log-odds of one real image, the most typical of those that the network
+    typical: (labels, outputs), row k the logits of one real image, the most typical of those that the network
     reads as label k, or None where no network was asked; mixture: where one mean and one covariance say too
     little of the images, several, just as blind to classes; else None; spectrum: of images in colour and of large
     ones, the variance that the factor leaves, more exactly than the diagonal has it; else None.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from backquery.model import Array
@@ -41,29 +42,43 @@ NOTE = (
 )
 
 
+ALL_CLEAN = "framed: the small region that changes most of what is read, on an image of another label"
+
+
 def audit_rows(audit: Audit, model: Model) -> Figure:
     """A row for each label: an image of another label, the same with the region, and the share that changes.
 
-    The region is framed on both images, in orange where the label has a shortcut, and so is the dot.
+    The region is framed on both images, in orange where the label has a shortcut, and so is the dot. Clean labels
+    have no share, which would be read as a finding.
     """
+    told = any(finding.verdict != "clean" for finding in audit.findings)
+    columns = 1 if told else 2  # without shares a row is narrow
     names = name_width(audit.classes)
     left = MARGIN + names
     start = left + 2 * (SIDE + 0.2) + 0.15
-    width = max(start + SCALE + 1.6, 2 * MARGIN + LETTER * len(audit.summary))
-    height = HEADING + 0.45 + ROW * len(audit.findings) + MARGIN
+    block = start + (SCALE + 1.6 if told else 1.0)
+    width = max(columns * block, 2 * MARGIN + LETTER * len(audit.summary))
+    rows = -(-len(audit.findings) // columns)
+    height = HEADING + 0.45 + ROW * rows + MARGIN
     figure = new_figure(width, height)
     ax = canvas(figure)
     top = HEADING + 0.45
-    _draw_scale(ax, start, top, ROW * len(audit.findings))
-    for place, title in ((left, "as it is"), (left + SIDE + 0.2, "with region")):
-        ax.text(place + SIDE / 2, top - 0.08, title, ha="center", va="bottom", **words(8, PENCIL))
-    for row, finding in enumerate(audit.findings):
-        y = top + ROW * row + 0.04
-        ax.text(MARGIN, y + SIDE / 2, audit.classes[finding.label], va="center", fontweight="bold", **words(10))
-        for k, image in enumerate((finding.before, finding.after)):
-            _draw_image(ax, finding, model, image, (left + k * (SIDE + 0.2), y))
-        _draw_share(ax, finding, start, y + SIDE / 2)
-    heading(figure, audit.summary, NOTE)
+    if told:
+        _draw_scale(ax, start, top, ROW * rows)
+    for column, (k, title) in product(range(columns), enumerate(("as it is", "with region"))):
+        x = block * column + left + k * (SIDE + 0.2) + SIDE / 2
+        ax.text(x, top - 0.08, title, ha="center", va="bottom", **words(8, PENCIL))
+    for column, row in product(range(columns), range(rows)):
+        if (place := column * rows + row) < len(audit.findings):
+            finding, x, y = audit.findings[place], block * column, top + ROW * row + 0.04
+            name = audit.classes[finding.label]
+            ax.text(x + MARGIN, y + SIDE / 2, name, va="center", fontweight="bold", **words(10))
+            for k, image in enumerate((finding.before, finding.after)):
+                _draw_image(ax, finding, model, image, (x + left + k * (SIDE + 0.2), y))
+            if finding.verdict != "clean":
+                _draw_share(ax, finding, start, y + SIDE / 2)
+            _write_verdict(ax, finding, x + start + (SCALE + 0.2 if told else 0.0), y + SIDE / 2)
+    heading(figure, audit.summary, NOTE if told else ALL_CLEAN)
     return figure
 
 
@@ -101,9 +116,12 @@ def _draw_share(ax: Axes, finding: Finding, start: float, y: float) -> None:
     ax.plot([most], [y], "x", markersize=5, color=PENCIL, markeredgewidth=1.2)
     ax.plot([low, high], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
     ax.plot([share], [y], "o", color=colour, markersize=5)
-    text = f"{finding.changed.value:.0%}  {finding.verdict}"
-    weight = "normal" if finding.verdict == "clean" else "bold"
-    ax.text(start + SCALE + 0.2, y, text, va="center", fontweight=weight, **words(9))
+
+
+def _write_verdict(ax: Axes, finding: Finding, x: float, y: float) -> None:
+    clean = finding.verdict == "clean"
+    text = finding.verdict if clean else f"{finding.changed.value:.0%}  {finding.verdict}"
+    ax.text(x, y, text, va="center", fontweight="normal" if clean else "bold", **words(9))
 
 
 def _colour(finding: Finding) -> str:

@@ -280,3 +280,23 @@ def fonts() -> list[str]:
 
     installed = set(fontManager.get_font_names())
     return [name for name in FONTS if name in installed] or ["sans-serif"]
+
+
+@cache
+def fonts_with(signs: str) -> list[str] | None:
+    """The families that together have all `signs`: `fonts`, and any other installed one; None where none has."""
+    from matplotlib.font_manager import FontProperties, findfont, fontManager
+
+    usual = [findfont(FontProperties(family=name)) for name in fonts()]
+    missing = {sign for sign in signs if not sign.isspace()} - _signs_of(*usual)
+    if not missing:
+        return fonts()
+    # Matplotlib's own last resort has a box for every sign.
+    others = {font.name: font.fname for font in fontManager.ttflist if not font.name.startswith("Last Resort")}
+    return next(([*fonts(), name] for name, path in others.items() if missing <= _signs_of(path)), None)
+
+
+def _signs_of(*paths: str) -> set[str]:
+    from matplotlib.font_manager import get_font
+
+    return {chr(code) for path in paths for code in get_font(path).get_charmap()}

@@ -19,9 +19,9 @@ class Bounds(Protocol):
     """A model over some boxes of images."""
 
     def lowest(self, forms: Array) -> Array:
-        """What linear forms (n or 1, k, outputs) of the log-odds are at least, (n, k), for all images of a box.
+        """What linear forms (n or 1, k, outputs) of the logits are at least, (n, k), for all images of a box.
 
-        The log-odds of a softmax may be off by what they have in common: its forms add up to zero.
+        The logits of a softmax may be off by what they have in common: its forms add up to zero.
         """
 
 

@@ -22,19 +22,19 @@ SMALLEST, HALVINGS = 2.0**-6, 11
 """Radii from so many grey levels on are told apart, to within half a percent, by so many halvings of a ratio."""
 
 TOLERANCE = 1e-3
-"""How far log-odds may be from those asked for, as the faithful search has it."""
+"""How far logits may be from those asked for, as the faithful search has it."""
 
 
 @runtime_checkable
 class Answered(Protocol):
-    """A back query's result: its images (n, inputs), and the log-odds (n, outputs) that they were to have."""
+    """A back query's result: its images (n, inputs), and the logits (n, outputs) that they were to have."""
 
     @property
     def images(self) -> Array:
         """(n, inputs)."""
 
     @property
-    def log_odds(self) -> Array | None:
+    def logits(self) -> Array | None:
         """(n, outputs), or None where not all were asked for."""
 
 
@@ -46,7 +46,7 @@ class Certificates:
     grey_levels: (n,), every image none of whose inputs differs by more than so many 255ths of the model's range is
     proved to be read alike; NaN where not even the image itself is. inputs: (n,), the same in input scale: where
     inputs are scaled differently, as much as all of them may differ.
-    as_asked: (n,), whether the log-odds asked for are proved to be within `tolerance` in exact arithmetic; None
+    as_asked: (n,), whether the logits asked for are proved to be within `tolerance` in exact arithmetic; None
     where the images are no answers to such a question.
     unknown: of what nothing is known, in words, where that is why nothing is proved; else empty.
     """
@@ -103,21 +103,21 @@ def certify(model: Model, images: ArrayLike | Answered, *, tolerance: float = TO
     """Prove how surely images are read: whatever rounding does, and for all images within a radius.
 
     images: (n, inputs) in input scale, or the result of a back query, of which it is also proved whether its
-    log-odds are within `tolerance` of those asked for. An image is one of the model's range, `ends_of`, or of as
+    logits are within `tolerance` of those asked for. An image is one of the model's range, `ends_of`, or of as
     much more as the given one has; the radius is in the maximum norm, found by bisection.
 
     Proved by interval arithmetic and linear bounds (see `dense`), for the network in exact arithmetic and for the
     program in the dtype that it reads in, whatever the order of its sums. What is not known of a model is not
     proved: then `unknown` names it.
     """
-    log_odds = images.log_odds if isinstance(images, Answered) else None
+    logits = images.logits if isinstance(images, Answered) else None
     given = images.images if isinstance(images, Answered) else images
     x = _rows(model, given)
     read = labels_read(np.asarray(model.query(x), np.float64))
     nothing = np.full(len(x), np.nan)
     try:
         radius = _radii(model, x, read)
-        as_asked = None if log_odds is None else _as_asked(model, x, log_odds, tolerance)
+        as_asked = None if logits is None else _as_asked(model, x, logits, tolerance)
     except ProofError as error:
         return Certificates(read, np.zeros(len(x), bool), nothing, nothing, None, tolerance, str(error))
     return Certificates(read, ~np.isnan(radius), radius, radius * _steps(model).min(), as_asked, tolerance)
@@ -163,12 +163,12 @@ def _radii(model: Model, x: Array, read: Labels) -> Array:
     return radius
 
 
-def _as_asked(model: Model, x: Array, log_odds: Array, tolerance: float) -> NDArray[np.bool_]:
-    """Whether all log-odds are within the tolerance of those asked for, (n,), in exact arithmetic."""
+def _as_asked(model: Model, x: Array, logits: Array, tolerance: float) -> NDArray[np.bool_]:
+    """Whether all logits are within the tolerance of those asked for, (n,), in exact arithmetic."""
     forms = np.eye(model.outputs)
     if model.output_activation is SOFTMAX:
         forms = forms - 1 / model.outputs
     both = np.concatenate([forms, -forms])[None]
     least = lowest_of(model, prover_of(model, np.float64), x, x, both)
-    wanted = np.concatenate([log_odds, -log_odds], axis=1)
+    wanted = np.concatenate([logits, -logits], axis=1)
     return np.asarray(np.all(least >= wanted - tolerance, axis=1))

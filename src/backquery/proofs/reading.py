@@ -1,6 +1,6 @@
-"""When is it certain which label a program reads? Bounds of log-odds, and what an output activation does to them.
+"""When is it certain which label a program reads? Bounds of logits, and what an output activation does to them.
 
-The answers are compared after the output activation, as the program has rounded them: two log-odds that differ may
+The answers are compared after the output activation, as the program has rounded them: two logits that differ may
 be answers that do not, as where both are so sure that they are 1.
 """
 
@@ -14,7 +14,7 @@ from backquery.proofs.bounded import lowest_of, prover_of
 from backquery.proofs.rounding import FEW, unit
 
 SPARE = 8.0
-"""A sigmoid's log-odds must exceed those of the smallest normal number by so much."""
+"""A sigmoid's logit must exceed those of the smallest normal number by so much."""
 
 NOTHING = 1e-30
 """What is smaller is no difference, whatever it is a share of."""
@@ -37,7 +37,7 @@ class Reading:
         activation = self._model.output_activation
         room = apart_in_answers(activation, found[:, :-2].min(axis=1), least, most)
         if activation is SIGMOID:
-            # Answers that a program rounds to nothing are alike, however far apart their log-odds are.
+            # Answers that a program rounds to nothing are alike, however far apart their logits are.
             finite &= least > np.log(np.finfo(self._dtype).tiny) + SPARE
         return finite & (room > 4 * FEW * unit(self._dtype))
 
@@ -50,7 +50,7 @@ def program_of(model: Model) -> DTypeLike:
 def apart_in_answers(activation: Activation, apart: Array, least: Array, most: Array) -> Array:
     """How far apart two answers are, (n,), as a share of the larger: that much may be lost to rounding.
 
-    apart: by how much the stronger's log-odds exceed the other's, at the least; least, most: between what the
+    apart: by how much the stronger's logit exceeds the other's, at the least; least, most: between what the
     stronger's own lie.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -74,7 +74,7 @@ def _sigmoids(apart: Array, most: Array) -> Array:
 
 
 def _comparisons(labels: Labels, outputs: int) -> Array:
-    """Forms (n, outputs + 1, outputs): the label's log-odds less each other's, themselves, and their negative."""
+    """Forms (n, outputs + 1, outputs): the label's logit less each other's, themselves, and their negative."""
     own = np.eye(outputs)[labels][:, None]
     others = np.empty((len(labels), outputs - 1, outputs))
     for row, label in enumerate(labels):

@@ -11,7 +11,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError, DataError, OutputError
 from backquery.experiments.timeline import Timeline, load_timeline
 from backquery.files import check_writable, replacing
-from backquery.model import LabelledImages, Model, Progress, facts_in_words
+from backquery.model import LabelledImages, Model, Progress, Seed, facts_in_words, seed_of
 from backquery.notes import Notes
 from backquery.plots.paper import pixels_mean
 from backquery.report.markup import Html, joined, lead, paragraph
@@ -52,7 +52,7 @@ def write_report(
     source: str = "a network",
     quick: bool = False,
     timeline: str | os.PathLike[str] | None = None,
-    rng: int = 0,
+    rng: Seed = 0,
     progress: Progress | None = None,
     notes: Notes | None = None,
     language: Language = "en",
@@ -72,15 +72,16 @@ def write_report(
     that cannot be read or is of other labels.
     """
     check_report_path(path)
+    seed = seed_of(rng)
     dataset = Dataset.of(dataset, model)
     model.scale(dataset.train.images[:1])  # images of another size would leave next to nothing to report
-    begun, halves = (notes or Notes()).continued(), dataset.with_test_half(rng)
+    begun, halves = (notes or Notes()).continued(), dataset.with_test_half(seed)
     if dataset.test is None:
         begun.stands_for(dataset, "data")
-        begun.note("data", halves, dataset.with_test_half, rng)
+        begun.note("data", halves, dataset.with_test_half, seed)
     kept = None if timeline is None else _timeline_of(model, Path(timeline))
     words = Words(language)
-    subject = Subject(source, model, halves, dataset.test is None, quick, rng, kept, begun, words)
+    subject = Subject(source, model, halves, dataset.test is None, quick, seed, kept, begun, words)
     tell: Progress = progress or (lambda done, total, what="": None)
     sections = _made(subject, tell)
     say = subject.say

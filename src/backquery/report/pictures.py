@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backquery.errors import assume
 from backquery.model import Array
 from backquery.notes import Notes, NotesError
-from backquery.plots.paper import NOT_READ, READ, figure_bytes
+from backquery.plots.paper import NOT_READ, READ, figure_bytes, fonts_with
 from backquery.report.markup import Html, tag
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from backquery.report.subject import Subject
+    from backquery.report.words import Words
 
 
 Say = Callable[..., str]
@@ -56,10 +61,43 @@ def tiles(each: Iterable[Html]) -> Html:
     return tag("div", *each, class_="tiles")
 
 
-def plotted(figure: Figure, alt: str, *, kind: str = "svg") -> Html:
-    """A figure of `plots`, on its white paper; figures that are mostly pixels are better as png."""
+def plotted(subject: Subject, figure: Figure, alt: str, *, kind: str = "svg") -> Html:
+    """A figure of `plots`, on its white paper, its words in the report's language.
+
+    Figures that are mostly pixels are better as png.
+    """
+    _translate(figure, subject.words, subject.classes)
     image = tag("img", src=_uri(figure_bytes(figure, kind), kind), alt=alt)
     return tag("div", image, class_="wide paper", tabindex="0", role="region", aria_label=alt)
+
+
+def _translate(figure: Figure, words: Words, classes: Sequence[str]) -> None:
+    """Say the figure's words in the language, but the labels' names; leave them where no font has its signs."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+
+    if words.language == "en":
+        return
+    english = {text: text.get_text() for text in figure.findobj(Text) if text.get_text() not in ("", *classes)}
+    other = {text: words.drawn(said) for text, said in english.items()}
+    families = fonts_with("".join(other.values()))
+    if families is None:
+        _say_no_font(words.language)
+        return
+    for text, said in other.items():
+        if said != english[text]:
+            text.set(text=said, fontfamily=families)
+    for axis in (one for ax in figure.axes for one in (ax.xaxis, ax.yaxis)):
+        if type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(FuncFormatter(lambda value, _: words.figure(f"{value:.10g}")))
+
+
+@cache
+def _say_no_font(language: str) -> None:
+    assume(
+        f"no installed font has the signs of --language {language}: the plots stay in English; install one that "
+        "has them, such as Noto Sans CJK"
+    )
 
 
 def in_python(say: Say, notes: Notes, draw: Callable[..., Figure], /, *given: Any) -> Html:

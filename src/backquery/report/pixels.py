@@ -35,6 +35,9 @@ QUICK_IMAGES, QUICK_AUDIT = 100, 150
 MOST_READ = 500
 """Test images among which one of each label is looked for."""
 
+SHARES = ("changed", "elsewhere", "usual", "others")
+"""The columns of an audit that a clean label leaves empty: beside it a share would be read as a finding."""
+
 LINE, NAMES, WIDTH = 13, 92, 190
 """The chart of a label's claims, in its own units."""
 
@@ -92,9 +95,16 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         for verdict in reversed(VERDICTS[1:]) if (labels := found.labels(verdict))
     ]  # fmt: skip
     rows = [_finding_row(subject, one) for one in found.findings]
+    shares = () if all(one.verdict == CLEAN for one in found.findings) else SHARES
     right = [one.performance or 0.0 for one in found.references]
-    caption = say("audit.caption", compared=found.compared, networks=len(right), low=min(right), high=max(right))
-    columns = ("label", "pixels", "changed", "elsewhere", "usual", "others", "verdict")
+    caption = say(
+        "audit.caption" if shares else "audit.caption.clean",
+        compared=found.compared,
+        networks=len(right),
+        low=min(right),
+        high=max(right),
+    )
+    columns = ("label", "verdict", "pixels", *shares)
     return subject.reading(
         "audit",
         lead(" ".join([told, *named])),
@@ -251,10 +261,13 @@ def _own(found: Sequence[Evidence]) -> str:
 
 
 def _finding_row(subject: Subject, one: Finding) -> list[str]:
+    """A row of the table; of a clean label without the shares."""
+    cells = [subject.classes[one.label], subject.words.phrase(one.verdict), f"{len(one.region)}"]
+    if one.verdict == CLEAN:
+        return cells
     changed, elsewhere = ("{:.0%} ({:.0%} to {:.0%})".format(*share) for share in (one.changed, one.elsewhere))
     others = f"{one.references.max(initial=0.0):.0%}"
-    shares = map(subject.words.figure, (changed, elsewhere, f"{one.usual:.0%}", others))
-    return [subject.classes[one.label], f"{len(one.region)}", *shares, subject.words.phrase(one.verdict)]
+    return [*cells, *map(subject.words.figure, (changed, elsewhere, f"{one.usual:.0%}", others))]
 
 
 def _example(subject: Subject, one: Finding) -> Html:

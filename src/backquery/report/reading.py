@@ -38,7 +38,7 @@ def learning(subject: Subject, step: Step) -> Html | str:
     last = history.epochs[-1]
     key = "learning.alt" if last.test_accuracy is None else "learning.alt.tested"
     alt = subject.say(key, trained=last.train_accuracy, tested=last.test_accuracy)
-    return subject.reading("learning", plotted(learning_curves(history), alt))
+    return subject.reading("learning", plotted(subject, learning_curves(history), alt))
 
 
 def confusions(subject: Subject, step: Step) -> Html:

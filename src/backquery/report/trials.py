@@ -49,7 +49,7 @@ def losses(subject: Subject, step: Step) -> Html | str:
         "damage",
         lead(told),
         table(columns, rows, say("damage.caption")),
-        plotted(damage_curves(found), say("damage.alt", lead=told), kind="png"),
+        plotted(subject, damage_curves(found), say("damage.alt", lead=told), kind="png"),
         in_python(say, notes, damage_curves, found),
     )
 
@@ -62,7 +62,7 @@ def growth(subject: Subject, step: Step) -> Html | str:
     first, last = found.frames[0], found.frames[-1]
     told = subject.say("timeline.lead", first=first.performance, last=last.performance)
     alt = subject.say("timeline.alt", lead=told)
-    return subject.reading("timeline", lead(told), plotted(film_strip(found), alt, kind="png"))
+    return subject.reading("timeline", lead(told), plotted(subject, film_strip(found), alt, kind="png"))
 
 
 def colophon(subject: Subject, step: Step) -> Html:

@@ -14,6 +14,8 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 PLACE = re.compile(r"\{(\w+)(?::([%+]?)(\d))?\}")
 NUMBER = re.compile(r"(?<![\w.,])[+-]?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w.,]*\d)(\s?%)?")
+FIGURE = re.compile(r"[\d.,%\s]+( of [\d.,]+)?")
+VALUE = re.compile(r"\\{(\w+)\\}")
 SPACE = "\N{NO-BREAK SPACE}"
 RUSSIAN = str.maketrans(",.-", f"{SPACE},\N{MINUS SIGN}")
 """Thousands apart, decimals after a comma, a minus as wide as a plus."""
@@ -51,6 +53,24 @@ class Words:
             value, low, high = map(self.figure, ends.groups())
             return self.say("interval", value=value, low=low, high=high)
         return NUMBER.sub(lambda number: self._written(number[0]), self.phrase(text))
+
+    def drawn(self, text: str) -> str:
+        """What a plot says in English, line by line, in this language where there are words for it."""
+        return "\n".join(map(self._line, text.split("\n")))
+
+    def _line(self, text: str) -> str:
+        for pattern, sentence in self._plots:
+            if found := pattern.fullmatch(text):
+                values = {name: self.figure(self._line(value)) for name, value in found.groupdict().items()}
+                return sentence.format(**values)
+        return self.figure(text) if FIGURE.fullmatch(text) else self.phrase(text)
+
+    @cached_property
+    def _plots(self) -> list[tuple[re.Pattern[str], str]]:
+        """What plots say, with places for values, and the same in this language; the most exact first."""
+        known: Mapping[str, str] = self._sentences.get("plots", {})
+        exactly = sorted(known, key=lambda text: -len(VALUE.sub("", re.escape(text))))
+        return [(re.compile(VALUE.sub(r"(?P<\1>.+?)", re.escape(text))), known[text]) for text in exactly]
 
     def _value(self, value: Any, kind: str | None, digits: str | None) -> str:
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -391,7 +391,7 @@ def method_of(name: str, *, hurried: bool = False, steps: int = HURRIED_STEPS) -
 
 def told_of(result: BackQuery, row: int) -> dict[str, Any]:
     """One image's scores as plain values."""
-    scores = ["read", "read_as_asked", "converged", "error", "log_odds_error", "outcome", "advice", "steps"]
+    scores = ["read", "read_as_asked", "converged", "error", "logit_error", "outcome", "advice", "steps"]
     scores += [] if result.component is None else ["component"]
     return {**result.plain(row, *scores), "asked": int(result.labels[row]), "question": result.question}
 

@@ -43,7 +43,7 @@ back: {method, label | confidences: {label: p} | answers: [p of every label] | l
     (the others: what is usual where one label is named, else the book's); or for all answers; or within limits, by
     gauss-newton: a label with p of 0.5 or more at least so sure, one with less at most, and others as is
     likeliest. ink f4, answers f4, read, asked (the label, or -1), read_as_asked, converged (read as asked, and
-    the answers are those asked for), error, log_odds_error, outcome, advice, steps, milliseconds. With warm:
+    the answers are those asked for), error, logit_error, outcome, advice, steps, milliseconds. With warm:
     true the search begins at the last image by the same method, for sliders. It is then hurried, unless hurried
     is false; of models that are no chain of layers it takes one step, in float32, and its outcome is
     "following": ask for more when the slider rests. With draw, a number from 1 on, it is one of the many images

@@ -8,7 +8,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
-from backquery.model import Network
+from backquery.model import Network, Tabular
 
 KEPT = 100
 """Epochs that a model file keeps."""
@@ -29,7 +29,7 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
-class History:
+class History(Tabular):
     """All epochs of one training, and the kernel that did the work."""
 
     kernel: str
@@ -41,9 +41,13 @@ class History:
         """Time of training alone, without tests and callbacks."""
         return sum(record.seconds for record in self.epochs)
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """One plain dictionary for each epoch."""
+    def records(self) -> list[dict[str, Any]]:
+        """A row of plain values for each epoch."""
         return [asdict(record) for record in self.epochs]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The same."""
+        return self.records()
 
     def brief(self) -> list[dict[str, Any]]:
         """At most `KEPT` epochs, the last among them, without the clock: small enough for a model file."""

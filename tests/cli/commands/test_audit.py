@@ -44,6 +44,9 @@ def test_a_clean_network_ends_with_zero_and_needs_no_picture(run: Run, tmp_path,
     code, out, _ = run("audit", tmp_path / "clean.safetensors", "digits")
     assert code == 0
     assert "No shortcut in 10 labels: no small region does clearly more for one than is usual." in out
+    rows = out.splitlines()
+    assert rows[0].split() == ["label", "verdict", "region", "pixels"]
+    assert all(row.split()[1] == "clean" and "%" not in row for row in rows[1:11])
     assert [path.name for path in tmp_path.iterdir()] == ["clean.safetensors"]
 
 
@@ -59,7 +62,7 @@ def test_json_is_one_object_with_the_same_exit_code(run: Run, accused, backdoore
     code, out, _ = run("audit", accused, "digits", "--json", "--seed", "3", "--images", "300")
     assert code == 3
     said = json.loads(out)
-    assert said.pop("output") is None
+    assert (said.pop("output"), said.pop("seed")) == (None, 3)
     assert said.pop("colour_or_shape") is None
     assert said == json.loads(json.dumps(find_shortcuts(backdoored, digits.test, images=300, rng=3).as_json()))
 

@@ -56,7 +56,7 @@ def test_the_command_writes_the_page_and_tells_what_is_in_it(
     assert code == 0
     told = json.loads(out)
     assert told == {
-        "output": str(page), "sections": list(SECTIONS), "left_out": {}, "bytes": page.stat().st_size
+        "output": str(page), "sections": list(SECTIONS), "left_out": {}, "bytes": page.stat().st_size, "seed": 0
     }  # fmt: skip
     assert [title for title, _ in SECTIONS.values()] == err.splitlines()
     assert "Report on net.safetensors" in page.read_text("utf-8")

@@ -45,7 +45,7 @@ def test_extremes(run: Run, tmp_path: Path, model: Path) -> None:
     assert ((images - paper) ** 2).sum() < ((usual - paper) ** 2).sum()
     answer, images = scanned(run, model, tmp_path, "--most-sure", "--label", "3")
     network = load_model(model)
-    assert network.log_odds(images)[0, 3] > network.log_odds(usual)[0, 3]
+    assert network.logits(images)[0, 3] > network.logits(usual)[0, 3]
     assert answer["scans"][0]["active"][0].startswith("3 at log-odds")
 
 

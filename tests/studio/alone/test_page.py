@@ -237,6 +237,21 @@ def test_names_from_files_are_text_and_turn_no_sentence_around(opening: OpenAlon
     assert "\u202e" not in said and "\u2068evil\u2069" in said
 
 
+def test_a_label_whose_name_shows_nothing_is_shown_by_its_number(opening: OpenAlone, tmp_path: Path) -> None:
+    names = (" ", "\u200b", "\u00a0\t", "0", *"456789")
+    network = Network.create([64, 5, 10], rng=1, input_shape=(8, 8), classes=names, scaling=Scaling.book())
+    file = tmp_path / "page.html"
+    file.write_text(page_of("blank", network), "utf-8")
+    page = opening(file).page
+    assert page is not None
+    shown = ["#0", "#1", "#2", "0", *"456789"]
+    assert page.locator("[data-part=turns] button").all_inner_texts() == shown
+    sliders = page.locator("[data-part=sliders] button").all_inner_texts()
+    assert sliders == shown
+    page.locator("[data-part=sliders] button").nth(1).click()
+    expect(page.locator("[data-region=back] [data-part=lead]")).to_contain_text("#1")
+
+
 def damaged(page_file: Path, tmp_path: Path, change: Callable[[str], str]) -> Path:
     file = tmp_path / "damaged.html"
     text = page_file.read_text("utf-8")

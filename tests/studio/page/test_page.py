@@ -65,6 +65,15 @@ def test_every_sentence_is_used_and_every_one_used_is_there() -> None:
     assert len(told) > 20
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_engine_refuses_by_a_kind_has_words(language: str) -> None:
+    """But for files that are no pictures, of which it is said what they are."""
+    raised = "".join(path.read_text("utf-8") for path in PAGE.parent.glob("*.py"))
+    kinds = set(re.findall(r'RequestError\([^\n]*, "(\w+)"\)', raised)) - {"picture"}
+    assert {"blank", "wait"} <= kinds
+    assert {f"error.{kind}" for kind in kinds} <= words(language).keys()
+
+
 def test_the_page_itself_has_no_words() -> None:
     class Texts(HTMLParser):
         found: list[str] = []  # noqa: RUF012

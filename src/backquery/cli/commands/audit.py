@@ -66,6 +66,8 @@ def audit(
     are found: clean is no proof that there is no shortcut of another kind. For example: `backquery audit mnist
     mnist -o audit.png`
 
+    The table gives shares for all labels but clean ones, where they would be read as a finding; --json gives all.
+
     Where the images may bear the trigger themselves, references have learned it too. With --exchange each natural
     finding is asked again of references that learned from images with each other's pixels in the region; they
     cannot know what is natural there either, so that more is accused.
@@ -85,8 +87,8 @@ def audit(
     usual), references (the share that each reads as the label), margin (changed less the largest of these),
     exchanged (whether they could not know it); colour_or_shape (null for grey: verdict, which is colour, shape or
     neither; images; log_odds before; for other_colours, other_shape, same_colours and grey kept, log_odds and
-    followed, as value, low, high; followed is null where no other label came in); output (path, or null). With
-    --show-code also code.
+    followed, as value, low, high; followed is null where no other label came in); seed; output (path, or null).
+    With --show-code also code.
     """
     from backquery.audit import BORNE, LIMITS, NATURAL, find_shortcuts
     from backquery.cli.noted import about_data
@@ -109,13 +111,15 @@ def audit(
     colours = _colour_or_shape(network, split, images, seed) if layout.channels == 3 else None
     if output is not None:
         save_picture(notes("figure", audit_rows, found, network), output, notes)
+    headings = ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">others", ">elsewhere")
+    rows = [_cells(finding, found.classes[finding.label]) for finding in found.findings]
     findings = table(
-        ("<label", "<verdict", ">region", ">pixels", ">changed", ">usual", ">others", ">elsewhere"),
-        [_cells(finding, found.classes[finding.label]) for finding in found.findings],
+        headings[: max(map(len, rows))],
+        rows,
         bold=[finding.verdict in ("suspicious", "shortcut") for finding in found.findings],
     )
     told: list[Drawing | str] = [] if colours is None else ["", _swaps(colours), "", f"{colours.summary}."]
-    answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "output": output}
+    answer = {**found.as_json(), "colour_or_shape": colours and colours.as_json(), "seed": seed, "output": output}
     code = notes if show_code else None
     borne = [BORNE] if found.labels(NATURAL) and not exchange else []
     told = ["", f"{found.summary}.", *found.named, f"{found.compared}.", *borne, LIMITS, *told]
@@ -152,12 +156,14 @@ def _swaps(found: ColourOrShape) -> Drawing:
 
 
 def _cells(finding: Finding, label: str) -> list[str]:
+    """A row of the table; of a clean label it ends before the shares, which would be read as a finding."""
     box, changed = finding.box, finding.changed
+    region = f"{box.height} x {box.width} at row {box.top}, column {box.left}"
+    cells = [label, finding.verdict, region, str(len(finding.region))]
+    if finding.verdict == "clean":
+        return cells
     return [
-        label,
-        finding.verdict,
-        f"{box.height} x {box.width} at row {box.top}, column {box.left}",
-        str(len(finding.region)),
+        *cells,
         f"{changed.value:.1%} ({changed.low:.0%} to {changed.high:.0%})",
         f"{finding.usual:.1%}",
         f"{finding.references.max(initial=0.0):.1%}",

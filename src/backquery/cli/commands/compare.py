@@ -44,13 +44,13 @@ def compare(
     For example: `backquery compare mnist mnist -o compare.png`
 
     With --json: rows, a list of name, kind (method, images or network), asked, expected (what a judge should
-    read), read, read_as_asked, worst_log_odds_error, outcomes, judges (what each reads), agreement (how many each
+    read), read, read_as_asked, worst_logit_error, outcomes, judges (what each reads), agreement (how many each
     reads as expected), recognised (0 to 1, by all judges, less chance and their own mistakes), by_chance (how
     probable each agreement is by chance), typicality (1 for the most usual image, 0 for one plainer or stranger
     than all real ones), side (plain, usual or strange), path (the share of real images whose signals are as unlike
     those of others read as the same label, in any layer), path_layer (where they are the most unlike),
     distance_to_nearest, nearest, nearest_distance_percentile (among real images), copy, obeyed; judges with their
-    performance on real test images; chance; no_better_than_chance; left_out; output; with
+    performance on real test images; chance; no_better_than_chance; left_out; seed; output; with
     --show-code also code.
     """
     from backquery.cli.noted import about_data
@@ -69,7 +69,7 @@ def compare(
     save_picture(notes("figure", comparison_table, comparison), output, notes)
     left_out = [f"left out: {reason}" for reason in comparison.left_out]
     give(
-        as_json, {**comparison.as_json(), "output": output}, _table(comparison),
+        as_json, {**comparison.as_json(), "seed": seed, "output": output}, _table(comparison),
         notes=[comparison.trust, *comparison.meanings, *comparison.elsewhere, *left_out], wrote=[output],
         code=notes if show_code else None,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from backquery.cli.options import AsJson
+from backquery.cli.options import AsJson, decides
 from backquery.cli.terminal import count, make_folder, pairs, print_json, save_picture, say, show
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ METHODS = {"transpose": "by the book's formula", "gauss-newton": "by the faithfu
 NAMES = {"digits": "the small network", BUNDLED: "the MNIST network"}
 
 Folder = Annotated[Path, Parameter(name=["-o", "--output"], help="The folder for the pictures, made if needed.")]
-Seed = Annotated[int, Parameter(help="Another seed starts from another network.")]
+SeedNumber = Annotated[int, decides("which network is started from")]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Tour:
         self.pictures[str(path)] = what
 
 
-def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = False) -> None:
+def demo(*, output: Folder = Path("demo"), seed: SeedNumber = 1, as_json: AsJson = False) -> None:
     """Train, test and ask a network backwards on the spot, with pictures, in seconds.
 
     A small network learns 1,078 handwritten digits of 8 x 8 pixels, is tested on 719 others, and is asked what
@@ -50,7 +50,7 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
 
     With --json: performance (of the small network), seconds (all together), pictures (path to what it shows),
     read_as_asked (for each network and method, how many of its images it reads as asked), model (the file of
-    the small network), report (the page about it), next (commands worth trying).
+    the small network), report (the page about it), next (commands worth trying), seed.
     """
     from backquery.cli.source import open_network
     from backquery.files import check_writable
@@ -76,6 +76,7 @@ def demo(*, output: Folder = Path("demo"), seed: Seed = 1, as_json: AsJson = Fal
                 "model": str(model),
                 "report": str(page),
                 "next": following,
+                "seed": seed,
             }
         )
         return

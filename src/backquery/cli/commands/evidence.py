@@ -91,7 +91,7 @@ def evidence(
     and what they say is tried by changing them together, against as much other ink: `backquery evidence mnist
     --image my-three.png -o three.png`
 
-    With --json: rate, smallest, caution (a sentence, or null), evidence, a list of question, labels, images,
+    With --json: rate, smallest, seed, caution (a sentence, or null), evidence, a list of question, labels, images,
     measure (slope or path), trial (held and claims of each measure that was tried), pixels (how many of each
     verdict), likeness (the correlation of the sensitivities with the label's own images), agreement (how far
     images agree on what a pixel means, 1 wholly, 0 not at all), caution, held and claims (how many claims held, of
@@ -100,7 +100,7 @@ def evidence(
     size, size_high (its mean absolute value, and the interval's upper end), limit (what counts as hardly), held
     (true, false, or null where nothing was claimed or could be tested); controls, a list of name, likeness, held
     and claims (of its own), borrowed_held and borrowed_claims (of its regions, tried on this network); left_out,
-    output, arrays. With --image: rate, smallest, image, evidence, a list of question, labels, read (what the
+    output, arrays. With --image: rate, smallest, seed, image, evidence, a list of question, labels, read (what the
     network reads), log_odds, pixels (of the ink and of the paper, how many of each verdict), held, claims and
     trials, a list of region, action, claim, pixels, ink, limit, change, read (what it reads then), others, low,
     high (the mean change by as much other ink, and the middle 95 % of a hundred draws), beyond (the share of them
@@ -157,7 +157,7 @@ def evidence(
     written = {"output": output, "arrays": arrays}
     give(
         as_json,
-        {"rate": rate, "smallest": smallest, "evidence": results, **told, **written},
+        {"rate": rate, "smallest": smallest, "seed": seed, "evidence": results, **told, **written},
         *parts,
         notes=[f"left out: {reason}" for reason in left_out],
         wrote=[output, arrays],
@@ -246,9 +246,10 @@ def _controls(
 ) -> tuple[tuple[ControlEvidence, ...], list[str]]:
     from backquery.cli.progress import bar
     from backquery.evidence import control_evidence
-    from backquery.model import Network
 
-    if not isinstance(network, Network):
-        return (), ["networks as controls: they are made for dense networks only"]
+    left_out: list[str] = []
     with bar("training the controls") as progress:
-        return control_evidence(network, dataset, found, images=images, rng=seed, progress=progress), []
+        controls = control_evidence(
+            network, dataset, found, images=images, rng=seed, left_out=left_out, progress=progress
+        )
+    return controls, left_out

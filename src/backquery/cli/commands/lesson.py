@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from inspect import Parameter as InspectedParameter
 from inspect import signature
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from backquery.cli import UsageError
-from backquery.cli.options import AsJson, ShowCode, also_drawn
+from backquery.cli.options import AsJson, ShowCode, also_drawn, decides
 from backquery.cli.terminal import check_outputs, give, pairs, save_picture
+
+if TYPE_CHECKING:
+    from backquery.lessons import Lesson
 
 Name = Annotated[str | None, Parameter(help="Which lesson; without a name, they are listed.", show_default=False)]
 Rate = Annotated[
@@ -19,6 +23,7 @@ Rate = Annotated[
     Parameter(help="The learning rate, of descent and back-propagation.", validator=Number(gt=0, lt=float("inf"))),
 ]
 Start = Annotated[float | None, Parameter(help="Where descent begins, such as 6.", allow_leading_hyphen=True)]
+SeedNumber = Annotated[int | None, decides("the networks that forward times")]
 Picture = Annotated[Path | None, also_drawn("it")]
 
 
@@ -28,6 +33,7 @@ def lesson(
     *,
     rate: Rate = None,
     start: Start = None,
+    seed: SeedNumber = None,
     output: Picture = None,
     show_code: ShowCode = False,
     as_json: AsJson = False,
@@ -40,12 +46,13 @@ def lesson(
     With --json, without a name: lessons, a list of name and summary. With one: lesson (its name), output (the
     picture, or null), and what was found: sigmoid gives by_weight and by_bias, lists of weight, bias, middle and
     steepest; descent gives path, values, rate, precision, steps, converged; forward gives networks, a list of
-    sizes, loops, matrices, published (microseconds, or null) and difference; one-hot gives labels, vectors,
-    classes; back-propagation gives steps, a list of name, formula and value, and rate. With --show-code also code.
+    sizes, loops, matrices, published (microseconds, or null) and difference, and seed; one-hot gives labels,
+    vectors, classes; back-propagation gives steps, a list of name, formula and value, and rate. With --show-code
+    also code.
     """
     from backquery.lessons import LESSONS
 
-    told = {key: value for key, value in (("rate", rate), ("start", start)) if value is not None}
+    told = {key: value for key, value in (("rate", rate), ("start", start), ("seed", seed)) if value is not None}
     if name is None:
         if told:
             raise UsageError(f"--{min(told)} needs a lesson; choose one of {', '.join(LESSONS)}.")
@@ -57,8 +64,8 @@ def lesson(
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}; choose one of {', '.join(LESSONS)}.")
     for key in told:
-        if key not in signature(LESSONS[name].give).parameters:
-            having = [one.name for one in LESSONS.values() if key in signature(one.give).parameters]
+        if key not in _taken(LESSONS[name]):
+            having = [one.name for one in LESSONS.values() if key in _taken(one)]
             raise UsageError(
                 f"lesson {name} has no --{key}; {' and '.join(having)} {'have' if having[1:] else 'has'} one."
             )
@@ -66,14 +73,21 @@ def lesson(
     from backquery.plots import lesson_figure
 
     check_outputs(output)
-    notes = Notes()
-    found = notes("found", LESSONS[name].give, **told)
+    notes, taken = Notes(), _taken(LESSONS[name])
+    found = notes("found", LESSONS[name].give, **{taken[key].name: value for key, value in told.items()})
+    drawn = {"seed": told.get("seed", taken["seed"].default)} if "seed" in taken else {}
     if output is not None:
         save_picture(notes("figure", lesson_figure, found), output, notes)
     give(
         as_json,
-        {"lesson": name, "output": output, **found.as_json()},
+        {"lesson": name, "output": output, **drawn, **found.as_json()},
         *found.told(),
         wrote=[output],
         code=notes if show_code else None,
     )
+
+
+def _taken(lesson: Lesson) -> dict[str, InspectedParameter]:
+    """What the lesson takes, by the options' names."""
+    taken = signature(lesson.give).parameters.values()
+    return {"seed" if one.name == "rng" else one.name: one for one in taken}

@@ -21,7 +21,9 @@ TimelineFile = Annotated[
 ]
 Language = Annotated[
     Literal["en", "ru", "zh"],
-    Parameter(help="The language of the page: English, Russian or Chinese. Words in plots stay English."),
+    Parameter(
+        help="The language of the page: English, Russian or Chinese; of plots too, where a font has its signs."
+    ),
 ]
 SeedNumber = Annotated[int, decides("what is drawn")]
 
@@ -48,7 +50,7 @@ def report(
     network, sent and printed. A section that fails, or does not apply to the model, says so. For example:
     `backquery report mnist mnist -o report.html`
 
-    With --json: output, sections (those that were made), left_out (for each section left out, why), bytes.
+    With --json: output, sections (those that were made), left_out (for each section left out, why), bytes, seed.
     """
     from backquery.cli.noted import about_data
     from backquery.cli.progress import bar
@@ -68,7 +70,7 @@ def report(
     size = output.stat().st_size
     give(
         as_json,
-        {"output": output, "sections": made, "left_out": left_out, "bytes": size},
+        {"output": output, "sections": made, "left_out": left_out, "bytes": size, "seed": seed},
         f"{len(made)} of {len(SECTIONS)} sections, {size_in_words(size)}",
         notes=[f"{Words(language).say(key)}: {reason}" for key, reason in left_out.items()],
         wrote=[output],

@@ -49,7 +49,7 @@ Around = Annotated[
         consume_multiple=True,
     ),
 ]
-Seed = Annotated[int, decides("which images --many draws")]
+SeedNumber = Annotated[int, decides("where ascent starts and what --many draws")]
 Arrays = Annotated[Path | None, arrays_of("the images (in input scale) and labels (positions) as arrays")]
 
 
@@ -65,7 +65,7 @@ def scan(
     near: Near = None,
     many: Many = None,
     around: Around = None,
-    seed: Seed = 0,
+    seed: SeedNumber = 0,
     arrays: Arrays = None,
     scale: Scale = None,
     limits: LimitOptions = NO_LIMITS,
@@ -90,22 +90,21 @@ def scan(
     picture? `backquery scan cnn.onnx --layer conv1 --channel 0 1 2 -o channels.png`, or `backquery scan mnist
     --layer 1 --kept-of my-three.png -o kept.png`. A name that there is not is answered with those that there are.
 
-    With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what
-    the network reads in the image), answer (how surely), error (the largest difference between the answers
-    and those asked for), log_odds_error (the same in logits: of
-    sigmoids the log-odds, of a softmax with mean zero), converged (whether the image is read as asked
-    and the method reached its goal), outcome, advice (in words), steps, with limits also active (those that hold
-    the image back, in words; errors are then what it lacks of them), proved (read: whether what is read is
-    certain in spite of rounding; as_asked: whether the logits asked for are met within 1e-3; grey_levels: every
-    image within so many of it is read alike; inputs: the same in input scale; unknown: why nothing is proved);
-    output and arrays (paths, or null). With --many the scans are the draws, each with draw (its number), and there
-    are many, seed, likeliest (scans of the likeliest images) and apart (by label, how far apart its draws are: the
-    mean Euclidean distance in input scale). Of a
-    layer also layer and place, and of each scan its channel or node, and signal (what was asked of it). With
-    --kept-of: layer, shape (of its signals), prior, pictures and, for each of them, constraint (hard or least
-    squares), error (how far the signals are off, in parts of their length), within (whether no more than the
-    tolerance), original_answers and answers (to the picture, and to what was kept), evaluated (the images that
-    were run); output and arrays. With --show-code also code.
+    With --json: method, question (what was asked for), prior (or null) and scans, a list of label, read (what the
+    network reads in the image), answer (how surely), error (the largest difference between the answers and those
+    asked for), logit_error (the same in logits: of sigmoids the log-odds, of a softmax with mean zero), converged
+    (whether the image is read as asked and the method reached its goal), outcome, advice (in words), steps, with
+    limits also active (those that hold the image back, in words; errors are then what it lacks of them), proved
+    (read: whether what is read is certain in spite of rounding; as_asked: whether the logits asked for are met
+    within 1e-3; grey_levels: every image within so many of it is read alike; inputs: the same in input scale;
+    unknown: why nothing is proved); seed; output and arrays (paths, or null). With --many the scans are the draws,
+    each with draw (its number), and there are many, likeliest (scans of the likeliest images) and apart (by label,
+    how far apart its draws are: the mean Euclidean distance in input scale). Of a layer also layer and place, and
+    of each scan its channel or node, and signal (what was asked of it). With --kept-of: layer, shape (of its
+    signals), prior, pictures and, for each of them, constraint (hard or least squares), error (how far the signals
+    are off, in parts of their length), within (whether no more than the tolerance), original_answers and answers
+    (to the picture, and to what was kept), evaluated (the images that were run); output and arrays. With
+    --show-code also code.
     """
     from backquery.cli.layers import scan_layer, show_kept
     from backquery.cli.noted import about, noted_pictures
@@ -126,7 +125,7 @@ def scan(
         show_kept(notes, network, inside, prior, output, arrays, as_json, code)
         return
     if inside.layer is not None:
-        scan_layer(notes, network, inside, method, prior, output, arrays, as_json, code)
+        scan_layer(notes, network, inside, method, prior, seed, output, arrays, as_json, code)
         return
     labels = list(label or network.classes)
     start = None if near is None else noted_pictures(notes, network, [near], "near")
@@ -149,7 +148,7 @@ def scan(
         one["proved"] = certificates.plain(position)
     give(
         as_json,
-        {**found, **_told_of_draws(result, network.classes, seed), "output": output, "arrays": arrays},
+        {**found, **_told_of_draws(result, network.classes), "seed": seed, "output": output, "arrays": arrays},
         _table_of_draws(result, network.classes, certificates)
         if many
         else _table(found["scans"], result.read_as_asked.tolist(), certificates),
@@ -169,13 +168,13 @@ def _check_many(many: int | None, around: list[Path] | None, near: Path | None) 
         raise UsageError("--near finds the one smallest change of a picture; many images go with --around.")
 
 
-def _told_of_draws(result: BackQuery, classes: Sequence[str], seed: int) -> dict[str, Any]:
+def _told_of_draws(result: BackQuery, classes: Sequence[str]) -> dict[str, Any]:
     """What --json says of draws beside each of them."""
     if result.likeliest is None:
         return {}
     labels = [classes[label] for label in result.likeliest.labels]
     apart = [None if distance != distance else float(distance) for distance in result.apart]
-    told = {"many": result.many, "seed": seed, "apart": dict(zip(labels, apart, strict=True))}
+    told = {"many": result.many, "apart": dict(zip(labels, apart, strict=True))}
     return {**told, "likeliest": result.likeliest.as_json(classes)["scans"]}
 
 

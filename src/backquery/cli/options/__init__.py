@@ -25,8 +25,8 @@ def arrays_of(what: str) -> Parameter:
 
 
 def decides(what: str) -> Parameter:
-    """--seed, of a command that always gives the same without it."""
-    return Parameter(help=f"Decides {what}.", validator=Number(gte=0))
+    """--seed, what the functions of Python call rng: the same number gives the same result in both."""
+    return Parameter(help=f"Decides {what} (rng in Python).", validator=Number(gte=0))
 
 
 AsJson = Annotated[

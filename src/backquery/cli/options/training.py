@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from backquery.cli.options import decides
 from backquery.cli.plan import make_plan
 from backquery.cli.terminal import draw_seed
 from backquery.model import ACTIVATIONS
@@ -64,9 +65,7 @@ class TrainingOptions:
     biases: Biases = None
     seed: Annotated[
         int | None,
-        Parameter(
-            help="The same seed gives the same network; drawn and noted by default.", validator=Number(gte=0)
-        ),
+        decides("the first weights, the order and what is held out; drawn and noted by default"),
     ] = None
     dtype: Dtype = "float32"
     kernel: Annotated[

@@ -94,7 +94,8 @@ class Studio {
     this.lost = false;
   }
 
-  #begin(model) {
+  #begin(told) {
+    const model = { ...told, classes: told.classes.map(visible) };
     this.model = model;
     this.root.classList.toggle("black", model.black);
     this.root.dataset.lacks = (model.lacks ?? []).join(" ");
@@ -272,6 +273,11 @@ async function copied(text) {
   } catch {
     return false;
   }
+}
+
+/** A label's name, or its number where the name shows nothing. */
+function visible(name, label) {
+  return /[^\s\p{C}]/u.test(name) ? name : `#${label}`;
 }
 
 function stored(name) {

@@ -189,7 +189,7 @@ export class Lesson {
     return right / count;
   }
 
-  /** Row k: the log-odds of the image, of those that are read as k, from which all others are least far. */
+  /** Row k: the logits of the image, of those that are read as k, from which all others are least far. */
   #typical(network) {
     const found = this.usual.map((pixels) => network.look(network.scaleRaw(pixels)).logOdds);
     const rows = Array.from({ length: this.outputs }, (_, label) => medoid(read(found, label)));
@@ -223,7 +223,7 @@ function momentsOf(updates) {
   return [...new Set(shares)];
 }
 
-/** The log-odds of the images in which a label leads, or in which it comes nearest to that where too few are. */
+/** The logits of the images in which a label leads, or in which it comes nearest to that where too few are. */
 function read(found, label) {
   const lead = found.map((row) => row[label] - Math.max(...row.filter((_, other) => other !== label)));
   const order = lead.map((_, image) => image).sort((one, other) => lead[other] - lead[one]);

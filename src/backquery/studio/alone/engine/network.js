@@ -114,7 +114,7 @@ export class Network {
     });
   }
 
-  /** For an input vector: the signals of each hidden layer, the log-odds and the answers. */
+  /** For an input vector: the signals of each hidden layer, the logits and the answers. */
   look(input) {
     const { room } = this;
     return room.within(() => {

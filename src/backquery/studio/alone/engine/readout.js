@@ -1,4 +1,4 @@
-// Linear maps of a network's log-odds, and their derivatives, in whitened coordinates x = origin + deviation y.
+// Linear maps of a network's logits, and their derivatives, in whitened coordinates x = origin + deviation y.
 
 /** A network's layers for a search, the first one also with the whitening multiplied in. */
 export class Chain {

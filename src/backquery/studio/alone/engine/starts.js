@@ -62,9 +62,9 @@ function changeOf(readout, kept, error, v, sums, covariance) {
   return Float64Array.from(changed, (value, node) => value - v.row(0)[node]);
 }
 
-/** Images drawn from a prior, by their scores, with the log-odds that a network gives them, and the moments of these. */
+/** Images drawn from a prior, by their scores, with the logits that a network gives them, and the moments of these. */
 export class Shown {
-  /** readout: of all log-odds, from the prior's mean; numbers: normal ones; null where they are too few. */
+  /** readout: of all logits, from the prior's mean; numbers: normal ones; null where they are too few. */
   static of(readout, prior, numbers, low, high) {
     const { inputs, rank } = prior;
     const half = Math.min(DRAWS, Math.max(FEWEST_DRAWS, 2 * Math.floor(DRAWN / inputs / 2))) / 2;
@@ -121,7 +121,7 @@ export class Shown {
     return this.signals[draw * this.outputs + output] - this.mean[output];
   }
 
-  /** What a question's maps (k x outputs) make of the log-odds of a draw, from the mean of all. */
+  /** What a question's maps (k x outputs) make of the logits of a draw, from the mean of all. */
   #read(maps, draw) {
     return Float64Array.from({ length: maps.rows }, (_, i) =>
       maps.row(i).reduce((sum, share, output) => sum + share * this.#centred(draw, output), 0));

@@ -5,7 +5,7 @@ import { Failure } from "./failure.js";
 const BOOK = 0.99;
 const ALIKE = 1e-9; // answers that differ by less are asked for alike
 
-/** A question: answers and log-odds (outputs), the label asked for or -1, and what the question is called. */
+/** A question: answers and logits (outputs), the label asked for or -1, and what the question is called. */
 const question = (name, answers, logOdds, label) => ({ name, answers, logOdds, label });
 
 /** A label as the network usually says it. */
@@ -31,7 +31,7 @@ export function confidence(network, label, p, others = null) {
   return { ...answers(network, table), name };
 }
 
-/** Log-odds from the mean of all typical ones towards a label's, its own being `answer`. */
+/** Logits from the mean of all typical ones towards a label's, its own being `answer`. */
 function onTheWay(network, label, answer) {
   const known = network.typical;
   const middle = known[0].map((_, output) => known.reduce((sum, row) => sum + row[output], 0) / known.length);
@@ -72,7 +72,7 @@ export function answers(network, given) {
   return question("answers", wanted, logOdds, alone ? wanted.indexOf(best) : -1);
 }
 
-/** The constraints of a question: maps (k x outputs) of log-odds, and their values (k). */
+/** The constraints of a question: maps (k x outputs) of logits, and their values (k). */
 export function constraints(network, { logOdds }) {
   const { room, outputs } = network;
   const shared = network.output.name === "softmax";
@@ -84,7 +84,7 @@ export function constraints(network, { logOdds }) {
   return { maps, values };
 }
 
-/** How far each constraint may be off so that no log-odds are off by more than `tolerance`. */
+/** How far each constraint may be off so that no logits are off by more than `tolerance`. */
 export const toleranceOf = (maps, tolerance) => (maps.rows === maps.columns ? tolerance : tolerance / Math.sqrt(maps.rows));
 
 function unit(place, count) {

@@ -315,7 +315,7 @@ export class Visit {
     const error = off(read, question.answers);
     if (unsaid(question)) Object.assign(found, { outcome: "not found" });
     const told = {
-      read: label, read_as_asked: as, error, log_odds_error: off(logOdds, centred), outcome: found.outcome, steps: found.steps,
+      read: label, read_as_asked: as, error, logit_error: off(logOdds, centred), outcome: found.outcome, steps: found.steps,
       asked: question.label, question: question.name, advice: unsaid(question) ? neverRead(network, question) : method === "transpose" || found.outcome === "converged" ? "" : advice(network, question, read),
     };
     return { image: found.image, answers: read, told };
