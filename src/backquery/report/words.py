@@ -49,11 +49,11 @@ class Words:
         """What stands in a cell of a table in English: its numbers, and its words where they are known."""
         if (shares := re.fullmatch(r"(.+) of (.+)", text)) and self.language != "en":
             return self.say("of", part=self.figure(shares[1]), whole=self.figure(shares[2]))
-        if (beyond := re.fullmatch(r"more than (.+?)( \(.+ to .+\))?", text)) and self.language != "en":
-            return self.say("more", amount=self.figure(f"{beyond[1]}{beyond[2] or ''}"))
         if (ends := re.fullmatch(r"(.+) \((.+) to (.+)\)", text)) and self.language != "en":
             value, low, high = map(self.figure, ends.groups())
             return self.say("interval", value=value, low=low, high=high)
+        if (beyond := re.fullmatch(r"more than (.+)", text)) and self.language != "en":
+            return self.say("more", amount=self.figure(beyond[1]))
         known = self.phrase(text)
         return known if known != text else NUMBER.sub(lambda number: self._written(number[0]), text)
 
