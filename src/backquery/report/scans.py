@@ -75,7 +75,7 @@ def _trust(subject: Subject, found: Comparison) -> str:
         kind = ".untried" if one.performance is None else ".worthless" if one.worthless(found.chance) else ""
         name = subject.words.phrase(one.name)
         judges.append(subject.say(f"scans.judge{kind}", name=name, right=one.performance))
-    return subject.say("scans.trust", judges=", ".join(judges), chance=found.chance)
+    return subject.say("scans.trust", judges=subject.say("apart").join(judges), chance=found.chance)
 
 
 def _proved(subject: Subject, row: Row) -> list[str]:
