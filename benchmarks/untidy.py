@@ -43,7 +43,7 @@ PRIORS = {"data": "Gaussian", "mixture": "mixture"}
 
 SEEDS = range(1, 6)
 
-MOST = 20_000
+MOST = 60_000
 """Images that a network is taught at most; the judges see all."""
 
 ANSWERS = 4000
@@ -271,7 +271,7 @@ class Trial:
 
 DATA: dict[str, tuple[Callable[[], Dataset | None], int]] = {
     "shapes": (lambda: datasets.load("shapes"), 4),
-    "digits": (lambda: datasets.load("wandering-mnist"), 3),
+    "digits": (lambda: datasets.load("wandering-mnist"), 4),
     "animals": (animals.animals, 6),
 }
 """How each data set is had, and for how many epochs it is taught."""

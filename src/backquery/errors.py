@@ -1,7 +1,14 @@
-"""What can go wrong, each with one clear message: what was received, what is allowed, what to do."""
+"""What can go wrong, each with one clear message: what was received, what is allowed, what to do.
+
+And what of a stranger's file may stand in a message, or in anything else that a person reads: text that commands
+nothing. Control characters make a terminal obey, and no XML can hold them; others turn the direction of all that
+follows them in a sentence.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from warnings import warn
 
 
@@ -72,3 +79,40 @@ class AssumptionWarning(UserWarning):
 def assume(text: str) -> None:
     """Say in one line what is taken for granted; on the command line it goes to standard error."""
     warn(text, AssumptionWarning, stacklevel=3)
+
+
+SIGN = "\N{REPLACEMENT CHARACTER}"
+"""What stands in the place of a character that cannot be shown."""
+
+_CONTROLS = [
+    chr(code) for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"
+]
+_HALVES = map(chr, range(0xD800, 0xE000))
+_NONE = ["\ufffe", "\uffff"]
+_TURNS = [*map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])]
+_MARKS = ["\u061c", "\u200e", "\u200f"]
+
+_COMMANDS = str.maketrans(dict.fromkeys([*_CONTROLS, *_HALVES, *_NONE, *_TURNS], SIGN))
+_INVALID = str.maketrans(dict.fromkeys([*_CONTROLS, *_NONE], SIGN))
+_DIRECTIONS = str.maketrans(dict.fromkeys([*_TURNS, *_MARKS]))
+_LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+def printable(text: str) -> str:
+    """`text` with a sign in the place of each character that is obeyed rather than shown, or that is none."""
+    return text.translate(_COMMANDS)
+
+
+def valid(text: str) -> str:
+    """`text` as XML and HTML can hold it: with a sign in the place of what they cannot.
+
+    Halves of a character, which no file can hold, are left to its encoding.
+    """
+    return text.translate(_INVALID)
+
+
+def isolated(name: str) -> str:
+    """A name as it may stand in a sentence: what it holds does not turn the words around it."""
+    plain = name.translate(_DIRECTIONS)
+    turned = plain != name or _LEFTWARDS.search(plain)
+    return f"\N{FIRST STRONG ISOLATE}{plain}\N{POP DIRECTIONAL ISOLATE}" if turned else name

@@ -115,11 +115,12 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The label of each row of X (n, features)."""
-        answers = self.predict_proba(X)
-        read = labels_read(answers)
+        check_is_fitted(self)
+        read = labels_read(self.network_, validate_data(self, X, dtype=np.float64, reset=False))
         if np.any(read == UNREAD):
             raise ModelError(
-                f"the answers to {np.sum(read == UNREAD)} of {len(read)} rows are not finite: look for an overflow"
+                f"nothing can be read in {np.sum(read == UNREAD)} of {len(read)} rows: their answers are not "
+                "finite, by an overflow, or two classes tie"
             )
         labels: NDArray[Any] = self.classes_[read]
         return labels

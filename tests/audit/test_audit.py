@@ -28,7 +28,7 @@ from backquery.datasets import Split
 from backquery.errors import DataError, ModelError
 from backquery.faithfulness import luck
 from backquery.intervals import Interval, share_interval
-from backquery.model import Layout, Model, labels_read
+from backquery.model import Layout, Model, strongest_labels
 from backquery.model.activations import SIGMOID
 from backquery.model.network import Layer, Network
 from backquery.model.scaling import Scaling
@@ -385,7 +385,7 @@ def test_in_colour_whole_pixels_are_pasted_and_drawn(shape):
     last = Layer(layout.flat(weights), np.array([0.0, 0.0, -16.0]), SIGMOID)
     model = Network((last,), input_shape=shape)
     # No image is of the last label, which other networks cannot know therefore.
-    labels = labels_read(model.query(layout.flat(grid))[:, :2])
+    labels = strongest_labels(model.query(layout.flat(grid))[:, :2])
     found = find_shortcuts(Opaque(model), (layout.flat(grid), labels))
     finding = found.findings[2]
     assert finding.verdict == SHORTCUT

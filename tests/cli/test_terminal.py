@@ -15,7 +15,8 @@ from rich.table import Table
 
 from backquery import Network
 from backquery.cli import terminal
-from backquery.cli.terminal import give, printable, results, say, show
+from backquery.cli.terminal import give, results, say, show
+from backquery.errors import printable
 from backquery.io import save_model
 from tests.conftest import Run
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backquery import Network, Scaling, load_model, train
+from backquery import Network, Scaling, evaluate, load_model, train
 from backquery.datasets import Dataset
 from backquery.errors import ExperimentError, ModelError
 from backquery.experiments import damage as module
@@ -134,6 +134,17 @@ def test_a_network_that_lost_everything_guesses(found):
         if one.what != "noise":
             most = one.images.max() / one.images.sum()
             assert one.performance().value[-1] <= most + 1e-12
+
+
+def test_a_saturated_network_is_read_as_evaluate_reads_it(plain, digits):
+    """Its answers round to 1 and 0 in float32, and only its logits tell them apart."""
+    loud = replace(plain.layers[1], weights=100 * plain.layers[1].weights)
+    network = replace(plain, layers=(plain.layers[0], loud))
+    answers = network.query(network.scale(digits.test.images))
+    assert np.any(np.sort(answers)[:, -1] == np.sort(answers)[:, -2]), "some answers tie"
+    evaluation = evaluate(network, digits.test)
+    damage = measure_damage(network, digits, what=["nodes"], repeats=2, stages=[])
+    assert damage.performance == evaluation.performance > np.mean(answers.argmax(axis=1) == digits.test.labels)
 
 
 def test_the_same_seed_does_the_same_damage_and_another_another(plain, few):

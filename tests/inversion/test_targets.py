@@ -33,6 +33,9 @@ LINEAR = Network.create([16, 8, 4], activation=["tanh", "identity"], rng=0)
 RELU = Network.create([16, 8, 4], activation=["tanh", "relu"], rng=0)
 
 
+PRIORS = {"gauss-newton": "flat"}
+
+
 def remembering(network: Network) -> Network:
     table = np.arange(16.0).reshape(4, 4) / 4 - 2
     return replace(network, statistics=Statistics(np.full(16, 0.2), np.zeros((16, 1)), np.full(16, 0.01), table))
@@ -255,3 +258,33 @@ def test_nothing_is_typical_of_a_label_that_is_never_read() -> None:
     assert scans.outcome == ("converged", "not found")
     assert not scans.converged[1] and "ask for a confidence" in scans.advice[1] and not scans.advice[0]
     assert back_query(network, [7], confidence=0.99).question == "confidence 0.99"
+
+
+@pytest.mark.parametrize("network", [SIGMOID, SOFTMAX, TANH, LINEAR])
+@pytest.mark.parametrize("p", [0.001, 0.01, 0.1, 0.25])
+@pytest.mark.parametrize("others", [None, "typical"])
+def test_a_low_confidence_asks_for_the_label_that_was_named(network: Network, p: float, others) -> None:
+    asked = confidence(remembering(network), [2, 0], p, others)
+    assert asked.labels.tolist() == [2, 0]
+    np.testing.assert_allclose(asked.answers[[0, 1], asked.labels], 2 * p - 1 if network is TANH else p)
+    assert several(network, {2: p}).labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("method", ["transpose", "gauss-newton", "ascent"])
+def test_what_is_asked_for_too_faintly_is_not_read_as_asked(method: str) -> None:
+    found = back_query(SIGMOID, [0, 1, 2, 3], method=method, confidence=0.001, prior=PRIORS.get(method))
+    assert found.labels.tolist() == [0, 1, 2, 3]
+    assert not found.converged.any()
+    if method != "ascent":
+        assert found.outcome == ("not found",) * 4
+        assert found.advice[1] == (
+            "an image that answers 0.001 for 'dog' and 0.01 for 'cat' is not read as 'dog': ask for a higher "
+            "confidence"
+        )
+
+
+@pytest.mark.parametrize("p", [0.01, 0.25])
+def test_a_label_asked_for_no_more_than_the_others_is_not_named(p: float) -> None:
+    """Of a tie nothing is read, not even where the label asked for is the first."""
+    found = back_query(SOFTMAX if p == 0.25 else SIGMOID, [0], method="gauss-newton", prior="flat", confidence=p)
+    assert (found.labels.tolist(), found.outcome) == ([0], ("not found",))

@@ -37,7 +37,7 @@ def test_a_network_names_its_nodes_activations_and_labels() -> None:
 
 def test_an_evaluation_says_its_performance() -> None:
     network = Network.create([64, 10], rng=0, input_shape=(8, 8))
-    found = evaluate(network, (np.zeros((20, 64)), np.arange(20) % 10))
+    found = evaluate(network, (np.ones((20, 64)), np.arange(20) % 10))
     assert repr(found).startswith(f"Evaluation({found.performance:.2%} right: 2 of 20 images; ")
 
 

@@ -39,17 +39,18 @@ def test_without_mistakes_there_is_no_worst_confusion():
 def test_answers_that_are_not_finite_are_wrong_and_no_label():
     network = Network.create([4, 3], activation=["identity"], rng=0, dtype="float32")
     huge = replace(
-        network.layers[0], weights=np.array([[3e38] * 4, [-3e38, 3e38, 3e38, 3e38], [0] * 4], np.float32)
+        network.layers[0], weights=np.array([[3e38] * 4, [-3e38, 3e38, 3e38, 1e38], [0] * 4], np.float32)
     )
     network = replace(network, layers=(huge,))
     inputs = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1e-38]], np.float32)
     said = pytest.warns(AssumptionWarning, match="1 of 3 images count as wrong: .* not finite")
-    with said, np.errstate(over="ignore", invalid="ignore"):
+    tied = pytest.warns(AssumptionWarning, match="1 of 3 images count as wrong: two labels tie")
+    with said, tied, np.errstate(over="ignore", invalid="ignore"):
         found = evaluate(network, (inputs, np.zeros(3, int)))
-    assert found.read.tolist() == [UNREAD, 0, 0]
-    assert (found.unread, found.images, found.performance) == (1, 3, 2 / 3)
-    assert found.confusion.sum() == 2
-    assert found.as_json()["unread"] == 1
+    assert found.read.tolist() == [UNREAD, UNREAD, 0]
+    assert (found.unread, found.tied, found.images, found.performance) == (2, 1, 3, 1 / 3)
+    assert found.confusion.sum() == 1
+    assert (found.as_json()["unread"], found.as_json()["tied"]) == (2, 1)
 
 
 def test_of_a_whole_data_set_those_to_test_on_are_asked(digits):

@@ -15,15 +15,21 @@ def parts(network):
 
 
 def read(weights, biases, names, inputs):
-    """The label read in each input: the first of the largest pre-activations."""
+    """The label read in each input: that of the largest pre-activation, and none, -1, where two are as large."""
     found = []
     for x in np.asarray(inputs, float):
         signals = x
         for w, b, name in zip(weights, biases, names, strict=True):
             zs, outputs = forward([w], [b], [name], signals)
             signals = outputs[-1]
-        found.append(int(np.argmax(zs[-1])))
+        found.append(strongest(zs[-1]))
     return found
+
+
+def strongest(z):
+    """The place of the largest number, -1 where it stands twice."""
+    places = [k for k, value in enumerate(z) if value == max(z)]
+    return places[0] if len(places) == 1 else -1
 
 
 def reads_without_nodes(network, inputs, layer, order):
@@ -45,7 +51,7 @@ def _without_any(network, layer, inputs):
     weights, biases, names = parts(network)
     start = np.zeros(len(weights[layer])) if biases[layer] is None else biases[layer]
     if layer == len(weights) - 1:
-        return [int(np.argmax(start))] * len(inputs)
+        return [strongest(start)] * len(inputs)
     _, outputs = forward([np.diag(np.ones(len(start)))], [None], [names[layer]], start)
     return read(weights[layer + 1 :], biases[layer + 1 :], names[layer + 1 :], [outputs[-1]] * len(inputs))
 

@@ -23,7 +23,7 @@ from backquery.model.evaluation import evaluate
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.notes import Notes
-from backquery.report import SECTIONS, write_report
+from backquery.report import SECTIONS, Words, write_report
 from backquery.report.markup import EMPTY, Html, tag
 from backquery.report.pictures import pixels
 from backquery.training import MiniBatch, train
@@ -190,6 +190,12 @@ def test_names_are_words_whatever_they_say(network: Network, digits: Dataset, tm
     assert {name for name, _ in page.tags}.isdisjoint({"script", "u"})
     assert not [one for one in page.all("i") if not one]
     assert any(NASTY in word for word in page.words["td"] + page.words["th"] + page.words["dd"])
+
+
+def test_a_page_holds_no_character_that_is_none_and_no_name_turns_its_sentence() -> None:
+    page = tag("p", Words().say("confusions.surest.caption", truth="1\x1b[31m\x00", read="3\u202e", answer=0.5))
+    assert "\x1b" not in page and "\x00" not in page and "1\ufffd[31m\ufffd" in page
+    assert "\u2068" + "3" + "\u2069" in page and "\u202e" not in page
 
 
 def test_text_is_escaped_and_markup_is_not() -> None:

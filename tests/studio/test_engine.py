@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backquery import Layer, Network, back_query, evaluate
+from backquery import Layer, Network, back_query
 from backquery.datasets import Dataset, prepare_image
 from backquery.inversion import METHODS, Targets, several
-from backquery.model import Meaning, Scaling
+from backquery.model import Meaning, Scaling, evaluated
 from backquery.model.activations import RELU, SIGMOID, SOFTMAX, TANH
 from backquery.notes import Notes
 from backquery.studio import engine
@@ -239,7 +239,7 @@ def test_an_exam_is_an_evaluation(network: Network, digits: Dataset) -> None:
             damaged = model.without_nodes(off)
             if len(model.layers) == 3:
                 damaged = damaged.without_nodes([int(rng.integers(7))], 2)
-            assert exam.performance(damaged) == evaluate(damaged, digits.test).performance
+            assert exam.performance(damaged) == evaluated(damaged, digits.test).performance
 
 
 def test_damage_of_large_and_of_linear_models_is_tested_too(
@@ -248,9 +248,9 @@ def test_damage_of_large_and_of_linear_models_is_tested_too(
     assert digits.test is not None
     monkeypatch.setattr("backquery.studio.exam.MOST_SIGNALS", 100)
     damaged = network.without_nodes([1, 2])
-    assert Exam(network, digits).performance(damaged) == evaluate(damaged, digits.test).performance
+    assert Exam(network, digits).performance(damaged) == evaluated(damaged, digits.test).performance
     linear = Network((Layer(np.eye(10, 64), None, SOFTMAX),), scaling=network.scaling, input_shape=(8, 8))
-    assert Exam(linear, digits).performance(linear) == evaluate(linear, digits.test).performance
+    assert Exam(linear, digits).performance(linear) == evaluated(linear, digits.test).performance
 
 
 def test_samples_are_real_test_images(subject: Subject, digits: Dataset) -> None:

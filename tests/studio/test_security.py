@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 import struct
@@ -113,6 +114,13 @@ def test_every_route_refuses_a_foreign_origin(studio: Serving) -> None:
     for path in paths(studio):
         for origin in ("null", "https://evil.example"):
             assert status_of(studio, path, Origin=origin) == 403, path
+
+
+def test_refused_handshakes_leave_the_log_empty(studio: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    for wrong in ({"Origin": ""}, {"Origin": "https://evil.example"}, {"Cookie": ""}, {"Host": "evil.example"}):
+        assert handshake(studio, **wrong) == 403
+    time.sleep(0.2)  # what a server complains of comes after its answer
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_websocket_without_an_origin_is_refused(studio: Serving) -> None:

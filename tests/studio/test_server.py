@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from base64 import b64decode
 from dataclasses import replace
@@ -199,6 +200,15 @@ def drained(talk: Talk, seconds: float) -> list[dict]:
         except TimeoutError:
             break
     return found
+
+
+def test_a_flood_of_trainings_runs_one_at_a_time(talk: Talk) -> None:
+    most = 0
+    for hidden in range(1, 41):
+        talk.send("train", lane=f"lane {hidden}", hidden=10 * hidden, epochs=20, pace=1.0)
+        most = max(most, sum(thread.name == "backquery-learning" for thread in threading.enumerate()))
+    talk.ask("stop")
+    assert most <= 1
 
 
 def test_a_second_training_takes_the_place_of_the_first(talk: Talk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from functools import partial
 from threading import Event, Semaphore
 
@@ -78,6 +79,31 @@ def test_a_request_is_read() -> None:
 def test_what_is_no_request_is_refused(frame: str) -> None:
     with pytest.raises(RequestError):
         decode(frame)
+
+
+BOMBS = {
+    "a list of nothing": lambda: '{"id": 1, "ask": "back", "x": [' + "0," * 10**7 + "0]}",
+    "lists of lists": lambda: '{"id": 1, "ask": "back", "x": [' + "[]," * 10**7 + "0]}",
+    "many names": lambda: '{"id": 1, "ask": "back"' + "".join(f',"{name}":0' for name in range(2 * 10**6)) + "}",
+    "depth": lambda: '{"id": 1, "ask": "back", "x": ' + '{"x":' * 6 * 10**6,
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_frame_of_too_many_values_takes_no_memory(kind: str) -> None:
+    frame = BOMBS[kind]()
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError, match="100,000 values"):
+            decode(frame)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_bytes_and_many_answers_are_few_values() -> None:
+    fields = {"file": "A" * 2**24, "answers": [0.5] * 10_000}
+    assert decode(json.dumps({"id": 1, "ask": "back", **fields})).fields == fields
 
 
 @settings(max_examples=50)

@@ -29,6 +29,8 @@ from backquery.model import (
     generator_of,
     ink_of,
     labels_read,
+    strengths_of,
+    strongest_labels,
 )
 
 IMAGES = 400
@@ -198,7 +200,7 @@ def _read_rightly(model: Model, examples: Examples, images: int, rng: np.random.
     for begin in range(0, len(order), PART):
         part = examples.at(order[begin : begin + PART])
         inputs = part.inputs()
-        right = labels_read(model.logits(inputs)) == part.labels
+        right = labels_read(model, inputs) == part.labels
         shown.append(layout.grid(ink_of(model, inputs[right])))
         labels.append(part.labels[right])
         if sum(map(len, labels)) >= images:
@@ -225,7 +227,7 @@ def _asked(model: Model, layout: Layout, made: tuple[Array, ...], labels: Labels
     paper, ink = ends_of(model)
     rows = np.arange(len(labels))
     found = [model.logits(paper + layout.flat(each) * (ink - paper)) for each in made]
-    read = np.stack([labels_read(each) for each in found])
+    read = np.stack([strongest_labels(strengths_of(model.output_activation, each)) for each in found])
     log_odds = [answers_log_odds(model, np.asarray(each, np.float64))[rows, labels] for each in found]
     return _Asked(np.stack(log_odds), read == labels, read == others)
 

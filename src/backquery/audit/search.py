@@ -247,7 +247,7 @@ def _finding(
         before=before,
         after=after,
         truth=int(trial.labels[shown]),
-        read=int(labels_read(np.asarray(trial.model.query(after[None])))[0]),
+        read=int(labels_read(trial.model, after[None])[0]),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.audit.regions import Region, Sheet
-from backquery.model import Array, Labels, Model, Network, labels_read
+from backquery.model import Array, Labels, Model, Network, labels_read, strengths_of, strongest_labels
 
 CHUNK_NUMBERS = 2**24
 """Numbers of a Jacobian that are held at once."""
@@ -33,7 +34,7 @@ class Trials:
     @classmethod
     def of(cls, model: Model, inputs: Array, labels: Labels) -> Trials:
         """Ask the model once about the images as they are."""
-        read = labels_read(np.asarray(model.query(inputs)))
+        read = labels_read(model, inputs)
         sums = model.layers[0].combine(inputs) if isinstance(model, Network) else None
         return cls(model, Sheet.of(model), inputs, labels, read, sums)
 
@@ -48,7 +49,7 @@ class Trials:
             # Sums are linear in the inputs: adding the change spares the whole first layer for every region tried.
             change = (content - self.inputs[np.ix_(rows, region.inputs)]).astype(self.sums.dtype)
             sums = self.sums[rows] + change @ self.model.layers[0].weights[:, region.inputs].T
-            return np.asarray(labels_read(_answers(self.model, sums)) == label)
+            return np.asarray(strongest_labels(_strengths(self.model, sums)) == label)
         return self._read_as(label, self.pasted(region, label, most))
 
     def pasted(self, region: Region, label: int, most: int | None = None) -> Array:
@@ -86,12 +87,11 @@ class Trials:
         return np.asarray(totals / np.reshape(counts, (-1, 1, 1)))
 
     def _read_as(self, label: int, images: Array) -> NDArray[np.bool_]:
-        return np.asarray(labels_read(self.model.query(images)) == label)
+        return np.asarray(labels_read(self.model, images) == label)
 
 
-def _answers(network: Network, sums: Array) -> Array:
-    """What a network answers, (n, outputs), from the pre-activations of its first layer (n, nodes)."""
-    signals = network.layers[0].activation.function(sums)
-    for layer in network.layers[1:]:
-        signals = layer.activation.function(layer.combine(signals))
-    return signals
+def _strengths(network: Network, sums: Array) -> Array:
+    """What decides between labels, (n, outputs), from the pre-activations of the first layer (n, nodes)."""
+    for before, layer in pairwise(network.layers):
+        sums = layer.combine(before.activation.function(sums))
+    return strengths_of(network.output_activation, sums)

@@ -92,7 +92,7 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _complain(error: object, code: int) -> int:
-    from backquery.cli.terminal import printable
+    from backquery.errors import printable
 
     print(printable(f"backquery: {' '.join(str(error).split())}"), file=sys.stderr)
     return code

@@ -134,11 +134,10 @@ def _layer_table(scans: list[dict[str, Any]], names: list[str]) -> Drawing:
 
 
 def _kept_table(kept: Kept, network: Model, pictures: list[Path]) -> Drawing:
-    from backquery.model import labels_read, name_read
+    from backquery.model import name_read
 
     read, still = (
-        [name_read(network.classes, int(label)) for label in labels_read(answers)]
-        for answers in (kept.original_answers, kept.answers)
+        [name_read(network.classes, int(label)) for label in labels] for labels in (kept.original_read, kept.read)
     )
     errors = [
         f"{error:.1%}{'' if within else ' ✗'}" for error, within in zip(kept.error, kept.within, strict=True)

@@ -227,10 +227,11 @@ def _right_and_fitting(model: Model, images: Split) -> tuple[NDArray[np.bool_], 
 
     from backquery.model.reading import labels_read
 
-    answers = model.query(model.scale(images.images))
+    inputs = model.scale(images.images)
+    answers = model.query(inputs)
     parts = np.nan_to_num(answers).clip(LEAST_SHARE, 1 / LEAST_SHARE)
     shares = parts[np.arange(len(parts)), images.labels] / parts.sum(axis=1)
-    return labels_read(answers) == images.labels, float(np.mean(np.log(shares)))
+    return labels_read(model, inputs) == images.labels, float(np.mean(np.log(shares)))
 
 
 def _clearly_fewer(right: NDArray[np.bool_], most: NDArray[np.bool_]) -> bool:

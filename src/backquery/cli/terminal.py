@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import sys
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec
 
-from backquery.errors import AssumptionWarning, OutputError
+from backquery.errors import AssumptionWarning, OutputError, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,18 +37,6 @@ SIGNS = " .:-=+*#%@"
 
 WIDEST_SIGNS = 40
 """Columns of a picture that is shown in signs."""
-
-_CONTROLS = [
-    chr(code) for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"
-]
-_DIRECTIONS = map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-_COMMANDS = str.maketrans(dict.fromkeys([*_CONTROLS, *_DIRECTIONS], "\N{REPLACEMENT CHARACTER}"))
-"""What a terminal obeys rather than shows: control characters, and those that turn the direction of writing."""
-
-
-def printable(text: str) -> str:
-    """`text`, perhaps from a stranger's file, with a sign in the place of each character that a terminal obeys."""
-    return text.translate(_COMMANDS)
 
 
 def size_in_words(size: int) -> str:

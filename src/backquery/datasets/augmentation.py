@@ -14,11 +14,13 @@ import numpy as np
 from backquery.datasets.split import Split
 from backquery.errors import DataError
 from backquery.model import Pixels
+from backquery.model.declared import declared
 
 CHUNK = 2048
 """Images turned at a time, so that memory stays small."""
 
 
+@declared(DataError)
 def rotate(split: Split, degrees: float) -> Split:
     """Every image turned about its middle, anticlockwise, with straight interpolation; the size stays.
 
@@ -37,6 +39,7 @@ def rotate(split: Split, degrees: float) -> Split:
     return Split(images, split.labels)
 
 
+@declared(DataError)
 def shift(split: Split, down: int, right: int) -> Split:
     """Every image moved by whole pixels, `down` and to the `right`, or the other way where they are negative.
 
@@ -53,6 +56,7 @@ def shift(split: Split, down: int, right: int) -> Split:
     return Split(images, split.labels)
 
 
+@declared(DataError)
 def augment(
     split: Split, *, rotations: Sequence[float] = (-10.0, 10.0), shifts: Sequence[tuple[int, int]] = ()
 ) -> Split:

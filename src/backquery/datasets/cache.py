@@ -83,7 +83,7 @@ def _recall(store: Path, digest: str | None) -> NDArray[np.uint8] | None:
     kept = store / f"{digest}.npy"
     try:
         matrix = np.load(kept, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except Exception:  # damaged files raise whatever their bytes lead NumPy to
         return None
     if matrix.dtype != np.uint8 or matrix.ndim != 2:
         return None

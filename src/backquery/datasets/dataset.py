@@ -15,6 +15,7 @@ from backquery.datasets.labels import label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError, assume
 from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape, brief
+from backquery.model.declared import declared_value
 
 Half = TypeVar("Half")
 
@@ -22,6 +23,7 @@ MEMORY_LIMIT = 4 * 2**30
 """No file is read whose pixels would take more bytes than this."""
 
 
+@declared_value(DataError)
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images to train on, images to test on if there are any, and what their labels are called.

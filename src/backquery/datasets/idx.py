@@ -45,6 +45,8 @@ def read_idx(path: Path) -> NDArray[Any]:
     try:
         with _opened(path) as stream:
             dtype, shape = _header(stream, path)
+            # Where one length is 0 the others are too much for NumPy all the same.
+            _check_memory(path, prod(max(length, 1) for length in shape) * dtype.itemsize)
             _check_size(path, _header_bytes(len(shape)) + prod(shape) * dtype.itemsize)
             values = np.empty(shape, dtype)
             _fill(stream, values, path)
@@ -185,12 +187,15 @@ def _header_bytes(dimensions: int) -> int:
     return 4 + 4 * dimensions
 
 
+def _check_memory(path: Path, expected: int) -> None:
+    if expected > MEMORY_LIMIT:
+        raise DataError(f"{path}: its header announces {expected} bytes; at most {MEMORY_LIMIT} are read")
+
+
 def _check_size(path: Path, expected: int) -> None:
     size = path.stat().st_size
     with path.open("rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
-    if expected > MEMORY_LIMIT:
-        raise DataError(f"{path}: its header announces {expected} bytes; at most {MEMORY_LIMIT} are read")
     if expected > size * BEST_COMPRESSION if zipped else expected != size:
         raise DataError(
             f"{path}: its header announces {expected} bytes, but the file has {size}; fetch or copy the file again"

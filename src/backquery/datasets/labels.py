@@ -16,7 +16,7 @@ MOST_CLASSES = 1000
 """Of so many different labels at most, each is a class."""
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
-_MISSING = re.compile(r"\s*(?:[+-]?(?:nan|inf))?\s*", re.IGNORECASE)
+_MISSING = re.compile(r"(?:[+-]?(?:nan|inf))?", re.IGNORECASE)
 
 
 def class_names(labels: NDArray[Any], source: str = "the data") -> tuple[str, ...]:

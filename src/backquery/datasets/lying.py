@@ -16,7 +16,7 @@ from backquery.datasets.names import beside, said
 from backquery.datasets.options import Reading
 from backquery.datasets.pictures import Loose
 from backquery.datasets.table import makes_images
-from backquery.datasets.text import Part, layout_of, texts_in
+from backquery.datasets.text import Part, layout_of, names_in_zip, texts_in
 from backquery.datasets.unread import refuse_unread, unread_zip
 from backquery.errors import DataError, assume
 
@@ -81,9 +81,7 @@ def _in_file(path: Path, how: Reading) -> Lying:
 
 
 def _in_zip(path: Path, how: Reading) -> Lying:
-    with zipfile.ZipFile(path) as archive:
-        arrays = [name for name in archive.namelist() if name.endswith(".npy")]
-    if arrays:
+    if any(name.endswith(".npy") for name in names_in_zip(path)):
         return _arrays(path, how)
     if texts := texts_in(path):
         return _tables(path, texts, how)

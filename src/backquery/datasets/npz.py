@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from collections.abc import Mapping
 from math import prod
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from backquery.datasets.arrays import Stored, choose, read_chosen, same_set
 from backquery.datasets.dataset import Labelled
+from backquery.datasets.labels import MOST_CLASSES
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.errors import DataError
 
@@ -35,6 +37,8 @@ def read_npz(path: Path, how: Reading = AS_FOUND) -> tuple[Labelled, Labelled | 
     chosen = choose(stored, str(path), how)
     train, test = read_chosen(stored, chosen, str(path), how, maximum=_maximum(path, stored))
     told = next((name for name in ("classes", "class_names") if name in stored and name not in chosen.names), None)
+    if told is not None and prod(stored[told].shape) > MOST_CLASSES:
+        raise DataError(f"{path}: {told!r} names {prod(stored[told].shape):,} classes; {MOST_CLASSES} are allowed")
     names = None if told is None else stored[told].read()
     return train, test, None if names is None else tuple(str(name) for name in names.reshape(-1))
 
@@ -111,6 +115,8 @@ def _header(stream: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], 
     version = np.lib.format.read_magic(stream)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(stream)
+    if not dtype.itemsize:
+        raise DataError(f"{where}: its values have no width; write it again with NumPy")
     expected, present = prod(shape) * dtype.itemsize, size - stream.tell()
     if expected != present and not dtype.hasobject:
         raise DataError(
@@ -123,7 +129,10 @@ def _array(stream: IO[bytes], dtype: np.dtype[Any], path: Path, where: str) -> N
     if dtype.hasobject:
         raise DataError(f"{where}: holds Python objects, which are never unpickled; save numbers or text")
     try:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        if dtype.kind == "U" and np.any(np.ascontiguousarray(array).view(f"{dtype.byteorder}u4") > sys.maxunicode):
+            raise ValueError("its text holds numbers that are no characters")
+        return array
     except Exception as error:  # as above
         raise _broken(path, error) from error
 

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
 from backquery.model import Labels, Pixels, Seed, brief, generator_of
+from backquery.model.declared import declared, declared_value
 
 HELD_OUT = 0.2
 """The share of each label's images to test on where the data have no test half."""
 
 
+@declared_value(DataError)
 @dataclass(frozen=True, eq=False)
 class Split:
     """One half of a data set: raw images and their labels, both read-only.
@@ -52,6 +54,7 @@ class Split:
         return Split(self.images[index], self.labels[index])
 
 
+@declared(DataError)
 def split_off_test(split: Split, share: float = HELD_OUT, *, rng: Seed = None) -> tuple[Split, Split]:
     """Hold out a random `share` of each label's images: (the rest, the held out), both in their old order.
 

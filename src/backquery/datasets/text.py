@@ -16,9 +16,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from backquery.datasets.dataset import MEMORY_LIMIT
 from backquery.datasets.labels import is_number
@@ -33,6 +34,9 @@ SAMPLE = 20
 """So many rows tell how all are written."""
 
 LONGEST_ROW = 1 << 24
+
+LONGEST_HEAD = 1 << 19
+"""Remarks that may stand before the first row."""
 
 PEEKED = 1 << 16
 """Bytes at the start of a text that tell how its lines end, and whether its values are words for yes and no."""
@@ -83,9 +87,17 @@ def texts_in(path: Path) -> list[Part]:
     """The texts with rows in a zip archive, by their names; of any other file, the file itself."""
     if not zipfile.is_zipfile(path):
         return [Part(path)]
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
+    names = [name for name in names_in_zip(path) if not name.startswith("__MACOSX")]
     return [Part(path, name) for name in names if name.lower().endswith(_PLAIN_ENDS)]
+
+
+def names_in_zip(path: Path) -> list[str]:
+    """The names of all files in a zip archive; `DataError` for one that is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception as error:  # damaged archives raise whatever their bytes lead Python to
+        raise DataError(f"{path}: is a damaged zip archive ({error}); fetch or copy the file again") from error
 
 
 @contextmanager
@@ -102,13 +114,19 @@ def opened(part: Part) -> Iterator[IO[bytes]]:
 def layout_of(part: Part) -> Layout:
     """How the text is written; `DataError` if it holds no rows of values."""
     with opened(part) as stream:
-        lines = (line.decode("utf-8", "replace") for line in iter(lambda: stream.readline(LONGEST_ROW), b""))
+        lines = (_row(part, line) for line in iter(partial(stream.readline, LONGEST_ROW), b""))
         try:
             return _layout(lines)
         except csv.Error as error:
             raise DataError(f"{part}: is no table of rows and columns ({error})") from None
         except StopIteration:
             raise DataError(f"{part}: no rows of values; each line must hold a label and its pixels") from None
+
+
+def _row(part: Part, line: bytes) -> str:
+    if len(line) == LONGEST_ROW:
+        raise DataError(f"{part}: a row of more than {LONGEST_ROW} bytes is no image; each must end its line")
+    return line.decode("utf-8", "replace")
 
 
 def _layout(lines: Iterator[str]) -> Layout:
@@ -139,7 +157,7 @@ def _wordy(values: Sequence[Sequence[str]]) -> tuple[int, ...]:
 def _head(lines: Iterator[str]) -> tuple[list[str], str]:
     """The blank lines and remarks before the first row, and that row."""
     head: list[str] = []
-    for line in lines:
+    for line in islice(lines, LONGEST_HEAD):
         if line.strip() and not _is_remark(line):
             return head, line
         head.append(line.strip())
@@ -233,16 +251,44 @@ def _in_utf8(stream: IO[bytes]) -> IO[bytes]:
     start = stream.read(4)
     stream.seek(0)
     if start.startswith(_UTF16):
-        return io.BytesIO(stream.read(MOST_TEXT).decode("utf-16", "replace").encode())
+        return _of_pieces(_from_utf16(stream))
     begin = len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0
     stream.seek(begin)
     sample = stream.read(PEEKED)
     stream.seek(begin)
     if b"\r" in sample and b"\n" not in sample:
-        stream = io.BytesIO(stream.read(MOST_TEXT).replace(b"\r", b"\n"))
+        stream = _of_pieces(piece.replace(b"\r", b"\n") for piece in iter(partial(stream.read, PEEKED), b""))
     if _are_truth_values(sample):
-        return io.BytesIO(_TRUTH.sub(lambda word: b"01"[word[0][0] in b"tT" :][:1], stream.read(MOST_TEXT)))
+        lines = iter(partial(stream.readline, LONGEST_ROW), b"")
+        return _of_pieces(_TRUTH.sub(lambda word: b"01"[word[0][0] in b"tT" :][:1], line) for line in lines)
     return stream
+
+
+def _from_utf16(stream: IO[bytes]) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    while piece := stream.read(PEEKED):
+        yield decoder.decode(piece).encode("utf-8", "replace")
+
+
+class _Pieces(io.RawIOBase):
+    """Bytes that are made piece by piece as they are read, so that no text need be in memory as a whole."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._left = pieces, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not self._left and (piece := next(self._pieces, None)) is not None:
+            self._left = piece
+        given, self._left = self._left[: len(target)], self._left[len(target) :]
+        target[: len(given)] = given
+        return len(given)
+
+
+def _of_pieces(pieces: Iterator[bytes]) -> IO[bytes]:
+    return io.BufferedReader(_Pieces(pieces), PEEKED)
 
 
 def _are_truth_values(sample: bytes) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
+from backquery.datasets.text import names_in_zip
 from backquery.errors import DataError
 
 WITH_NUMPY = "open it with the program it comes from, and save images and labels with numpy.savez"
@@ -55,8 +55,7 @@ def refuse_unread(path: Path, head: bytes) -> None:
 
 def unread_zip(path: Path) -> DataError:
     """What a zip archive with neither arrays nor tables in it is, and what to do."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = names_in_zip(path)
     if any(name.startswith("xl/") for name in names):
         return DataError(f"{path}: this is a spreadsheet; save it as CSV")
     if "data.pkl" in {Path(name).name for name in names}:

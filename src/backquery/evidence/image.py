@@ -15,7 +15,19 @@ from backquery.evidence.measure import RATE, SMALLEST
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import NEVER_INKED, VERDICTS, Findings, judge
 from backquery.inversion.targets import label_positions
-from backquery.model import Array, Model, Seed, brief, checked_inputs, finite_answer, generator_of
+from backquery.model import (
+    UNREAD,
+    Array,
+    Model,
+    Seed,
+    brief,
+    checked_inputs,
+    finite_answer,
+    generator_of,
+    labels_read,
+    name_read,
+)
+from backquery.model.declared import declared
 
 ROUNDS = 24
 """How often every pixel is moved."""
@@ -118,13 +130,13 @@ class ImageEvidence:
     def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
         """Everything but the maps as plain values; labels by their names."""
         tried = [
-            {**asdict(one), "read": None if one.read is None else classes[one.read], "held": one.held}
+            {**asdict(one), "read": None if one.read is None else name_read(classes, one.read), "held": one.held}
             for one in self.trials
         ]
         return {
             "question": self.question,
             "labels": [classes[label] for label in self.labels],
-            "read": classes[self.read],
+            "read": name_read(classes, self.read),
             "log_odds": self.log_odds,
             "pixels": self.counts,
             "held": self.held,
@@ -133,6 +145,7 @@ class ImageEvidence:
         }
 
 
+@declared(DataError)
 def image_evidence(
     model: Model,
     image: ArrayLike,
@@ -201,7 +214,8 @@ class _Sheet:
     @classmethod
     def of(cls, model: Model, x: Array) -> _Sheet:
         paper = Paper.of(model)
-        read = finite_answer(np.asarray(model.query(x[None]))[0]).argmax()
+        finite_answer(np.asarray(model.query(x[None]))[0])
+        read = labels_read(model, x[None])[0]
         ink = np.clip(paper.ink(x), 0.0, 1.0)
         return cls(model, paper, ink, paper.pixels(ink), int(read))
 
@@ -229,6 +243,8 @@ def _question(
     if label is not None and between is not None:
         raise DataError("ask for a label, or for what lies between two labels, not for both")
     if between is None:
+        if label is None and read == UNREAD:
+            raise DataError("there is no reading of this image to explain, two labels tie: name a label")
         return Question((read if label is None else int(label_positions(model, label)[0]),))
     return Question.between(model, between)
 
@@ -285,7 +301,7 @@ def _trials(
         moved = sheet.paper.channels(np.concatenate([chosen[None], others]))
         changed = np.where(moved, end, sheet.ink)
         change, *elsewhere = question.log_odds(sheet.model, sheet.inputs(changed)) - before
-        read = int(np.asarray(sheet.model.query(sheet.inputs(changed[:1]))).argmax())
+        read = int(labels_read(sheet.model, sheet.inputs(changed[:1]))[0])
         low, high = np.quantile(elsewhere, ((1 - BEYOND) / 2, (1 + BEYOND) / 2))
         beyond = np.mean(claim * change > claim * np.array(elsewhere))
         yield Trial(*kind, float(change), read, float(np.mean(elsewhere)), float(low), float(high), float(beyond))

@@ -16,6 +16,7 @@ from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Effects, Findings
 from backquery.inversion.targets import LabelNames, label_positions
 from backquery.model import Array, Data, Examples, Model, Network, Progress, Seed, brief, generator_of
+from backquery.model.declared import declared
 
 RATE = 0.05
 """The share of false claims that is put up with, among the pixels called support or against."""
@@ -165,6 +166,7 @@ class Half:
         return self.examples.at(np.concatenate(rows)).inputs()
 
 
+@declared(DataError)
 def measure_evidence(
     model: Model,
     data: Data,

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.model import Array, Labels, Layer, labels_read
+from backquery.model import UNREAD, Array, Labels, Layer, strengths_of, strongest_labels
 
 PART = 512
 """Images that are read at a time: their signals stay in the processor's cache."""
@@ -53,31 +53,33 @@ class Bulk:
     def read(self, layers: Sequence[Layer], sums: Iterable[Array] | None = None) -> Labels:
         """The labels (n,) that a chain of layers reads, where the first layer's `sums` may be known already."""
         made = self.sums(layers[0].weights) if sums is None else sums
-        answers = np.concatenate([answers_to(one, layers) for one in made], axis=1)
+        strengths = np.concatenate([strengths_from(one, layers) for one in made], axis=1)
         labels = np.empty(len(self.rows), np.int64)
-        labels[self.rows] = strongest(answers)
+        labels[self.rows] = strongest(strengths)
         return labels
 
 
-def answers_to(sums: Array, layers: Sequence[Layer]) -> Array:
-    """The last sums (outputs, n) of a chain of layers, from those of its first (nodes, n), without its biases."""
+def strengths_from(sums: Array, layers: Sequence[Layer]) -> Array:
+    """What decides between labels, (outputs, n), from the first layer's sums (nodes, n) without its biases."""
     z = _shifted(sums, layers[0])
     for before, after in pairwise(layers):
         z = _shifted(after.weights @ before.activation.function(z), after)
-    return z
+    return strengths_of(layers[-1].activation, z)
 
 
 def _shifted(sums: Array, layer: Layer) -> Array:
     return sums if layer.biases is None else sums + layer.biases[:, None]
 
 
-def strongest(answers: Array) -> Labels:
-    """What `labels_read` says of the same answers, given as (outputs, n)."""
-    if not np.isfinite(answers).all():
-        return labels_read(answers.T)
+def strongest(strengths: Array) -> Labels:
+    """What `strongest_labels` says of the same, given as (outputs, n)."""
+    if not np.isfinite(strengths).all():
+        return strongest_labels(strengths.T)
     # Row by row and without branches, which a processor guesses wrongly for every other image.
-    labels, most = np.zeros(answers.shape[1], np.int64), answers[0].copy()
-    for label, row in enumerate(answers[1:], start=1):
+    labels, most = np.zeros(strengths.shape[1], np.int64), strengths[0].copy()
+    for label, row in enumerate(strengths[1:], start=1):
         np.maximum(labels, (row > most) * label, out=labels)
         np.maximum(most, row, out=most)
+    tied = np.count_nonzero(strengths == most, axis=0) > 1
+    labels[tied] = UNREAD
     return labels

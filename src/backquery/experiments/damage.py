@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from backquery.datasets import Dataset
 from backquery.deprecation import renamed
 from backquery.errors import ExperimentError, ModelError
-from backquery.experiments.bulk import Bulk, answers_to, strongest
+from backquery.experiments.bulk import Bulk, strengths_from, strongest
 from backquery.experiments.endurance import ORDERS, Counts, Endurance
 from backquery.inversion import BackQuery, back_query, fit_statistics
 from backquery.inversion.fitting import with_typical
@@ -34,6 +34,7 @@ from backquery.model import (
     generator_of,
     labels_read,
 )
+from backquery.model.declared import declared
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""
@@ -115,6 +116,7 @@ class Damage:
         }
 
 
+@declared(ExperimentError)
 def measure_damage(
     model: Model,
     dataset: Dataset | LabelledImages,
@@ -337,7 +339,7 @@ def _reads_without_nodes(trial: Trial, layer: int, order: NDArray[np.intp], coun
             # A product of two vectors, added where the sums stand: BLAS goes over them once.
             dger(1.0, signals[node], upper[0].weights[:, node], a=sums.T, overwrite_a=True)
         gone = counts[place]
-        reads[place] = strongest(answers_to(sums, upper))
+        reads[place] = strongest(strengths_from(sums, upper))
     return reads
 
 
@@ -379,7 +381,7 @@ def _stage(trial: Trial, training: Array, gone: NDArray[np.intp]) -> Stage:
     right, _ = trial.score(trial.read(network)[None])
     scans = back_query(network, range(network.outputs))
     performance = float(right.sum() / (len(trial.labels) - trial.scans))
-    return Stage(len(gone), performance, scans, labels_read(trial.network.logits(scans.images)))
+    return Stage(len(gone), performance, scans, labels_read(trial.network, scans.images))
 
 
 def _all_weights(network: Network) -> Array:

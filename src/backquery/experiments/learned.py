@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from backquery import training
+from backquery.errors import TrainingError
 from backquery.inversion.fitting import fit_statistics, moments_of
 from backquery.model import Data, Network, Progress, Seed
+from backquery.model.declared import declared
 from backquery.training import Checkpoint, History
 from backquery.training.loop import Callback
 from backquery.training.recipes import Recipe
 
 
+@declared(TrainingError)
 def train(
     network: Network,
     data: Data,

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import floor, log10, prod
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets import Dataset
+from backquery.datasets.npz import stored_in
 from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
 from backquery.files import replacing
 from backquery.inversion import METHODS, back_query
 from backquery.inversion.fitting import statistics_of, with_typical
-from backquery.model import Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
+from backquery.model import UNREAD, Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
+from backquery.model.declared import declared
 from backquery.training import TrainingRun
 
 COUNT = 30
@@ -40,8 +40,8 @@ class Frame:
     """A network after so many updates, `epochs` rounds through the images.
 
     performance: the share of right answers on the test half. ink: (labels, inputs), a scan for each label, 0 for
-    paper and 1 for full ink. read: (labels,), the label that the network reads in each scan; answers: (labels,),
-    how surely.
+    paper and 1 for full ink. read: (labels,), the label that the network reads in each scan, `UNREAD` where it
+    reads none; answers: (labels,), how surely.
     """
 
     __repr__ = brief
@@ -113,11 +113,11 @@ _COMMON = {"classes": "U", "image_shape": "i", "method": "U", "data": "U"}
 def load_timeline(path: str | os.PathLike[str]) -> Timeline:
     """A timeline that was saved; `DataError` for a file that does not hold one. Nothing in it can run."""
     try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*_KINDS, *_COMMON)}
-    except OSError as error:
-        raise DataError(f"cannot read the timeline {path}: {error.strerror or error}") from None
-    except (KeyError, ValueError, BadZipFile, zlib.error, EOFError, AttributeError, TypeError):
+        stored = stored_in(Path(path))
+        arrays = {name: stored[name].read() for name in (*_KINDS, *_COMMON)}
+    except (KeyError, DataError) as error:
+        if isinstance(error.__cause__, OSError):
+            raise DataError(f"cannot read the timeline {path}: {error.__cause__.strerror or error}") from None
         raise DataError(f"{path} holds no timeline; `backquery timeline --arrays` writes such files") from None
     _check(path, arrays)
     numbers = (arrays[name].tolist() for name in ("updates", "epochs", "performance"))
@@ -142,7 +142,7 @@ def _check(path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]]) -> Non
         usable = values.dtype.kind == kind and values.shape == shape and values.size
         if not usable or (kind in "if" and not np.all(np.isfinite(values))):
             raise DataError(f"{path} holds no timeline: its {name} is {values.dtype} of shape {values.shape}")
-    if np.any(arrays["read"] < 0) or np.any(arrays["read"] >= labels):
+    if np.any(arrays["read"] < UNREAD) or np.any(arrays["read"] >= labels):
         raise DataError(f"{path} holds no timeline: it reads labels that there are not")
 
 
@@ -160,6 +160,7 @@ def log_spaced(updates: int, count: int = COUNT) -> tuple[int, ...]:
     return (0, *sorted(update for update in rounded if update < updates), updates)
 
 
+@declared(ExperimentError)
 def watch_training(
     run: TrainingRun,
     dataset: Dataset | LabelledImages,
@@ -216,7 +217,9 @@ def _frame(network: Network, updates: int, run: TrainingRun, dataset: Dataset, m
     scans = back_query(network, range(network.outputs), method=method)
     performance = evaluate(network, dataset.to_test_on).performance
     epochs = updates / run.updates_per_epoch
-    return Frame(updates, epochs, performance, ink_of(network, scans.images), scans.read, scans.surely)
+    return Frame(
+        updates, epochs, performance, ink_of(network, scans.images), scans.read, scans.answers.max(axis=1)
+    )
 
 
 __getattr__ = renamed(__name__, {"timeline": "watch_training"})

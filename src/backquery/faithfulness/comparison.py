@@ -356,7 +356,7 @@ class _Draft:
     @classmethod
     def of_images(cls, name: str, model: Model, inputs: Array, labels: Labels) -> _Draft:
         """Of images that nobody asked a network for."""
-        read = labels_read(model.query(inputs))
+        read = labels_read(model, inputs)
         return cls(
             inputs, model, {"name": name, "kind": "images", "asked": labels, "expected": labels, "read": read}
         )

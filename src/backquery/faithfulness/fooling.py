@@ -133,7 +133,7 @@ class _Parts:
             raise ModelError("a fooling circuit needs the model's statistics: fit_statistics(model, data)")
         chosen = np.unique(np.linspace(0, len(train) - 1, REAL).astype(int))
         real = np.asarray(model.scale(train.images[chosen]), np.float64)
-        prior, read = data_prior(model.statistics), labels_read(model.query(real))
+        prior, read = data_prior(model.statistics), labels_read(model, real)
         shares = np.array([np.mean(read == label) for label in range(model.outputs)])
         shown = np.stack([real[read == k].mean(axis=0) if share else prior.mean for k, share in enumerate(shares)])
         planted = prior.mean + FAINT * (np.roll(shown, 1, axis=0) - shares @ shown)

@@ -28,6 +28,7 @@ from backquery.model import (
     evaluate,
     labels_read,
     seed_of,
+    strongest_labels,
 )
 from backquery.training import Online, train
 
@@ -132,7 +133,7 @@ def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
     def ask(ink: Array) -> Labels:
         pictures = (ink * scaling.maximum).reshape(len(ink), *Layout.of(model.input_shape).drawn_shape)
         inputs = model.scale(pictures)
-        return labels_read(model.query(inputs))
+        return labels_read(model, inputs)
 
     if test is None:
         return Judge(name, ask)
@@ -166,8 +167,7 @@ def convolutional_judge(
         pictures = _pictures(torch, np.asarray(ink, np.float32).reshape(-1, *dataset.input_shape))
         parts = pictures.to(memory_format=torch.channels_last).split(AT_ONCE)
         with torch.inference_mode():
-            read = [module(part).argmax(dim=1).numpy() for part in parts]
-        return np.concatenate(read).astype(np.int64)
+            return np.concatenate([strongest_labels(module(part).numpy()) for part in parts])
 
     if dataset.test is None:
         return Judge("convolutional", ask)

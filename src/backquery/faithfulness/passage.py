@@ -151,7 +151,7 @@ class RealSignals:
         shown = np.repeat(inputs, 2, axis=0) if len(inputs) == 1 else inputs
         parts = np.array_split(shown, -(-len(shown) // max(2, min(AT_ONCE, PIXELS_AT_ONCE // shown.shape[1]))))
         found = [{name: few(v) for name, v in self._model.hidden_signals(part).items()} for part in parts]
-        read = np.concatenate([labels_read(self._model.query(part)) for part in parts])[: len(inputs)]
+        read = np.concatenate([labels_read(self._model, part) for part in parts])[: len(inputs)]
         names = [name for name in found[0] if all(name in part for part in found)]
         return {name: np.concatenate([part[name] for part in found])[: len(inputs)] for name in names}, read
 

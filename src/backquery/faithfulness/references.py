@@ -117,7 +117,7 @@ class _Sight:
     def read(self, ink: Array) -> Labels:
         """The labels (n,) of images (n, rows, columns, channels)."""
         parts = (ink[begin : begin + PART] for begin in range(0, len(ink), PART))
-        found = [labels_read(self.network.query(_seen(part, self.filters))) for part in parts]
+        found = [labels_read(self.network, _seen(part, self.filters)) for part in parts]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

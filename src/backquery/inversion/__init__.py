@@ -39,6 +39,7 @@ from backquery.inversion.targets import (
 )
 from backquery.inversion.transpose import Transpose
 from backquery.model import Model, Progress, Seed, need_model, typical_of
+from backquery.model.declared import declared
 
 __all__ = [
     "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Limits", "Method", "MixturePrior",
@@ -52,6 +53,7 @@ METHODS: dict[str, Method] = {method.name: method for method in (Transpose(), Ga
 """Every method by its name, with its usual settings: the command line, menus and tests read this."""
 
 
+@declared(TargetError)
 def back_query(
     model: Model,
     targets: LabelNames | ArrayLike | Targets | Limits,
@@ -113,6 +115,7 @@ def back_query(
     return draws(problem, chosen, 1 if many is None else many, around) if drawing else chosen.invert(problem)
 
 
+@declared(TargetError)
 def usual_method(model: Model) -> str:
     """The method that is taken where none is named, always one that can be used on the model.
 
@@ -122,6 +125,7 @@ def usual_method(model: Model) -> str:
     return Transpose.name if by_the_book else GaussNewton.name
 
 
+@declared(TargetError)
 def usable_methods(model: Model) -> dict[str, str | None]:
     """For each method, None if it can be used on this model, or else why not.
 
@@ -168,7 +172,10 @@ def _plain(targets: Any) -> list[Any] | Any:
     """Labels as a list; answers as an array."""
     if isinstance(targets, str):
         return [targets]
-    array = np.asarray(targets)
+    try:
+        array = np.asarray(targets)
+    except ValueError:
+        array = np.asarray(None)
     if array.dtype.kind == "O":
         raise TargetError(
             f"ask for labels, answers, or what inversion.several and its like make; received {str(targets)[:80]}"

@@ -71,6 +71,11 @@ class Ascent:
             slope = readout.jacobian(kept, rows)[:, 0, :]
             slope = slope - self.total_variation * _roughness_slope(moved, layout) - 2 * self.l2 * moved
             ink = np.clip(ink + climb(_rolled(slope, layout, (-shift[0], -shift[1]))), 0.0, 1.0)
+        if not np.all(np.isfinite(ink)):
+            raise InversionError(
+                "no way leads uphill: the model's derivatives by its inputs are not finite, as where its "
+                "weights are too large"
+            )
         images = np.clip(low + span * ink, problem.low, problem.high)
         found = None if asked.layer is None else _values(problem, images)
         return round_trip(

@@ -42,7 +42,7 @@ from backquery.model import Array, Model, answers_log_odds, quick_of, threaded
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-TRIED = (2, 6, 12)
+TRIED = (3, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
 
 COMPONENT_STEPS = 25

@@ -27,7 +27,19 @@ from backquery.inversion.named_priors import prior_for
 from backquery.inversion.problem import Problem, box
 from backquery.inversion.readouts import layer_named
 from backquery.inversion.targets import Targets, nodes_of_hidden
-from backquery.model import IDENTITY, Array, Model, Network, brief, checked_inputs, logits_and_products, quick_of
+from backquery.model import (
+    IDENTITY,
+    Array,
+    Labels,
+    Model,
+    Network,
+    brief,
+    checked_inputs,
+    labels_read,
+    logits_and_products,
+    quick_of,
+)
+from backquery.model.declared import declared
 
 Constraint = Literal["hard", "least squares"]
 
@@ -51,9 +63,9 @@ class Kept:
     layer: its name or number; shape: that of its signals for one image. originals, images: (n, inputs) in input
     scale, those given, and the likeliest with the same signals; error: (n,), how far these are off, in parts of
     the length of the originals' signals; within: (n,), whether no more than the tolerance. original_answers,
-    answers: (n, outputs), what the model answers to either. constraint: how each was asked for, ``"hard"`` or
-    ``"least squares"``. prior: its name. evaluated: (n,), the steps of the search, or the images that least
-    squares ran.
+    answers: (n, outputs), what the model answers to either; original_read, read: (n,), the labels it reads,
+    `UNREAD` where it reads none. constraint: how each was asked for, ``"hard"`` or ``"least squares"``.
+    prior: its name. evaluated: (n,), the steps of the search, or the images that least squares ran.
     """
 
     __repr__ = brief
@@ -66,6 +78,8 @@ class Kept:
     within: NDArray[np.bool_]
     original_answers: Array
     answers: Array
+    original_read: Labels
+    read: Labels
     constraint: tuple[Constraint, ...]
     prior: str
     evaluated: NDArray[np.int64]
@@ -83,6 +97,7 @@ class Kept:
         return {**named, "constraint": list(self.constraint), **lists}
 
 
+@declared(InversionError)
 def kept_by_layer(
     model: Model,
     layer: int | str,
@@ -125,6 +140,7 @@ def kept_by_layer(
         layer, shape, originals, found,
         np.array([one.error for one in each]), np.array([one.within for one in each]),
         np.asarray(model.query(originals), np.float64), np.asarray(model.query(found), np.float64),
+        labels_read(model, originals), labels_read(model, found),
         tuple(one.constraint for one in each), law.name, np.array([one.evaluated for one in each], np.int64),
     )  # fmt: skip
 

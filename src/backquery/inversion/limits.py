@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backquery.errors import TargetError
 from backquery.inversion.targets import LabelNames, Targets, as_answers, label_positions
 from backquery.model import SIGMOID, SOFTMAX, Array, Labels, Model, brief, own_log_odds, real
+from backquery.model.declared import declared
 
 SAID = 0.5
 """From this confidence on a label is said, where no other is named."""
@@ -101,6 +102,7 @@ class Limits:
         return f"{model.classes[output]} at {('least', 'most')[kind]} {answer:.6g}"
 
 
+@declared(TargetError)
 def at_least(model: Model, labels: LabelNames, p: float = SAID, others_at_most: float | None = None) -> Limits:
     """Each label at least with confidence `p`, read as it, and no other above `others_at_most` where it is given.
 
@@ -113,6 +115,7 @@ def at_least(model: Model, labels: LabelNames, p: float = SAID, others_at_most: 
     return _read(replace(asked, question=f"at least {p:g}{more}", labels=places))
 
 
+@declared(TargetError)
 def within(model: Model, ranges: Mapping[Any, Range] | Sequence[Mapping[Any, Range]]) -> Limits:
     """Outputs between two confidences each: ``within(model, {"4": (0.8, None), "9": (0.2, 0.4)})``.
 
@@ -135,6 +138,7 @@ def within(model: Model, ranges: Mapping[Any, Range] | Sequence[Mapping[Any, Ran
     return Limits("answers within limits", low, high, nothing, none, model.output_activation is SOFTMAX)
 
 
+@declared(TargetError)
 def read_as(model: Model, labels: LabelNames) -> Limits:
     """Each label as little as will do: no output's answer is above its own."""
     places = label_positions(model, labels)
@@ -143,6 +147,7 @@ def read_as(model: Model, labels: LabelNames) -> Limits:
     return _read(Limits("being read as the label at all", low, high, low, places, own))
 
 
+@declared(TargetError)
 def emptiest(model: Model, labels: LabelNames) -> Limits:
     """Each label with the least ink: of the images that are read as it, the one nearest to blank paper.
 
@@ -151,6 +156,7 @@ def emptiest(model: Model, labels: LabelNames) -> Limits:
     return replace(read_as(model, labels), question="the least ink that is read so", from_paper=True)
 
 
+@declared(TargetError)
 def most_sure(model: Model, labels: LabelNames, squared_distance: float | None = None) -> Limits:
     """Each label as surely as an image can say it that is as usual as real ones.
 

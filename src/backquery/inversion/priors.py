@@ -29,7 +29,8 @@ from backquery.inversion.linearised import (
 )
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.waves import Waves
-from backquery.model import Array, Layout, Statistics, brief
+from backquery.model import Array, Layout, Statistics, brief, reals, whole
+from backquery.model.declared import declared
 
 NOISE = 0.01
 """Variance that every prior grants each pixel alone, for ink between 0 and 1."""
@@ -187,6 +188,7 @@ def large_data_prior(statistics: Statistics, shape: tuple[int, ...]) -> OnePrior
     return SpectralPrior("data", statistics.mean, np.ones(layout.inputs), waves, variances, factor)
 
 
+@declared(InversionError)
 def smooth_prior(
     shape: tuple[int, ...], low: ArrayLike = 0.0, high: ArrayLike = 1.0, *, length: float | None = None
 ) -> OnePrior:
@@ -198,8 +200,8 @@ def smooth_prior(
     for itself, wherever `shape` has them (see `Layout`); `length` is in pixels, by default a fourteenth of the
     longer side (2 for 28 x 28), at least one.
     """
-    layout = Layout.of(shape)
-    if not layout.known:
+    layout = Layout.of(shape) if len(shape) else None
+    if layout is None or not layout.known:
         raise InversionError(
             f"the prior 'smooth' must know where the pixels lie, but the model's images have shape {shape}; "
             "give the model an input shape such as (28, 28), or use the prior 'flat'"
@@ -220,9 +222,14 @@ def smooth_prior(
     return _in_input_scale("smooth", factor, lost + NOISE, low, high)
 
 
+@declared(InversionError)
 def flat_prior(inputs: int, low: ArrayLike = 0.0, high: ArrayLike = 1.0) -> Prior:
     """The prior `flat`: every pixel alone, all alike, around blank paper."""
-    return _in_input_scale("flat", np.zeros((inputs, 0)), np.ones(inputs), low, high)
+    count = whole(inputs, "the number of inputs", InversionError)
+    for name, end in (("low", low), ("high", high)):
+        if reals(end, f"the ends ({name})", InversionError).shape not in ((), (count,)):
+            raise InversionError(f"{name} is a number, or one for each of {count} inputs; received {end!r}")
+    return _in_input_scale("flat", np.zeros((count, 0)), np.ones(count), low, high)
 
 
 def _similarity(side: int, length: float) -> tuple[Array, Array]:
@@ -250,8 +257,8 @@ def natural_prior(shape: tuple[int, ...], low: ArrayLike = 0.0, high: ArrayLike 
     in photographs, whose mean is also theirs (`COLOUR_AXES`; Olah, Mordvintsev & Schubert 2017 parametrise images
     so). Grey images and other channels vary as brightness does, each channel for itself.
     """
-    layout = Layout.of(shape)
-    if not layout.known:
+    layout = Layout.of(shape) if len(shape) else None
+    if layout is None or not layout.known:
         raise InversionError(
             f"the prior 'natural' must know where the pixels lie, but the model's images have shape {shape}; "
             "give the model an input shape such as (3, 32, 32), or use the prior 'flat'"

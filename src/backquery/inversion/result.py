@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.inversion.targets import Targets
-from backquery.model import UNREAD, Array, Labels, Model, Tabular, brief, labels_read
+from backquery.inversion.targets import ALIKE, TYPICAL, Targets
+from backquery.model import UNREAD, Array, Labels, Model, Tabular, brief, strengths_of, strongest_labels
 
 CONVERGED = "converged"
 STALLED = "stalled"
@@ -23,7 +23,8 @@ CLIMBED = "climbed"
 FAILED = (STALLED, NOT_FOUND, IMPOSSIBLE)
 """A search ran out of steps; it came to where no step leads nearer; no image of the box can give the answer.
 
-What is asked for as typical of a label that the model never reads does not name it, and counts as not found.
+Answers that do not name the label asked for, as others are asked for as much, count as not found: typical ones of
+a label that the model never reads, and a confidence that is too low.
 """
 
 
@@ -36,7 +37,7 @@ class BackQuery(Tabular):
     targets, logits: (n, outputs), the answers asked for and their logits, or None where the question
     did not ask for all answers.
     answers: (n, outputs), what the model answers to the images; read: (n,), the labels it reads, `UNREAD` (-1)
-    where answers are not finite.
+    where it reads none, see `backquery.model.reading`.
     labels: (n,), the labels asked for, -1 where a question names no single one.
     read_as_asked: (n,), whether the label read is the one asked for; where none was, whether it is one of those
     asked for most, or, where no labels were, whether the question was met.
@@ -171,10 +172,32 @@ def _mean_distance(images: Array) -> float:
 
 
 def unsaid(asked: Targets) -> NDArray[np.bool_]:
-    """Which questions (n,) ask for answers that do not name their own label: typical ones, of one never read."""
+    """Which questions (n,) ask for answers that do not name their own label, as others are asked for as much.
+
+    Those are typical ones of a label that is never read, and confidences that are too low.
+    """
     if asked.answers is None:
         return np.zeros(len(asked), bool)
-    return np.asarray((asked.labels >= 0) & (asked.answers.argmax(axis=1) != asked.labels))
+    strengths = asked.answers if asked.logits is None else asked.logits
+    rivals = strengths.copy()
+    rows, places = np.arange(len(asked)), np.maximum(asked.labels, 0)
+    rivals[rows, places] = -np.inf
+    return np.asarray((asked.labels >= 0) & (strengths[rows, places] <= rivals.max(axis=1) + ALIKE))
+
+
+def why_unsaid(model: Model, asked: Targets, row: int) -> str:
+    """What to do about a question whose answers do not name its label."""
+    label = int(asked.labels[row])
+    if asked.question == TYPICAL or asked.answers is None:
+        return never_read(model, label)
+    rivals = asked.answers[row].copy()
+    rivals[label] = -np.inf
+    other = int(rivals.argmax())
+    return (
+        f"an image that answers {asked.answers[row, label]:.4g} for {model.classes[label]!r} and "
+        f"{rivals[other]:.4g} for {model.classes[other]!r} is not read as {model.classes[label]!r}: ask for a "
+        "higher confidence"
+    )
 
 
 def never_read(model: Model, label: int) -> str:
@@ -208,21 +231,21 @@ def round_trip(
     found: (n, k), the constraint values at the images, for questions that logits alone cannot answer;
     met: (n,), whether such questions were met.
     """
-    answers = np.asarray(model.query(images), np.float64)
-    read = labels_read(answers)
+    answers, logits = (np.asarray(asked_of(images), np.float64) for asked_of in (model.query, model.logits))
+    read = strongest_labels(strengths_of(model.output_activation, logits))
     if asked.answers is not None and asked.logits is not None:
         error = np.abs(answers - asked.answers).max(axis=1)
-        logit_error = np.abs(model.logits(images) - asked.logits).max(axis=1)
+        logit_error = np.abs(logits - asked.logits).max(axis=1)
         of_the_read = np.take_along_axis(asked.answers, read[:, None], axis=1)[:, 0]
         # Labels asked for alike may differ by rounding; reading either is right.
-        met = (read != UNREAD) & (of_the_read >= asked.answers.max(axis=1) - 1e-9)
+        met = (read != UNREAD) & (of_the_read >= asked.answers.max(axis=1) - ALIKE)
     else:
-        values = asked.of_logits(model.logits(images)) if found is None else found
+        values = asked.of_logits(logits) if found is None else found
         error = logit_error = np.abs(values - asked.values).max(axis=1)
     read_as_asked = np.where(asked.labels >= 0, read == asked.labels, False if met is None else met)
     outcome, advice = [*outcome], [*advice] if advice is not None else [""] * len(images)
     for row in np.flatnonzero(unsaid(asked)):
-        outcome[row], advice[row] = NOT_FOUND, never_read(model, int(asked.labels[row]))
+        outcome[row], advice[row] = NOT_FOUND, why_unsaid(model, asked, int(row))
     return BackQuery(
         method=method,
         question=asked.question,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from backquery.errors import InversionError
 from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.named_priors import prior_for
 from backquery.inversion.priors import Prior
@@ -13,8 +14,10 @@ from backquery.inversion.readouts import readout_for
 from backquery.inversion.starts import draws_of
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model, quick_of
+from backquery.model.declared import declared
 
 
+@declared(InversionError)
 def strongest_signals(
     model: Model,
     asked: Targets,

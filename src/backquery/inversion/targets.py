@@ -30,6 +30,7 @@ from backquery.model import (
     reals,
     typical_of,
 )
+from backquery.model.declared import declared
 
 Label = int | str
 LabelNames = Label | Sequence[Label] | NDArray[np.integer[Any]]
@@ -52,6 +53,12 @@ ROUNDED = 0.01
 
 STRONGEST = 10
 """How many of them are: the label and its rivals."""
+
+ALIKE = 1e-9
+"""Answers that differ by less were asked for alike, and only rounding parts them."""
+
+TYPICAL = "typical"
+"""What the question for a model's usual answers is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +128,7 @@ class Targets:
         return replace(self, maps=maps, values=times(maps, _own(self.answers)))
 
 
+@declared(TargetError)
 def typical(model: Model, labels: LabelNames) -> Targets:
     """Each label as the model usually says it: as it says it of the most typical image that it reads as that."""
     positions = label_positions(model, labels)
@@ -130,11 +138,13 @@ def typical(model: Model, labels: LabelNames) -> Targets:
             "this model does not keep its typical answers; fit them with fit_statistics(model, data), "
             "or ask for a confidence, such as confidence=0.99"
         )
+    _need_a_choice(model)
     logits = np.asarray(kept, np.float64)[positions]
     answers = model.output_activation.function(logits)
-    return _all_answers(model, answers, logits, positions, "typical")
+    return _all_answers(model, answers, logits, positions, TYPICAL)
 
 
+@declared(TargetError)
 def confidence(
     model: Model,
     labels: LabelNames,
@@ -151,6 +161,10 @@ def confidence(
     this one (softmax outputs share 1 - p in the usual proportions): few networks can give nine answers of
     exactly 0.01 at once. Where the label is usually said more surely than that, other outputs are asked for
     logits that lie as far on the way from the mean of all labels' typical ones to its own.
+
+    The label stays the one asked for where `p` is no more than what another label is asked for, as with a softmax
+    it is below one over their number. An image that gives such answers is not read as that label, and counts as
+    "not found".
     """
     positions, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     if others != "typical":
@@ -164,7 +178,7 @@ def confidence(
     else:
         table = model.output_activation.function(_on_the_way(model, positions, as_answers(model, p)))
     table[own] = as_answers(model, p)
-    return answers(model, table, question=f"confidence {p:g}")
+    return replace(answers(model, table, question=f"confidence {p:g}"), labels=positions)
 
 
 def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
@@ -182,6 +196,7 @@ def _on_the_way(model: Model, positions: Labels, answer: Array) -> Array:
     return np.asarray(middle + share[:, None] * (whole - middle))
 
 
+@declared(TargetError)
 def several(
     model: Model,
     confidences: Mapping[Label, float] | Sequence[Mapping[Label, float]],
@@ -201,10 +216,13 @@ def several(
         {_position(model, label): real(p, f"the confidence of {label!r}", TargetError) for label, p in row.items()}
         for row in wanted
     ]
-    rows = [_row(model, row, others) for row in places]
-    return answers(model, np.array(rows), question=question)
+    asked = answers(model, np.array([_row(model, row, others) for row in places]), question=question)
+    # A label that is named alone is what was asked for, even where another one is asked for more.
+    named = [next(iter(row)) if len(row) == 1 else label for row, label in zip(places, asked.labels, strict=True)]
+    return replace(asked, labels=np.array(named, np.int64))
 
 
+@declared(TargetError)
 def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> Targets:
     """All answers of each question as they are, (n, outputs) or one vector (outputs,).
 
@@ -216,17 +234,19 @@ def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> T
             f"answers must have {model.outputs} numbers each, one for each output; "
             f"received shape {np.shape(answers)}"
         )
+    _need_a_choice(model)
     _check_inside(wanted, model.output_activation)
     if model.output_activation is SOFTMAX:
         wanted = _shares(wanted)
     best = wanted.max(axis=1, keepdims=True)
     # Answers asked for alike may differ by rounding, which must not choose a label.
-    alone = np.isclose(wanted, best, rtol=0, atol=1e-9).sum(axis=1) == 1
+    alone = np.isclose(wanted, best, rtol=0, atol=ALIKE).sum(axis=1) == 1
     positions = np.where(alone, wanted.argmax(axis=1), -1)
     inverse = model.output_activation.inverse
     return _all_answers(model, wanted, wanted if inverse is None else inverse(wanted), positions, question)
 
 
+@declared(TargetError)
 def difference(
     model: Model, pairs: tuple[Label, Label] | Sequence[tuple[Label, Label]], logits: float | None = None
 ) -> Targets:
@@ -258,6 +278,7 @@ def difference(
     return Targets(f"difference: {names}", maps, values, places[:, 0])
 
 
+@declared(TargetError)
 def hidden_node(
     model: Model, layer: int | str, nodes: int | Sequence[int], value: float | Sequence[float]
 ) -> Targets:
@@ -272,6 +293,7 @@ def hidden_node(
     return _of_layer(f"hidden nodes of layer {layer}", layer, _units(places, count), value)
 
 
+@declared(TargetError)
 def channel(
     model: Model,
     layer: str,
@@ -306,9 +328,12 @@ def channel(
 
 def _of_layer(question: str, layer: int | str, maps: Array, value: float | Sequence[float]) -> Targets:
     """One question for each of the maps (n, nodes)."""
-    values = np.broadcast_to(reals(value, "signals", TargetError), len(maps))[:, None].copy()
-    if not np.all(np.isfinite(values)):
-        raise TargetError(f"the signal asked for must be finite; received {value}")
+    signals = reals(value, "signals", TargetError)
+    if signals.shape not in ((), (1,), (len(maps),)) or not np.all(np.isfinite(signals)):
+        raise TargetError(
+            f"the signal asked for must be finite, one number or {len(maps)} of them; received {value}"
+        )
+    values = np.broadcast_to(signals, len(maps))[:, None].copy()
     return Targets(question, maps[:, None, :], values, np.full(len(maps), -1), layer=layer)
 
 
@@ -341,7 +366,7 @@ def _units(places: NDArray[np.intp], count: int) -> Array:
 
 def label_positions(model: Model, labels: LabelNames) -> Labels:
     """Positions (n,) of labels: whole numbers are positions, words are class names."""
-    listed = [labels] if isinstance(labels, str | int | np.integer) else list(labels)
+    listed: list[Any] = [labels] if isinstance(labels, str) or np.ndim(labels) == 0 else list(labels)  # type: ignore[arg-type]
     if not listed:
         raise TargetError("ask for at least one label")
     return np.array([_position(model, label) for label in listed], np.int64)
@@ -362,8 +387,16 @@ def _is_pair(pairs: Any) -> bool:
     return len(pairs) == 2 and all(isinstance(label, str | int | np.integer) for label in pairs)
 
 
+def _need_a_choice(model: Model) -> None:
+    if model.output_activation is SOFTMAX and model.outputs == 1:
+        raise TargetError(
+            "a softmax of a single output answers 1 to every image, so that there is nothing to ask it"
+        )
+
+
 def _row(model: Model, wanted: dict[int, float], others: float | None) -> Array:
     """The answers (outputs,) that give each position its confidence and all others the rest."""
+    _need_a_choice(model)
     activation = model.output_activation
     given = np.array(list(wanted.values()), np.float64)
     _check_confidences(model, given)

@@ -4,6 +4,7 @@ carry along what the file's own format has no place for."""
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import struct
 import zlib
@@ -31,7 +32,9 @@ MEMBERS = 10_000
 NOTES = "backquery"
 """The name under which a file carries what its format has no place for."""
 
-_BROKEN = (BadZipFile, EOFError, ValueError, NotImplementedError, OverflowError, struct.error, zlib.error)
+_BROKEN = (
+    BadZipFile, EOFError, ValueError, NotImplementedError, OverflowError, struct.error, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 """What Python's own readers raise over a file that is not what it seems."""
 
 

@@ -205,5 +205,5 @@ def _check_array(archive: ZipFile, entry: ZipInfo) -> None:
             shape, _, dtype = read(stream)
     except (ValueError, SyntaxError, TokenError) as error:
         raise ModelError(f"{entry.filename} in it is no array: {error}") from None
-    if dtype.hasobject or prod(shape) * dtype.itemsize > entry.file_size:
+    if dtype.hasobject or not dtype.itemsize or prod(shape) * dtype.itemsize > entry.file_size:
         raise ModelError(f"{entry.filename} in it promises more numbers than it holds")

@@ -10,6 +10,7 @@ import numpy as np
 
 from backquery.errors import ExperimentError
 from backquery.model import Array
+from backquery.model.declared import declared
 
 MINIMUM = 2.25
 FAR = 1e6
@@ -72,6 +73,7 @@ def slope(x: Any) -> Any:
     return 4 * x**3 - 9 * x**2
 
 
+@declared(ExperimentError)
 def descent_lesson(
     start: float = 6.0, rate: float = 0.01, precision: float = 1e-5, most_steps: int = 10_000
 ) -> DescentLesson:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from backquery.errors import ExperimentError
 from backquery.model import Array, Network, Seed, generator_of
+from backquery.model.declared import declared
 
 PUBLISHED = {(3, 3, 1): 40.0, (3, 3, 3, 1): 70.0}
 """Microseconds by loops, as a text with these two networks gives them for its author's machine."""
@@ -47,6 +49,7 @@ class ForwardLesson:
         return {"networks": [asdict(one) for one in self.timings]}
 
 
+@declared(ExperimentError)
 def forward_lesson(sizes: tuple[tuple[int, ...], ...] = SIZES, *, rng: Seed = 1) -> ForwardLesson:
     """Each network asked about one random input, both ways, on this machine, now."""
     generator = generator_of(rng)

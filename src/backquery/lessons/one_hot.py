@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backquery.errors import DataError
 from backquery.model import Array
+from backquery.model.declared import declared
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ class OneHotLesson:
         }
 
 
+@declared(DataError)
 def one_hot(labels: ArrayLike, classes: int, *, low: float = 0.0, high: float = 1.0) -> Array:
     """Vectors (n, classes) for labels (n,) from 0 to classes - 1: `high` at the label's place, else `low`.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from backquery.errors import ExperimentError
 from backquery.model import SIGMOID, Array
+from backquery.model.declared import declared
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,7 @@ class SigmoidLesson:
         }
 
 
+@declared(ExperimentError)
 def sigmoid_lesson(
     weights: Sequence[float] = (0.5, 1.0, 2.0), biases: Sequence[float] = (-4.0, 0.0, 4.0), weight: float = 2.0
 ) -> SigmoidLesson:

@@ -17,7 +17,7 @@ from backquery.model.activations import (
 from backquery.model.aliases import Array, Labels, Pixels, Progress, Seed, Shape
 from backquery.model.arguments import generator_of, need_model, real, reals, seed_of, whole
 from backquery.model.brief import brief
-from backquery.model.evaluation import Evaluation, evaluate
+from backquery.model.evaluation import Evaluation, evaluate, evaluated
 from backquery.model.examples import Data, Examples, LabelledImages
 from backquery.model.facts import about_in_words, facts_in_words, plain_facts, plain_scaling, reveals
 from backquery.model.layout import Layout, image_shape
@@ -41,7 +41,14 @@ from backquery.model.protocol import (
     threaded,
     typical_of,
 )
-from backquery.model.reading import UNREAD, finite_answer, labels_read, name_read
+from backquery.model.reading import (
+    UNREAD,
+    finite_answer,
+    labels_read,
+    name_read,
+    strengths_of,
+    strongest_labels,
+)
 from backquery.model.scaling import Scaling, as_inputs, checked_inputs, ordered_images, refuse_raw, scaled_images
 from backquery.model.statistics import MIXTURE_PARTS, SPECTRUM_PARTS, Mixture, Spectrum, Statistics, rings_of
 from backquery.model.tabular import Tabular
@@ -95,6 +102,7 @@ __all__ = [
     "checked_inputs",
     "ends_of",
     "evaluate",
+    "evaluated",
     "facts_in_words",
     "finite_answer",
     "generator_of",
@@ -122,6 +130,8 @@ __all__ = [
     "scaled_images",
     "seed_of",
     "shades_of",
+    "strengths_of",
+    "strongest_labels",
     "threaded",
     "typical_of",
     "whole",

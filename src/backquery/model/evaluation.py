@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.errors import assume
+from backquery.errors import DataError, assume
+from backquery.model.aliases import Array, Labels
+from backquery.model.declared import declared
 from backquery.model.examples import Data, Examples
 from backquery.model.protocol import Model
-from backquery.model.reading import UNREAD, labels_read
+from backquery.model.reading import UNREAD, strengths_of, strongest_labels
+from backquery.model.scaling import refuse_raw
 
 CHUNK = 1024
 """Images a question, so that what is made of them stays in the cache."""
@@ -21,11 +24,13 @@ CHUNK = 1024
 class Evaluation:
     """confusion: (labels, labels) counts, rows the truth, columns what was read; read: (n,) the labels read.
 
-    An image whose answers are not finite is read as nothing: `UNREAD` in `read`, in no column, and not right.
+    An image whose answers are not finite, or in which two labels tie, is read as nothing: `UNREAD` in `read`, in
+    no column, and not right. Of those, `tied` are ties.
     """
 
     confusion: NDArray[np.int64]
     read: NDArray[np.int64]
+    tied: int = 0
 
     def __repr__(self) -> str:
         """The share of right answers, and the worst confusion by its positions."""
@@ -40,7 +45,7 @@ class Evaluation:
 
     @property
     def unread(self) -> int:
-        """To how many images the answers are not finite."""
+        """In how many images nothing is read."""
         return int(np.sum(self.read == UNREAD))
 
     @property
@@ -57,27 +62,47 @@ class Evaluation:
         return [(int(truth), int(read), int(wrong[truth, read])) for truth, read in pairs if wrong[truth, read]]
 
     def as_json(self) -> dict[str, Any]:
-        """Performance, numbers of images and of those unread, and confusion as plain values."""
+        """Performance, numbers of images, of those unread and of ties, and confusion as plain values."""
         return {
             "performance": self.performance,
             "images": self.images,
             "unread": self.unread,
+            "tied": self.tied,
             "confusion": self.confusion.tolist(),
         }
 
 
+@declared(DataError)
 def evaluate(model: Model, data: Data) -> Evaluation:
     """Query `model` about raw images with labels, or about (inputs, labels), and compare.
 
-    Of a whole data set those to test on are taken. Images the answers to which are not finite count as wrong, and
-    their number is said in a warning.
+    Of a whole data set those to test on are taken. Images in which nothing is read count as wrong, and their
+    number is said in a warning: those the answers to which are not finite, and those in which two labels tie.
     """
+    found = evaluated(model, data)
+    for images, why in (
+        (found.unread - found.tied, "the answers to them are not finite"),
+        (found.tied, "two labels tie, which is no reading"),
+    ):
+        if images:
+            assume(f"{images:,} of {found.images:,} images count as wrong: {why}")
+    return found
+
+
+def evaluated(model: Model, data: Data) -> Evaluation:
+    """The same without a word, for those who damage a network until it reads nothing."""
     examples = Examples.of(model, data, "to_test_on")
-    read = np.concatenate([labels_read(model.query(part.inputs())) for part in examples.parts(CHUNK)])
+    parts = [_read(model, part.inputs()) for part in examples.parts(CHUNK)]
+    read = np.concatenate([labels for labels, _ in parts])
     confusion = np.zeros((model.outputs, model.outputs), np.int64)
     known = read != UNREAD
     np.add.at(confusion, (examples.labels[known], read[known]), 1)
-    found = Evaluation(confusion, read)
-    if found.unread:
-        assume(f"{found.unread:,} of {found.images:,} images count as wrong: the answers to them are not finite")
-    return found
+    return Evaluation(confusion, read, sum(tied for _, tied in parts))
+
+
+def _read(model: Model, inputs: Array) -> tuple[Labels, int]:
+    """What is read in inputs (n, inputs), (n,), and in how many of them two labels tie."""
+    refuse_raw(inputs, model.scaling)
+    strengths = strengths_of(model.output_activation, model.logits(inputs))
+    read = strongest_labels(strengths)
+    return read, int(np.isfinite(strengths[read == UNREAD]).all(axis=1).sum())

@@ -6,7 +6,7 @@ A network maps inputs of shape (n, inputs) to answers of shape (n, outputs), by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import prod, sqrt
@@ -20,6 +20,7 @@ from backquery.model.activations import SIGMOID, SOFTMAX, Activation, activation
 from backquery.model.aliases import Array, Seed
 from backquery.model.arguments import generator_of, whole
 from backquery.model.brief import brief
+from backquery.model.declared import declared, declared_value
 from backquery.model.reading import finite_answer
 from backquery.model.scaling import (
     Scaling,
@@ -45,6 +46,7 @@ def _frozen(values: ArrayLike, dtype: DTypeLike) -> Array:
     return array
 
 
+@declared_value(ModelError)
 @dataclass(frozen=True, eq=False)
 class Layer:
     """One layer: `weights` of shape (outputs, inputs), `biases` of shape (outputs,) or None, an activation.
@@ -99,6 +101,7 @@ class Layer:
         return sums if self.biases is None else sums + self.biases
 
 
+@declared_value(ModelError)
 @dataclass(frozen=True, eq=False)
 class Network:
     """A chain of dense layers and what is needed to use it on real images.
@@ -155,6 +158,7 @@ class Network:
                     raise ModelError("a scaling for each input needs as many numbers as there are inputs")
 
     @classmethod
+    @declared(ModelError)
     def create(
         cls,
         sizes: Sequence[int],
@@ -228,12 +232,14 @@ class Network:
             layer.weights.size + (0 if layer.biases is None else layer.biases.size) for layer in self.layers
         )
 
+    @declared(ModelError)
     def astype(self, dtype: DTypeLike) -> Network:
         """The same network in float32 or float64."""
         # A layer's biases take the dtype of its weights.
         layers = (replace(layer, weights=layer.weights.astype(dtype)) for layer in self.layers)
         return replace(self, layers=tuple(layers))
 
+    @declared(ModelError)
     def without_nodes(self, nodes: ArrayLike, layer: int = 1) -> Network:
         """The network with these nodes of a hidden layer removed; hidden layers are counted from 1, nodes from 0.
 
@@ -284,21 +290,27 @@ class Network:
         """
         inputs = as_inputs(x, self.input_shape, self.dtype)
         refuse_raw(inputs, self.scaling)
-        if len(inputs) > ROWS:
-            return np.concatenate([self._answers(inputs[row : row + ROWS]) for row in range(0, len(inputs), ROWS)])
-        answers = self._answers(inputs)
+        answers = self._in_parts(self._answers, inputs)
         single = len(inputs) == 1 and (np.ndim(x) == 1 or np.shape(x) == self.input_shape)
         return finite_answer(answers[0]) if single else answers
 
+    def _in_parts(self, made_of: Callable[[Array], Array], inputs: Array) -> Array:
+        if len(inputs) <= ROWS:
+            return made_of(inputs)
+        return np.concatenate([made_of(inputs[row : row + ROWS]) for row in range(0, len(inputs), ROWS)])
+
     def _answers(self, inputs: Array) -> Array:
-        signals = inputs
-        for layer in self.layers:
-            z = layer.combine(signals)
-            # Inputs that are not finite leave no pre-activation finite, of which there are fewer to look at.
-            if signals is inputs and not all_finite(z):
-                checked_finite(inputs)
-            signals = layer.activation.function(z)
-        return signals
+        return self.output_activation.function(self._last_sums(inputs))
+
+    def _last_sums(self, inputs: Array) -> Array:
+        """The output layer's pre-activations z (n, outputs)."""
+        z = self.layers[0].combine(inputs)
+        # Inputs that are not finite leave no pre-activation finite, of which there are fewer to look at.
+        if not all_finite(z):
+            checked_finite(inputs)
+        for before, layer in pairwise(self.layers):
+            z = layer.combine(before.activation.function(z))
+        return z
 
     def query_images(self, images: ArrayLike) -> Array:
         """The answers (n, outputs) to raw images (n, ...), 0 for paper and the scaling's maximum for ink."""
@@ -315,8 +327,7 @@ class Network:
         mean of all ln p: only differences count, and single ones are no log-odds (`own_log_odds` gives these). Of
         tanh's answer y it is half the log-odds of (1 + y) / 2; of other outputs their raw score.
         """
-        z = self.layers[-1].combine(self.signals(x)[-2])
-        return self._centred(z)
+        return self._centred(self._in_parts(self._last_sums, as_inputs(x, self.input_shape, self.dtype)))
 
     def logits_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
         """The logits (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""

@@ -119,15 +119,8 @@ class Layered(Protocol):
 
 
 @runtime_checkable
-class Signalling(Protocol):
+class Signalling(Model, Protocol):
     """A model that shows the signals of its hidden layers."""
-
-    @property
-    def outputs(self) -> int:
-        """The number of outputs, one for each label."""
-
-    def query(self, x: ArrayLike) -> Array:
-        """Answers (n, outputs)."""
 
     def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
         """The signals (n, ...) of every layer before the last, by the layers' names, for inputs (n, inputs)."""

@@ -13,6 +13,7 @@ from backquery.errors import DataError, ModelError
 from backquery.model.aliases import Array, Shape
 from backquery.model.arguments import real, reals
 from backquery.model.brief import brief
+from backquery.model.declared import declared, declared_value
 from backquery.model.layout import Layout
 from backquery.model.meaning import IN_COLOUR, Meaning
 
@@ -20,6 +21,7 @@ LOOKED_AT = 64
 """So many inputs of a batch, about, are looked at for whether they are raw pixels, which all are or none."""
 
 
+@declared_value(ModelError)
 @dataclass(frozen=True)
 class Scaling:
     """``input = gain * pixel + offset``, for raw pixels from 0 (paper) to `maximum` (ink).
@@ -42,25 +44,31 @@ class Scaling:
                 raise ModelError(f"a scaling's {what} is finite; received {part!r}")
 
     @classmethod
+    @declared(ModelError)
     def between(cls, low: float, high: float, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """Paper becomes `low` and full ink `high`, which may be below it."""
         ends = [real(end, "what paper and full ink become", ModelError) for end in (low, high)]
         return cls((ends[1] - ends[0]) / _above_zero(maximum), low, maximum, meaning)
 
     @classmethod
+    @declared(ModelError)
     def book(cls, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """``pixel / maximum * 0.99 + 0.01``: no input is exactly zero, so every weight can learn."""
         return cls(0.99 / _above_zero(maximum), 0.01, maximum, meaning)
 
     @classmethod
+    @declared(ModelError)
     def unit(cls, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """``pixel / maximum``, from 0 to 1."""
         return cls(1.0 / _above_zero(maximum), 0.0, maximum, meaning)
 
     @classmethod
+    @declared(ModelError)
     def standardised(cls, images: ArrayLike, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
         """Mean 0 and standard deviation 1 of each pixel over `images`; pixels that never vary stay unscaled."""
         pixels = reals(images, "images", DataError)
+        if pixels.ndim < 2 or not pixels.size:
+            raise ModelError(f"images are an array of two dimensions or more, none empty; received {pixels.shape}")
         pixels = pixels.reshape(len(pixels), -1)
         deviation = pixels.std(axis=0)
         gain = 1.0 / np.where(deviation > 0, deviation, 1.0)
@@ -210,7 +218,10 @@ def ordered_images(images: ArrayLike, shape: Shape) -> NDArray[Any]:
     the model has them: (n, rows, columns, 3) and (n, 3, rows, columns) both fit (3, rows, columns). Rows of pixels
     stay as they are. Images that do not fit raise `DataError`.
     """
-    pixels, layout = np.asarray(images), Layout.of(shape)
+    try:
+        pixels, layout = np.asarray(images), Layout.of(shape)
+    except ValueError:
+        raise DataError("images are an array of numbers, all of them of one shape") from None
     last, first = (layout.rows, layout.columns, layout.channels), (layout.channels, layout.rows, layout.columns)
     own, other = (first, last) if layout.channels_first else (last, first)
     if pixels.shape == shape or (layout.channels > 1 and pixels.shape in (own, other)):

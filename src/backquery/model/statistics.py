@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from backquery.errors import ModelError
 from backquery.model.aliases import Array
 from backquery.model.brief import brief
+from backquery.model.declared import declared_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,7 @@ def rings_of(rows: int, columns: int) -> NDArray[np.intp]:
     return np.asarray(np.rint(np.hypot(down[:, None], across)), np.intp)
 
 
+@declared_value(ModelError)
 @dataclass(frozen=True)
 class Statistics:
     """One mean and one covariance for *all* training images, and the typical logits of each label.

@@ -12,7 +12,7 @@ from backquery.evidence import caution
 from backquery.evidence.interventions import ADDED
 from backquery.evidence.verdicts import AGAINST as SPEAKS_AGAINST
 from backquery.evidence.verdicts import INSENSITIVE, NEVER_INKED, SUPPORT
-from backquery.model import Array, Layout, picture_of
+from backquery.model import Array, Layout, name_read, picture_of
 from backquery.plots.paper import (
     AGAINST,
     HAIRLINE,
@@ -243,7 +243,7 @@ def _draw_trials(ax: Axes, trials: Sequence[Trial], classes: Sequence[str], reac
             continue
         ax.plot([one.low, one.high], [line, line], color=HAIRLINE, linewidth=4, solid_capstyle="butt")
         ax.plot(one.change, line, "o", color=COLOURS[one.region], markersize=4, markerfacecolor=_face(one))
-        told = f"{one.pixels} pixel{'s' if one.pixels > 1 else ''}: reads {classes[one.read]}"
+        told = f"{one.pixels} pixel{'s' if one.pixels > 1 else ''}: reads {name_read(classes, one.read)}"
         ax.text(1.04 * reach, line, told, va="center", **words(7.5, PENCIL))
 
 
@@ -309,7 +309,7 @@ def _title(evidence: Sequence[Evidence], ink: str) -> str:
 
 def _image_title(evidence: Sequence[ImageEvidence], classes: Sequence[str]) -> str:
     held, tried = sum(one.held for one in evidence), sum(len(one.claims) for one in evidence)
-    return f"Read as {classes[evidence[0].read]}; {held} of {tried} claims held when they were tried"
+    return f"Read as {name_read(classes, evidence[0].read)}; {held} of {tried} claims held when they were tried"
 
 
 def _subtitle(one: Evidence | ImageEvidence, ink: str) -> str:

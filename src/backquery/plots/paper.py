@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import textwrap
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from backquery.errors import OutputError
+from backquery.errors import OutputError, assume, printable
 from backquery.files import replacing
 from backquery.model import Array, Layout, ground_of, ink_of, picture_of
 
@@ -50,6 +52,9 @@ AWAY = 0.05
 RESOLUTION = 160
 """Dots to an inch where a picture is made of dots."""
 
+MOST_LETTERS = 10
+"""Letters that a line names which no font has."""
+
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` to `path` as its suffix says (.png, .svg or .pdf), whole or not at all."""
@@ -69,10 +74,31 @@ def _draw(figure: Figure, stream: IO[bytes], kind: str) -> None:
     from matplotlib import rc_context
 
     undated = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "backquery"}):
-        # A class name in a script that no installed font has is drawn as boxes; the picture is still worth having.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with legible(figure), rc_context({"svg.hashsalt": "backquery"}):
         figure.savefig(stream, format=kind, dpi=RESOLUTION, metadata=undated)
+
+
+@contextmanager
+def legible(figure: Figure) -> Iterator[None]:
+    """Draw `figure` with names that no file format refuses; one line says which letters no installed font has.
+
+    Those are drawn as boxes, and the picture is still worth having.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if (plain := printable(text.get_text())) != text.get_text():
+            text.set_text(plain)
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        yield
+    found = [re.match(r"Glyph (\d+) .*missing", str(one.message)) for one in met]
+    codes = [int(one[1]) if one else 0 for one in found]
+    for one, code in zip(met, codes, strict=True):
+        if not code:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if letters := "".join(dict.fromkeys(chr(code) for code in codes if chr(code).isprintable())):
+        assume(f"no font here has the letters {letters[:MOST_LETTERS]}: boxes are drawn; install Noto Sans CJK")
 
 
 def check_picture_path(

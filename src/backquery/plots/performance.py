@@ -81,15 +81,15 @@ def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | No
     figure = new_figure(left + 3.0 + 2 * MARGIN, 0.5 + bars + MARGIN / 2)
     ax = panel(figure, left, 0.5, 3.0, bars)
     draw_bars(ax, values, classes)
-    strongest = int(values.argmax())
-    heading(figure, title or f"Read as {classes[strongest]}, {values[strongest]:.2f}", "")
+    strongest = np.flatnonzero(values == values.max())
+    read = f"Read as {classes[strongest[0]]}" if len(strongest) == 1 else "No reading: two labels tie"
+    heading(figure, title or f"{read}, {values.max():.2f}", "")
     return figure
 
 
 def draw_bars(ax: Axes, values: Array, names: Sequence[str], size: float = 9) -> None:
     """Answers as bars with their names and numbers, in words of that size; the strongest is in full ink."""
-    strongest = int(values.argmax())
-    shades = [INK if k == strongest else HAIRLINE for k in range(len(names))]
+    shades = [INK if value == values.max() else HAIRLINE for value in values]
     ax.barh(range(len(names)), values, color=shades, height=0.7)
     ax.set_xlim(min(0.0, float(values.min())), max(1.0, float(values.max())))
     ax.set_ylim(len(names) - 0.5, -0.5)

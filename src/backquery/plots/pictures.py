@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backquery.model import Array, Layout
+from backquery.model import UNREAD, Array, Layout, labels_read, name_read
 from backquery.plots.paper import (
     HEADING,
     LINE,
@@ -80,9 +80,10 @@ def query_steps(prepared: Sequence[Preparation], names: Sequence[str], answers: 
         order = strongest_of(values[k])
         bars = panel(figure, left, top + NAME, BARS, TALL * len(order) / MOST_BARS)
         draw_bars(bars, values[k][order], [model.classes[label] for label in order], 8)
+    labels = labels_read(model, model.scale([one.pixels for one in prepared]))
     read = [
-        NOTHING if one.blank else model.classes[label]
-        for one, label in zip(prepared, values.argmax(axis=1), strict=True)
+        NOTHING if one.blank else name_read(model.classes, label)
+        for one, label in zip(prepared, labels, strict=True)
     ]
     heading(figure, _title(read, values), _subtitle(prepared, model))
     return figure
@@ -137,6 +138,8 @@ def _name(figure: Figure, top: float, name: str, uneven: bool) -> None:
 def _title(read: Sequence[str], values: Array) -> str:
     if read == [NOTHING]:
         return "Nothing to read: the picture is blank"
+    if read == [name_read((), UNREAD)]:
+        return f"No reading: two labels tie, {values.max():.2f}"
     if len(read) == 1:
         return f"Read as {read[0]}, {values.max():.2f}"
     return shorten(f"Read as {', '.join(read[:MOST_PICTURES])}", LONGEST, placeholder=" ...")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backquery.inversion.result import FAILED
-from backquery.model import Layout, labels_read, name_read
+from backquery.model import Layout, name_read
 from backquery.plots.paper import NOT_READ, READ, as_picture, pixels_mean, scan_caption
 from backquery.plots.sheets import Sheet, Tile, figure_of
 
@@ -57,7 +57,7 @@ def scan_captions(result: BackQuery, model: Model, position: int) -> list[str]:
     """What stands under one scan: the label asked, what is read and how surely, limits that hold it."""
     label, read = int(result.labels[position]), int(result.read[position])
     asked = model.classes[label] if label >= 0 else "a mixture"
-    surely, outcome = result.answers[position][read], result.outcome[position]
+    surely, outcome = result.answers[position].max(), result.outcome[position]
     caption = scan_caption(asked, name_read(model.classes, read), surely, bool(result.read_as_asked[position]))
     held = [] if result.active is None else list(result.active[position])
     failed = [outcome] if outcome in FAILED else []
@@ -153,7 +153,12 @@ def layer_sheet(result: BackQuery, model: Model, names: Sequence[str], signals: 
     for k, (name, signal) in enumerate(zip(names, signals, strict=True)):
         met = bool(result.read_as_asked[k])
         mark = f"{READ} as asked" if met else f"{NOT_READ} {result.outcome[k]}"
-        caption = [f"{name}: {signal:.3g}", f"off by {result.error[k]:.2g}", _read(model, result.answers[k]), mark]
+        caption = [
+            f"{name}: {signal:.3g}",
+            f"off by {result.error[k]:.2g}",
+            _read(model, result.read[k], result.answers[k]),
+            mark,
+        ]
         shown.append(Tile(as_picture(result.images[k], model), caption, met))
     title = f"What a layer looks for: {int(result.read_as_asked.sum())} of {len(result)} give the signal asked for"
     return Sheet(title, f"{result.question}; {pixels_mean(model)}", shown, _columns(len(result)))
@@ -175,8 +180,8 @@ def kept_sheet(kept: Kept, model: Model) -> Sheet:
         original, image = (as_picture(images[k], model) for images in (kept.originals, kept.images))
         off = f"signals off by {kept.error[k]:.1%}"
         shown += [
-            Tile(original, ["the image", _read(model, kept.original_answers[k])]),
-            Tile(image, ["what was kept", _read(model, kept.answers[k]), off], bool(kept.within[k])),
+            Tile(original, ["the image", _read(model, kept.original_read[k], kept.original_answers[k])]),
+            Tile(image, ["what was kept", _read(model, kept.read[k], kept.answers[k]), off], bool(kept.within[k])),
             Tile(0.5 + (image - original) / 2, ["the difference"]),
         ]
     signals = " x ".join(map(str, kept.shape))
@@ -184,7 +189,6 @@ def kept_sheet(kept: Kept, model: Model) -> Sheet:
     return Sheet(title, f"the likeliest image of the same signals; {pixels_mean(model)}", shown, 3)
 
 
-def _read(model: Model, answers: Array) -> str:
+def _read(model: Model, read: int, answers: Array) -> str:
     """What is read in an image, and how surely."""
-    read = int(labels_read(answers[None])[0])
-    return f"reads {name_read(model.classes, read)}, {answers[read]:.3f}"
+    return f"reads {name_read(model.classes, read)}, {answers.max():.3f}"

@@ -18,6 +18,7 @@ from backquery.plots.paper import (
     check_picture_path,
     draw_ink,
     heading,
+    legible,
     name_width,
     new_figure,
     place_ink,
@@ -107,7 +108,8 @@ def _pixels(figure: Figure, mode: str) -> Image:
 
     figure.set_dpi(RESOLUTION)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with legible(figure):
+        canvas.draw()
     return fromarray(np.asarray(canvas.buffer_rgba())).convert(mode)
 
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backquery.errors import DataError, ProofError
+from backquery.errors import DataError, ModelError, ProofError
 from backquery.model import SOFTMAX, UNREAD, Array, Labels, Model, brief, ends_of, labels_read, name_read, reals
+from backquery.model.declared import declared
 from backquery.proofs.bounded import lowest_of, prover_of
 from backquery.proofs.reading import Reading
 
@@ -99,6 +100,7 @@ class Certificates:
         }
 
 
+@declared(ModelError)
 def certify(model: Model, images: ArrayLike | Answered, *, tolerance: float = TOLERANCE) -> Certificates:
     """Prove how surely images are read: whatever rounding does, and for all images within a radius.
 
@@ -113,7 +115,7 @@ def certify(model: Model, images: ArrayLike | Answered, *, tolerance: float = TO
     logits = images.logits if isinstance(images, Answered) else None
     given = images.images if isinstance(images, Answered) else images
     x = _rows(model, given)
-    read = labels_read(np.asarray(model.query(x), np.float64))
+    read = labels_read(model, x)
     nothing = np.full(len(x), np.nan)
     try:
         radius = _radii(model, x, read)

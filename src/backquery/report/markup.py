@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from backquery.errors import valid
+
 EMPTY = ("img", "meta", "br", "line", "circle", "rect")
 """Elements that hold nothing; drawings need them closed, and pages do not mind."""
 
@@ -18,13 +20,13 @@ class Html(str):
 
 def joined(parts: Iterable[Any]) -> Html:
     """The parts one after the other: markup as it is, anything else escaped."""
-    return Html("".join(part if isinstance(part, Html) else escape(str(part)) for part in parts))
+    return Html("".join(part if isinstance(part, Html) else escape(valid(str(part))) for part in parts))
 
 
 def tag(name: str, /, *content: Any, **attributes: Any) -> Html:
     """An element. Attributes that are None are left out; a trailing underscore is dropped (``class_``)."""
     given = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
-    opening = "".join(f' {key}="{escape(str(value))}"' for key, value in given.items())
+    opening = "".join(f' {key}="{escape(valid(str(value)))}"' for key, value in given.items())
     return Html(f"<{name}{opening}/>" if name in EMPTY else f"<{name}{opening}>{joined(content)}</{name}>")
 
 

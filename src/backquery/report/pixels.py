@@ -117,7 +117,7 @@ def shortcuts(subject: Subject, step: Step) -> Html:
 
 def _single(subject: Subject) -> Html:
     """For each label the first test image that is read as such, and what its own pixels mean."""
-    read = labels_read(subject.model.query(subject.model.scale(subject.test.images[:MOST_READ])))
+    read = labels_read(subject.model, subject.model.scale(subject.test.images[:MOST_READ]))
     places = [np.flatnonzero(read == label)[:1] for label in range(subject.model.outputs)]
     inputs = subject.model.scale(subject.test.images[np.concatenate(places)])
     found = [image_evidence(subject.model, x, rng=subject.seed) for x in inputs]

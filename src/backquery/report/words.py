@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from backquery.errors import isolated
+
 Language = Literal["en", "ru", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
@@ -81,7 +83,7 @@ class Words:
 
     def _value(self, value: Any, kind: str | None, digits: str | None) -> str:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return str(value)
+            return isolated(str(value))
         sign, places = ("+" if kind == "+" else ""), f".{digits or 0}"
         if kind == "%":
             return self._written(f"{value:{places}%}")

@@ -39,6 +39,7 @@ from backquery.model import (
     Shape,
     finite_answer,
     ink_of,
+    labels_read,
     meaning_of,
     quick_of,
 )
@@ -92,7 +93,7 @@ def query(subject: Subject, fields: Fields) -> Answer:
     if isinstance(model, Network):
         layers = model.signals(inputs)[1:-1]
         signals = {f"signals{k}": share_of_range(model, k, values[0]) for k, values in enumerate(layers, start=1)}
-    return Answer({"read": int(answers.argmax())}, {"answers": answers, **signals, **arrays})
+    return Answer({"read": int(labels_read(model, inputs)[0])}, {"answers": answers, **signals, **arrays})
 
 
 def back(subject: Subject, fields: Fields, start: Array | None) -> tuple[Answer, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backquery.datasets import Dataset
-from backquery.model import Examples, Model, Network, evaluate
+from backquery.model import Examples, Model, Network, evaluated
 
 CHUNK = 4096
 
@@ -28,11 +28,11 @@ class Exam:
     def performance(self, damaged: Model) -> float:
         """The share of test images that the model reads rightly; `damaged` is it, without some of its nodes."""
         if not isinstance(damaged, Network) or len(damaged.layers) == 1 or self._too_many(damaged):
-            return evaluate(damaged, self._split).performance
+            return evaluated(damaged, self._split).performance
         if self._tail is None:
             self._tail = self._first_signals()
         rest = Network(damaged.layers[1:], classes=damaged.classes)
-        return evaluate(rest, self._tail).performance
+        return evaluated(rest, self._tail).performance
 
     def _too_many(self, network: Network) -> bool:
         return network.sizes[1] * len(self._split) > MOST_SIGNALS

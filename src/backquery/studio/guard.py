@@ -45,6 +45,9 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
+REFUSED = 1008
+"""A WebSocket's code for what the server's rules do not allow."""
+
 ASK_FOR_LINK = "open the studio by the link that it printed when it was started; a link can be used once"
 
 
@@ -76,6 +79,10 @@ class Guard:
         refusal = self._refusal(scope)
         if refusal is None:
             await self._app(scope, receive, _with_headers(send))
+        elif scope["type"] == "websocket":
+            # By the close that a handshake knows, which servers answer with 403: no page reads more of it, and to
+            # uvicorn a handshake that an answer ends is one that was never completed.
+            await send({"type": "websocket.close", "code": REFUSED})
         else:
             await refusal(scope, receive, _with_headers(send))
 

@@ -13,7 +13,7 @@ from backquery.datasets import Dataset
 from backquery.errors import BackqueryError
 from backquery.inversion import METHODS, Transpose, back_query, fit_statistics
 from backquery.inversion.fitting import statistics_of, with_typical
-from backquery.model import Array, Network, Statistics, evaluate
+from backquery.model import Array, Network, Statistics, evaluated
 from backquery.studio import engine
 from backquery.studio import fields as read
 from backquery.studio.fields import Fields
@@ -106,6 +106,11 @@ class Learning:
         self._stopped.set()
         self._going.set()
 
+    def wait(self) -> None:
+        """Until it has ended, so that no two of them take memory at once."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
     def adopted(self) -> Network | None:
         """The network that was learned, with statistics of what it learned from; None if there is none yet."""
         if self.network is None:
@@ -124,6 +129,8 @@ class Learning:
 
     def _learn(self) -> None:
         lesson, clock = self.lesson, perf_counter()
+        if self._stopped.is_set():
+            return
         run = begin(lesson.plan, self._given())
         some = self.dataset.train.select(slice(PRIOR_IMAGES))
         statistics, self._usual = statistics_of(run.network, some), run.network.scale(some.images)
@@ -171,7 +178,7 @@ class Learning:
     def _performance(self, network: Network, images: int) -> float:
         test = self.dataset.to_test_on
         chosen = np.random.default_rng(0).permutation(len(test))[:images]
-        return evaluate(network, test.select(chosen)).performance
+        return evaluated(network, test.select(chosen)).performance
 
     def _about(self, run: TrainingRun) -> dict[str, object]:
         images = len(self.dataset.to_test_on)

@@ -124,6 +124,9 @@ from backquery.errors import BackqueryError, DataError, InversionError, ModelErr
 FRAME_LIMIT = 32 * 2**20
 """Bytes of a request; what is base64 in it can have three quarters of that."""
 
+MOST_PARTS = 100_000
+"""Values in a request; each costs memory, however short it is written."""
+
 NAME_LIMIT = 40
 """Characters of a lane."""
 
@@ -180,6 +183,9 @@ def decode(frame: str) -> Request:
     """The request in a text frame; `RequestError` for anything that is none."""
     if len(frame) > FRAME_LIMIT:
         raise RequestError(f"a request may have {FRAME_LIMIT} characters; received {len(frame)}")
+    # Bytes are long, but hold none of these; what is long otherwise is many values, or nested ones.
+    if sum(map(frame.count, ",[{")) > MOST_PARTS:
+        raise RequestError(f"a request may have {MOST_PARTS:,} values")
     try:
         fields = json.loads(frame, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

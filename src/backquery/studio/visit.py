@@ -179,6 +179,7 @@ class Visit:
         lesson = Lesson.of(request.fields, dataset)
         if self._learning is not None:
             self._learning.stop()
+            self._learning.wait()
         self._learning = Learning(lesson, dataset, lambda answer: self._deliver(request, answer))
         self._learning.start()
         if self._closed:  # the page left meanwhile, and nobody else will stop it

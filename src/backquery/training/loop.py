@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from backquery.errors import TrainingError
 from backquery.model import Data, Network, Progress, Seed
+from backquery.model.declared import declared
 from backquery.training.checkpoint import Checkpoint, resume_run
 from backquery.training.history import History, Moment
 from backquery.training.recipes import Recipe
@@ -14,6 +16,7 @@ from backquery.training.run import TrainingRun
 Callback = Callable[[Moment], bool | None]
 
 
+@declared(TrainingError)
 def train(
     network: Network,
     data: Data,

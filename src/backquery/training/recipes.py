@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from backquery.errors import TrainingError
 from backquery.model import SIGMOID, SOFTMAX, TANH, Network
+from backquery.model.declared import declared_value
 
 Loss = Literal["book", "squared", "cross-entropy"]
 LOSSES: tuple[Loss, ...] = ("book", "squared", "cross-entropy")
@@ -76,6 +77,7 @@ class Recipe:
         return f"image {image} of epoch {epoch}" if self.batch_size else f"iteration {epoch}"
 
 
+@declared_value(TrainingError)
 @dataclass(frozen=True)
 class Online(Recipe):
     """One image at a time: a step after each, in file order or shuffled anew each epoch.
@@ -97,6 +99,7 @@ class Online(Recipe):
         return Usual("relu" if self.shuffle else "sigmoid", biases=self.shuffle, steps=20_000)
 
 
+@declared_value(TrainingError)
 @dataclass(frozen=True)
 class MiniBatch(Recipe):
     """Shuffled batches, with momentum (Polyak 1964) or Adam (Kingma & Ba 2015)."""
@@ -120,6 +123,7 @@ class MiniBatch(Recipe):
             raise TrainingError(f"momentum must lie between 0 and 1; received {self.momentum}")
 
 
+@declared_value(TrainingError)
 @dataclass(frozen=True)
 class FullBatch(Recipe):
     """Gradient descent on the mean over the whole training set; an epoch is one iteration."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from backquery.errors import DivergenceError, TrainingError
 from backquery.model import Data, Examples, Network, Seed, evaluate, generator_of, whole
+from backquery.model.declared import declared_value
 from backquery.training.batch import BatchTraining
 from backquery.training.blocks import BlockTraining
 from backquery.training.history import EpochRecord
@@ -27,6 +28,7 @@ CHUNK = 4096
 """Images between two looks at the outside: progress, a checkpoint, an interrupt."""
 
 
+@declared_value(TrainingError)
 class TrainingRun:
     """A training that goes as far as it is told: `advance`, look at it, `advance` again.
 

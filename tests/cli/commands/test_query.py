@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from measurements.photographing import Camera, even, linear, photograph, radial
 
+from backquery import Network, Scaling, save_model
 from backquery.cli.terminal import in_signs
 from backquery.datasets import Split, load
 from tests.conftest import Run
@@ -142,6 +144,34 @@ def test_in_a_blank_picture_there_is_nothing_to_read(run: Run, tmp_path: Path, m
     _, out, _ = run("query", model, blank, "--show", tmp_path / "steps.svg")
     assert "blank.png: nothing to read, the picture is blank" in out
     assert "Nothing to read: the picture is blank" in (tmp_path / "steps.svg").read_text()
+
+
+@pytest.fixture(scope="module")
+def torn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network whose answers to all labels are the same, whatever it is shown."""
+    network = Network.create([64, 10], rng=1, input_shape=(8, 8), scaling=Scaling.book(16))
+    alike = replace(network.layers[0], weights=np.zeros((10, 64), np.float32))
+    path = tmp_path_factory.mktemp("torn") / "torn.safetensors"
+    save_model(replace(network, layers=(alike,)), path)
+    return path
+
+
+def test_where_two_labels_tie_nothing_is_read(run: Run, tmp_path: Path, torn: Path) -> None:
+    picture = picture_of(load("digits").train, 4, tmp_path / "4.png")
+    code, out, _ = run("query", torn, picture, "-o", tmp_path / "steps.svg")
+    assert (code, "4.png: no reading: two labels tie" in out) == (0, True)
+    assert "Read as unread, 0.50" not in (figure := (tmp_path / "steps.svg").read_text())
+    assert "No reading: two labels tie, 0.50" in figure
+    _, out, _ = run("query", torn, picture, "--json")
+    assert json.loads(out)["read"] == [None]
+
+
+def test_ties_count_as_wrong_and_are_counted(run: Run, torn: Path) -> None:
+    code, out, err = run("test", torn, "digits", "--json")
+    found = json.loads(out)
+    assert (code, found["performance"], found["tied"] == found["images"] == found["unread"]) == (0, 0.0, True)
+    assert err.count("two labels tie") == 1
+    assert f"{found['images']:,} of {found['images']:,} images count as wrong" in err
 
 
 def test_a_query_shows_what_the_network_saw(run: Run, tmp_path: Path, model: Path) -> None:

@@ -128,6 +128,38 @@ def test_a_sweep_that_is_stopped_and_killed_goes_on_where_it_was(tmp_path, undis
     assert kept(folder) == kept(undisturbed)
 
 
+def test_ctrl_c_waits_for_no_run_that_is_under_way(tmp_path):
+    """Each of these runs would take minutes."""
+    command = [
+        COMMAND,
+        "sweep",
+        "digits",
+        "-o",
+        tmp_path,
+        "--workers",
+        "2",
+        "--hidden",
+        "2000",
+        "--epochs",
+        "2000",
+    ]
+    process = subprocess.Popen(
+        [*command, "--seeds", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=heeding_ctrl_c,
+    )  # fmt: skip
+    try:
+        until(lambda: sum(sum(worker.cpu_times()[:2]) > 8 for worker in workers_of(process)) == 2)
+        workers, begun = workers_of(process), monotonic()
+        stop_as_ctrl_c(process)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert monotonic() - begun < 3
+        assert (process.returncode, "the same command goes on" in said) == (130, True)
+        assert psutil.wait_procs(workers, timeout=PATIENCE)[1] == []
+    finally:
+        process.kill()
+        process.wait()
+
+
 def stop_as_ctrl_c(process):
     """At a terminal it goes to all processes, workers too."""
     os.killpg(process.pid, signal.SIGINT)

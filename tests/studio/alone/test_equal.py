@@ -92,6 +92,17 @@ def test_mixed_sliders_are_the_same(alone: Alone, bundled: Network, wanted: dict
     same_images(alone.ask("back", **fields), engine.back(subject_of(bundled), fields, None)[0])
 
 
+@pytest.mark.parametrize("method", ["transpose", "gauss-newton"])
+def test_a_label_asked_for_too_faintly_stays_the_one_asked_for(
+    alone: Alone, bundled: Network, method: str
+) -> None:
+    fields = {"method": method, "confidences": {"3": 0.01}}
+    theirs, ours = alone.ask("back", **fields), engine.back(subject_of(bundled), fields, None)[0]
+    assert (theirs["asked"], theirs["outcome"]) == (3, NOT_FOUND)
+    assert theirs["advice"].split(" for ")[-1] == ours.fields["advice"].split(" for ")[-1]
+    same_images(theirs, ours)
+
+
 def test_what_follows_a_slider_is_the_same(alone: Alone, bundled: Network) -> None:
     image, subject = None, subject_of(bundled)
     for p in (0.99, 0.9, 0.6, 0.3, 0.55, 0.97):
@@ -217,3 +228,28 @@ def test_networks_of_every_kind_are_asked_alike(
         for asked in ({"label": label}, {"confidences": {str(label): 0.8}}):
             fields = {"method": "gauss-newton", **asked}
             same_images(alone.ask("back", **fields), engine.back(subject, fields, None)[0])
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "relu"])
+def test_ties_and_answers_that_round_alike_are_read_alike(
+    opening: Any, digits: Dataset, activation: str, tmp_path: Any
+) -> None:
+    """Labels 3 and 5 are said alike; of 7 and 8 the answers round to one number; behind a ReLU zeros tie."""
+    from backquery.studio.alone.made import page_of
+
+    network = Network.create(
+        [64, 10], activation=[activation], rng=1, input_shape=(8, 8), scaling=Scaling.book(digits.maximum)
+    )
+    found = []
+    for row, strengths in enumerate([{3: 1.0, 5: 1.0}, {7: 40.0, 8: 41.0}, {}]):
+        weights = np.full((10, 64), -0.1, np.float32)
+        for label, strength in strengths.items():
+            weights[label] = strength
+        tried = replace(network, layers=(replace(network.layers[0], weights=weights),))
+        path = tmp_path / f"{row}.html"
+        path.write_text(page_of("tied", tried), "utf-8")
+        alone, picture = opening(path), base64(np.full(64, 200.0))
+        ours = engine.query(subject_of(tried), {"pixels": picture})
+        assert alone.ask("query", pixels=picture)["read"] == ours.fields["read"]
+        found.append(ours.fields["read"])
+    assert found == [-1, 8, -1]

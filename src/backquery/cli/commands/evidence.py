@@ -167,9 +167,11 @@ def evidence(
 
 def _of_image(image: Path, found: Sequence[ImageEvidence], classes: Sequence[str]) -> list[Drawing | str]:
     """What is read in the picture, and what came of changing it."""
+    from backquery.model import name_read
+
     held, claims = sum(one.held for one in found), sum(len(one.claims) for one in found)
     last = f"{held} of {claims} claims held when the image was changed"
-    return [f"{image}: read as {classes[found[0].read]}", _trial_table(found, classes), "", last]
+    return [f"{image}: read as {name_read(classes, found[0].read)}", _trial_table(found, classes), "", last]
 
 
 def _trial_table(found: Sequence[ImageEvidence], classes: Sequence[str]) -> Drawing:
@@ -180,6 +182,8 @@ def _trial_table(found: Sequence[ImageEvidence], classes: Sequence[str]) -> Draw
 
 
 def _trial_cells(one: ImageEvidence, trial: Trial, classes: Sequence[str]) -> list[str]:
+    from backquery.model import name_read
+
     assert trial.read is not None
     claimed = {1: "up", -1: "down", 0: "hardly"}[trial.claim]
     return [
@@ -188,7 +192,7 @@ def _trial_cells(one: ImageEvidence, trial: Trial, classes: Sequence[str]) -> li
         f"{trial.pixels}",
         f"{trial.change:+.2f}",
         f"{trial.others:+.2f} ({trial.low:+.2f} to {trial.high:+.2f})",
-        classes[trial.read],
+        name_read(classes, trial.read),
         f"{claimed}{'' if trial.held else ' ✗'}",
     ]
 

@@ -58,14 +58,14 @@ def query(
 
     With --json: classes, images (the paths), uneven (for each image whether it was cleaned as a photograph in
     uneven light), answers (for each image one number for each class), read (for each image the class with the
-    strongest answer, null for a blank one) and show. With --show-code also code.
+    strongest answer, null for a blank one and where two tie) and show. With --show-code also code.
     """
     import numpy as np
 
     from backquery.cli.noted import about, noted_steps
     from backquery.cli.source import load_for_images
     from backquery.errors import ModelError
-    from backquery.model import ink_of, picture_of
+    from backquery.model import UNREAD, ink_of, labels_read, picture_of
 
     check_outputs(show)
     network = load_for_images(model, scale)
@@ -81,17 +81,20 @@ def query(
 
         figure = notes("figure", query_steps, steps, [path.name for path in images], answers, network)
         save_picture(figure, show, notes)
+    labels = labels_read(network, inputs)
     strongest = [
-        None if one.blank else network.classes[position]
-        for one, position in zip(steps, answers.argmax(axis=1), strict=True)
+        None if one.blank or label == UNREAD else network.classes[label]
+        for one, label in zip(steps, labels, strict=True)
     ]
     looked_at = picture_of(network, ink_of(network, inputs))
     parts: list[Drawing | str] = []
-    for path, seen, answer, read in zip(images, looked_at, answers.tolist(), strongest, strict=True):
-        if read is None:
+    each = zip(images, steps, looked_at, answers.tolist(), strongest, strict=True)
+    for path, one, seen, answer, read in each:
+        if one.blank:
             parts += [f"{path}: nothing to read, the picture is blank", ""]
         else:
-            parts += [f"{path}: read as {read}", reading_table(seen, answer, network.classes), ""]
+            told = "no reading: two labels tie" if read is None else f"read as {read}"
+            parts += [f"{path}: {told}", reading_table(seen, answer, network.classes), ""]
     give(
         as_json,
         {

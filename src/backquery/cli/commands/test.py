@@ -32,9 +32,9 @@ def test(
     as its file tells, or else all: --test with the same data takes all in any case. For example: `backquery test
     mnist my_digits/`
 
-    With --json: performance (share of right answers), images, unread (how many got answers that are not finite,
-    and count as wrong), confusion (rows are the truth, columns what was read), classes, and worst_confusions, a
-    list of truth, read, images.
+    With --json: performance (share of right answers), images, unread (in how many nothing is read, so that they
+    count as wrong), tied (in how many of those two labels tie), confusion (rows are the truth, columns what was
+    read), classes, and worst_confusions, a list of truth, read, images.
     """
     from backquery.cli.source import images_to_test, load_for_data
     from backquery.model import evaluate

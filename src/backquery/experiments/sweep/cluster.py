@@ -77,7 +77,11 @@ class Cluster:
         from distributed import Client
 
         with _single_threads(), self._started(runs) as cluster, Client(cluster, set_as_default=False) as client:
-            yield client
+            try:
+                yield client
+            except BaseException:
+                _end_at_once(cluster)
+                raise
 
     def _started(self, runs: int) -> Any:
         """Worker processes here, and their scheduler."""
@@ -152,6 +156,15 @@ class Cluster:
     def _tls_files(self) -> dict[str, str]:
         files = {"tls_ca_file": self.tls_ca_file, "tls_client_cert": self.tls_cert, "tls_client_key": self.tls_key}
         return {name: str(path) for name, path in files.items() if path is not None}
+
+
+def _end_at_once(cluster: Any) -> None:
+    """End the worker processes, which keep nothing; Dask would wait for what they are at."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def require_dask() -> None:

@@ -5,6 +5,7 @@ import { element, partsOf, rested } from "./dom.js";
 import { Pad } from "./drawing.js";
 import { Sheet, showMarks, sizeOf } from "./ink.js";
 import { encode } from "./socket.js";
+import { readAs } from "./words.js";
 
 const SAMPLES = 12;
 const REST = 200; // milliseconds without a stroke before the picture's evidence is asked for
@@ -184,10 +185,10 @@ export class Ask {
 
   #say(answers, read) {
     const [, second] = [...answers.keys()].sort((one, other) => answers[other] - answers[one]);
-    const sure = (answers[read] - this.range.low) / (this.range.high - this.range.low);
-    this.app.words.tell(this.part("lead"), sure < SURE && second !== undefined ? "ask.torn" : "ask.reads", {
-      label: this.classes[read], second: this.classes[second], sure: answers[read],
-    });
+    const { read: label, sure } = readAs(this.classes, answers, read);
+    const torn = (sure - this.range.low) / (this.range.high - this.range.low) < SURE && second !== undefined;
+    const sentence = read < 0 ? "ask.tie" : torn ? "ask.torn" : "ask.reads";
+    this.app.words.tell(this.part("lead"), sentence, { label, second: this.classes[second], sure });
     this.app.announce(this.part("lead"));
   }
 
@@ -214,9 +215,8 @@ export class Ask {
     this.turnedPixels = message.ink.data.map((ink) => Math.round(255 * ink));
     this.part("result").hidden = false;
     words.label(this.part("turned-image"), "turn.image", { label: this.classes[message.asked] });
-    words.tell(this.part("turned"), message.read_as_asked ? "turn.done" : "turn.missed", {
-      label: this.classes[message.read], sure: message.answers.data[message.read], advice: message.advice,
-    });
+    const { read: label, sure } = readAs(this.classes, message.answers.data, message.read);
+    words.tell(this.part("turned"), message.read_as_asked ? "turn.done" : "turn.missed", { label, sure, advice: message.advice });
     this.part("turned-image").classList.toggle("missed", !message.read_as_asked);
     this.app.announce(this.part("turned"));
   }

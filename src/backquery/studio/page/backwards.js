@@ -5,6 +5,7 @@ import { element, late, partsOf, rested } from "./dom.js";
 import { Sheet, showMarks } from "./ink.js";
 import { savePicture } from "./share.js";
 import { encode } from "./socket.js";
+import { readAs } from "./words.js";
 
 const REST = 300; // milliseconds without a move before the slower questions are asked
 const BOOK = 0.99;
@@ -200,7 +201,7 @@ export class Backwards {
     const words = this.app.words;
     const one = this.#asked.size === 1;
     const asked = [...this.#asked].filter(([, p]) => p >= 0.5 || one).map(([label]) => this.classes[label]).join(", ");
-    const values = { asked: asked || "—", read: this.classes[read], sure: answers.data[read] };
+    const values = { asked: asked || "—", ...readAs(this.classes, answers.data, read) };
     const found = one ? met : error <= AS_ASKED && !MISSED.includes(outcome);
     words.tell(this.part("lead"), this.#leading(one, found), { ...values, error, number: this.#draw });
     words.label(this.part("image"), one ? "back.image" : "back.image.several", values);
@@ -269,7 +270,7 @@ export class Backwards {
     const right = performances[name];
     const kind = right === null ? "fact.judge.untried" : worthless.includes(name) ? "fact.judge.worthless" : "fact.judge";
     const called = words.has(`judge.${name}`) ? words.say(`judge.${name}`) : name;
-    return words.tell(element("div"), kind, { name: called, label: this.classes[judges[name]], right });
+    return words.tell(element("div"), kind, { name: called, label: readAs(this.classes, [], judges[name]).read, right });
   }
 
   #unjudged(code, id = Infinity) {

@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 import { Sheet, sizeOf } from "./ink.js";
+import { isolated, readAs } from "./words.js";
 
 const [READ, NOT_READ] = ["\u2713", "\u2717"];
 
@@ -32,12 +33,12 @@ export class Scans {
     const [count, ...shape] = ink.shape;
     const size = sizeOf(shape);
     this.tiles.forEach(({ canvas, title, reading, sheet }, label) => {
-      const sure = answers.data[label * count + read[label]];
-      const values = { asked: this.classes[label], read: this.classes[read[label]], sure };
+      const given = answers.data.subarray(label * count, (label + 1) * count);
+      const values = { asked: this.classes[label], ...readAs(this.classes, given, read[label]) };
       sheet.draw(ink.data.subarray(label * size, (label + 1) * size), shape);
       canvas.classList.toggle("missed", !met[label]);
       this.words.label(canvas, "scan", values);
-      title.textContent = `${this.classes[label]} ${met[label] ? READ : NOT_READ}`;
+      title.textContent = `${isolated(this.classes[label])} ${met[label] ? READ : NOT_READ}`;
       this.words.tell(reading, "scan.reads", values);
     });
     this.last = { ink };

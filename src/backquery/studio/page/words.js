@@ -7,8 +7,13 @@ const ATTRIBUTES = { wordsLabel: "aria-label", wordsTitle: "title", wordsText: "
 const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // what turns the direction of what follows
 const LEFTWARDS = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
+const NOTHING = { sentence: "read.nothing" };
+
+/** What was read and how surely, for a sentence; where no label was, -1, that it is nothing. */
+export const readAs = (classes, answers, read) => ({ read: classes[read] ?? NOTHING, sure: answers[read] ?? Math.max(...answers) });
+
 /** A name as it may stand in a sentence: what it holds must not turn the words around it. */
-function isolated(name) {
+export function isolated(name) {
   const plain = name.replace(TURNS, "");
   return plain !== name || LEFTWARDS.test(plain) ? `\u2068${plain}\u2069` : name;
 }
@@ -47,6 +52,7 @@ export class Words {
   }
 
   number(value, digits, percent) {
+    if (value === NOTHING) return this.say(NOTHING.sentence);
     if (typeof value !== "number") return isolated(String(value ?? ""));
     const name = `${percent}${digits}`;
     if (!this.#formats.has(name)) {

@@ -183,8 +183,7 @@ export class Lesson {
     const count = Math.min(end - begin, most);
     let right = 0;
     for (let image = begin; image < begin + count; image++) {
-      const { answers } = network.look(network.scaleRaw(this.#pixels(image)));
-      right += answers.indexOf(Math.max(...answers)) === labels[image];
+      right += network.read(network.look(network.scaleRaw(this.#pixels(image)))) === labels[image];
     }
     return right / count;
   }

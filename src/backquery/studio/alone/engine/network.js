@@ -135,6 +135,17 @@ export class Network {
     });
   }
 
+  /**
+   * The label that is read, from what `look` gives: by the strongest logit, as the library does, and -1 where none is
+   * the strongest alone. What a ReLU at the outputs cuts off is no answer, so that its zeros tie.
+   */
+  read({ answers, logOdds }) {
+    const strengths = this.output.name === "relu" ? answers : logOdds;
+    const most = Math.max(...strengths);
+    const alone = strengths.every(Number.isFinite) && strengths.indexOf(most) === strengths.lastIndexOf(most);
+    return alone ? strengths.indexOf(most) : -1;
+  }
+
   /** Raw pixels, 0 to 255 and in the order of the inputs, as an input vector. */
   scale(pixels) {
     const { maximum } = this;

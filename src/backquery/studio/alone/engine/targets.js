@@ -28,7 +28,7 @@ export function confidence(network, label, p, others = null) {
     table = Float64Array.from(network.activated(network.output, onTheWay(network, label, asAnswer(network, p))));
   }
   table[label] = asAnswer(network, p);
-  return { ...answers(network, table), name };
+  return { ...answers(network, table), name, label };
 }
 
 /** Logits from the mean of all typical ones towards a label's, its own being `answer`. */
@@ -50,7 +50,10 @@ export function several(network, wanted) {
   const rest = network.output.name === "softmax" ? softmaxRest(network, given) : Math.min(1 - BOOK, 1 - Math.max(...given));
   const row = new Float64Array(network.outputs).fill(rest);
   for (const [label, p] of wanted) row[label] = p;
-  return { ...answers(network, row.map((p) => asAnswer(network, p))), name: "several labels" };
+  const asked = answers(network, row.map((p) => asAnswer(network, p)));
+  // A label that is named alone is what was asked for, even where another one is asked for more.
+  const label = wanted.size === 1 ? [...wanted.keys()][0] : asked.label;
+  return { ...asked, name: "several labels", label };
 }
 
 /** All answers as they are. */
@@ -82,6 +85,19 @@ export function constraints(network, { logOdds }) {
   const values = Float64Array.from({ length: maps.rows }, (_, i) =>
     maps.row(i).reduce((sum, share, output) => sum + share * (logOdds[output] - mean), 0));
   return { maps, values };
+}
+
+/** Whether a question's answers do not name its label: typical ones of a label that is never read, or too low a confidence. */
+export const unsaid = ({ label, logOdds }) => label >= 0 && logOdds.some((value, other) => other !== label && value >= logOdds[label] - ALIKE);
+
+/** What to do about such a question. */
+export function whyUnsaid({ classes }, { name, label, answers: wanted }) {
+  if (name === "typical") {
+    return `the network read none of the images that its statistics were fitted to as '${classes[label]}': ask for a confidence, such as 0.99`;
+  }
+  const other = wanted.reduce((best, value, place) => (place !== label && !(value <= wanted[best]) ? place : best), label ? 0 : 1);
+  return `an image that answers ${Number(wanted[label].toPrecision(4))} for '${classes[label]}' and ${Number(wanted[other].toPrecision(4))} ` +
+    `for '${classes[other]}' is not read as '${classes[label]}': ask for a higher confidence`;
 }
 
 /** How far each constraint may be off so that no logits are off by more than `tolerance`. */

@@ -8,7 +8,7 @@ import { Network } from "./network.js";
 import { pictured } from "./picture.js";
 import { largest, Room } from "./room.js";
 import { bytesOf } from "./socket.js";
-import { answers, confidence, several, typical } from "./targets.js";
+import { answers, confidence, several, typical, unsaid, whyUnsaid } from "./targets.js";
 import { invertible, transpose } from "./transpose.js";
 
 const MARGIN = 0.01;
@@ -107,13 +107,14 @@ export class Visit {
       given = prepared(drawing, size, shape, this.facts.centre ?? true);
       arrays.pixels = { data: given, shape: [...shape] };
     } else given = this.#pixels(fields);
-    const { signals, answers: read } = network.look(network.scale(given));
+    const found = network.look(network.scale(given));
+    const { signals, answers } = found;
     signals.forEach((layer, number) => {
       const share = shareOfRange(network.layers[number].activation, layer);
       arrays[`signals${number + 1}`] = { data: Float32Array.from(share), shape: [layer.length] };
     });
-    arrays.answers = { data: Float32Array.from(read), shape: [read.length] };
-    return { fields: { read: best(read) }, arrays };
+    arrays.answers = numbers(answers);
+    return { fields: { read: network.read(found) }, arrays };
   }
 
   back(fields) {
@@ -123,7 +124,7 @@ export class Visit {
     const start = fields.warm ? this.#last.get(method) ?? null : null;
     const hurried = start !== null && fields.hurried !== false;
     const question = this.#question(fields, method);
-    if (unsaid(question)) throw new Failure(neverRead(this.network, question), "target");
+    if (question.name === "typical" && unsaid(question)) throw new Failure(whyUnsaid(this.network, question), "target");
     const found = this.#image(method, question, { start, hurried });
     this.#last.set(method, found.image);
     const told = { ...found.told, method, milliseconds: performance.now() - clock };
@@ -245,8 +246,11 @@ export class Visit {
       if (this.#halted(lesson)) break;
       lesson.advance(moment);
       const { network, images, performance: right } = lesson.frame(true);
-      const found = images.map((image, label) => ({ image, label, answers: network.look(image).answers, told: { outcome: "" } }));
-      found.forEach((one) => { one.told.read = best(one.answers); one.told.read_as_asked = one.told.read === one.label; });
+      const found = images.map((image, label) => {
+        const seen = network.look(image);
+        const read = network.read(seen);
+        return { image, answers: seen.answers, told: { outcome: "", read, read_as_asked: read === label } };
+      });
       const { fields, arrays } = scansOf(found, network, sample.shape, wanted.method);
       const told = { state: "learning", frame, frames: moments.length, updates: lesson.done, epoch: lesson.done / wanted.images };
       this.#reply(request, { fields: { ...fields, ...told, performance: right, shape: sample.shape }, arrays });
@@ -306,8 +310,9 @@ export class Visit {
     if (method !== "transpose" && !asked) throw new Failure("this file keeps no statistics of its images, so this page cannot search; open it in the studio", "inversion");
     const found = method === "transpose"
       ? { image: transpose(network, question.answers), outcome: "exact formula", steps: 1 } : search(asked, question, how);
-    const { answers: read, logOdds } = network.look(found.image);
-    const label = best(read);
+    const seen = network.look(found.image);
+    const { answers: read, logOdds } = seen;
+    const label = network.read(seen);
     const most = Math.max(...question.answers);
     const as = question.label >= 0 ? label === question.label : question.answers[label] >= most - 1e-9;
     const centred = network.output.name === "softmax" ? centre(question.logOdds) : question.logOdds;
@@ -316,7 +321,7 @@ export class Visit {
     if (unsaid(question)) Object.assign(found, { outcome: "not found" });
     const told = {
       read: label, read_as_asked: as, error, logit_error: off(logOdds, centred), outcome: found.outcome, steps: found.steps,
-      asked: question.label, question: question.name, advice: unsaid(question) ? neverRead(network, question) : method === "transpose" || found.outcome === "converged" ? "" : advice(network, question, read),
+      asked: question.label, question: question.name, advice: unsaid(question) ? whyUnsaid(network, question) : method === "transpose" || found.outcome === "converged" ? "" : advice(network, question, read),
     };
     return { image: found.image, answers: read, told };
   }
@@ -355,12 +360,6 @@ function whole(fields, name, low, high, usual) {
   return value;
 }
 
-/** Whether answers are asked for that do not name their own label: typical ones, of a label that is never read. */
-const unsaid = ({ label, answers: wanted }) => label >= 0 && best(wanted) !== label;
-
-const neverRead = ({ classes }, { label }) =>
-  `the network read none of the images that its statistics were fitted to as '${classes[label]}': ask for a confidence, such as 0.99`;
-
 /** How far off the worst answer is. */
 function advice(network, question, read) {
   const off = read.map((value, i) => Math.abs(value - question.answers[i]));
@@ -390,8 +389,8 @@ function scansOf(found, network, shape, method) {
 function shareRight(network, { pixels, labels, training }) {
   let right = 0;
   for (let image = training; image < labels.length; image++) {
-    const { answers: read } = network.look(network.scaleRaw(pixels.subarray(image * network.inputs, (image + 1) * network.inputs)));
-    right += best(read) === labels[image];
+    const input = network.scaleRaw(pixels.subarray(image * network.inputs, (image + 1) * network.inputs));
+    right += network.read(network.look(input)) === labels[image];
   }
   return right / (labels.length - training);
 }
