@@ -70,6 +70,7 @@ def test_each_translation_is_told_in_its_letters() -> None:
             "scans.tile",
             "audit.named",
             "apart",
+            "beside",
             "stop",
             "evidence.row",
         }

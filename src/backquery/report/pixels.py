@@ -91,7 +91,7 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         )  # fmt: skip
     named = [
         say("audit.named", Verdict=phrase(verdict).capitalize(), meaning=phrase(MEANINGS[verdict]),
-            labels=", ".join(labels))
+            labels=say("beside").join(labels))
         for verdict in reversed(VERDICTS[1:]) if (labels := found.labels(verdict))
     ]  # fmt: skip
     rows = [_finding_row(subject, one) for one in found.findings]
