@@ -20,8 +20,11 @@ main(["lesson", "sigmoid"])
 import torch
 from threadpoolctl import threadpool_info
 import scipy.linalg.lapack
-pools = {f"{pool['user_api']} {k}": pool["num_threads"] for k, pool in enumerate(threadpool_info())}
-print(json.dumps({**pools, "torch": torch.get_num_threads()}))
+pools = {f"{pool['user_api']} {k}": pool["num_threads"] for k, pool in enumerate(threadpool_info())
+         if pool["user_api"] == "blas"}
+from backquery.model.threads import sized
+with sized(torch):
+    print(json.dumps({**pools, "torch": torch.get_num_threads()}))
 """
 
 
@@ -91,6 +94,22 @@ def test_a_model_of_pytorch_is_asked_with_so_many(monkeypatch: pytest.MonkeyPatc
         model.logits_and_jacobian(np.full((5, 4), 0.5))
         assert set(seen) == {4}
         assert torch.get_num_threads() == 7
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.needs("torch")
+def test_a_model_of_large_images_is_asked_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    free(monkeypatch)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(7)
+        with threads.sized(torch, 3 * 224 * 224):
+            assert torch.get_num_threads() == 7
+        with threads.sized(torch, 3 * 32 * 32):
+            assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)
 

@@ -75,15 +75,15 @@ def _run(arguments: list[str]) -> int:
 
 
 def _leave_processors_alone() -> None:
-    """Let BLAS and PyTorch use half of the processors, unless the user has said how many.
+    """Let BLAS use half of the processors, unless the user has said how many.
 
-    They read this when they are loaded, so it is said here, before `model.threads` could say it. Processors are
-    mostly the same core seen twice, where more threads gain nothing; and where another program keeps one of them
-    busy, all the others wait for it in every product, spinning.
+    It reads this when it is loaded, so it is said here, before `model.threads` could say it, which sizes PyTorch's
+    pool by what it is asked. Processors are mostly the same core seen twice, where more threads gain nothing; and
+    where another program keeps one of them busy, all the others wait for it in every product, spinning.
     """
     half = max(1, (os.cpu_count() or 1) // 2)
     if not any(name in os.environ for name in THREADS):
-        os.environ.update(dict.fromkeys(THREADS, str(half)))
+        os.environ.update(dict.fromkeys(THREADS[:2], str(half)))
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -184,7 +184,7 @@ class TorchModel:
     def logits(self, x: ArrayLike) -> Array:
         """The logits (n, outputs) of inputs (n, inputs), with mean zero where answers are a softmax."""
         torch = import_torch()
-        with exactly(torch, self.module), torch.no_grad():
+        with exactly(torch, self.module, self.inputs), torch.no_grad():
             most = ON_CARD if self._device == "cuda" else FORWARD
             size = min(max(FORWARD_NUMBERS // self.inputs, 1), most)
             parts = [self._forwards(part)[0].numpy() for part in self._tensors(x, size)]
@@ -203,7 +203,7 @@ class TorchModel:
         wanted = np.asarray(vectors, self.dtype)
         size = BACKWARD_NUMBERS // (wanted.shape[1] * self.inputs)
         values, products, begin = [], [], 0
-        with exactly(torch, self.module):
+        with exactly(torch, self.module, self.inputs):
             for part in self._tensors(x, min(max(size, 1), BACKWARD)):
                 chosen = wanted if len(wanted) == 1 else wanted[begin : begin + len(part)]
                 one, other = self._backwards(part, torch.tensor(chosen, device=part.device))
@@ -277,7 +277,7 @@ class TorchModel:
     def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
         """The signals (n, ...) of every layer without parts but the last, by its name, for inputs (n, inputs)."""
         torch = import_torch()
-        with exactly(torch, self.module), torch.no_grad():
+        with exactly(torch, self.module, self.inputs), torch.no_grad():
             (part,) = self._tensors(x, len(np.asarray(x)))
             found = all_heard(self.module, lambda: self._answers_of_module(part), len(part))
         return {name: _numpy(signals) for name, signals in found.items()}
@@ -372,7 +372,7 @@ class TorchLayer(TorchModel):
         """The layer of this name, which two images are run through."""
         images = next(model._tensors(probes(model)[:2], 2))
         torch = import_torch()
-        with exactly(torch, model.module), torch.no_grad():
+        with exactly(torch, model.module, model.inputs), torch.no_grad():
             shape, runs = in_trial(model.module, name, lambda: model._answers_of_module(images), len(images))
         own = {field.name: getattr(model, field.name) for field in fields(TorchModel)}
         own["classes"] = tuple(map(str, range(prod(shape))))
@@ -503,7 +503,7 @@ def _check_slopes(model: TorchModel) -> None:
 def _said(model: TorchModel, inputs: Array) -> Array:
     torch = import_torch()
     try:
-        with exactly(torch, model.module), torch.no_grad():
+        with exactly(torch, model.module, model.inputs), torch.no_grad():
             (part,) = model._tensors(inputs, len(inputs))
             answers = model._answers_of_module(part)
     except ModelError:

@@ -80,16 +80,16 @@ def _check_numbers(torch: Any, tensor: torch.Tensor, where: str) -> None:
 
 
 @contextmanager
-def exactly(torch: Any, module: torch.nn.Module) -> Iterator[None]:
+def exactly(torch: Any, module: torch.nn.Module, inputs: int = 0) -> Iterator[None]:
     """Leave inference mode, in which nothing can be differentiated, and round products as their dtype does.
 
     PyTorch lets the convolutions of an NVIDIA GPU round float32 to ten bits (TF32), and a user may let matrices
     be rounded so too, or to seven (bfloat16): far more than a copy may differ by, and than a search asks for.
-    Afterwards all is as before.
+    Afterwards all is as before. inputs: of its images, which say how many threads are worth their while.
     """
     switches = [(read(), write, exact) for read, write, exact in _switches(torch, module)]
     coarse = [switch for switch in switches if switch[0] not in ("none", switch[2])]
-    with torch.inference_mode(False), sized(torch):
+    with torch.inference_mode(False), sized(torch, inputs):
         try:
             for _, write, exact in coarse:
                 write(exact)

@@ -19,19 +19,25 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 NAMES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-"""The variables by which users say how many threads there may be."""
+"""The variables by which users say how many threads there may be; PyTorch's is the last."""
+
+LARGE = 2**14
+"""Inputs of images that are worth all processors: two ask a ResNet of 3 x 224 x 224 1.7 times as fast as one."""
 
 
 def usual_threads() -> int | None:
-    """Half of the processors, mostly the same cores seen twice; None where the user has said how many."""
-    return None if any(name in os.environ for name in NAMES) else max(1, (os.cpu_count() or 1) // 2)
+    """Half of the processors, mostly the same cores seen twice; None where the user has told PyTorch how many."""
+    return None if NAMES[-1] in os.environ else max(1, (os.cpu_count() or 1) // 2)
 
 
 @contextmanager
-def sized(torch: Any) -> Iterator[None]:
-    """Leave PyTorch no more threads than are usual, and afterwards as many as it had."""
+def sized(torch: Any, inputs: int = 0) -> Iterator[None]:
+    """Leave PyTorch no more threads than are usual, and afterwards as many as it had.
+
+    Where images have many inputs, threads that wait cost little beside those that work: all may.
+    """
     most, given = usual_threads(), torch.get_num_threads()
-    if most is None or given <= most:
+    if most is None or given <= most or inputs > LARGE:
         yield
         return
     torch.set_num_threads(most)
