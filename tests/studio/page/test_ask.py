@@ -179,6 +179,16 @@ def test_what_is_no_picture_is_told_and_changes_nothing(visitor: Visitor) -> Non
     assert np.array_equal(visitor.ink(visitor.part("pad")), before)
 
 
+def test_what_could_not_be_read_is_forgotten_with_the_next_picture(visitor: Visitor, network: Network) -> None:
+    choose(visitor, b"no picture at all")
+    expect(visitor.part("notice")).to_contain_text("could not be read")
+    picture = np.zeros((8, 8), np.uint8)
+    picture[1:7, 3] = 255
+    choose(visitor, picture_of(picture))
+    expect_read(visitor, network, picture_of(picture))
+    expect(visitor.part("notice")).to_be_hidden()
+
+
 def test_a_real_image_is_picked(visitor: Visitor, network: Network) -> None:
     visitor.part("real").click()
     samples = visitor.part("samples").locator(".sample")
