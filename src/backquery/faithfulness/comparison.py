@@ -236,6 +236,9 @@ def compare_methods(
             f"the model takes {model.inputs} inputs and knows {model.outputs} labels, but {dataset.name} has "
             f"{dataset.inputs} pixels and {len(dataset.classes)} classes; use data like those it was trained on"
         )
+    if strangers := [one for one in judges or () if not isinstance(one, Judge)]:
+        made = "backquery.faithfulness.linear_judge(dataset) and its like"
+        raise BackqueryError(f"judges are made by {made}; received {strangers[0]!r}")
     asks = _questions(model)
     say = _counted(progress, (3 if judges is None else 0) + len(asks) + controls)
     generator = generator_of(rng)
