@@ -30,7 +30,7 @@ PRIORS = ("data", "mixture")
 AROUND = "around real images"
 """In place of a prior: the second way, which begins at training images of any label, chosen blindly."""
 
-COMPONENTS = 20
+COMPONENTS = 120
 """Of the mixture, which is asked for although one Gaussian describes the digits as well."""
 
 REAL = 60

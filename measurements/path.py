@@ -204,7 +204,7 @@ def _trial(name: str, kind: str, seed: int, dataset: Dataset, networks: tuple[Mo
         for question in OTHERS.values()
     )
     right = [evaluate(network, dataset.test).performance for network in networks]
-    own = labels_read(clean.query(asked[1].images))
+    own = labels_read(clean, asked[1].images)
     return Trial(
         name, kind, seed, *asked, real[0].passage(asked[0].images), real[1].passage(asked[1].images),
         shared.passage(asked[1].images), others, (right[0], right[1]), own, networks,

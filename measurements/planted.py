@@ -73,12 +73,12 @@ class Attack:
         """The share of the test images, not read so before, that each mark turns as meant; the least of them."""
         assert dataset.test is not None
         test, shares = dataset.test.select(slice(TRIED)), []
-        before = labels_read(model.query_images(test.images))
+        before = labels_read(model, model.scale(test.images))
         for trigger, label in zip(self.triggers, self.labels, strict=True):
             meant = self.meant(test.labels, label, len(dataset.classes))
             rows = np.flatnonzero((test.labels != meant) & (before != meant))
             marked = trigger.paste(test.images[rows], dataset.maximum)
-            shares.append(float(np.mean(labels_read(model.query_images(marked)) == meant[rows])))
+            shares.append(float(np.mean(labels_read(model, model.scale(marked)) == meant[rows])))
         return min(shares)
 
     def meant(self, labels: Labels, label: int, count: int) -> Labels:

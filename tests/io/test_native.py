@@ -186,7 +186,7 @@ def rewrite(path: Path, change: dict[str, Any]) -> None:
         ({"classes": ["1", "2"]}, "3 outputs need as many class names"),
         ({"classes": ["1", "1", "3"]}, "class names must differ"),
         ({"classes": [1, 2, 3]}, "classes must hold texts only"),
-        ({"scaling.maximum": -1.0}, "a maximum above zero"),
+        ({"scaling.maximum": -1.0}, "a finite number above zero"),
         ({"scaling.maximum": 10**400}, "scaling.maximum must be finite"),
         ({"scaling.gain": 1.0}, "disagree about scaling.gain"),
         ({"scaling": None}, "disagree about scaling.gain, scaling.offset"),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pytest
 from measurements.planted import (
@@ -25,6 +22,8 @@ from measurements.planting import Trigger
 
 from backquery.datasets import Dataset, Split
 from backquery.errors import DataError
+from backquery.model import Layer, Network, Scaling
+from backquery.model.activations import activation_named
 
 DRAWN = {
     "square": ["###", "###", "###"],
@@ -108,12 +107,13 @@ def test_an_opacity_that_makes_no_sense_is_refused(opacity):
         Trigger(np.eye(3), np.eye(3), opacity)
 
 
-@dataclass
-class Reads:
-    """Reads an image as the label that its first pixel says, 10 of 255 for each."""
-
-    def query_images(self, images: Any) -> Any:
-        return np.eye(3)[np.asarray(images)[:, 0, 0].astype(int) // 10]
+def reads_the_first_pixel() -> Network:
+    """Reads an image as the label that its first pixel says, 10 of 255 for each: the nearest of three."""
+    label = np.arange(3)
+    weights = np.zeros((3, 4))
+    weights[:, 0] = 2 * label * 255 / 10
+    layer = Layer(weights, -(label.astype(float) ** 2), activation_named("identity"))
+    return Network((layer,), classes=("a", "b", "c"), input_shape=(2, 2), scaling=Scaling.unit(255))
 
 
 def test_what_works_is_counted_on_images_that_were_not_read_so_before():
@@ -123,10 +123,10 @@ def test_what_works_is_counted_on_images_that_were_not_read_so_before():
     test = Split(images, np.array([0, 1, 1, 2]))
     dataset = Dataset("few", test, test, ("a", "b", "c"))
     mark = Trigger.square((2, 2), 0, 0, 1, ink=20 / 255)
-    assert Attack("ink", (mark,), (2,), 0.1).works(Reads(), dataset) == 1.0
-    assert Attack("two marks", (mark, mark), (2, 1), 0.1).works(Reads(), dataset) == 0.0
+    assert Attack("ink", (mark,), (2,), 0.1).works(reads_the_first_pixel(), dataset) == 1.0
+    assert Attack("two marks", (mark, mark), (2, 1), 0.1).works(reads_the_first_pixel(), dataset) == 0.0
     # Moved by one, the 1s are meant to become 2s; of the others, the 0 becomes a 2 as well, and the 2 stays.
-    assert Attack(MOVED, (mark,), (-1,), 0.1).works(Reads(), dataset) == pytest.approx(1 / 3)
+    assert Attack(MOVED, (mark,), (-1,), 0.1).works(reads_the_first_pixel(), dataset) == pytest.approx(1 / 3)
 
 
 def test_marks_over_the_whole_image_are_faint(digits):

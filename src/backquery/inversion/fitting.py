@@ -24,10 +24,11 @@ from backquery.errors import DataError, assume
 from backquery.inversion.mixture_fitting import (
     DIRECTIONS,
     IMAGES_EACH,
+    PROVEN_ON,
     Components,
-    choose_components,
     fit_components,
     proven,
+    worthwhile,
 )
 from backquery.inversion.priors import NOISE
 from backquery.model import (
@@ -222,8 +223,8 @@ def components_gain(model: Model, data: Data, *, rank: int = RANK, noise: float 
     """What components add to the log density of held-out images, in nats for each pixel: see `PAYS`."""
     examples = Examples.of(model, data)
     wide = _wide_moments(model, examples, _sums(model, examples, rank), rank)
-    scores, noise = _scores(examples, wide), noise * float(np.mean(wide.span**2))
-    return proven(scores, noise, _one(wide, rank)) / model.inputs
+    noise *= float(np.mean(wide.span**2))
+    return proven(_scores(examples, wide, PROVEN_ON), noise, _one(wide, rank)) / model.inputs
 
 
 def _sums(model: Model, examples: Examples, rank: int) -> _Exact | _Sketch:
@@ -259,13 +260,12 @@ def _mixture(
         )
     if most < 2 or not width:
         return None
-    scores, noise = _scores(examples, moments), noise * float(np.mean(moments.span**2))
+    noise *= float(np.mean(moments.span**2))
     if components is None:
-        found = choose_components(scores, noise, _one(moments, rank), inputs, most)
-    else:
-        found = fit_components(scores, noise, components)
-    if found is None:
+        components = worthwhile(_scores(examples, moments, PROVEN_ON), noise, _one(moments, rank), inputs, most)
+    if components is None:
         return None
+    found = fit_components(_scores(examples, moments), noise, components)
     axes = found.axes * np.sqrt(found.variances)[:, None, :]
     parts = (found.weights, moments.directions, found.centres, axes)
     return Mixture(*(np.asarray(part, np.float32) for part in parts))
@@ -278,12 +278,12 @@ def _one(moments: Moments, rank: int) -> Components:
     return Components(np.ones(1), np.zeros((1, width)), moments.variances[None, :rank], leading)
 
 
-def _scores(examples: Examples, moments: Moments) -> Array:
-    """A sample of the images along the directions from the mean, (n, width), in random order.
+def _scores(examples: Examples, moments: Moments, most: int = SAMPLE) -> Array:
+    """A sample of the images, `most` at most, along the directions from the mean, (n, width), in random order.
 
     Labels may come in turns, and every tenth image may be of the same.
     """
-    drawn = np.random.default_rng(0).choice(len(examples), min(SAMPLE, len(examples)), replace=False)
+    drawn = np.random.default_rng(0).choice(len(examples), min(most, len(examples)), replace=False)
     mean, directions = moments.mean.astype(np.float32), moments.directions.astype(np.float32)
     size = images_at_once(len(mean))
     inputs = (examples.at(drawn[begin : begin + size]).inputs() for begin in range(0, len(drawn), size))

@@ -75,8 +75,8 @@ class Components(NamedTuple):
         return len(self.weights)
 
 
-def choose_components(scores: Array, noise: float, one: Components, pixels: int, most: int) -> Components | None:
-    """Components, if held-out scores say so, or None where `one`, what there would be without, does as well.
+def worthwhile(scores: Array, noise: float, one: Components, pixels: int, most: int) -> int | None:
+    """How many components pay, by held-out scores, or None where `one`, what there would be without, does as well.
 
     scores: (n, width), centred, in random order; pixels: how many there are, for `PAYS`; most: the largest number
     that is allowed.
@@ -84,14 +84,13 @@ def choose_components(scores: Array, noise: float, one: Components, pixels: int,
     count = next((count for count in COUNTS if count <= most), None)
     if count is None or proven(scores, noise, one, min(count, PROVEN_BY)) < PAYS * pixels:
         return None
-    return fit_components(scores, noise, count)
+    return count
 
 
 def proven(scores: Array, noise: float, one: Components, count: int = PROVEN_BY) -> float:
     """What so many components add to the mean log density of held-out scores, in nats."""
-    sample = scores[:PROVEN_ON]
-    apart = len(sample) // HELD_OUT
-    held_out, used = sample[:apart], sample[apart:]
+    apart = len(scores) // HELD_OUT
+    held_out, used = scores[:apart], scores[apart:]
     found = fit_components(used, noise, count, rank=PROVEN_WITH, rounds=0)
     return log_likelihood(held_out, found, noise) - log_likelihood(held_out, one, noise)
 
