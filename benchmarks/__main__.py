@@ -32,6 +32,7 @@ from benchmarks import (
     training,
     typical,
     untidy,
+    waits,
 )
 
 SECTIONS = {
@@ -44,6 +45,7 @@ SECTIONS = {
     "commands": commands.wall_times,
     "first-use": first_use.first_use,
     "against": first_use.against,
+    "waits": waits.waits,
     "inversion": inversion.speed,
     "sliders": inversion.sliders,
     "mixture": inversion.mixtures,

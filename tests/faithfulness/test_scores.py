@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from backquery.errors import BackqueryError
 from backquery.faithfulness import (
     Judge,
     RealImages,
+    RealSignals,
     Recognition,
     compare_methods,
     control_images,
@@ -23,7 +25,7 @@ from backquery.faithfulness import (
     obedience,
 )
 from backquery.faithfulness.comparison import _Draft, _scored
-from backquery.inversion import fit_statistics
+from backquery.inversion import back_query, confidence, fit_statistics
 
 LABELS = np.arange(10)
 
@@ -74,6 +76,54 @@ def test_a_faithful_back_query_obeys_and_the_book_s_cannot(network):
     assert obedience(network, LABELS, "gauss-newton").obeyed == 1.0
     book = obedience(network, LABELS, "transpose")
     assert book.obeyed < 0.5
+
+
+def test_confidences_asked_at_once_are_those_asked_one_by_one(network):
+    for method in ("gauss-newton", "transpose"):
+        found = obedience(network, LABELS, method, (0.7, 0.9))
+        for answers, p in zip(found.answers, (0.7, 0.9), strict=True):
+            asked = confidence(network, LABELS, p, "typical")
+            alone = back_query(network, asked, method=method)
+            np.testing.assert_allclose(answers, alone.answers[LABELS, LABELS], atol=1e-4)
+
+
+def test_a_climb_is_the_same_whatever_the_confidence_and_is_not_made_again(network, monkeypatch):
+    climbs = [back_query(network, LABELS, method="ascent", confidence=p) for p in (0.6, 0.8, 0.99)]
+    for climb in climbs[1:]:
+        np.testing.assert_array_equal(climb.images, climbs[0].images)
+    slow = np.array([climb.answers[LABELS, LABELS] for climb in climbs])
+    np.testing.assert_array_equal(obedience(network, LABELS, "ascent").answers, slow)
+    monkeypatch.setattr(import_module("backquery.faithfulness.obedience"), "back_query", None)
+    np.testing.assert_array_equal(obedience(network, LABELS, "ascent", known=climbs[2]).answers, slow)
+
+
+def test_how_real_signals_pass_is_found_once_for_each_network(network, digits, real, monkeypatch):
+    asked = []
+    of = RealSignals.of
+    monkeypatch.setattr(RealSignals, "of", lambda model, *data: asked.append(model) or of(model, *data))
+    judges = [neighbour_judge(real, digits.test)]
+    found = compare_methods(network, digits, judges=judges, confidences=False)
+    assert len(found.rows) > len(asked) == len({id(model) for model in asked}) == 6
+
+
+def test_a_comparison_tells_how_far_it_is_and_ends_its_judges_where_it_fails(network, digits, monkeypatch):
+    told = []
+    compare_methods(network, digits, controls=False, confidences=False, progress=lambda *step: told.append(step))
+    assert [done for done, *_ in told] == sorted(done for done, *_ in told)
+    assert {total for _, total, _ in told} == {6}
+    assert told[-1] == (5, 6, "scoring all images")
+
+    def endless(*given, progress, **named):
+        while True:
+            progress(0, 1)
+
+    def fails(*given, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("backquery.faithfulness.comparison.convolutional_judge", endless)
+    monkeypatch.setattr("backquery.faithfulness.comparison.back_query", fails)
+    with pytest.raises(KeyboardInterrupt):
+        compare_methods(network, digits)
 
 
 def test_control_images_are_what_they_say(digits):

@@ -75,14 +75,15 @@ def _run(arguments: list[str]) -> int:
 
 
 def _leave_processors_alone() -> None:
-    """Let BLAS use half of the processors, unless the user has said how many; it reads this when it is loaded.
+    """Let BLAS and PyTorch use half of the processors, unless the user has said how many.
 
-    Processors are mostly the same core seen twice, where more threads gain nothing; and where another program
-    keeps one of them busy, all the others wait for it in every product, spinning.
+    They read this when they are loaded, so it is said here, before `model.threads` could say it. Processors are
+    mostly the same core seen twice, where more threads gain nothing; and where another program keeps one of them
+    busy, all the others wait for it in every product, spinning.
     """
     half = max(1, (os.cpu_count() or 1) // 2)
     if not any(name in os.environ for name in THREADS):
-        os.environ.update(dict.fromkeys(THREADS[:2], str(half)))
+        os.environ.update(dict.fromkeys(THREADS, str(half)))
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -53,9 +53,11 @@ def about_data(
 
 def noted_data(notes: Notes, data: str, test: Path | None, reading: ReadingOptions) -> Dataset:
     """The data set of this name or path, opened."""
+    from backquery.cli.progress import bar_for_reading
     from backquery.datasets import open_data
 
-    return notes("data", open_data, *_named(data, test), **_told(reading))
+    with bar_for_reading(data):
+        return notes("data", open_data, *_named(data, test), **_told(reading))
 
 
 def _named(data: str, test: Path | None) -> list[str | Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -87,6 +88,11 @@ def bar_for(network: Model) -> AbstractContextManager[Progress | None]:
     from backquery.model import Network
 
     return nullcontext() if isinstance(network, Network) else bar("asking backwards")
+
+
+def bar_for_reading(source: str, what: str = "reading the images") -> AbstractContextManager[Progress | None]:
+    """The bar of reading what lies at a path; what is known by a name is here already, or shows its download."""
+    return bar(what) if Path(source).exists() else nullcontext()
 
 
 def _drawn(*before: ProgressColumn, transient: bool = False) -> Drawn:

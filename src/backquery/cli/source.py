@@ -109,19 +109,23 @@ def load_for_data(
     source: str, data: str, test: Path | None, how: ReadingOptions = AS_FOUND, scale: str | None = None
 ) -> tuple[Model, Dataset]:
     """The model, and the data set with its labels as the model's and its pixels on the model's scale."""
+    from backquery.cli.progress import bar_for_reading
     from backquery.datasets import open_data
 
-    model = open_model(source)
+    with bar_for_reading(source, "reading the model"):
+        model = open_model(source)
     if model.scaling is not None and scale is not None:
         model = _told_otherwise(model, source, scale)
-    dataset = open_data(data, test, how=how.reading(), model=model)
+    with bar_for_reading(data):
+        dataset = open_data(data, test, how=how.reading(), model=model)
     model = _in_colour(model, source, dataset, how.reading().shape)
     if model.scaling is None:
-        scaling = (
-            scaling_called(scale, dataset.maximum, model.input_shape)
-            if scale is not None
-            else _likeliest_scaling(model, source, dataset)
-        )
+        with bar_for_reading(source, "trying which scale fits"):
+            scaling = (
+                scaling_called(scale, dataset.maximum, model.input_shape)
+                if scale is not None
+                else _likeliest_scaling(model, source, dataset)
+            )
         model = with_scaling(model, source, replace(scaling, meaning=dataset.meaning))
     elif model.scaling.meaning is None:
         _say_what_is_assumed(source, dataset)

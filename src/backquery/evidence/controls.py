@@ -13,7 +13,7 @@ from backquery.evidence.interventions import Intervention, intervene
 from backquery.evidence.measure import IMAGES, Evidence, Half, evidence_from
 from backquery.evidence.sensitivity import Question
 from backquery.faithfulness import control_networks
-from backquery.model import Array, Examples, Model, Seed, generator_of
+from backquery.model import Array, Examples, Model, Progress, Seed, generator_of
 
 CONTROLS = ("untrained", "shuffled labels")
 
@@ -77,26 +77,32 @@ def control_evidence(
     images: int = IMAGES,
     rng: Seed = 0,
     left_out: list[str] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[ControlEvidence, ...]:
     """The questions of `evidence`, put to an untrained network and one that was taught shuffled labels.
 
     The data's test half is held out, as it must have been for `evidence`. Networks whose training is not cheap,
     and models that are no `Network`, are not trained again: then the untrained one is the only control. `left_out`
-    is told a line for each that cannot be made; without it that is a `ModelError`.
+    is told a line for each that cannot be made; without it that is a `ModelError`. `progress` is told (questions
+    done, questions in all, what is being done).
     """
-    generator = generator_of(rng)
+    generator, tell = generator_of(rng), progress or (lambda done, total, what="": None)
+    tell(0, len(CONTROLS) * len(evidence), "training the controls")
     controls = control_networks(network, dataset, generator, names=CONTROLS, statistics=False, left_out=left_out)
     assert dataset.test is not None
     halves = [Half.of(network, dataset.train), Half.of(network, dataset.test)]
     held_out = [_images_of(halves[1].examples, one, images) for one in evidence]
     found = []
-    for name, control in controls.items():
-        own = tuple(_same_question(control, halves, one, images, generator) for one in evidence)
+    for place, (name, control) in enumerate(controls.items()):
+        own = []
+        for done, one in enumerate(evidence, start=place * len(evidence)):
+            tell(done, len(controls) * len(evidence), f"evidence of a control: {name}")
+            own.append(_same_question(control, halves, one, images, generator))
         borrowed = tuple(
             intervene(network, Question(one.labels), one.findings.verdict, x, smallest=one.smallest, rng=generator)
             for one, x in zip(own, held_out, strict=True)
         )
-        found.append(ControlEvidence(name, own, borrowed))
+        found.append(ControlEvidence(name, tuple(own), borrowed))
     return tuple(found)
 
 

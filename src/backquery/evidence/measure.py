@@ -15,7 +15,7 @@ from backquery.evidence.interventions import FEWEST, Intervention, agreement, in
 from backquery.evidence.sensitivity import Paper, Question
 from backquery.evidence.verdicts import VERDICTS, Effects, Findings
 from backquery.inversion.targets import LabelNames, label_positions
-from backquery.model import Array, Data, Examples, Model, Network, Progress, Seed, brief, generator_of
+from backquery.model import Array, Data, Examples, Model, Network, Progress, Seed, brief, generator_of, quick_of
 from backquery.model.declared import declared
 
 RATE = 0.05
@@ -228,7 +228,9 @@ def evidence_from(
 ) -> tuple[Evidence, ...]:
     """The same from halves that may have been made for another model, if it takes images as this one does."""
     inked = np.any([half.inked for half in halves], axis=0)
-    measuring = Measuring(model, inked, rate, smallest, generator_of(rng))
+    # Slopes are means over many images: their twin's rounding is as nothing beside the means' own errors. What is
+    # said of them at last is tried on the model itself.
+    measuring = Measuring(quick_of(model), inked, rate, smallest, generator_of(rng))
     rows = _rows(halves, model.outputs, images, measuring.rng)
     questions = _questions(model, labels, between, rows)
     pairs = [[_of_question(question, half) for half in rows] for question in questions]
@@ -247,7 +249,7 @@ def evidence_from(
     choice = trying.choice(questions, of_trial, tell) if tried else Choice(measure or SLOPE)
     found = []
     for place, question in enumerate(questions):
-        found.append(_evidence(measuring, question, halves, pairs[place], choice, place))
+        found.append(_evidence(model, measuring, question, halves, pairs[place], choice, place))
         tell(steps - len(questions) + place + 1)
     return tuple(found)
 
@@ -295,6 +297,7 @@ def _of_question(question: Question, rows: list[NDArray[np.intp]]) -> list[NDArr
 
 
 def _evidence(
+    model: Model,
     measuring: Measuring,
     question: Question,
     halves: Sequence[Half],
@@ -302,7 +305,7 @@ def _evidence(
     choice: Choice,
     place: int,
 ) -> Evidence:
-    model, paper = measuring.model, Paper.of(measuring.model)
+    paper = Paper.of(model)
     shown, held_out = halves[0].images(pair[0]), halves[-1].images(pair[1])
     means = [paper.ink(halves[0].images([rows]).mean(axis=0, dtype=np.float64)) for rows in pair[0]]
     slopes = measuring.slopes(question, shown)

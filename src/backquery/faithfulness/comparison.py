@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -48,6 +49,7 @@ from backquery.model import (
 )
 
 Kind = Literal["method", "images", "network"]
+Made = TypeVar("Made")
 
 MEANINGS = {
     "recognised": "by the judges together, less chance and their own mistakes (?: may be luck)",
@@ -198,15 +200,22 @@ class Comparison(Tabular):
         }
 
 
-def usual_judges(dataset: Dataset, real: RealImages, say: Callable[[str], None]) -> tuple[list[Judge], list[str]]:
+JUDGING = "asking the judges"
+
+
+def usual_judges(dataset: Dataset, real: RealImages, tell: Progress) -> tuple[list[Judge], list[str]]:
     """Neighbours, linear and (where PyTorch is installed) convolutional; and a line for each that is missing."""
-    say("asking the nearest neighbours")
+    tell(0, 3, "asking the nearest neighbours")
     judges = [neighbour_judge(real, dataset.test)]
-    say("training the linear judge")
+    tell(1, 3, "training the linear judge")
     judges.append(linear_judge(dataset))
+
+    def learned(done: float, total: float, _: str = "", /) -> None:
+        tell(2 + done / total, 3, "training the convolutional judge")
+
+    learned(0, 1)
     try:
-        say("training the convolutional judge")
-        judges.append(convolutional_judge(dataset))
+        judges.append(convolutional_judge(dataset, progress=learned))
     except MissingExtraError as error:
         return judges, [str(error)]
     return judges, []
@@ -239,34 +248,46 @@ def compare_methods(
     if strangers := [one for one in judges or () if not isinstance(one, Judge)]:
         made = "backquery.faithfulness.linear_judge(dataset) and its like"
         raise BackqueryError(f"judges are made by {made}; received {strangers[0]!r}")
-    asks = _questions(model)
-    say = _counted(progress, (3 if judges is None else 0) + len(asks) + controls)
-    generator = generator_of(rng)
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
-    chosen, left_out = (list(judges), []) if judges is not None else usual_judges(dataset, real, say)
-    labels = np.arange(model.outputs)
-    drafts = []
-    for name, ask in asks.items():
-        say(f"back queries by {name}")
-        try:
-            result = ask(labels)
-        except (InversionError, TargetError) as error:
-            left_out.append(f"{name}: {error}")
-            continue
-        obeys = _obedience(model, labels, result) if confidences else None
-        drafts.append(_Draft.of_result(name, model, result, obeys=obeys))
-    shown = np.intersect1d(labels, dataset.train.labels)
-    for name, images in control_images(dataset, shown, generator).items():
-        drafts.append(_Draft.of_images(name, model, model.scale(images), shown))
-    if unseen := [model.classes[label] for label in np.setdiff1d(labels, shown)]:
-        left_out.append(f"real images of {', '.join(unseen)}: the data have none to train on")
-    if controls:
-        say("training the controls")
-        drafts.extend(_of_networks(model, dataset, labels, generator, left_out))
-        try:
-            drafts.append(_fooling(model, dataset, labels, generator))
-        except ModelError as error:
-            left_out.append(f"fooling circuit: {error}")
+    asks = _questions(model)
+    steps = _Steps(progress, 2 + len(asks) + controls)
+    generator, labels = generator_of(rng), np.arange(model.outputs)
+    drafts, left_out = [], []
+
+    def judged(tell: Progress) -> tuple[Sequence[Judge], list[str]]:
+        return usual_judges(dataset, real, tell) if judges is None else (judges, [])
+
+    with _aside(judged) as judging:
+        # A network of ours is asked beside a training; of other models nobody knows whether they may be.
+        if not isinstance(model, Network):
+            steps.begin(JUDGING)
+            judging.awaited(steps.within)
+        for name, ask in asks.items():
+            steps.begin(f"back queries by {name}")
+            try:
+                result = ask(labels)
+            except (InversionError, TargetError) as error:
+                left_out.append(f"{name}: {error}")
+                continue
+            obeys = _obedience(model, labels, result) if confidences else None
+            drafts.append(_Draft.of_result(name, model, result, obeys=obeys))
+        shown = np.intersect1d(labels, dataset.train.labels)
+        for name, images in control_images(dataset, shown, generator).items():
+            drafts.append(_Draft.of_images(name, model, model.scale(images), shown))
+        if unseen := [model.classes[label] for label in np.setdiff1d(labels, shown)]:
+            left_out.append(f"real images of {', '.join(unseen)}: the data have none to train on")
+        if controls:
+            steps.begin("training the controls")
+            drafts.extend(_of_networks(model, dataset, labels, generator, left_out))
+            try:
+                drafts.append(_fooling(model, dataset, labels, generator))
+            except ModelError as error:
+                left_out.append(f"fooling circuit: {error}")
+        if isinstance(model, Network):
+            steps.begin(JUDGING)
+        chosen, missing = judging.awaited(steps.within)
+    left_out = [*missing, *left_out]
+    steps.begin("scoring all images")
     rows = _scored(drafts, model, dataset, real, chosen)
     layout = Layout.of(model.input_shape)
     nearest = {
@@ -275,10 +296,56 @@ def compare_methods(
     return Comparison(model.classes, model.input_shape, rows, tuple(chosen), tuple(left_out), nearest)
 
 
-def _counted(progress: Progress | None, steps: int) -> Callable[[str], None]:
-    """What is told the name of each step as it begins."""
-    done = count()
-    return lambda what: None if progress is None else progress(next(done), steps, what)
+class _Steps:
+    """So many steps, of which `progress` is told the names as they begin, and how much of one is done."""
+
+    def __init__(self, progress: Progress | None, steps: int) -> None:
+        self._progress, self._steps, self._begun = progress, steps, 0
+
+    def begin(self, what: str) -> None:
+        """The next step."""
+        self._begun += 1
+        self.within(0, 1, what)
+
+    def within(self, done: float, total: float, what: str = "", /) -> None:
+        """How much of the present step is done."""
+        if self._progress is not None:
+            self._progress(self._begun - 1 + done / total, self._steps, what)
+
+
+class _Aside(Generic[Made]):
+    """What is made in a thread of its own while other work goes on."""
+
+    def __init__(self, make: Callable[[Progress], Made], pool: ThreadPoolExecutor) -> None:
+        self._told, self._given_up = (0.0, 1.0, ""), False
+        self._made = pool.submit(make, self._tell)
+
+    def _tell(self, done: float, total: float, what: str = "", /) -> None:
+        if self._given_up:
+            raise BackqueryError("nobody waits for this any more")
+        self._told = done, total, what
+
+    def give_up(self) -> None:
+        """End it when it next tells how far it is."""
+        self._given_up = True
+
+    def awaited(self, tell: Progress) -> Made:
+        """What was made, when it is; `tell` is told meanwhile how far it is."""
+        while not self._made.done():
+            tell(*self._told)
+            wait([self._made], timeout=0.1)
+        return self._made.result()
+
+
+@contextmanager
+def _aside(make: Callable[[Progress], Made]) -> Iterator[_Aside[Made]]:
+    with ThreadPoolExecutor(1) as pool:
+        aside = _Aside(make, pool)
+        try:
+            yield aside
+        except BaseException:
+            aside.give_up()
+            raise
 
 
 def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:
@@ -298,7 +365,7 @@ def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:
 def _obedience(model: Model, labels: Labels, result: BackQuery) -> Obedience | None:
     if model.output_activation not in (SIGMOID, SOFTMAX):
         return None
-    return obedience(model, labels, result.method)
+    return obedience(model, labels, result.method, known=result)
 
 
 def _of_networks(
@@ -378,7 +445,8 @@ def _scored(
     density = usual_density(model.statistics or fit_statistics(model, dataset.train))
     usual = RealDensities(density, model.scale(dataset.to_test_on.images[:TEST_IMAGES])).usualness(inputs)
     near = real.nearness(shown, dataset.test)
-    signals = {draft.model: RealSignals.of(draft.model, dataset) for draft in drafts}
+    asked = dict.fromkeys(draft.model for draft in drafts)
+    signals = {one: RealSignals.of(one, dataset) for one in asked}
     rows, begin = [], 0
     for draft in drafts:
         part = slice(begin, begin := begin + len(draft.inputs))

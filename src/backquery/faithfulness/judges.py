@@ -30,6 +30,7 @@ from backquery.model import (
     seed_of,
     strongest_labels,
 )
+from backquery.model.threads import sized
 from backquery.training import Online, train
 
 AT_ONCE = 50
@@ -166,7 +167,7 @@ def convolutional_judge(
     def ask(ink: Array) -> Labels:
         pictures = _pictures(torch, np.asarray(ink, np.float32).reshape(-1, *dataset.input_shape))
         parts = pictures.to(memory_format=torch.channels_last).split(AT_ONCE)
-        with torch.inference_mode():
+        with torch.inference_mode(), sized(torch):
             return np.concatenate([strongest_labels(module(part).numpy()) for part in parts])
 
     if dataset.test is None:
@@ -194,7 +195,7 @@ def taught(
         import torch
     except ImportError:
         raise MissingExtraError("the convolutional judge", "PyTorch", "torch") from None
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), sized(torch):
         torch.manual_seed(rng)
         module = make(torch)
         kept_or_taught(

@@ -40,6 +40,7 @@ from backquery.inversion.targets import (
 from backquery.inversion.transpose import Transpose
 from backquery.model import Model, Progress, Seed, need_model, typical_of
 from backquery.model.declared import declared
+from backquery.model.threads import one_pool
 
 __all__ = [
     "METHODS", "PRIORS", "Ascent", "BackQuery", "GaussNewton", "Kept", "Limits", "Method", "MixturePrior",
@@ -107,12 +108,13 @@ def back_query(
     # A problem makes arrays of `near` and `start` itself, as it checks them.
     problem = Problem(model, asked, low, high, prior, near, start, rng, progress)  # type: ignore[arg-type]
     drawing = many is not None or around is not None
-    if limits is not None:
-        if drawing or not isinstance(chosen, GaussNewton):
-            how = "one image at a time" if drawing else f"by gauss-newton, not by {chosen.name}"
-            raise TargetError(f"limits are searched within {how}")
-        return answered(problem, chosen, limits)
-    return draws(problem, chosen, 1 if many is None else many, around) if drawing else chosen.invert(problem)
+    if limits is not None and (drawing or not isinstance(chosen, GaussNewton)):
+        how = "one image at a time" if drawing else f"by gauss-newton, not by {chosen.name}"
+        raise TargetError(f"limits are searched within {how}")
+    with one_pool(model):
+        if limits is not None and isinstance(chosen, GaussNewton):
+            return answered(problem, chosen, limits)
+        return draws(problem, chosen, 1 if many is None else many, around) if drawing else chosen.invert(problem)
 
 
 @declared(TargetError)

@@ -41,6 +41,7 @@ class Ascent:
     name: ClassVar[str] = "ascent"
     summary: ClassVar[str] = "climb from noise to an ever stronger answer"
     usual_question: ClassVar[str] = "confidence"
+    chooses: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.learning_rate > 0:
@@ -67,8 +68,7 @@ class Ascent:
         for climb in _adam(self.learning_rate, self.steps):
             shift = tuple(rng.integers(-self.jitter, self.jitter + 1, 2)) if layout.known else (0, 0)
             moved = _rolled(ink, layout, shift)
-            _, kept = readout.values(moved, rows)
-            slope = readout.jacobian(kept, rows)[:, 0, :]
+            slope = readout.slopes(moved, rows)[:, 0, :]
             slope = slope - self.total_variation * _roughness_slope(moved, layout) - 2 * self.l2 * moved
             ink = np.clip(ink + climb(_rolled(slope, layout, (-shift[0], -shift[1]))), 0.0, 1.0)
         if not np.all(np.isfinite(ink)):

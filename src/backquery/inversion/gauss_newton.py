@@ -14,11 +14,8 @@ answer is the image of highest density under the whole mixture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +34,7 @@ from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model, answers_log_odds, quick_of, threaded
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from backquery.model import Array, Model, answers_log_odds, quick_of
 
 TRIED = (3, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
@@ -92,6 +86,7 @@ class GaussNewton:
     name: ClassVar[str] = "gauss-newton"
     summary: ClassVar[str] = "the likeliest image that the network reads as asked, run forwards to make sure"
     usual_question: ClassVar[str] = "typical"
+    chooses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (self.tolerance > 0 and self.optimality > 0 and self.steps > 0 and self.block > 0):
@@ -103,11 +98,10 @@ class GaussNewton:
         prior = prior_for(model, problem.prior, problem.low, problem.high)
         at_once = min(self.block, max(1, DERIVATIVES // (model.inputs * asked.values.shape[1])))
         blocks = np.array_split(np.arange(len(asked)), range(at_once, len(asked), at_once))
-        with _one_pool(model):
-            if len(blocks) == 1:
-                found = self._answer_of_all(problem, prior)
-            else:
-                found = _Found.joined([self._answer_of_all(_one_block(problem, rows), prior) for rows in blocks])
+        if len(blocks) == 1:
+            found = self._answer_of_all(problem, prior)
+        else:
+            found = _Found.joined([self._answer_of_all(_one_block(problem, rows), prior) for rows in blocks])
         outcome = self._outcome(problem, found)
         return round_trip(
             model,
@@ -425,25 +419,6 @@ class _Found:
             values[rows[better]] = getattr(other, name)[better]
         merged["steps"][rows] = other.steps
         return _Found(**merged)
-
-
-@contextmanager
-def _one_pool(model: Model) -> Iterator[None]:
-    """Where a model brings threads of its own, BLAS has one: its others would wait in their way."""
-    if not threaded(model):
-        yield
-        return
-    with _blas().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """All BLAS that a search calls; to look for them takes longer than a step of a small network."""
-    import scipy.linalg.lapack  # noqa: F401
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _one_block(problem: Problem, rows: NDArray[np.intp]) -> Problem:

@@ -72,11 +72,15 @@ class Problem:
 
 
 class Method(Protocol):
-    """A way to answer: its settings are its own fields, the problem comes with the call."""
+    """A way to answer: its settings are its own fields, the problem comes with the call.
+
+    chooses: whether it asks for chosen answers; one that climbs asks for more of a label, whatever the confidence.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     usual_question: ClassVar[str]
+    chooses: ClassVar[bool]
 
     def invert(self, problem: Problem) -> BackQuery:
         """Images for every question of the problem."""

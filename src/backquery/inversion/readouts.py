@@ -31,6 +31,9 @@ class Readout(Protocol):
     def jacobian(self, kept: list[Array], rows: Rows) -> Array:
         """The derivatives (n, k, inputs) at the images that `values` kept something of."""
 
+    def slopes(self, y: Array, rows: Rows) -> Array:
+        """The derivatives (n, k, inputs) at whitened images whose constraints nobody asks for."""
+
     def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Bounds, (n, k) or (1, k), that c cannot leave while y stays between `low` and `high`."""
 
@@ -92,6 +95,10 @@ class ChainReadout:
                 gradients = matrix_product(gradients, chain.weights[layer])
         return gradients
 
+    def slopes(self, y: Array, rows: Rows) -> Array:
+        """See `Readout`."""
+        return self.jacobian(self.values(y, rows)[1], rows)
+
     def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Interval arithmetic, layer by layer: rigorous, and rarely tight."""
         chain = self._chain
@@ -132,7 +139,7 @@ class ModelReadout:
 
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
-        images = of_rows(self._origin, rows) + y * self._deviation
+        images = self._images(y, rows)
         logits = np.asarray(self._model.logits(images), np.float64)
         read = own_log_odds(logits) if self._own else logits
         return times(self._maps_of(rows), read), [images, logits]
@@ -141,14 +148,26 @@ class ModelReadout:
         """See `Readout`."""
         images, logits = kept
         maps = self._maps_of(rows)
-        vectors = own_log_odds_pulled(logits, maps) if self._own else maps
-        _, products = logits_and_products(self._model, images, vectors if vectors.ndim == 3 else vectors[None])
-        return np.asarray(products, np.float64) * self._deviation
+        return self._pulled(images, own_log_odds_pulled(logits, maps) if self._own else maps)
+
+    def slopes(self, y: Array, rows: Rows) -> Array:
+        """See `Readout`."""
+        if self._own:
+            return self.jacobian(self.values(y, rows)[1], rows)
+        # The model runs forwards on its way to the derivatives anyway.
+        return self._pulled(self._images(y, rows), self._maps_of(rows))
 
     def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
         """Nothing is known of a model that does not show its layers."""
         anything = np.full((1, self._maps.shape[-2]), np.inf)
         return -anything, anything
+
+    def _images(self, y: Array, rows: Rows) -> Array:
+        return of_rows(self._origin, rows) + y * self._deviation
+
+    def _pulled(self, images: Array, vectors: Array) -> Array:
+        _, products = logits_and_products(self._model, images, vectors if vectors.ndim == 3 else vectors[None])
+        return np.asarray(products, np.float64) * self._deviation
 
     def _maps_of(self, rows: Rows) -> Array:
         return self._maps if self._maps.ndim == 2 else of_rows(self._maps, rows)

@@ -99,6 +99,18 @@ class Targets:
             logits=None if self.logits is None else self.logits[rows],
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Targets]) -> Targets:
+        """Questions of one kind about the same nodes, one after another, under the name of the first."""
+
+        def every(name: str) -> Any:
+            values = [getattr(part, name) for part in parts]
+            return None if values[0] is None else np.concatenate(values)
+
+        maps = parts[0].maps if parts[0].maps.ndim == 2 else every("maps")
+        joined = {name: every(name) for name in ("values", "labels", "answers", "logits")}
+        return replace(parts[0], maps=maps, **joined)
+
     def tolerance(self, logits: float) -> float:
         """How far each constraint may be off so that no logits are off by more than `logits`."""
         whole = self.logits is None or self.maps.shape[0] == self.maps.shape[1]

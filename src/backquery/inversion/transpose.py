@@ -40,6 +40,7 @@ class Transpose:
     name: ClassVar[str] = "transpose"
     summary: ClassVar[str] = "backwards through the transposed weights, as in the book"
     usual_question: ClassVar[str] = "confidence"
+    chooses: ClassVar[bool] = True
 
     def invert(self, problem: Problem) -> BackQuery:
         """Take the answers asked for back to images."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from backquery.errors import MissingExtraError, ModelError
 from backquery.model import Array
+from backquery.model.threads import sized
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +89,7 @@ def exactly(torch: Any, module: torch.nn.Module) -> Iterator[None]:
     """
     switches = [(read(), write, exact) for read, write, exact in _switches(torch, module)]
     coarse = [switch for switch in switches if switch[0] not in ("none", switch[2])]
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), sized(torch):
         try:
             for _, write, exact in coarse:
                 write(exact)

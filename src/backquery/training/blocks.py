@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.model import RELU, SIGMOID, SOFTMAX, Activation, Array, Examples, Layer, Network
+from backquery.model.threads import blas
 from backquery.training.gradients import loss_of, output_delta, with_parameters
 from backquery.training.recipes import Loss
 
@@ -46,12 +47,9 @@ class BlockTraining:
     def _make_room(self) -> None:
         """Arrays that every image is worked out in, and BLAS's own updates, which need no room for a product."""
         from scipy.linalg import get_blas_funcs
-        from threadpoolctl import ThreadpoolController
 
         layers, dtype = self.network.layers, self.network.dtype
         self.add_product, self.add_outer = get_blas_funcs(("gemm", "ger"), dtype=dtype)
-        # Made here, because it knows only what has been loaded by then.
-        self.threads = ThreadpoolController()
         self.in_place = [_in_place(layer.activation, dtype) for layer in layers]
         self.block = np.ones((BLOCK, len(self.first)), dtype)
         self.steps = np.empty((BLOCK, layers[0].outputs), dtype)
@@ -87,7 +85,7 @@ class BlockTraining:
         targets = self.targets[labels]
         answers = np.empty_like(targets)
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with quiet, self.threads.limit(limits=1, user_api="blas"):
+        with quiet, blas().limit(limits=1, user_api="blas"):
             for begin in range(0, len(order), BLOCK):
                 block = slice(begin, begin + BLOCK)
                 self._learn(order[block], targets[block], rates[block], answers[block])

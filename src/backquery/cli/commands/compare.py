@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from backquery.cli.options import AsJson, Data, Model, Picture, ShowCode, TestHalf, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
-from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, say, table
+from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, table
 
 if TYPE_CHECKING:
     from backquery.faithfulness import Comparison, Row
@@ -54,6 +54,7 @@ def compare(
     --show-code also code.
     """
     from backquery.cli.noted import about_data
+    from backquery.cli.progress import bar
     from backquery.cli.source import load_for_halves
     from backquery.faithfulness import compare_methods
     from backquery.plots import comparison_table
@@ -61,10 +62,10 @@ def compare(
     check_outputs(output)
     network, dataset = load_for_halves(model, data, test, seed, reading, scale)
     notes = about_data(model, network, data, test, reading, dataset, seed=seed)
-    comparison = notes(
-        "comparison", compare_methods, network, dataset,
-        controls=controls, rng=seed, progress=lambda done, total, what="": say(what),
-    )  # fmt: skip
+    with bar("comparing") as progress:
+        comparison = notes(
+            "comparison", compare_methods, network, dataset, controls=controls, rng=seed, progress=progress
+        )
     save_picture(notes("figure", comparison_table, comparison), output, notes)
     left_out = [f"left out: {reason}" for reason in comparison.left_out]
     give(

@@ -248,8 +248,12 @@ def _summary(found: tuple[Evidence, ...], compared: tuple[ControlEvidence, ...])
 def _controls(
     network: AnyModel, dataset: Dataset, found: tuple[Evidence, ...], images: int, seed: int
 ) -> tuple[tuple[ControlEvidence, ...], list[str]]:
+    from backquery.cli.progress import bar
     from backquery.evidence import control_evidence
 
-    say("training the controls")
     left_out: list[str] = []
-    return control_evidence(network, dataset, found, images=images, rng=seed, left_out=left_out), left_out
+    with bar("training the controls") as progress:
+        controls = control_evidence(
+            network, dataset, found, images=images, rng=seed, left_out=left_out, progress=progress
+        )
+    return controls, left_out

@@ -88,7 +88,8 @@ def timeline(
     with bar("learning") as progress:
         found = notes("found", watch_training, run, dataset, at=moments, method=method, progress=progress)
     for path in output:
-        _draw(found, path, notes)
+        with bar("drawing"):
+            _draw(found, path, notes)
     if arrays is not None:
         found.save(arrays)
     rows = [_cells(frame, found.classes) for frame in found.frames]

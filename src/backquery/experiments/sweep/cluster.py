@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from backquery.errors import ClusterError, MissingExtraError
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from backquery.model import threads
 
 _LABEL = r"\w[\w-]{0,62}"
 ADDRESS = re.compile(
@@ -176,8 +175,8 @@ def require_dask() -> None:
 @contextmanager
 def _single_threads() -> Iterator[None]:
     """Processes started within compute in one thread each, which is settled before they load NumPy."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+    before = {name: os.environ.get(name) for name in threads.NAMES}
+    os.environ.update(dict.fromkeys(threads.NAMES, "1"))
     try:
         yield
     finally:
