@@ -11,7 +11,7 @@ import pytest
 
 import backquery.report
 from backquery.datasets import Dataset
-from backquery.model import Network
+from backquery.model import Network, facts_in_words
 from backquery.report import SECTIONS, Words, write_report
 from tests.report.test_report import Outline, learned
 
@@ -70,6 +70,7 @@ def test_each_translation_is_told_in_its_letters() -> None:
             "scans.tile",
             "audit.named",
             "apart",
+            "beside",
             "stop",
             "evidence.row",
         }
@@ -92,6 +93,38 @@ def test_numbers_are_written_as_the_language_does(
     monkeypatch.setitem(words.__dict__, "_sentences", {**sentences(language), "x": "{a:%1} {b:+1} {c} {d}"})
     assert words.say("x", a=0.973, b=1.5, c=60_000, d="mnist 1.5") == f"{share} {signed} {many} mnist 1.5"
     assert words.figure("24 (18 to 28)") == cell
+
+
+@pytest.mark.parametrize("text", ["0.045", "1.125", "-2.375"])
+def test_three_decimals_are_not_taken_for_thousands(text: str) -> None:
+    russian = text.replace(".", ",").replace("-", "\N{MINUS SIGN}")
+    words = Words("ru")
+    assert words.figure(text) == words.drawn(text) == russian
+    assert words.drawn(f"nodes removed, of {text}").endswith(russian)
+
+
+@pytest.mark.parametrize(
+    ("language", "amount"), [("ru", "больше 199 (от 150 до 199)"), ("zh", "超过 199（150 到 199）")]
+)
+def test_what_was_not_reached_is_said(language: Any, amount: str) -> None:
+    assert Words(language).figure("more than 199 (150 to 199)") == amount
+
+
+@pytest.mark.parametrize("language", ["ru", "zh"])
+def test_what_a_model_is_and_where_signals_stray_are_said_in_the_language(network: Network, language: Any) -> None:
+    passage = "in 8 of 10 images the signals, most of all in layer 1, are unlike those of real images: "
+    strays = [
+        f"ascent: {passage}{few} as far" for few in ("at most 2 of 1,000 real ones are", "none of 90 real ones is")
+    ]
+    facts = [
+        words
+        for name, words in facts_in_words(network).items()
+        if name in ("parameters", "scaling", "pixels", "remembers")
+    ]
+    said = Words(language)
+    assert len(facts) == 4
+    for text in (*facts, *strays):
+        assert not re.search("[a-z]{3}", re.sub("float32|float64|ascent", "", said.drawn(text))), text
 
 
 @pytest.mark.parametrize("language", ["ru", "zh"])

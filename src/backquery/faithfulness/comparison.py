@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -49,7 +47,6 @@ from backquery.model import (
 )
 
 Kind = Literal["method", "images", "network"]
-Made = TypeVar("Made")
 
 MEANINGS = {
     "recognised": "by the judges together, less chance and their own mistakes (?: may be luck)",
@@ -252,41 +249,30 @@ def compare_methods(
     asks = _questions(model)
     steps = _Steps(progress, 2 + len(asks) + controls)
     generator, labels = generator_of(rng), np.arange(model.outputs)
-    drafts, left_out = [], []
-
-    def judged(tell: Progress) -> tuple[Sequence[Judge], list[str]]:
-        return usual_judges(dataset, real, tell) if judges is None else (judges, [])
-
-    with _aside(judged) as judging:
-        # A network of ours is asked beside a training; of other models nobody knows whether they may be.
-        if not isinstance(model, Network):
-            steps.begin(JUDGING)
-            judging.awaited(steps.within)
-        for name, ask in asks.items():
-            steps.begin(f"back queries by {name}")
-            try:
-                result = ask(labels)
-            except (InversionError, TargetError) as error:
-                left_out.append(f"{name}: {error}")
-                continue
-            obeys = _obedience(model, labels, result) if confidences else None
-            drafts.append(_Draft.of_result(name, model, result, obeys=obeys))
-        shown = np.intersect1d(labels, dataset.train.labels)
-        for name, images in control_images(dataset, shown, generator).items():
-            drafts.append(_Draft.of_images(name, model, model.scale(images), shown))
-        if unseen := [model.classes[label] for label in np.setdiff1d(labels, shown)]:
-            left_out.append(f"real images of {', '.join(unseen)}: the data have none to train on")
-        if controls:
-            steps.begin("training the controls")
-            drafts.extend(_of_networks(model, dataset, labels, generator, left_out))
-            try:
-                drafts.append(_fooling(model, dataset, labels, generator))
-            except ModelError as error:
-                left_out.append(f"fooling circuit: {error}")
-        if isinstance(model, Network):
-            steps.begin(JUDGING)
-        chosen, missing = judging.awaited(steps.within)
-    left_out = [*missing, *left_out]
+    drafts: list[_Draft] = []
+    steps.begin(JUDGING)
+    chosen, left_out = usual_judges(dataset, real, steps.within) if judges is None else (judges, [])
+    for name, ask in asks.items():
+        steps.begin(f"back queries by {name}")
+        try:
+            result = ask(labels)
+        except (InversionError, TargetError) as error:
+            left_out.append(f"{name}: {error}")
+            continue
+        obeys = _obedience(model, labels, result) if confidences else None
+        drafts.append(_Draft.of_result(name, model, result, obeys=obeys))
+    shown = np.intersect1d(labels, dataset.train.labels)
+    for name, images in control_images(dataset, shown, generator).items():
+        drafts.append(_Draft.of_images(name, model, model.scale(images), shown))
+    if unseen := [model.classes[label] for label in np.setdiff1d(labels, shown)]:
+        left_out.append(f"real images of {', '.join(unseen)}: the data have none to train on")
+    if controls:
+        steps.begin("training the controls")
+        drafts.extend(_of_networks(model, dataset, labels, generator, left_out))
+        try:
+            drafts.append(_fooling(model, dataset, labels, generator))
+        except ModelError as error:
+            left_out.append(f"fooling circuit: {error}")
     steps.begin("scoring all images")
     rows = _scored(drafts, model, dataset, real, chosen)
     layout = Layout.of(model.input_shape)
@@ -311,41 +297,6 @@ class _Steps:
         """How much of the present step is done."""
         if self._progress is not None:
             self._progress(self._begun - 1 + done / total, self._steps, what)
-
-
-class _Aside(Generic[Made]):
-    """What is made in a thread of its own while other work goes on."""
-
-    def __init__(self, make: Callable[[Progress], Made], pool: ThreadPoolExecutor) -> None:
-        self._told, self._given_up = (0.0, 1.0, ""), False
-        self._made = pool.submit(make, self._tell)
-
-    def _tell(self, done: float, total: float, what: str = "", /) -> None:
-        if self._given_up:
-            raise BackqueryError("nobody waits for this any more")
-        self._told = done, total, what
-
-    def give_up(self) -> None:
-        """End it when it next tells how far it is."""
-        self._given_up = True
-
-    def awaited(self, tell: Progress) -> Made:
-        """What was made, when it is; `tell` is told meanwhile how far it is."""
-        while not self._made.done():
-            tell(*self._told)
-            wait([self._made], timeout=0.1)
-        return self._made.result()
-
-
-@contextmanager
-def _aside(make: Callable[[Progress], Made]) -> Iterator[_Aside[Made]]:
-    with ThreadPoolExecutor(1) as pool:
-        aside = _Aside(make, pool)
-        try:
-            yield aside
-        except BaseException:
-            aside.give_up()
-            raise
 
 
 def _questions(model: Model) -> dict[str, Callable[[Labels], BackQuery]]:

@@ -47,9 +47,10 @@ def reading(*parts: Any, told: Iterable[tuple[str, str]]) -> Html:
 
 
 def table(columns: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, kind: str | None = None) -> Html:
-    """A table under its caption, each row beginning with its name; on a narrow page it scrolls on its own."""
+    """A table under its caption, each row beginning with its name, short ones filled up; a narrow page scrolls."""
     head = tag("tr", *(tag("th", column, scope="col") for column in columns))
-    body = (tag("tr", tag("th", row[0], scope="row"), *(_cell(cell) for cell in row[1:])) for row in rows)
+    full = ([*row, *[""] * (len(columns) - len(row))] for row in rows)
+    body = (tag("tr", tag("th", row[0], scope="row"), *(_cell(cell) for cell in row[1:])) for row in full)
     inner = tag("table", tag("thead", head), tag("tbody", *body), class_=kind, aria_label=caption)
     wide = tag("div", inner, class_="wide", tabindex="0", role="region", aria_label=caption)
     return joined([paragraph(caption, kind="caption"), wide])

@@ -91,7 +91,7 @@ def shortcuts(subject: Subject, step: Step) -> Html:
         )  # fmt: skip
     named = [
         say("audit.named", Verdict=phrase(verdict).capitalize(), meaning=phrase(MEANINGS[verdict]),
-            labels=", ".join(labels))
+            labels=say("beside").join(labels))
         for verdict in reversed(VERDICTS[1:]) if (labels := found.labels(verdict))
     ]  # fmt: skip
     rows = [_finding_row(subject, one) for one in found.findings]
@@ -107,7 +107,7 @@ def shortcuts(subject: Subject, step: Step) -> Html:
     columns = ("label", "verdict", "pixels", *shares)
     return subject.reading(
         "audit",
-        lead(" ".join([told, *named])),
+        *map(lead, (told, *named)),
         table([say(f"audit.{name}") for name in columns], rows, caption),
         tiles(_example(subject, one) for one in found.findings),
         in_python(say, notes, audit_rows, found, subject.model),

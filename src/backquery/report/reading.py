@@ -19,9 +19,12 @@ WIDEST_TABLE = 40
 
 def what_it_is(subject: Subject, step: Step) -> Html:
     """The network's layers, what it takes and answers, and how it came to be."""
-    say, phrase = subject.say, subject.words.phrase
+    say, phrase, drawn = subject.say, subject.words.phrase, subject.words.drawn
     rows = {say("network.model"): subject.source}
-    rows |= {phrase(name): phrase(words) for name, words in facts_in_words(subject.model).items()}
+    rows |= {
+        phrase(name): words if name == "labels" else drawn(words)
+        for name, words in facts_in_words(subject.model).items()
+    }
     told = [
         (phrase(name), phrase(words)) for name, words in about_in_words(subject.model).items() if name != "history"
     ]

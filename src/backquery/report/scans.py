@@ -10,6 +10,7 @@ from backquery.proofs import certify
 from backquery.report.markup import Html, items, joined, lead, table, tag
 from backquery.report.pictures import in_python, scan_tile, tiles
 from backquery.report.subject import Step, Subject
+from backquery.report.words import SPACE
 
 CONTROLS = ("images", "network")
 """Kinds of rows that are no method."""
@@ -61,7 +62,7 @@ def _scores(subject: Subject, found: Comparison) -> Html:
         subject.say("scans.caption"),
         _trust(subject, found),
         *map(words.phrase, found.meanings),
-        *found.elsewhere,
+        *map(words.drawn, found.elsewhere),
         *([subject.say("scans.obeys")] if "obeys" in shown else []),
     ]
     return table(["", *map(words.phrase, shown)], rows, f"{subject.say('apart').join(told)}{subject.say('stop')}")
@@ -74,7 +75,7 @@ def _trust(subject: Subject, found: Comparison) -> str:
         kind = ".untried" if one.performance is None else ".worthless" if one.worthless(found.chance) else ""
         name = subject.words.phrase(one.name)
         judges.append(subject.say(f"scans.judge{kind}", name=name, right=one.performance))
-    return subject.say("scans.trust", judges=", ".join(judges), chance=found.chance)
+    return subject.say("scans.trust", judges=subject.say("apart").join(judges), chance=found.chance)
 
 
 def _proved(subject: Subject, row: Row) -> list[str]:
@@ -82,7 +83,7 @@ def _proved(subject: Subject, row: Row) -> list[str]:
     if row.kind != "method" or row.result is None:
         return [""] * len(row.asked)
     found = certify(subject.model, row.result)
-    return [f" ± {found.brief(k)}" if found.certain[k] else "" for k in range(len(found))]
+    return [f" ±{SPACE}{found.brief(k)}" if found.certain[k] else "" for k in range(len(found))]
 
 
 def _tiles(subject: Subject, found: Comparison, row: Row) -> Html:

@@ -54,22 +54,29 @@ class Words:
         if (ends := re.fullmatch(r"(.+) \((.+) to (.+)\)", text)) and self.language != "en":
             value, low, high = map(self.figure, ends.groups())
             return self.say("interval", value=value, low=low, high=high)
-        return NUMBER.sub(lambda number: self._written(number[0]), self.phrase(text))
+        if (beyond := re.fullmatch(r"more than (.+)", text)) and self.language != "en":
+            return self.say("more", amount=self.figure(beyond[1]))
+        known = self.phrase(text)
+        return known if known != text else NUMBER.sub(lambda number: self._written(number[0]), text)
 
     def drawn(self, text: str) -> str:
-        """What a plot says in English, line by line, in this language where there are words for it."""
+        """What a plot or a model says in English, line by line, in this language where there are words for it."""
         return "\n".join(map(self._line, text.split("\n")))
 
     def _line(self, text: str) -> str:
         for pattern, sentence in self._plots:
             if found := pattern.fullmatch(text):
-                values = {name: self.figure(self._line(value)) for name, value in found.groupdict().items()}
-                return sentence.format(**values)
+                return sentence.format(**{name: self._place(value) for name, value in found.groupdict().items()})
         return self.figure(text) if FIGURE.fullmatch(text) else self.phrase(text)
+
+    def _place(self, text: str) -> str:
+        """What stands in such a sentence; what is in this language already is not read again as English."""
+        known = self._line(text)
+        return known if known != text else self.figure(text)
 
     @cached_property
     def _plots(self) -> list[tuple[re.Pattern[str], str]]:
-        """What plots say, with places for values, and the same in this language; the most exact first."""
+        """What plots and models say, with places for values, and the same here; the most exact first."""
         known: Mapping[str, str] = self._sentences.get("plots", {})
         exactly = sorted(known, key=lambda text: -len(VALUE.sub("", re.escape(text))))
         return [(re.compile(VALUE.sub(r"(?P<\1>.+?)", re.escape(text))), known[text]) for text in exactly]

@@ -104,7 +104,7 @@ def test_every_control_has_a_name(visit: Visit, language: str) -> None:
     visitor.part("turns").locator("button").nth(8).click()
     expect(visitor.part("result")).to_be_visible()
     visitor.part("start").click()
-    expect(visitor.part("adopt")).to_be_enabled()
+    expect(visitor.part("adopt")).to_be_enabled(timeout=60_000)
     controls = visitor.page.locator("button, input, select, [tabindex], [role=img], [role=group]")
     expect(controls.nth(250)).to_be_attached()
     assert controls.evaluate_all(NAMELESS) == []

@@ -125,6 +125,12 @@ def test_numbers_are_written_as_the_language_does(visitor: Visitor) -> None:
     right = visitor.part("performance").inner_text()
     visitor.part("language").select_option("ru")
     expect(visitor.part("performance")).to_have_text(right.replace(".", ",").replace("%", "\u00a0%"))
+    below = """async () => {
+      const { Words } = await import("/page/words.js"), words = new Words(async () => ({}));
+      await words.use("ru");
+      return words.number(-9.5, 1, "");
+    }"""
+    assert visitor.page.evaluate(below) == "\N{MINUS SIGN}9,5"
 
 
 def test_dark_paper_turns_the_paper_and_not_the_ink(open_page: Open) -> None:

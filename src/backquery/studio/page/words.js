@@ -59,7 +59,8 @@ export class Words {
       const decimals = digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits };
       this.#formats.set(name, new Intl.NumberFormat(this.language, { ...decimals, ...(percent && { style: "percent" }) }));
     }
-    return this.#formats.get(name).format(value);
+    const written = this.#formats.get(name).format(value);
+    return this.language === "ru" ? written.replace("-", "\u2212") : written; // a minus as wide as a plus
   }
 
   /** Put a sentence into an element, where it stays when the language changes. */
