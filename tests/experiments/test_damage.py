@@ -269,6 +269,27 @@ def test_the_picture_says_the_number_and_draws_what_was_counted(found, plain, fe
     assert_nothing_is_clipped(damage_curves(measure_damage(plain, few, what=["nodes"], repeats=2, stages=())))
 
 
+def test_curves_that_fall_late_leave_their_names_room_and_what_was_not_reached_is_said(plain, few):
+    """Both kinds beside each other: the names stand where no curve is, and no title runs out of the picture."""
+    damage = measure_damage(plain, few, repeats=2, stages=())
+    nodes = damage.of("nodes", 1)
+    late = np.where(np.arange(len(nodes[0].amounts)) < 0.9 * nodes[0].amounts[-1], 1.0, 0.0)
+    images = nodes[0].images
+    lasting = tuple(
+        replace(one, right=np.rint(late[None, :, None] * images).astype(int)) if one.what == "nodes" else one
+        for one in damage.endurances
+    )
+    never = tuple(replace(one, right=one.right[:, :1].repeat(len(one.amounts), 1)) for one in damage.of("noise"))
+    figure = damage_curves(replace(damage, endurances=(*lasting[:-1], *never)))
+    places = [text.get_position() for text in figure.axes[0].texts if text.get_text() in ("random", "heaviest")]
+    assert places and all(x < 0.2 and y < 0.3 for x, y in places)
+    early = damage_curves(damage).axes[0]
+    assert all(text.get_position()[0] > 0.7 for text in early.texts if text.get_text() in ("random", "heaviest"))
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert "noise: >300 % until one point" in titles
+    assert_nothing_is_clipped(figure)
+
+
 def test_the_bundled_network_survives_the_loss_of_some_nodes(mnist):
     """What docs/measured.md says, with room for other seeds: the mean of 20 removals hardly moves."""
     found = measure_damage(load_model("mnist"), mnist, what=["nodes"], stages=())

@@ -253,6 +253,11 @@ def test_data_of_another_shape_are_refused(network, digits):
         compare_methods(small, digits, judges=[Judge("none", lambda ink: np.zeros(len(ink), int))])
 
 
+def test_what_is_no_judge_is_refused_by_its_name(network, digits):
+    with pytest.raises(BackqueryError, match=r"judges are made by .*linear_judge\(dataset\).*; received 'linear'"):
+        compare_methods(network, digits, judges=["linear"])
+
+
 def test_controls_remember_what_each_would_have_fitted_alone(network, digits):
     """Their images are the same, so that only what is typical of the answers is worked out for each."""
     for control in control_networks(network, digits, np.random.default_rng(0)).values():

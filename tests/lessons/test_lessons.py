@@ -80,6 +80,16 @@ def test_a_descent_that_does_not_arrive_says_so():
         assert_nothing_is_clipped(lesson_figure(lost))
 
 
+def test_a_descent_that_runs_away_is_told_in_whole_numbers():
+    away = descent_lesson(rate=0.3)
+    assert "lead to 4,621,250 without coming to rest" in away.told()[0]
+    figure = lesson_figure(away)
+    figure.draw_without_rendering()
+    whole = figure.axes[0]
+    assert whole.yaxis.get_offset_text().get_text() == whole.xaxis.get_offset_text().get_text() == ""
+    assert "4e+26" in [tick.get_text() for tick in whole.get_yticklabels()]
+
+
 @pytest.mark.parametrize("settings", [{"rate": 0}, {"precision": -1}, {"start": float("nan")}, {"most_steps": 0}])
 def test_a_descent_without_sense_is_refused(settings):
     with pytest.raises(ExperimentError, match="a descent needs"):

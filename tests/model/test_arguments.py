@@ -8,13 +8,17 @@ import pytest
 from backquery import (
     Network,
     back_query,
+    compare_methods,
     evaluate,
     export_model,
+    find_shortcuts,
     fit_statistics,
     load_model,
     measure_damage,
+    measure_evidence,
     save_model,
     train,
+    write_report,
 )
 from backquery.datasets import load, split_off_test
 from backquery.errors import (
@@ -52,6 +56,7 @@ ASKED = "ask for labels"
         (lambda: answers(SMALL, [[1], [1, 2]]), TargetError, "answers are numbers"),
         (lambda: back_query(SMALL, {"4": 0.9}), TargetError, ASKED),
         (lambda: back_query(SMALL, [object()]), TargetError, ASKED),
+        (lambda: back_query(SMALL, []), TargetError, "name at least one label"),
         (lambda: back_query(SMALL, [3], method=5), TargetError, "unknown method 5"),
         (lambda: back_query(SMALL, [3], near="x"), DataError, "near are numbers"),
         (lambda: back_query(SMALL, [3], bounds=5), InversionError, "bounds are two numbers"),
@@ -90,7 +95,12 @@ def test_a_module_of_pytorch_is_named_with_what_makes_a_model_of_it(tmp_path) ->
     from backquery import from_torch
 
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
-    for ask in (lambda: evaluate(module, DIGITS), lambda: back_query(module, [3])):
+    calls = [evaluate, compare_methods, find_shortcuts, measure_evidence]
+    for ask in (
+        lambda: back_query(module, [3]),
+        lambda: write_report(module, DIGITS, tmp_path / "report.html"),
+        *(lambda call=call: call(module, DIGITS) for call in calls),
+    ):
         with pytest.raises(ModelError, match=r"from_torch\(module, input_shape=\(28, 28\)\) makes one of it"):
             ask()
     for model in (module, from_torch(module, input_shape=(8, 8))):

@@ -8,7 +8,18 @@ import sys
 import numpy as np
 import pytest
 
-from backquery import Network, Scaling, back_query, compare_methods, evaluate, find_shortcuts, load_model, train
+from backquery import (
+    Network,
+    Scaling,
+    back_query,
+    compare_methods,
+    evaluate,
+    find_shortcuts,
+    load_model,
+    measure_damage,
+    measure_evidence,
+    train,
+)
 from backquery.datasets import load
 from backquery.errors import MissingExtraError
 from backquery.inversion import typical
@@ -55,6 +66,25 @@ TABLES = {
     "comparison": lambda: compare_methods(SMALL, DIGITS, judges=[], controls=False, confidences=False),
     "audit": lambda: find_shortcuts(train(SMALL, DIGITS.train, epochs=3, rng=1)[0], DIGITS, images=100),
 }
+
+
+OTHERS = {
+    "damage": lambda: measure_damage(SMALL, DIGITS, repeats=2),
+    "evidence": lambda: measure_evidence(SMALL, DIGITS, labels=[3], images=40)[0],
+}
+
+
+@pytest.mark.parametrize("kind", [*TABLES, *OTHERS])
+def test_what_holds_other_values_says_how_many_and_not_each(kind: str) -> None:
+    shown = repr((TABLES | OTHERS)[kind]())
+    assert len(shown) < 450 and "\n" not in shown and "array(" not in shown
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_has_rows_is_a_table_in_a_notebook(kind: str) -> None:
+    found = TABLES[kind]()
+    table = found._repr_html_()
+    assert table.count("<tr>") == 1 + len(found.records()) and "[" not in table and "{" not in table
 
 
 @pytest.mark.needs("pandas")

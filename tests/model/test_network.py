@@ -33,6 +33,14 @@ def network(sizes=(6, 5, 4), activation="tanh", **settings):
     return Network.create(sizes, activation=activation, biases=True, rng=1, dtype="float64", **settings)
 
 
+def test_a_misspelt_setting_is_named_with_those_that_there_are():
+    with pytest.raises(
+        TypeError, match=r"create\(\) takes no activations; choose from activation, biases, .*classes"
+    ):
+        Network.create([4, 2], activations="relu")
+    assert Network.create([4, 2], about={"recipe": "none"}).about == {"recipe": "none"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_functions_match_their_formulas(name):
     np.testing.assert_allclose(

@@ -176,8 +176,15 @@ def test_raw_pixels_are_not_taken_for_inputs() -> None:
     for raw in (digits, digits[0], digits[:3].astype(np.float64)):
         with pytest.raises(DataError, match=r"between 0.01 and 1; received some up to 1\d.*query_images"):
             network.query(raw)
+    with pytest.raises(DataError, match=r"up to 240, which look like raw pixels"):
+        network.query(digits * 15)
     inputs = network.scale(digits)
     np.testing.assert_array_equal(network.query(inputs), network.query_images(digits))
+    assert network.query(100.5 * inputs).shape == (len(digits), 10)
     assert network.query(-3 * inputs).shape == (len(digits), 10), "what no pixel can be is the asker's own affair"
     silent = Network.create([64, 5, 10], rng=1, input_shape=(8, 8))
     assert silent.query(digits).shape == (len(digits), 10)
+    with pytest.raises(
+        ModelError, match=r"give it a scaling: dataclasses.replace\(model, scaling=Scaling.unit\(255\)\)"
+    ):
+        silent.query_images(digits)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from measurements.photographing import Camera, photograph
 from PIL import Image
 
@@ -14,6 +15,7 @@ from backquery.datasets import Preparation, prepare_steps
 from backquery.model.network import Network
 from backquery.model.scaling import Scaling
 from backquery.plots import query_steps, save_figure
+from backquery.plots.paper import HAIRLINE
 from backquery.plots.pictures import MOST_BARS, MOST_PICTURES, strongest_of
 from tests.plots.test_plots import assert_nothing_is_clipped, texts
 
@@ -76,6 +78,14 @@ def test_the_strongest_answers_keep_the_order_of_the_labels() -> None:
     many = np.arange(30.0)[::-1]
     many[25] = 99
     assert strongest_of(many) == [*range(9), 25]
+
+
+def test_of_a_blank_picture_no_answer_is_drawn_as_if_it_were_read(network: Network) -> None:
+    one = prepare_steps(np.full((40, 40), 250, np.uint8))
+    figure = query_steps([one], ["blank.png"], answers([one], network), network)
+    bars = [patch for ax in figure.axes for patch in ax.patches]
+    assert one.blank and len(bars) == 10
+    assert {to_hex(bar.get_facecolor()) for bar in bars} == {HAIRLINE}
 
 
 def test_a_large_picture_makes_no_large_figure(tmp_path: Path, network: Network) -> None:

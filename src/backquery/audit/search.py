@@ -27,6 +27,7 @@ from backquery.model import (
     generator_of,
     ink_of,
     labels_read,
+    need_model,
     quick_of,
 )
 
@@ -131,6 +132,7 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
     Which image belongs to which half is the same for every model and every `rng`, so that one training of the
     references serves them all.
     """
+    need_model(model)
     if model.outputs < 2:
         raise ModelError("an audit needs a model with two labels or more; this one has one output")
     if images < FEWEST_IMAGES:

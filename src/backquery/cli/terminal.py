@@ -230,19 +230,20 @@ def in_signs(shades: Array) -> list[str]:
 @_when_shown
 def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> RenderableType:
     """Rows are the truth, columns what was read; mistakes are shaded by their number."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     most = max((n for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j), default=0)
-    table = Table(box=None, padding=(0, 1), caption="rows: the truth, columns: what was read")
-    table.caption_style, table.caption_justify = "dim", "left"
+    table = Table(box=None, padding=(0, 1))
     table.add_column("", justify="right", style="bold")
     for name in classes:
         table.add_column(name, justify="right")
     for truth, (name, row) in enumerate(zip(classes, confusion, strict=True)):
         cells = [Text(str(n) if n else "·", _shade(n, most, truth == read)) for read, n in enumerate(row)]
         table.add_row(name, *cells)
-    return table
+    # A caption would be as narrow as the table, and broken.
+    return Group(table, Text("rows: the truth, columns: what was read", "dim"))
 
 
 def check_outputs(picture: Path | None, arrays: Path | None = None) -> None:

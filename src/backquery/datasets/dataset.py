@@ -14,7 +14,7 @@ from backquery.datasets.augmentation import augment
 from backquery.datasets.labels import label_positions, listed
 from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError, assume
-from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape, brief
+from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape, brief, need_model
 from backquery.model.declared import declared_value
 
 Half = TypeVar("Half")
@@ -63,6 +63,7 @@ class Dataset:
 
         Labelled images, such as one half, become one without a test half, with the model's classes and its scale.
         """
+        need_model(model)
         if isinstance(data, Dataset):
             return data.parted_for(model)
         if not (hasattr(data, "images") and hasattr(data, "labels")):

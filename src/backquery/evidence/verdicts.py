@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.model import Array
+from backquery.model import Array, brief
 
 INSENSITIVE, SUPPORT, AGAINST, UNCLEAR, NEVER_INKED = range(5)
 VERDICTS = ("insensitive", "support", "against", "unclear", "never inked")
@@ -58,6 +58,8 @@ class Findings:
     direction, insensitivity: p-values adjusted for the number of pixels (Benjamini & Hochberg 1995), 1 where
     nothing was tested. verdict: positions into `VERDICTS`.
     """
+
+    __repr__ = brief
 
     mean: Array
     error: Array

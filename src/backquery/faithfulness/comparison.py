@@ -242,6 +242,9 @@ def compare_methods(
             f"the model takes {model.inputs} inputs and knows {model.outputs} labels, but {dataset.name} has "
             f"{dataset.inputs} pixels and {len(dataset.classes)} classes; use data like those it was trained on"
         )
+    if strangers := [one for one in judges or () if not isinstance(one, Judge)]:
+        made = "backquery.faithfulness.linear_judge(dataset) and its like"
+        raise BackqueryError(f"judges are made by {made}; received {strangers[0]!r}")
     real = RealImages(dataset.train.images, dataset.train.labels, dataset.maximum)
     asks = _questions(model)
     steps = _Steps(progress, 2 + len(asks) + controls)

@@ -155,6 +155,8 @@ def _questions(
     model: Model, targets: LabelNames | ArrayLike | Targets, p: float | None, method: Method
 ) -> Targets:
     given = targets if isinstance(targets, Targets) else _plain(targets)
+    if not isinstance(given, Targets) and not np.size(given):
+        raise TargetError("nothing is asked for: name at least one label, such as back_query(model, [3])")
     if not isinstance(given, list):
         if p is not None:
             raise TargetError("a confidence goes with labels; the targets given already say what is asked for")

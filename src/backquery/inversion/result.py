@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -120,17 +119,9 @@ class BackQuery(Tabular):
         """A row of plain values for each image, labels by their names, as `as_json` has them."""
         return [self._scan(position, self.classes) for position in range(len(self))]
 
-    def _repr_html_(self) -> str:
-        """The rows as a table, for notebooks."""
-        rows = self.records()
-        shown = (
-            [name for name in rows[0] if name != "advice" or any(row["advice"] for row in rows)] if rows else []
-        )
-        head = "".join(f"<th>{escape(name)}</th>" for name in shown)
-        cells = ("".join(f"<td>{escape(_in_cell(row[name]))}</td>" for name in shown) for row in rows)
-        body = "".join(f"<tr>{each}</tr>" for each in cells)
-        asked = escape(f"{int(self.read_as_asked.sum())} of {len(self)} read as asked, by {self.method}")
-        return f"<table><caption>{asked}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    @property
+    def _told(self) -> str:
+        return f"{int(self.read_as_asked.sum())} of {len(self)} read as asked, by {self.method}"
 
     def as_json(self, classes: Sequence[str] | None = None) -> dict[str, Any]:
         """What was asked, and each scan, as plain values; labels by their names, by default the model's."""
@@ -157,10 +148,6 @@ class BackQuery(Tabular):
         return {
             name: None if value in (np.inf, -np.inf) or value != value else value for name, value in values.items()
         }
-
-
-def _in_cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _mean_distance(images: Array) -> float:

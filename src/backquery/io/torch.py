@@ -42,6 +42,7 @@ from backquery.model import (
     Seed,
     Statistics,
     as_inputs,
+    brief,
     checked_inputs,
     ends_of,
     finite_answer,
@@ -126,6 +127,8 @@ class TorchModel:
     sigmoids, each for itself; bare: whether the copy gives their logits, being without its last layer; played:
     whether what is asked often is recorded on a graphics card, and played back.
     """
+
+    __repr__ = brief
 
     module: torch.nn.Module
     input_shape: tuple[int, ...]

@@ -40,8 +40,8 @@ class DescentLesson:
         start, end = self.path[0], self.path[-1]
         if not self.converged:
             return [
-                f"From {start:g}, {self.steps} steps with the rate {self.rate:g} lead to {end:g} without coming "
-                "to rest; try a smaller rate, or more steps."
+                f"From {start:g}, {self.steps} steps with the rate {self.rate:g} lead to {far(end)} without "
+                "coming to rest; try a smaller rate, or more steps."
             ]
         near = abs(end - MINIMUM) < 0.01
         where = "the minimum lies at 2.25" if near else "where the slope is small, but the minimum lies at 2.25"
@@ -61,6 +61,11 @@ class DescentLesson:
             "steps": self.steps,
             "converged": self.converged,
         }
+
+
+def far(x: float) -> str:
+    """A place in words: to four decimals near the minimum, in whole steps of thousands far off."""
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4f}"
 
 
 def function(x: Any) -> Any:

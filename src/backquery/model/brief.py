@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
 LONGEST, MOST = 40, 12
 """Letters of a text, and entries of a list, up to which it is shown whole."""
+
+ROOM = 120
+"""Letters up to which a value of fields within another one is shown with them."""
 
 
 def brief(value: Any) -> str:
@@ -34,9 +37,11 @@ def _shown(value: Any) -> str:
             return repr(value if len(value) <= LONGEST else f"{value[:LONGEST]}...")
         case Mapping():
             return f"<{len(value)} entries>"
-        case Sequence() if len(value) > MOST:
+        case Sequence() if len(value) > MOST or (len(value) > 1 and any(map(is_dataclass, value))):
             return f"<{len(value)} of {type(value[0]).__name__}>"
         case tuple() | list():
             inner = ", ".join(map(_shown, value))
             return f"({inner},)" if len(value) == 1 else f"({inner})"
-    return repr(value)
+    text = repr(value)
+    long = "\n" in text or (is_dataclass(value) and len(text) > ROOM)
+    return f"<{type(value).__name__}>" if long else text

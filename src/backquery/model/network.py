@@ -7,7 +7,7 @@ A network maps inputs of shape (n, inputs) to answers of shape (n, outputs), by
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from math import prod, sqrt
 from typing import Any, Self
@@ -198,6 +198,10 @@ class Network:
             weights = draw(outputs, inputs, generator).astype(dtype)
             zeros = np.zeros(outputs, dtype) if biases else None
             layers.append(Layer(weights, zeros, layer_activation))
+        describing = [one.name for one in fields(cls) if one.name != "layers"]
+        if unknown := sorted(set(description) - set(describing)):
+            allowed = ", ".join(["activation", "biases", "init", "rng", "dtype", *describing])
+            raise TypeError(f"Network.create() takes no {', '.join(unknown)}; choose from {allowed}")
         return cls(tuple(layers), **description)
 
     @property

@@ -151,14 +151,16 @@ class Scaling:
 def refuse_raw(inputs: Array, scaling: Scaling | None) -> None:
     """Raise `DataError` for inputs (n, inputs) that are raw pixels by all appearance, not yet scaled.
 
-    They lie from 0 to the scaling's maximum, and go beyond what full ink becomes by more than its whole range.
+    They are no less than 0, and go beyond what full ink becomes by more than its whole range: up to the scaling's
+    maximum, or in whole numbers, those of pixels on another scale.
     """
     if scaling is None or not len(inputs):
         return
     some = inputs[:: max(1, len(inputs) // LOOKED_AT)]
     low, high = float(np.min(scaling.low)), float(np.max(scaling.high))
     highest = float(some.max())
-    if max(low, high) + abs(high - low) < highest <= scaling.maximum and some.min() >= 0:
+    beyond = max(low, high) + abs(high - low) < highest and some.min() >= 0
+    if beyond and (highest <= scaling.maximum or np.array_equal(some, np.rint(some))):
         raise DataError(
             f"inputs are to lie between {min(low, high):g} and {max(low, high):g}; received some up to "
             f"{highest:g}, which look like raw pixels: query_images(images) takes those, and "
@@ -207,7 +209,10 @@ def as_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 def scaled_images(images: ArrayLike, scaling: Scaling | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Raw images as `ordered_images` takes them to inputs (n, inputs); `ModelError` without a scaling."""
     if scaling is None:
-        raise ModelError("this network does not know how to scale raw images; give it a scaling")
+        raise ModelError(
+            "this network does not know how to scale raw images; give it a scaling: "
+            "dataclasses.replace(model, scaling=Scaling.unit(255)) is for one that takes pixels 0 to 255 as 0 to 1"
+        )
     return scaling.apply(ordered_images(images, shape), dtype)
 
 

@@ -35,6 +35,9 @@ LINES = {"random": "-", "heaviest": (0, (5, 2)), "evidence": (0, (1, 1.5))}
 COLUMN, CURVES, READINGS = 3.0, 2.0, 0.9
 """Width of a column and heights of its two upper panels, in inches."""
 
+LEFTMOST, NAMED = 0.68, 0.08
+"""Where the names of curves begin at the right, and how high each is, in parts of the axes."""
+
 SUBTITLE = (
     "removed at random, heaviest first, or those with most evidence for the right label first\n"
     "bands and bars: 95 % intervals; hairlines: single networks"
@@ -124,13 +127,20 @@ def _curve(ax: Axes, one: Endurance, band: Interval) -> None:
 
 
 def _name_curves(ax: Axes, curves: tuple[Endurance, ...]) -> None:
-    """The names with their lines in the upper right corner, where a curve that falls does not come."""
-    for place, one in enumerate(curves if len(curves) > 1 else ()):
-        height = 0.97 - 0.08 * place
+    """The names with their lines, in the corner without curves: those that fall late leave the lower left."""
+    if len(curves) < 2:
+        return
+    room = NAMED * len(curves) + 0.02
+    values = [(_across(one) / _across(one)[-1], one.performance().value) for one in curves]
+    late = any(np.interp(LEFTMOST, x, value) > 1 - room for x, value in values)
+    low = late and all(value[x < 1 - LEFTMOST].min() > room for x, value in values)
+    left, top = (0.03, room) if low else (LEFTMOST, 1.05 - NAMED)
+    for place, one in enumerate(curves):
+        height = top - NAMED * place
         shade = INK if one.order == "random" else PENCIL
-        ax.plot([0.68, 0.78], [height] * 2, transform=ax.transAxes, color=shade, linewidth=1.3,
+        ax.plot([left, left + 0.1], [height] * 2, transform=ax.transAxes, color=shade, linewidth=1.3,
                 linestyle=LINES[one.order])  # fmt: skip
-        ax.text(0.8, height, one.order, transform=ax.transAxes, va="center", **words(8))
+        ax.text(left + 0.12, height, one.order, transform=ax.transAxes, va="center", **words(8))
 
 
 def _mark(ax: Axes, one: Endurance, found: Interval) -> None:
@@ -178,13 +188,13 @@ def _kind(one: Endurance) -> str:
 def _costs(one: Endurance) -> str:
     """The two numbers that the curve at random is read for."""
     point, half = one.one_point().value, one.half().value
-    return f"{_amount(one, point)} until one point, {_amount(one, half)} until half"
+    costs = f"{_amount(one, point)} until one point"
+    return costs if point is None else f"{costs}, {_amount(one, half)} until half"
 
 
 def _amount(one: Endurance, value: float | None) -> str:
-    if value is None:
-        return "more than tried"
-    return f"{value:.0f}" if one.what == "nodes" else f"{100 * value / one.total:.0f} %"
+    beyond, known = ("", value) if value is not None else (">", float(one.amounts[-1]))
+    return beyond + (f"{known:.0f}" if one.what == "nodes" else f"{100 * known / one.total:.0f} %")
 
 
 def _title(damage: Damage) -> str:

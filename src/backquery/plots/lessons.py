@@ -15,7 +15,7 @@ from backquery.lessons import (
     SigmoidLesson,
     Told,
 )
-from backquery.lessons.descent import MINIMUM, function
+from backquery.lessons.descent import MINIMUM, far, function
 from backquery.plots.paper import HAIRLINE, INK, PENCIL, bare, canvas, draw_ink, heading, new_figure, words
 
 if TYPE_CHECKING:
@@ -73,14 +73,17 @@ def descent_path(lesson: DescentLesson) -> Figure:
     _descent(whole, lesson, (min(-1.0, path.min()) - 0.2, max(4.0, path.max()) + 0.2))
     _descent(close, lesson, (-0.5, 3.3))
     close.set_ylim(-9, 8)
-    whole.annotate(f"start {path[0]:g}", (path[0], values[0]), (-8, -3), textcoords="offset points", ha="right",
+    # Beside the path, on the side where there is room.
+    leftmost = path[0] < sum(whole.get_xlim()) / 2
+    away, side = ((8, -11), "left") if leftmost else ((-8, -3), "right")
+    whole.annotate(f"start {path[0]:g}", (path[0], values[0]), away, textcoords="offset points", ha=side,
                    **words(8.5))  # fmt: skip
     if lesson.converged and -0.5 <= path[-1] <= 3.3:
         close.annotate(f"end {path[-1]:.4f}", (path[-1], values[-1]), (0, -13), textcoords="offset points",
                        ha="center", **words(8.5))  # fmt: skip
     whole.set_title("the whole path", loc="left", pad=8, **words(9, PENCIL))
     close.set_title("near the minimum", loc="left", pad=8, **words(9, PENCIL))
-    outcome = f"{lesson.steps} steps lead from {path[0]:g} to {path[-1]:.4f}"
+    outcome = f"{lesson.steps} steps lead from {path[0]:g} to {far(path[-1])}"
     rest = "" if lesson.converged else ", and not to rest"
     precision = f"rate {lesson.rate:g}, until a step is smaller than {lesson.precision:g}"
     heading(figure, outcome + rest, f"f(x) = x^4 - 3 x^3 + 2, minimum at {MINIMUM:g}; {precision}")
@@ -92,6 +95,9 @@ def _descent(ax: Axes, lesson: DescentLesson, sides: tuple[float, float]) -> Non
     ax.plot(x, function(x), color=HAIRLINE, linewidth=1.5)
     ax.plot(lesson.path, lesson.values, "o-", color=INK, linewidth=0.7, markersize=3)
     ax.set_xlim(*sides)
+    # Powers of ten stand with each number: one for all at the axis's end would lie under the titles.
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(lambda number, _: f"{number:g}".replace("-", "\N{MINUS SIGN}"))
     ax.set_xlabel("x", **words(9, PENCIL))
     bare(ax)
 

@@ -87,9 +87,9 @@ def answer_bars(answers: ArrayLike, classes: tuple[str, ...], *, title: str | No
     return figure
 
 
-def draw_bars(ax: Axes, values: Array, names: Sequence[str], size: float = 9) -> None:
-    """Answers as bars with their names and numbers, in words of that size; the strongest is in full ink."""
-    shades = [INK if value == values.max() else HAIRLINE for value in values]
+def draw_bars(ax: Axes, values: Array, names: Sequence[str], size: float = 9, *, read: bool = True) -> None:
+    """Answers as bars with names and numbers, in words of that size; the strongest is in full ink where `read`."""
+    shades = [INK if read and value == values.max() else HAIRLINE for value in values]
     ax.barh(range(len(names)), values, color=shades, height=0.7)
     ax.set_xlim(min(0.0, float(values.min())), max(1.0, float(values.max())))
     ax.set_ylim(len(names) - 0.5, -0.5)

@@ -79,7 +79,7 @@ def query_steps(prepared: Sequence[Preparation], names: Sequence[str], answers: 
         _draw_steps(figure, top + NAME, prepared[k], model)
         order = strongest_of(values[k])
         bars = panel(figure, left, top + NAME, BARS, TALL * len(order) / MOST_BARS)
-        draw_bars(bars, values[k][order], [model.classes[label] for label in order], 8)
+        draw_bars(bars, values[k][order], [model.classes[label] for label in order], 8, read=not prepared[k].blank)
     labels = labels_read(model, model.scale([one.pixels for one in prepared]))
     read = [
         NOTHING if one.blank else name_read(model.classes, label)

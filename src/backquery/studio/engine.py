@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets import Dataset, prepare_image
+from backquery.datasets import Dataset, prepare_image, prepare_steps
 from backquery.datasets.images import FORMATS
 from backquery.evidence import AGAINST, SUPPORT, image_evidence, measure_evidence
 from backquery.evidence.verdicts import Findings
@@ -309,8 +309,8 @@ def image(subject: Subject, fields: Fields) -> Answer:
     shade = "light" if as_it_is and shade == "auto" else shade
     centre = read.flag(fields, "centre", True) and meaning_of(subject.model).to_centre
     picture = checked_picture(read.content(fields, "file"))
-    raw = prepare_image(picture, subject.shape, 255.0, ink=shade, centre=centre)  # type: ignore[arg-type]
-    return Answer({}, {"pixels": as_pixels(raw / 255)})
+    steps = prepare_steps(picture, subject.shape, 255.0, ink=shade, centre=centre)  # type: ignore[arg-type]
+    return Answer({"uneven": steps.uneven}, {"pixels": as_pixels(steps.pixels / 255)})
 
 
 def checked_picture(file: bytes) -> bytes:

@@ -86,7 +86,8 @@ samples: {label (optional), count, seed}
     Real test images: pixels u1 (n, *shape), labels i4 (n).
 image: {file: the bytes of a PNG, JPEG, BMP or WebP picture, centre (true), shade ("auto", "dark" or "light":
 the ink)}
-    pixels u1 (*shape), prepared as the command line does.
+    pixels u1 (*shape), prepared as the command line does; uneven: whether it was taken for a photograph in uneven
+    light, and its shadows taken away.
 train: {hidden, rate, epochs, images, seed, method, pace: seconds that a frame takes at least}
     state "started", then many answers with state "learning": frame, frames, updates, epoch, performance, ink f4
     (labels, *shape), answers f4 (labels, labels), read and read_as_asked (lists), shape; the page keeps

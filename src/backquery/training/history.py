@@ -8,7 +8,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
-from backquery.model import Network, Tabular
+from backquery.model import Network, Tabular, brief
 
 KEPT = 100
 """Epochs that a model file keeps."""
@@ -31,6 +31,8 @@ class EpochRecord:
 @dataclass(frozen=True)
 class History(Tabular):
     """All epochs of one training, and the kernel that did the work."""
+
+    __repr__ = brief
 
     kernel: str
     epochs: tuple[EpochRecord, ...]

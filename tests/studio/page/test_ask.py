@@ -5,9 +5,12 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
+import pytest
+from measurements.photographing import Camera, photograph
+from PIL import Image
 
 from backquery import Network
-from backquery.datasets import prepare_image
+from backquery.datasets import prepare_image, prepare_steps
 from tests.studio.page.conftest import ONE, THREE, Open, Visitor, expect
 
 
@@ -135,8 +138,6 @@ def test_drawing_by_touch(open_page: Open) -> None:
 
 def picture_of(pixels: np.ndarray) -> bytes:
     """Black ink on white paper, large, as PNG."""
-    from PIL import Image
-
     file = BytesIO()
     Image.fromarray(255 - pixels).resize((160, 160)).save(file, "PNG")
     return file.getvalue()
@@ -177,6 +178,28 @@ def test_what_is_no_picture_is_told_and_changes_nothing(visitor: Visitor) -> Non
     choose(visitor, b"no picture at all")
     expect(visitor.part("notice")).to_contain_text("could not be read")
     assert np.array_equal(visitor.ink(visitor.part("pad")), before)
+
+
+def test_what_could_not_be_read_is_forgotten_with_the_next_picture(visitor: Visitor, network: Network) -> None:
+    choose(visitor, b"no picture at all")
+    expect(visitor.part("notice")).to_contain_text("could not be read")
+    picture = np.zeros((8, 8), np.uint8)
+    picture[1:7, 3] = 255
+    choose(visitor, picture_of(picture))
+    expect_read(visitor, network, picture_of(picture))
+    expect(visitor.part("notice")).to_be_hidden()
+
+
+@pytest.mark.filterwarnings("ignore:.*photograph of dark ink:backquery.errors.AssumptionWarning")
+def test_that_shadows_were_taken_away_is_said(visitor: Visitor) -> None:
+    ink = np.zeros((28, 28), np.uint8)
+    ink[4:24, 8:11] = ink[12:15, 8:20] = 255
+    picture = photograph(ink, Camera(side=(300, 620)), np.random.default_rng(3))
+    assert prepare_steps(picture, (8, 8)).uneven
+    choose(visitor, picture)
+    expect(visitor.part("notice")).to_contain_text("its shadows are taken away")
+    choose(visitor, picture_of(ink))
+    expect(visitor.part("notice")).to_be_hidden()
 
 
 def test_a_real_image_is_picked(visitor: Visitor, network: Network) -> None:

@@ -76,6 +76,16 @@ def test_sliders_with_room_are_limits(visitor: Visitor, network: Network) -> Non
     expect_image(visitor, ink_from(network, [6], confidence=0.69), atol=0.1)
 
 
+def test_what_is_not_reached_for_several_labels_is_not_called_as_asked(visitor: Visitor) -> None:
+    visitor.page.get_by_role("button", name="Only 6", exact=True).click()
+    for label in range(10):
+        slider(visitor, label).fill("0.99")
+    expect(visitor.lead("back")).to_contain_text("the worst of them is")
+    facts = visitor.part("facts")
+    expect(facts).to_contain_text("one of those asked for")
+    expect(facts).not_to_contain_text("as asked")
+
+
 def test_the_image_follows_a_slider_by_mouse(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Only 6", exact=True).click()
     expect(visitor.lead("back")).to_contain_text("when it says 6")

@@ -153,3 +153,25 @@ def test_nodes_at_random(visitor: Visitor) -> None:
     visitor.part("remove").click()
     assert len(off(visitor)) == 20
     expect(visitor.lead("inside")).to_contain_text("20 of 20 nodes are off")
+
+
+def test_saved_scans_say_how_they_were_asked_and_what_was_done_to_the_network(visitor: Visitor) -> None:
+    settle(visitor)
+    visitor.page.evaluate(
+        """() => {
+          const context = CanvasRenderingContext2D.prototype, draw = context.fillText;
+          window.written = [];
+          context.fillText = function (...text) { window.written.push(text[0]); draw.apply(this, text); };
+        }"""
+    )
+
+    def written() -> str:
+        with visitor.page.expect_download():
+            visitor.part("png", "inside").click()
+        return " ".join(visitor.page.evaluate("window.written.splice(0)"))
+
+    whole = written()
+    assert "gauss-newton: Looks for the likeliest image" in whole and "Click" not in whole
+    node(visitor, 3).click()
+    expect(visitor.lead("inside")).to_contain_text("off")
+    assert visitor.lead("inside").inner_text() in written()

@@ -46,7 +46,10 @@ export class Ask {
     live.on("query", (message) => this.#answered(message));
     live.on("turn", (message) => this.#turned(message));
     live.on("samples", (message) => this.#sampled(message));
-    live.on("image", ({ pixels }) => this.pad.put(pixels.data));
+    live.on("image", ({ pixels, uneven }) => {
+      this.app.notice(uneven ? "picture.uneven" : "");
+      this.pad.put(pixels.data);
+    });
     this.app.fails("image", ({ error }) => this.app.notice("picture.failed", { reason: error }));
   }
 

@@ -206,7 +206,8 @@ export class Backwards {
     words.tell(this.part("lead"), this.#leading(one, found), { ...values, error, number: this.#draw });
     words.label(this.part("image"), one ? "back.image" : "back.image.several", values);
     words.tell(this.fact.asked, "fact.asked.several", { labels: values.asked });
-    words.tell(this.fact.reads, met ? "fact.reads.yes" : "fact.reads.no", values);
+    const reads = found ? "fact.reads.yes" : met && !one ? "fact.reads.one" : "fact.reads.no";
+    words.tell(this.fact.reads, reads, values);
     words.tell(this.fact.error, "fact.error.value", { error });
     words.tell(this.fact.outcome, words.has(`outcome.${outcome}`) ? `outcome.${outcome}` : "", {});
     this.fact.outcome.title = advice;

@@ -237,6 +237,9 @@ export class Inside {
 
   #save() {
     if (this.scans.empty) return;
-    savePicture(this.scans.pictures(), [this.part("lead").textContent, this.app.modelWords], "backquery-scans.png");
+    const { words, method, modelWords } = this.app;
+    const asked = `${words.say(`method.${method}`)}: ${words.say(`method.${method}.hint`)}`;
+    const damage = this.#off.size ? [this.part("lead").textContent] : [];
+    savePicture(this.scans.pictures(), [...damage, modelWords, asked], "backquery-scans.png");
   }
 }
