@@ -13,7 +13,7 @@ from PIL import Image
 
 from backquery import plots
 from backquery.datasets import Dataset
-from backquery.errors import OutputError
+from backquery.errors import AssumptionWarning, OutputError
 from backquery.inversion import BackQuery, back_query, hidden_node, kept_by_layer
 from backquery.model.evaluation import Evaluation, evaluate
 from backquery.model.network import Network
@@ -205,7 +205,8 @@ def test_a_figure_is_written_as_its_suffix_says_and_always_the_same(
 
 
 def test_a_sign_that_no_font_has_does_not_stop_the_picture(tmp_path: Path) -> None:
-    plots.save_figure(plots.answer_bars([0.4, 0.6], ("\U00012345", "b")), tmp_path / "one.png")
+    with pytest.warns(AssumptionWarning, match="no font here has the letters \U00012345: boxes are drawn"):
+        plots.save_figure(plots.answer_bars([0.4, 0.6], ("\U00012345", "b")), tmp_path / "one.png")
     assert (tmp_path / "one.png").stat().st_size > 1000
 
 
