@@ -133,7 +133,7 @@ def test_a_timeline_that_promises_too_much(name: str, tmp_path: Path) -> None:
     assert "holds no timeline" in refused(lambda: load_timeline(path), DataError)
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".skops"])
+@pytest.mark.parametrize("suffix", [".keras", pytest.param(".skops", marks=pytest.mark.needs("skops"))])
 def test_an_archive_whose_lzma_is_damaged(suffix: str, tmp_path: Path) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as file:

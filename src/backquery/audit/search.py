@@ -141,7 +141,7 @@ def halves(model: Model, data: Data, images: int = IMAGES, rng: Seed = 0) -> tup
     if len(examples) < 2 * FEWEST_IMAGES:
         raise DataError(
             f"an audit needs at least {2 * FEWEST_IMAGES} images; received {len(examples)}; give more, "
-            "or another test half"
+            "or others to test on (--test FOLDER)"
         )
     generator = generator_of(rng)
     parts = [part.at(generator.permutation(len(part))[:images]) for part in _parts(examples)]

@@ -210,7 +210,6 @@ def usual_judges(dataset: Dataset, real: RealImages, tell: Progress) -> tuple[li
     def learned(done: float, total: float, _: str = "", /) -> None:
         tell(2 + done / total, 3, "training the convolutional judge")
 
-    learned(0, 1)
     try:
         judges.append(convolutional_judge(dataset, progress=learned))
     except MissingExtraError as error:
