@@ -1,8 +1,8 @@
 """How many threads compute: decided once, for BLAS and for PyTorch, whose pools would stand in each other's way.
 
 A pool waits for its other threads spinning. Where two of them are awake at once, or another program keeps one
-processor busy, each small product waits for the other's turn, and takes many times the processor's time that one thread
-takes.
+processor busy, each small product waits for the other's turn, and takes many times the processor's time that one
+thread takes.
 """
 
 from __future__ import annotations
