@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.dom.minidom import parse
 
 import pytest
+from matplotlib import font_manager
 
 from backquery.errors import AssumptionWarning
 from backquery.plots import paper
@@ -42,6 +43,18 @@ def test_letters_that_no_font_has_are_told_of_once(latin_only: None, tmp_path: P
     ) as told:
         paper.save_figure(named("\u4e94\u5b57 \u4e94"), tmp_path / "names.png")
     assert len(told) == 1
+
+
+@pytest.mark.needs("a Chinese font")
+def test_a_font_installed_since_matplotlib_made_its_list_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = next(reversed(paper.fonts_with("\u4e94\u5b57") or []))
+    fonts = font_manager.fontManager
+    path = font_manager.findfont(family)
+    monkeypatch.setattr(fonts, "ttflist", [font for font in fonts.ttflist if "DejaVu" in font.name])
+    for kept in (paper.fonts, paper.fonts_with, paper.list_new_fonts, fonts._findfont_cached):
+        kept.cache_clear()
+    found = next(reversed(paper.fonts_with("\u4e94\u5b57") or []))
+    assert found == family and font_manager.findfont(family) == path
 
 
 def test_other_warnings_of_the_drawing_are_passed_on() -> None:

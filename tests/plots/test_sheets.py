@@ -62,6 +62,7 @@ def test_what_is_not_read_as_asked_has_a_heavy_dashed_frame() -> None:
     assert more.max() > 200
 
 
+@pytest.mark.needs("a Chinese font")
 def test_letters_that_matplotlib_s_own_fonts_may_lack_are_left_to_matplotlib(tmp_path: Path) -> None:
     sheet = a_sheet()
     save_sheet(sheet, tmp_path / "plain.png")

@@ -13,6 +13,7 @@ import backquery.report
 from backquery.datasets import Dataset
 from backquery.model import Network, facts_in_words
 from backquery.report import SECTIONS, Words, write_report
+from tests.report.test_pictures import LANGUAGES
 from tests.report.test_report import Outline, learned
 
 HERE = Path(backquery.report.__file__).parent
@@ -127,7 +128,7 @@ def test_what_a_model_is_and_where_signals_stray_are_said_in_the_language(networ
         assert not re.search("[a-z]{3}", re.sub("float32|float64|ascent", "", said.drawn(text))), text
 
 
-@pytest.mark.parametrize("language", ["ru", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_report_in_another_language(network: Network, digits: Dataset, tmp_path: Path, language: Any) -> None:
     left_out = write_report(network, digits, tmp_path / "r.html", quick=True, language=language)
     page = Outline((tmp_path / "r.html").read_text("utf-8"))

@@ -8,7 +8,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -304,8 +304,22 @@ def fonts() -> list[str]:
     """Those of `FONTS` that are installed."""
     from matplotlib.font_manager import fontManager
 
+    if not set(FONTS[1:]).intersection(fontManager.get_font_names()):
+        list_new_fonts()
     installed = set(fontManager.get_font_names())
     return [name for name in FONTS if name in installed] or ["sans-serif"]
+
+
+@cache
+def list_new_fonts() -> None:
+    """Tell Matplotlib of fonts installed since it made its list, which it keeps for good."""
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    listed = {font.fname for font in fontManager.ttflist}
+    for path in sorted(set(findSystemFonts()) - listed):
+        # A font file that cannot be read is as good as none.
+        with suppress(OSError, RuntimeError):
+            fontManager.addfont(path)
 
 
 @cache
@@ -317,6 +331,7 @@ def fonts_with(signs: str) -> list[str] | None:
     missing = {sign for sign in signs if not sign.isspace()} - _signs_of(*usual)
     if not missing:
         return fonts()
+    list_new_fonts()
     # Matplotlib's own last resort has a box for every sign.
     others = {font.name: font.fname for font in fontManager.ttflist if not font.name.startswith("Last Resort")}
     return next(([*fonts(), name] for name, path in others.items() if missing <= _signs_of(path)), None)
