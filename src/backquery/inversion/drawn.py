@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backquery.inversion.linearised import Linearisation, Mask, Rows, Step
 from backquery.inversion.mixtures import Chosen
-from backquery.inversion.priors import OnePrior
+from backquery.inversion.priors import OnePrior, flat_prior
 from backquery.model import Array
 
 
@@ -62,6 +62,10 @@ class Drawn:
     def newton_step(self, here: Linearisation) -> Step:
         """See `Whitened`."""
         return self.prior.newton_step(here)
+
+    def plainly(self, low: Array, high: Array, mean: Array) -> Drawn:
+        """The same about images `mean` (n, inputs) with every pixel for itself, by what the box leaves it."""
+        return Drawn(flat_prior(self.inputs, low, high), mean, self.question)
 
     def nearest_at_hand(self, images: Array, answers: Mask, likeliest: Array) -> Array:
         """For each image drawn the nearest, pixel by pixel, of its question's `images` that are `answers`.
