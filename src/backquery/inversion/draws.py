@@ -33,7 +33,7 @@ from backquery.inversion.result import BackQuery
 from backquery.inversion.starts import signals_read
 from backquery.model import Array, generator_of, quick_of, reals, whole
 
-POOL, PIXELS = 2048, 2**21
+POOL, PIXELS = 4096, 2**22
 """Images that are drawn to choose from, and pixels of them about, where images are large."""
 
 
@@ -62,7 +62,7 @@ def draws(problem: Problem, method: Method, many: int, around: ArrayLike | None 
         problem,
         asked=problem.asked[question],
         start=likeliest.images[question],
-        drawn=Drawn(under, chosen, question),
+        drawn=Drawn(under, chosen, question, random=around is None),
     )
     result = method.invert(batch)
     component = under.components if isinstance(under, Chosen) else None
@@ -83,8 +83,9 @@ def _drawn(
     pool = under.draw(rng) if isinstance(under, Chosen) else sample(under, count, rng)
     model, asked = quick_of(problem.model), problem.asked
     every, maps = signals_read(problem)
-    readout = readout_for(model, asked.layer, every, np.zeros(prior.inputs), prior.deviation, asked.own)
-    shown = np.clip(pool, problem.low, problem.high) / prior.deviation
+    origin, single = np.zeros(prior.inputs), np.float32
+    readout = readout_for(model, asked.layer, every, origin, prior.deviation, asked.own, single)
+    shown = (np.clip(pool, problem.low, problem.high) / prior.deviation).astype(single)
     signals, _ = readout.values(shown, np.arange(len(pool)))
     lacking = signals @ maps.transpose(0, 2, 1) - asked.values[:, None, :]
     order = np.argsort((lacking**2).sum(axis=2), axis=1, kind="stable")
@@ -97,7 +98,8 @@ def sample(prior: AnyPrior, count: int, rng: np.random.Generator) -> Array:
     if isinstance(prior, MixturePrior):
         return prior.draw(count, rng)
     if isinstance(prior, Prior):
-        y = prior.spread(rng.normal(size=(count, prior.rank))) + rng.normal(size=(count, prior.inputs))
+        y = rng.standard_normal((count, prior.inputs), np.float32)
+        y += prior.spread(rng.standard_normal((count, prior.rank), np.float32))
         return prior.unwhiten(y)
     return prior.unwhiten(prior.spread(prior.draw(2 * count, rng)[:count]))
 

@@ -54,9 +54,9 @@ DERIVATIVES = 2**22
 DRAWN = 2
 """Blocks that images near what was drawn are searched in at once, being in half the precision."""
 
-HURRIED, ASIDE, NEARER = 10, 5, 10
-"""Steps of a search for the nearest answer to an image that was drawn; of one for any answer near it where that
-was in vain; and of what brings such an answer nearer."""
+HURRIED, NEARER = 8, 20
+"""Steps of a search for the nearest answer to an image that was drawn, and of what brings an answer at hand nearer
+where that was in vain."""
 
 CORRECTED = 10
 """Corrections of a step for an image that was drawn: each costs a run forwards, and may save a step."""
@@ -260,36 +260,28 @@ class GaussNewton:
 
         The first answer that is found is taken: where answers are linear it is the nearest, and elsewhere what is
         left to be gained is little beside the distance to an image that is random anyway. Where that is in vain,
-        any answer near what was found will do to go on from: it is sought without the prior's shape. At last an
-        answer is at hand that another draw of the question has led to, or the likeliest one, which is where the
-        problem says to start. From there on nearness is counted pixel by pixel: by the prior's measure, answers
-        that are so hard to find hardly come away from where they are.
+        an answer is at hand that another draw of the question has led to, or the likeliest one, which is where the
+        problem says to start. From that on, nearness to an image which is random anyway is counted pixel by pixel:
+        by the prior's measure, answers that are so hard to find hardly come away from where they are.
         """
         hurried = replace(self, steps=min(self.steps, HURRIED))
         begin = np.clip(drawn.mean, problem.low, problem.high)
         found = hurried._search(problem, drawn, begin, improving=False)
         lost = np.flatnonzero(~found.holds)
-        if lost.size:
-            aside = drawn.plainly(problem.low, problem.high, found.images).of(lost)
-            few = replace(self, steps=min(self.steps, ASIDE))
-            answers = few._search(problem.of(lost), aside, aside.mean, trusting=True, improving=False)
-            there = np.flatnonzero(answers.holds)
-            found = self._nearer(problem, drawn, found, lost[there], answers.images[there])
-        lost = np.flatnonzero(~found.holds)
         if lost.size and problem.start is not None:
             at_hand = drawn.nearest_at_hand(found.images, found.holds, problem.start)[lost]
-            found = self._nearer(problem, drawn, found, lost, at_hand)
+            measure = drawn.plainly(problem.low, problem.high, drawn.mean) if drawn.random else drawn
+            found = self._nearer(problem, measure, found, lost, at_hand)
         return found
 
     def _nearer(
         self, problem: Problem, drawn: Drawn, found: _Found, rows: NDArray[np.intp], answers: Array
     ) -> _Found:
-        """What was found, with `answers` at `rows` brought nearer to the images drawn, pixel by pixel."""
+        """What was found, with `answers` at `rows` brought nearer to the images drawn."""
         if not rows.size:
             return found
         few = replace(self, optimality=max(self.optimality, NEARLY), steps=min(self.steps, NEARER))
-        plain = drawn.plainly(problem.low, problem.high, drawn.mean).of(rows)
-        again = few._search(problem.of(rows), plain, answers, trusting=True)
+        again = few._search(problem.of(rows), drawn.of(rows), answers, trusting=True)
         return found.improved(rows, replace(again, steps=again.steps + found.steps[rows]))
 
     def _search(

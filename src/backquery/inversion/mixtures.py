@@ -139,7 +139,8 @@ class Chosen:
     def draw(self, rng: np.random.Generator) -> Array:
         """An image (n, inputs) of each of these components, in input scale; no box holds them."""
         count = len(self.components)
-        y = self.spread(rng.normal(size=(count, self.rank))) + rng.normal(size=(count, self.mixture.inputs))
+        y = rng.standard_normal((count, self.mixture.inputs), np.float32)
+        y += self.spread(rng.standard_normal((count, self.rank), np.float32))
         return self.unwhiten(y, self.mean)
 
     def precise(self, y: Array, kept: Array) -> Array:
