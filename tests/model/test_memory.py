@@ -90,14 +90,14 @@ def test_a_training_takes_what_is_forecast(way: str, shape: tuple[int, int], hid
     check(expected, lambda: train(begun, shown, recipe, epochs=1, rng=1, kernel=kernel))
 
 
-@pytest.mark.parametrize(("shape", "count"), [((40, 40), 400), ((120, 120), 300), ((200, 200), 100)])
+@pytest.mark.parametrize(("shape", "count"), [((40, 40), 400), ((120, 120), 300), ((160, 160), 100)])
 def test_fitting_statistics_takes_what_is_forecast(shape: tuple[int, int], count: int) -> None:
     model, shown = network(shape), images(shape, count)
     expected = fitting.memory_of_fit(model.inputs, count, fitting.RANK)
     check(expected, lambda: fitting.statistics_of(model, shown, components=1))
 
 
-@pytest.mark.parametrize(("shape", "hidden"), [((100, 100), 20), ((200, 200), 60)])
+@pytest.mark.parametrize(("shape", "hidden"), [((100, 100), 20), ((150, 150), 60)])
 def test_a_search_takes_what_is_forecast(shape: tuple[int, int], hidden: int) -> None:
     model = network(shape, hidden)
     model = replace(model, statistics=fitting.statistics_of(model, images(shape, 80), components=1))
