@@ -43,6 +43,8 @@ SECTIONS = {
     "memory": training.memory,
     "limit": limit.limit,
     "numbers": numbers.numbers,
+    "threads": numbers.threads,
+    "widths": numbers.widths,
     "csv": reading.csv_files,
     "commands": commands.wall_times,
     "first-use": first_use.first_use,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery import Network, Online, train
-from backquery.training.recipes import target_values
+from backquery import MiniBatch, Network, Online, back_query, fit_statistics, kernels, load_model, train
+from backquery.inversion import data_prior
+from backquery.training.recipes import Recipe, target_values
 
 Array = NDArray[Any]
 
@@ -32,17 +34,78 @@ def numbers() -> tuple[str, list[str], list[list[Any]]]:
     return title, ["by", *BOUNDS], rows
 
 
+def threads() -> tuple[str, list[str], list[list[Any]]]:
+    """What is the same to the byte by one thread of BLAS and by two, and how far the rest is apart."""
+    from threadpoolctl import threadpool_limits
+
+    rows = []
+    for name, work in WORK.items():
+        found = []
+        for count in (1, 2):
+            with threadpool_limits(count, user_api="blas"):
+                found.append(work())
+        alike = all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+        rows.append([name, "the same bytes" if alike else f"{apart(*found):.1e}"])
+    return "One thread of BLAS and two, float32: largest difference", ["what", "difference"], rows
+
+
+def widths() -> tuple[str, list[str], list[list[Any]]]:
+    """How far the widths of vectors that this machine has are apart from the widest."""
+    widest, *others = kernels.widths()
+    asked, rows = os.environ.get(kernels.WIDTH), []
+    for width in others:
+        found = []
+        for dtype in BOUNDS:
+            both = []
+            for one in (widest, width):
+                os.environ[kernels.WIDTH] = one
+                both.append(learned("sparse kernel", dtype))
+            found.append(f"{apart(*both):.1e}")
+        rows.append([width, *found])
+    os.environ.pop(kernels.WIDTH)
+    if asked is not None:
+        os.environ[kernels.WIDTH] = asked
+    return f"Kernels by vectors of another width than {widest}: largest difference", ["width", *BOUNDS], rows
+
+
 def apart(one: list[Array], other: list[Array]) -> float:
     """The largest difference between two lists of weights."""
     return max(float(np.abs(a - b).max()) for a, b in zip(one, other, strict=True))
 
 
+def _data() -> tuple[Array, Array]:
+    """Images that are mostly blank, and labels."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((IMAGES, SIZES[0])) < 0.2, rng.uniform(0.02, 1, (IMAGES, SIZES[0])), 0.01)
+    return x, rng.integers(0, SIZES[-1], IMAGES)
+
+
+def _by_recipe(recipe: Recipe) -> list[Array]:
+    found, _ = train(Network.create(SIZES, rng=1, biases=True), _data(), recipe, epochs=1, rng=1)
+    return [layer.weights for layer in found.layers]
+
+
+def _covaried(vectors: Array) -> Array:
+    return data_prior(fit_statistics(load_model("mnist"), _data())).covariance_times(vectors)
+
+
+WORK = {
+    "training by single steps": lambda: _by_recipe(Online(0.1)),
+    "training by batches": lambda: _by_recipe(MiniBatch()),
+    "answers": lambda: [load_model("mnist").query(_data()[0])],
+    "a faithful search": lambda: [back_query(load_model("mnist"), range(10)).images],
+    "the book's formula": lambda: [back_query(load_model("mnist"), range(10), method="transpose").images],
+    "a prior": lambda: [
+        data_prior(fit_statistics(load_model("mnist"), _data())).covariance_times(np.eye(784)[:9])
+    ],
+}
+"""What may depend on the number of threads."""
+
+
 def learned(by: str, dtype: str) -> list[Array]:
     """The weights after one epoch of single steps by cross-entropy, of sigmoid nodes, on images that are mostly
     blank."""
-    rng = np.random.default_rng(0)
-    x = np.where(rng.random((IMAGES, SIZES[0])) < 0.2, rng.uniform(0.02, 1, (IMAGES, SIZES[0])), 0.01)
-    labels = rng.integers(0, SIZES[-1], IMAGES)
+    x, labels = _data()
     network = Network.create(SIZES, rng=1, dtype=dtype, biases=True)
     if by == "PyTorch":
         return _by_torch(network, x, labels)

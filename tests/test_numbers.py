@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.numbers import BOUNDS, PEERS, apart, learned
+from benchmarks.numbers import BOUNDS, PEERS, WORK, apart, learned
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from backquery import FullBatch, MiniBatch, Network, Online, train
 from backquery.evidence.sensitivity import Question
@@ -271,3 +272,12 @@ def test_all_ways_of_training_agree_within_what_is_promised(peer: str, dtype: st
     difference = apart(learned("NumPy", dtype), learned(peer, dtype))
     assert difference <= BOUNDS[dtype]
     assert learned(peer, dtype)[0].dtype == np.dtype(dtype)
+
+
+def test_single_steps_are_the_same_bytes_by_any_number_of_threads() -> None:
+    """Batches are not, nor are answers and searches: products of matrices are added up in another order."""
+    found = []
+    for count in (1, 2):
+        with threadpool_limits(count, user_api="blas"):
+            found.append(WORK["training by single steps"]())
+    assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))
