@@ -64,6 +64,10 @@ class ClusterError(BackqueryError, ConnectionError):
     """The machines that were to do the work cannot be reached, or have gone."""
 
 
+class ShortOfMemoryError(BackqueryError, MemoryError):
+    """Work would take more memory than there is: it was not begun, and the message names what takes less."""
+
+
 class MissingExtraError(BackqueryError, ImportError):
     """An optional package is not installed; the message names the command that installs it."""
 

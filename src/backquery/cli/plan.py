@@ -12,8 +12,9 @@ from backquery.cli.options.reading import AS_FOUND, ReadingOptions
 from backquery.cli.progress import TrainingProgress
 from backquery.cli.terminal import count, say
 from backquery.errors import TrainingError
+from backquery.model.memory import in_words
 from backquery.training import RECIPES
-from backquery.training.plan import Plan, settled_activations
+from backquery.training.plan import Plan, expectation, settled_activations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_NODES = 10_000_000
 """In one layer: with weights from 784 pixels these are 31 GB."""
+
+MUCH_MEMORY, MUCH_TIME = 2e9, 60.0
+"""Bytes and seconds from which it is said beforehand that a training takes so many."""
 
 MOST_DIGITS = 9
 MOST_SHOWN = 80
@@ -59,13 +63,28 @@ def open_halves(
     images = count(len(dataset.train), "image")
     copies = (2 if plan.rotate else 0) + (4 if plan.shift else 0)
     more = f" and {copies} copies of each" if copies else ""
-    say(f"training {sizes} on {images}{more}, recipe {plan.recipe_name}, seed {plan.seed}")
+    say(f"training {sizes} on {images}{more}, recipe {plan.recipe_name}, seed {plan.seed}{_effort(plan, dataset)}")
     if plan.recipe.one_by_one and not plan.recipe.shuffle and _label_by_label(dataset.train.labels):
         say(
             f"the images come label by label, and recipe {plan.recipe_name} learns them in that order: it will "
             "forget all labels but the last ones; --recipe online shuffles them"
         )
     return dataset, found.test is None
+
+
+def _effort(plan: Plan, dataset: Dataset) -> str:
+    """What a training takes, where that is much; "" where it is little."""
+    memory, seconds = expectation(plan, dataset)
+    room = f"up to {in_words(memory)} of memory and " if memory >= MUCH_MEMORY else ""
+    return f"; it takes {room}about {time_in_words(seconds)}" if room or seconds >= MUCH_TIME else ""
+
+
+def time_in_words(seconds: float) -> str:
+    """About so long, by the largest unit of which there are two: ``"3 hours"``."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{max(1, round(seconds))} s"
 
 
 def _label_by_label(labels: NDArray[np.int64]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
+from backquery.datasets.dataset import MEMORY_LIMIT, Labelled, need_room
 from backquery.datasets.labels import labels_from_array
 from backquery.datasets.names import Half, beside, pairs, said
 from backquery.datasets.options import AS_FOUND, Reading
@@ -70,6 +70,9 @@ def read_chosen(
     """The train half, and the test half or None, with what is `known` of all the images (`Labelled`)."""
     if sum(_size(stored[name]) for name in chosen.names) > MEMORY_LIMIT:
         raise DataError(f"{source}: more than {MEMORY_LIMIT} bytes when unpacked; split the file")
+    halves = [stored[images] for images, _ in filter(None, chosen)]
+    pixels = sum(prod(half.shape) for half in halves)
+    need_room((pixels,), sum(map(_size, halves)) // max(1, pixels), source)
 
     def half(images: str, labels: str) -> Labelled:
         targets = labels_from_array(stored[labels].read(), f"{source}: {labels!r}")

@@ -16,6 +16,7 @@ from backquery.datasets.split import HELD_OUT, Split, split_off_test
 from backquery.errors import DataError, assume
 from backquery.model import INK_ON_PAPER, LabelledImages, Meaning, Model, Seed, Shape, brief, need_model
 from backquery.model.declared import declared_value
+from backquery.model.memory import need
 
 Half = TypeVar("Half")
 
@@ -205,6 +206,15 @@ class Dataset:
                 f"{where}: raw pixels from {lowest_pixel:g} to {highest_pixel:g}; "
                 f"{self.meaning.range_in_words(self.maximum)} is allowed"
             )
+
+
+def need_room(shape: Sequence[int], itemsize: int, source: str) -> None:
+    """Refuse to read numbers for which there is no memory: they stand there as they were read and as raw pixels.
+
+    Raw pixels are bytes or float64, and once more as long as halves are taken apart.
+    """
+    each = itemsize + 2 * (1 if itemsize == 1 else 8)
+    need(prod(shape) * each, f"reading {source}", "fewer or smaller images need less")
 
 
 @dataclass(frozen=True, eq=False)

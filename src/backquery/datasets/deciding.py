@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,9 @@ SMALLEST = 5
 
 MOST_LOOKED_AT = 10_000
 """Images, evenly over the data, whose borders are looked at."""
+
+PIXELS_AT_ONCE = 2**24
+"""Of images that are looked at, so many pixels at a time, so that memory stays small."""
 
 BLANK = 12 / 255
 """Of the whole range: an image whose numbers vary by no more has nothing drawn on it."""
@@ -304,7 +308,15 @@ def _looked_at(half: Found) -> Iterator[NDArray[Any]]:
     if isinstance(half, Loose):
         yield from (brightness[None] for brightness in half.looked_at())
     elif len(half.images):
-        yield half.images[:: max(1, -(-len(half.images) // MOST_LOOKED_AT))]
+        yield from _some(half.images)
+
+
+def _some(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """At most `MOST_LOOKED_AT` of the images, evenly, no more at a time than `PIXELS_AT_ONCE` allow."""
+    some = images[:: max(1, -(-len(images) // MOST_LOOKED_AT))]
+    at_once = max(1, PIXELS_AT_ONCE // prod(images.shape[1:]))
+    for begin in range(0, len(some), at_once):
+        yield some[begin : begin + at_once]
 
 
 def _orientation(found: Sequence[Found], how: Reading) -> tuple[bool, str]:
@@ -322,14 +334,18 @@ def _are_centred(dataset: Dataset) -> bool | None:
     """Whether nearly every image's centre of mass lies in its middle; None where nothing is drawn."""
     if dataset.meaning.ground != "one":
         return False
-    step = -(-len(dataset.train) // MOST_LOOKED_AT)
-    ink = dataset.train.images[::step].astype(np.float32)
+    off = np.concatenate([_off_centre(images.astype(np.float32)) for images in _some(dataset.train.images)])
+    if not len(off):
+        return None
+    return bool(np.mean(off <= OFF_CENTRE * min(dataset.input_shape[:2])) >= CERTAIN)
+
+
+def _off_centre(ink: NDArray[Any]) -> NDArray[Any]:
+    """How far from its middle the centre of mass of each image lies that has any, in pixels."""
     mass = ink.sum(axis=(1, 2))
     ink, mass = ink[mass > 0], mass[mass > 0]
-    if not len(ink):
-        return None
     off = np.zeros(len(ink))
     for axis, side in ((1, ink.shape[2]), (2, ink.shape[1])):
         place = ink.sum(axis=axis) @ np.arange(side) / mass
         off = np.maximum(off, np.abs(place - side / 2) - 0.5)
-    return bool(np.mean(off <= OFF_CENTRE * min(ink.shape[1:])) >= CERTAIN)
+    return off

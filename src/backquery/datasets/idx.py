@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.dataset import MEMORY_LIMIT, Labelled
+from backquery.datasets.dataset import MEMORY_LIMIT, Labelled, need_room
 from backquery.errors import DataError
 from backquery.files import replacing
 
@@ -48,6 +48,7 @@ def read_idx(path: Path) -> NDArray[Any]:
             # Where one length is 0 the others are too much for NumPy all the same.
             _check_memory(path, prod(max(length, 1) for length in shape) * dtype.itemsize)
             _check_size(path, _header_bytes(len(shape)) + prod(shape) * dtype.itemsize)
+            need_room(shape, dtype.itemsize, str(path))
             values = np.empty(shape, dtype)
             _fill(stream, values, path)
     except (OSError, EOFError, zlib.error) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backquery.datasets.dataset import Labelled
+from backquery.datasets.dataset import Labelled, need_room
 from backquery.datasets.images import (
     FORMATS,
     prepare_image,
@@ -120,12 +120,23 @@ def lost_in_grey(colours: NDArray[np.float64]) -> float:
 
 def _brightness(paths: Sequence[Path | bytes]) -> NDArray[np.uint8]:
     """Pictures of one size (n, height, width), 0 for black to 255 for white."""
-    return np.rint(np.stack([read_brightness(path) for path in paths])).astype(np.uint8)
+    return _bytes([*upright_shape(paths[0])], read_brightness, paths)
 
 
 def _colours(paths: Sequence[Path | bytes]) -> NDArray[np.uint8]:
     """Pictures of one size (n, height, width, 3): red, green and blue."""
-    return np.stack([read_colours(path) for path in paths])
+    return _bytes([*upright_shape(paths[0]), 3], read_colours, paths)
+
+
+def _bytes(
+    shape: Sequence[int], read: Callable[[Path | bytes], NDArray[Any]], paths: Sequence[Path | bytes]
+) -> NDArray[np.uint8]:
+    """What is read of each path, one after the other, as rounded numbers are no more than bytes."""
+    need_room((len(paths), *shape), 1, "these pictures")
+    pixels = np.empty((len(paths), *shape), np.uint8)
+    for one, path in zip(pixels, paths, strict=True):
+        one[...] = np.rint(read(path))
+    return pixels
 
 
 def _common_shape(paths: Sequence[Path | bytes]) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from backquery.evidence.verdicts import VERDICTS, Effects, Findings
 from backquery.inversion.targets import LabelNames, label_positions
 from backquery.model import Array, Data, Examples, Model, Network, Progress, Seed, brief, generator_of, quick_of
 from backquery.model.declared import declared
+from backquery.model.memory import need
 
 RATE = 0.05
 """The share of false claims that is put up with, among the pixels called support or against."""
@@ -33,6 +34,9 @@ AGREEING = 0.62
 It tells the networks whose claims mostly hold from the others, dense and convolutional, on centred and on
 wandering digits and shapes (docs/measured.md): those on centred digits have 0.67 or more, the others at most 0.6.
 """
+
+OF_A_PIXEL = 48
+"""Bytes for each pixel of a label's images: inputs of both halves, derivatives, ink, and what is tried on them."""
 
 CHUNK = 1024
 
@@ -234,6 +238,12 @@ def evidence_from(
     rows = _rows(halves, model.outputs, images, measuring.rng)
     questions = _questions(model, labels, between, rows)
     pairs = [[_of_question(question, half) for half in rows] for question in questions]
+    most = max(sum(map(len, part)) for question in pairs for part in question)
+    need(
+        OF_A_PIXEL * most * model.inputs,
+        f"measuring the evidence of {most:,} images of {model.inputs:,} inputs for each label",
+        "fewer images (--images) need less",
+    )
     tried = measure is None and not isinstance(model, Network)
     steps = (1 + tried * len(MEASURES)) * len(questions)
 

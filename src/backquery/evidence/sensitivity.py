@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from backquery.errors import DataError
 from backquery.inversion.targets import label_positions
 from backquery.model import SOFTMAX, TANH, Array, Layout, Model, Network, ends_of, logits_and_products
+from backquery.model.examples import AT_ONCE
 
 CHUNK = 100
 """Images that are asked at once, some of whose models give nothing less than the whole Jacobian."""
@@ -48,7 +49,8 @@ class Question:
         inputs = np.asarray(x)
         if isinstance(model, Network):
             return self._pulled_back(model, inputs)
-        parts = [self._gradients(model, inputs[k : k + CHUNK]) for k in range(0, len(inputs), CHUNK)]
+        size = max(1, min(CHUNK, AT_ONCE // model.inputs))
+        parts = [self._gradients(model, inputs[k : k + size]) for k in range(0, len(inputs), size)]
         return np.concatenate(parts)
 
     def _gradients(self, model: Model, x: Array) -> Array:

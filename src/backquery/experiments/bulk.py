@@ -35,7 +35,9 @@ class Bulk:
         blank = blank.astype(inputs.dtype)
         inked = inputs != blank
         order = np.argsort(-inked.sum(axis=0), kind="stable")
-        needed = np.max(inked[:, order] * np.arange(1, len(order) + 1), axis=1)
+        # The last place in that order that each image inks, and 0 for a blank one.
+        last = len(order) - np.argmax(inked[:, order[::-1]], axis=1)
+        needed = np.where(inked.any(axis=1), last, 0)
         rows = np.argsort(needed, kind="stable")
         parts = np.split(rows, range(PART, len(rows), PART))
         used = [order[: needed[part].max()] for part in parts]

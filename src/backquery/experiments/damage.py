@@ -35,6 +35,7 @@ from backquery.model import (
     labels_read,
 )
 from backquery.model.declared import declared
+from backquery.model.memory import need
 
 WHAT = ("nodes", "weights", "noise")
 """What can be damaged."""
@@ -155,6 +156,11 @@ def measure_damage(
     if not all(0 <= share <= 1 for share in stages):
         raise ExperimentError(f"stages are shares of nodes from 0 to 1; received {list(stages)}")
     network, dataset = model, Dataset.of(dataset, model)
+    need(
+        memory_of_damage(network, len(dataset.to_test_on)),
+        f"damaging a network that reads {len(dataset.to_test_on):,} images of {network.inputs:,} inputs",
+        "fewer or smaller images, or a smaller network, need less",
+    )
     if network.statistics is None:
         network = replace(network, statistics=fit_statistics(network, dataset.train))
     scans = back_query(network, range(network.outputs))
@@ -170,6 +176,12 @@ def measure_damage(
     endurances = tuple(trial.endurance(way, scores[way]) for way in ways)
     drawn = stages if "nodes" in what and len(network.layers) > 1 else ()
     return Damage(network, scans, endurances, _stages(trial, dataset, drawn, generator))
+
+
+def memory_of_damage(network: Network, images: int) -> float:
+    """The bytes that damaging takes at most: images twice, their signals, and all weights several times."""
+    pixels, signals = images * network.inputs, images * sum(network.sizes[1:])
+    return (2 * network.dtype.itemsize + 6) * pixels + 16 * signals + 48 * network.parameters
 
 
 def node_order(network: Network, dataset: Dataset, layer: int, order: str, rng: Seed = None) -> NDArray[np.intp]:

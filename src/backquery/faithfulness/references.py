@@ -7,8 +7,9 @@ read in the same images is therefore a control of whatever is said of one networ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from backquery.errors import DataError
 from backquery.faithfulness.judges import Judge, keep_made, made_before
 from backquery.model import Array, Labels, Network, Progress, generator_of, labels_read
 from backquery.model.activations import activation_named
+from backquery.model.memory import need
 from backquery.model.network import Layer
 from backquery.training import MiniBatch, Online, Recipe, train
 
@@ -36,8 +38,13 @@ PATCHES, SIDES, CELLS, LARGE = 24, (3, 5), (2, 4), 16
 """Of a reference with filters: how many, how many pixels wide, and over how many the strongest answer is taken, in
 images of fewer than so many rows or columns, and in larger ones."""
 
-PART = 128
-"""Images filtered at a time, so that memory stays small."""
+PART, PIXELS = 128, 2**19
+"""Images filtered at a time, and fewer where these have more than so many pixels, so that memory stays small."""
+
+
+OF_A_PIXEL, OF_AN_INPUT = 32, 5_000
+"""Bytes that learning takes for each pixel of each image, which are moved and become inputs, and for each pixel
+again, for the weights of the widest network, their means and their squares."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,12 @@ def train_references(
     """
     if ink.ndim != 4 or len(ink) != len(labels) or not len(ink):
         raise DataError(f"references need images (n, rows, columns, channels) with labels; received {ink.shape}")
+    images, pixels = min(len(ink), MOST_IMAGES), prod(ink.shape[1:])
+    need(
+        pixels * (OF_A_PIXEL * images + OF_AN_INPUT),
+        f"training networks to compare with on {images:,} images of {pixels:,} pixels",
+        "fewer or smaller images need less",
+    )
     levels = np.round(ink[:MOST_IMAGES] * LEVELS).clip(0, LEVELS).astype(np.uint16)
     names = np.asarray(labels[:MOST_IMAGES], np.int64)
     judges = []
@@ -116,8 +129,7 @@ class _Sight:
 
     def read(self, ink: Array) -> Labels:
         """The labels (n,) of images (n, rows, columns, channels)."""
-        parts = (ink[begin : begin + PART] for begin in range(0, len(ink), PART))
-        found = [labels_read(self.network, _seen(part, self.filters)) for part in parts]
+        found = [labels_read(self.network, _seen(part, self.filters)) for part in _parts(ink)]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -149,11 +161,16 @@ def _taught(levels: NDArray[np.uint16], labels: Labels, outputs: int, course: Co
     if course.moved:
         levels, labels = np.concatenate([levels, _moved(levels, rng)]), np.tile(labels, 2)
     filters = _patches(levels, rng) if course.filters else None
-    parts = (levels[begin : begin + PART] / np.float32(LEVELS) for begin in range(0, len(levels), PART))
-    inputs = np.concatenate([_seen(part, filters) for part in parts])
+    inputs = np.concatenate([_seen(part / np.float32(LEVELS), filters) for part in _parts(levels)])
     network = Network.create([inputs.shape[1], course.nodes, outputs], activation="relu", biases=True, rng=rng)
     epochs = -(-course.steps // len(labels))
     return _Sight(train(network, (inputs, labels), course.recipe, epochs=epochs, rng=rng)[0], filters)
+
+
+def _parts(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Images (n, rows, columns, channels), so many at a time that filtering them takes little memory."""
+    at_once = max(1, min(PART, PIXELS // prod(images.shape[1:])))
+    return (images[begin : begin + at_once] for begin in range(0, len(images), at_once))
 
 
 def _moved(levels: NDArray[np.uint16], rng: int) -> NDArray[np.uint16]:

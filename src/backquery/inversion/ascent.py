@@ -15,11 +15,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backquery.errors import InversionError, TargetError
+from backquery.inversion.forecast import memory_of_climb
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import CLIMBED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Layout, generator_of
+from backquery.model.memory import need
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Ascent:
     def invert(self, problem: Problem) -> BackQuery:
         """Climb for all questions at once; `problem.rng` draws the first noise and the jitter."""
         model, asked = problem.model, problem.asked
+        need(
+            memory_of_climb(model, len(asked)),
+            f"climbing to {len(asked)} images of {model.inputs:,} inputs",
+            "fewer labels at a time need less",
+        )
         rng = generator_of(problem.rng)
         low, span = problem.low, problem.high - problem.low
         # With the box for whitening, steps are in ink, and mean the same whatever the scaling.

@@ -1,12 +1,11 @@
-"""What a model may remember of its training images: one pass over the data, in chunks, and a second over a sample.
+"""What a model may remember of its training images, gone through in chunks, and a sample of them once more.
 
-Up to `EXACT` pixels the covariance itself is summed and its leading directions are exact. Above, only its
-product with a few random directions is, and a covariance of low rank is recovered from that (Tropp, Yurtsever,
-Udell & Cevher 2017, fixed-rank approximation of a positive matrix from streaming data), so that memory and time
-grow with pixels times rank. Of images in colour and of large ones the power of their cosine coefficients is summed
-beside, ring of frequencies by ring, which says how the variance lies that the leading directions leave. Whether
-several means and covariances say more than one, a sample tells, projected on the leading directions
-(`mixture_fitting`).
+Up to `EXACT` pixels the covariance itself is summed and its leading directions are exact. Above, only what a few
+random directions see of the images is looked at, and a covariance of low rank is recovered from that (Halko,
+Martinsson & Tropp 2011), so that memory and time grow with pixels times rank. Of images in colour and of large
+ones the power of their cosine coefficients is summed beside, ring of frequencies by ring, which says how the
+variance lies that the leading directions leave. Whether several means and covariances say more than one, a sample
+tells, projected on the leading directions (`mixture_fitting`).
 """
 
 from __future__ import annotations
@@ -48,6 +47,7 @@ from backquery.model import (
 )
 from backquery.model.declared import declared
 from backquery.model.layout import CHANNELS
+from backquery.model.memory import need
 
 RANK = 64
 """Directions kept by default. On MNIST they hold 86 % of the variance, and more change no scan to the eye."""
@@ -200,12 +200,17 @@ def moments_of(
     A training may thus be running meanwhile.
     """
     examples = Examples.of(model, data)
+    need(
+        memory_of_fit(model.inputs, len(examples), rank),
+        f"what {len(examples):,} images of {model.inputs:,} inputs are like",
+        "a lower rank, fewer or smaller images need less; --no-keep-prior leaves it out",
+    )
     sums = _sums(model, examples, rank)
     wide = _wide_moments(model, examples, sums, rank)
     moments = replace(wide, variances=wide.variances[:rank], directions=wide.directions[:, :rank])
     if sums.power is not None:
         factor, least = (
-            moments.directions * np.sqrt(moments.variances),
+            moments.directions * _deviations(moments),
             FAINT * noise * float(np.mean(wide.span**2)),
         )
         moments = replace(moments, spectrum=sums.power.left_by(factor, sums.shift * sums.gain, sums.count, least))
@@ -214,9 +219,24 @@ def moments_of(
     return replace(moments, mixture=_mixture(examples, wide, rank, noise, components))
 
 
+def memory_of_fit(inputs: int, images: int, rank: int) -> float:
+    """The bytes that fitting statistics takes at most, beside the images themselves."""
+    probes = min(2 * rank + 16, inputs)
+    # A covariance, what it is made of and its eigenvectors; or the directions twice, and what they are sought by.
+    shape = 5 * 8 * inputs**2 if inputs <= EXACT else inputs * 8 * rank + 3 * 8 * images * probes
+    chunk = min(CHUNK_BYTES, 8 * inputs * min(images, CHUNK))
+    sample = min(images, SAMPLE) * min(WIDTH, inputs) * 8
+    return shape + 3 * chunk + 8 * 8 * inputs + sample
+
+
 def _factor(moments: Moments) -> Array:
     """The leading directions, each as long as its deviation, (inputs, rank)."""
-    return np.asarray(moments.directions * np.sqrt(moments.variances), np.float32)
+    return np.asarray(moments.directions * _deviations(moments), np.float32)
+
+
+def _deviations(moments: Moments) -> Array:
+    """How far images deviate along each direction, (rank,), as precisely as the directions are known."""
+    return np.sqrt(moments.variances).astype(moments.directions.dtype)
 
 
 def components_gain(model: Model, data: Data, *, rank: int = RANK, noise: float = NOISE) -> float:
@@ -234,7 +254,7 @@ def _sums(model: Model, examples: Examples, rank: int) -> _Exact | _Sketch:
     coloured = 1 < layout.channels <= CHANNELS or (model.inputs > EXACT and layout.channels == 1)
     power = _Power(layout, gain) if layout.known and coloured else None
     exact = model.inputs <= EXACT
-    sums = _Exact(model.inputs, gain, power) if exact else _Sketch(model.inputs, gain, power, rank)
+    sums = _Exact(model.inputs, gain, power) if exact else _Sketch(examples, model.inputs, gain, power, rank)
     for part in examples.parts(images_at_once(model.inputs)):
         sums.add(part.inputs() if part.pixels is None else part.pixels)
     return sums
@@ -348,51 +368,56 @@ class _Exact(_Sums):
 
 
 class _Sketch(_Sums):
-    """The covariance times random directions; of arrays (inputs, probes), which may be large, there are two."""
+    """The leading directions alone, from the part of all rows that a few random directions see.
 
-    def __init__(self, inputs: int, gain: float | Array, power: _Power | None, rank: int) -> None:
+    Of rows A about their mean and random directions, `A probes` spans nearly what A does: with Q an orthonormal
+    basis of it, A' Q Q' A is the covariance of low rank (Halko, Martinsson & Tropp 2011, algorithm 5.1). The rows
+    are gone through three times, block of columns by block, so that of arrays as long as an image only the
+    directions are held.
+    """
+
+    def __init__(
+        self, examples: Examples, inputs: int, gain: float | Array, power: _Power | None, rank: int
+    ) -> None:
         super().__init__(inputs, gain, power)
-        # More probes than directions, because the last ones are recovered badly; fixed, so that the same data
-        # give the same prior.
-        self._probes = np.random.default_rng(0).normal(size=(inputs, min(2 * rank + 16, inputs)))
-        _divide(self._probes, np.linalg.cholesky(self._probes.T @ self._probes))
-        self._products = np.zeros_like(self._probes)
+        self._examples = examples
+        # More probes than directions, because the last ones are recovered badly.
+        self._probes = min(2 * rank + 16, inputs)
 
     def add(self, rows: NDArray[Any]) -> None:
         """Take in rows (n, inputs)."""
-        # Not in float32: what it rounds could leave the core below without a root.
-        scaled = self._shifted(rows).astype(np.float64, copy=False) * self.gain
-        self._products += scaled.T @ (scaled @ self._probes)
+        self._shifted(rows)
 
     def directions(self, rank: int) -> tuple[Array, Array]:
-        """The leading variances (rank,) and their directions (inputs, rank), by the shifted Nystroem method.
+        """The leading variances (rank,) and their directions (inputs, rank)."""
+        # Fixed, so that the same data give the same prior.
+        rng, seen = np.random.default_rng(0), np.zeros((self.count, self._probes))
+        for _, columns in self._columns():
+            seen += columns @ rng.normal(size=(columns.shape[1], self._probes))
+        basis = np.linalg.qr(seen)[0]
+        core = np.zeros((basis.shape[1],) * 2)
+        for _, columns in self._columns():
+            part = basis.T @ columns
+            core += part @ part.T
+        squares, turned = np.linalg.eigh(core / self.count)
+        variances, kept = _leading(squares[::-1], turned[:, ::-1], rank)
+        along = basis @ (kept / np.sqrt(variances * self.count))
+        directions = np.empty((len(self._sum), len(variances)), np.float32)
+        for place, columns in self._columns():
+            directions[place] = columns.T @ along
+        return variances, directions
 
-        The sums are used up by that.
-        """
-        from scipy.linalg.blas import dger
-
-        shift, products = self.shift * self.gain, self._products
-        products /= self.count
-        dger(-1.0, shift @ self._probes, shift, a=products.T, overwrite_a=True)
-        # A trace of the identity keeps Cholesky from failing on a core that rounding has made singular; it is
-        # taken off the variances again.
-        tiny = np.finfo(float).eps * max(np.linalg.norm(products), np.finfo(float).tiny) * 10
-        self._probes *= tiny
-        products += self._probes
-        self._probes /= tiny
-        core = self._probes.T @ products
-        # Cholesky reads one triangle only, and rounding makes the two differ.
-        _divide(products, np.linalg.cholesky((core + core.T) / 2))
-        squares, turned = np.linalg.eigh(products.T @ products)
-        variances, kept = _leading(squares[::-1] - tiny, turned[:, ::-1], rank)
-        return variances, products @ (kept / np.sqrt(variances + tiny))
-
-
-def _divide(rows: Array, triangle: Array) -> None:
-    """Rows (n, k) times the transposed inverse of a lower triangle (k, k), in their place."""
-    from scipy.linalg.blas import dtrsm
-
-    dtrsm(1.0, triangle, rows.T, lower=1, overwrite_b=1)
+    def _columns(self) -> Iterator[tuple[slice, Array]]:
+        """The rows about their mean, in input scale, some columns at a time: (n, columns)."""
+        rows = self._examples.given if self._examples.pixels is None else self._examples.pixels
+        assert rows is not None
+        mean, gains = self.mean, np.broadcast_to(self.gain, len(self._sum))
+        at_once = max(1, CHUNK_BYTES // (8 * max(len(rows), self._probes)))
+        for begin in range(0, len(mean), at_once):
+            place = slice(begin, begin + at_once)
+            columns = rows[:, place] - mean[place]
+            columns *= gains[place]
+            yield place, columns
 
 
 class _Power:
@@ -411,7 +436,9 @@ class _Power:
         """The spectrum of the rows about their mean, of which the factor (inputs, rank) takes its share."""
         whole = self._sums / count - self._of(shift[None])
         axes = np.linalg.eigh(whole.sum(axis=0))[1][:, ::-1]
-        left = np.einsum("ca,rcd,da->ra", axes, whole - self._of(factor.T), axes)
+        for begin in range(0, factor.shape[1], at_once := images_at_once(len(factor))):
+            whole -= self._of(factor.T[begin : begin + at_once])
+        left = np.einsum("ca,rcd,da->ra", axes, whole, axes)
         coefficients = np.bincount(self._rings, minlength=len(left))[:, None]
         return Spectrum(np.maximum(left / np.maximum(coefficients, 1), least), np.ascontiguousarray(axes))
 

@@ -24,6 +24,7 @@ from backquery.errors import InversionError
 from backquery.inversion.cannot import cannot_be
 from backquery.inversion.components import promises
 from backquery.inversion.drawn import Drawn
+from backquery.inversion.forecast import memory_of_search
 from backquery.inversion.mixtures import AnyPrior, Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
 from backquery.inversion.priors import FACTORED, OnePrior, flat_prior
@@ -35,6 +36,7 @@ from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Model, Network, answers_log_odds, quick_of
+from backquery.model.memory import need
 
 TRIED = (3, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
@@ -101,9 +103,15 @@ class GaussNewton:
     def invert(self, problem: Problem) -> BackQuery:
         """Search for all questions, block by block; see `BackQuery` for the outcomes."""
         model, asked = problem.model, problem.asked
+        constraints = asked.values.shape[1]
+        block = min(len(asked), self.block if problem.drawn is None else DRAWN * self.block)
+        at_once = min(block, max(1, DERIVATIVES // (model.inputs * constraints)))
+        need(
+            memory_of_search(model, at_once, constraints),
+            f"asking for images of {model.inputs:,} inputs by {self.name}",
+            "a smaller network, smaller images, or the method transpose need less",
+        )
         prior = prior_for(model, problem.prior, problem.low, problem.high)
-        block = self.block if problem.drawn is None else DRAWN * self.block
-        at_once = min(block, max(1, DERIVATIVES // (model.inputs * asked.values.shape[1])))
         blocks = np.array_split(np.arange(len(asked)), range(at_once, len(asked), at_once))
         if len(blocks) == 1:
             found = self._answer_of_all(problem, prior)

@@ -27,7 +27,7 @@ from backquery.inversion.linearised import (
     matrix_product,
     newton_step,
 )
-from backquery.inversion.spectral import SpectralPrior
+from backquery.inversion.spectral import PRECISE, SpectralPrior
 from backquery.inversion.waves import Waves
 from backquery.model import Array, Layout, Statistics, brief, reals, whole
 from backquery.model.declared import declared
@@ -196,7 +196,7 @@ def large_data_prior(statistics: Statistics, shape: tuple[int, ...]) -> OnePrior
         return data_prior(statistics)
     waves = Waves.cosines(layout, spectrum.axes.T)
     variances = waves.in_order(np.moveaxis(spectrum.variances(layout.rows, layout.columns), -1, 0))
-    factor = np.asarray(statistics.factor, np.float64)
+    factor: Array = statistics.factor.astype(np.float64 if layout.inputs <= PRECISE else np.float32, copy=False)
     return SpectralPrior("data", statistics.mean, np.ones(layout.inputs), waves, variances, factor)
 
 

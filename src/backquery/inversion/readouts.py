@@ -22,6 +22,10 @@ from backquery.model import Array, Layered, LayerModel, Model, Network, logits_a
 Rows = NDArray[np.intp]
 
 
+AT_ONCE = 2**22
+"""Weights of a layer that are worked on at a time, so that memory stays small."""
+
+
 class Readout(Protocol):
     """Constraint functions c(y) and their derivatives, for a batch of questions: `rows`, each once, in order."""
 
@@ -121,7 +125,8 @@ class Chain:
         self.biases = [layer.shifts.astype(dtype) for layer in layers]
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
         self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
-        self.first = self.weights[0] * deviation.astype(dtype)
+        # Not twice, where nothing is multiplied in: it is as large as all images of its nodes.
+        self.first = self.weights[0] if np.all(deviation == 1) else self.weights[0] * deviation.astype(dtype)
 
 
 class ModelReadout:
@@ -238,5 +243,7 @@ def _interval(weights: Array, low: Array, high: Array, offset: Array) -> tuple[A
     """Where ``weights @ h + offset`` lies for all h between `low` and `high`, both (n, nodes) or (1, nodes)."""
     middle, reach = (low + high)[..., None] / 2, (high - low)[..., None] / 2
     centre = (weights @ middle)[..., 0] + offset
-    spread = (np.abs(weights) @ reach)[..., 0]
+    at_once = max(1, AT_ONCE // weights.shape[1])
+    parts = (weights[row : row + at_once] for row in range(0, len(weights), at_once))
+    spread = np.concatenate([(np.abs(part) @ reach)[..., 0] for part in parts], axis=-1)
     return centre - spread, centre + spread

@@ -17,7 +17,7 @@ from backquery.inversion.linearised import lifted, matrix_product, times, times_
 from backquery.inversion.memory import Memory
 from backquery.inversion.priors import OnePrior
 from backquery.inversion.problem import Problem
-from backquery.inversion.readouts import ChainReadout, Rows
+from backquery.inversion.readouts import AT_ONCE, ChainReadout, Rows
 from backquery.model import Array
 
 UPDATES = 12
@@ -88,6 +88,8 @@ def _share(readout: ChainReadout, asked: Array, size: Array, sums: Array, change
 def _seen_by(problem: Problem, prior: OnePrior, readout: ChainReadout) -> Seen:
     known = _seen.of(problem.model)
     if prior not in known:
-        images = prior.covary(readout.first)
+        images, at_once = np.empty_like(readout.first), max(1, AT_ONCE // prior.inputs)
+        for row in range(0, len(images), at_once):
+            images[row : row + at_once] = prior.covary(readout.first[row : row + at_once])
         known[prior] = Seen(images, images @ readout.first.T)
     return known[prior]

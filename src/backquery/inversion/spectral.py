@@ -30,7 +30,7 @@ from backquery.inversion.linearised import ROUNDING, Linearisation, Mask, Rows, 
 from backquery.inversion.waves import Waves
 from backquery.model import Array
 
-EXACT = 2**15
+PRECISE = 2**15
 """Pixels up to which steps are worked out in float64: where they lead, the search verifies anyway."""
 
 ROUNDS = (6, 4)
@@ -84,10 +84,15 @@ class SpectralPrior(Gaussian):
     def covary(self, y: Array) -> Array:
         """C y for each y of (..., inputs), in whitened coordinates."""
         product = self.waves.images(self.variances * self.waves.coefficients(y))
-        return product + (y @ self.factor) @ self.factor.T if self.factor.shape[1] else product
+        if not self.factor.shape[1]:
+            return product
+        # In the factor's own precision: nothing may take it to float64 as a whole.
+        return product + (y.astype(self.factor.dtype, copy=False) @ self.factor) @ self.factor.T
 
     def precision_times(self, y: Array) -> Array:
         """C^-1 y for each y of (..., inputs), by Woodbury's identity in the space of L."""
+        if self._large and y.dtype != np.float32:
+            return self._roughly.precision_times(y.astype(np.float32))
         product = self._wave_precision_times(y)
         if not self.factor.shape[1]:
             return product
@@ -95,7 +100,7 @@ class SpectralPrior(Gaussian):
 
     def explained(self, y: Array) -> tuple[Array, Array]:
         """C^-1 y (n, inputs), and the squared Mahalanobis distance (n,) of each image."""
-        kept = self._roughly.precision_times(y.astype(np.float32)) if self._large else self.precision_times(y)
+        kept = self.precision_times(y)
         return kept, np.asarray(np.einsum("ij,ij->i", y, kept, dtype=np.float64))
 
     def precise(self, y: Array, kept: Array) -> Array:
@@ -116,7 +121,7 @@ class SpectralPrior(Gaussian):
     @cached_property
     def log_peak(self) -> float:
         """The natural logarithm of the density at the mean."""
-        gram = np.eye(self.factor.shape[1]) + self.factor.T @ self._explaining.T
+        gram = np.linalg.inv((self._roughly if self._large else self)._inner)
         spread = np.log(self.variances).sum() + np.linalg.slogdet(gram)[1]
         return float(-0.5 * (self.inputs * np.log(2 * np.pi) + spread) - np.log(self.deviation).sum())
 
@@ -219,7 +224,7 @@ class SpectralPrior(Gaussian):
 
     @property
     def _large(self) -> bool:
-        return self.inputs > EXACT
+        return self.inputs > PRECISE
 
     @cached_property
     def _roughly(self) -> SpectralPrior:
@@ -229,7 +234,7 @@ class SpectralPrior(Gaussian):
         return replace(
             self,
             waves=replace(self.waves, **waves),
-            **{name: getattr(self, name).astype(np.float32) for name in parts},
+            **{name: getattr(self, name).astype(np.float32, copy=False) for name in parts},
         )
 
     def _wave_precision_times(self, y: Array) -> Array:
@@ -238,7 +243,10 @@ class SpectralPrior(Gaussian):
     @cached_property
     def _explaining(self) -> Array:
         """L' times the precision of the waves, (rank, inputs)."""
-        return self._wave_precision_times(self.factor.T)
+        found = np.empty(self.factor.shape[::-1], self.factor.dtype)
+        for direction, column in zip(found, self.factor.T, strict=True):
+            direction[:] = self._wave_precision_times(column)
+        return found
 
     @cached_property
     def _inner(self) -> Array:

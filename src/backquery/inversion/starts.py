@@ -155,7 +155,12 @@ def _show(problem: Problem, prior: OnePrior) -> Shown:
 
 def draws_of(prior: OnePrior) -> int:
     """How many images are drawn from a prior: an even number."""
-    return min(DRAWS, max(FEWEST_DRAWS, DRAWN // prior.inputs // 2 * 2))
+    return drawn_at_once(prior.inputs)
+
+
+def drawn_at_once(inputs: int) -> int:
+    """How many images of so many pixels are drawn."""
+    return min(DRAWS, max(FEWEST_DRAWS, DRAWN // inputs // 2 * 2))
 
 
 def _scale(problem: Problem, drawn: Array) -> float:

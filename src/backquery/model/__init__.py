@@ -23,7 +23,7 @@ from backquery.model.facts import about_in_words, facts_in_words, plain_facts, p
 from backquery.model.layout import Layout, image_shape
 from backquery.model.log_odds import answers_log_odds, own_log_odds
 from backquery.model.meaning import GROUNDS, IN_COLOUR, INK_ON_PAPER, Ground, Meaning
-from backquery.model.network import Layer, Network
+from backquery.model.network import Layer, Network, memory_of
 from backquery.model.protocol import (
     Layered,
     LayerModel,
@@ -113,6 +113,7 @@ __all__ = [
     "leaky_relu",
     "logits_and_products",
     "meaning_of",
+    "memory_of",
     "name_read",
     "need_model",
     "ordered_images",

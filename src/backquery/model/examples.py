@@ -16,6 +16,9 @@ from backquery.model.arguments import need_model
 from backquery.model.protocol import Model
 from backquery.model.scaling import ordered_images
 
+AT_ONCE = 2**24
+"""Inputs that are worked on at a time, so that memory stays small however large images are."""
+
 
 class LabelledImages(Protocol):
     """Raw images (n, ...) and their labels (n,), such as the `Split` of a data set."""
@@ -85,7 +88,8 @@ class Examples:
         return self.at(slice(count))
 
     def parts(self, size: int) -> Iterator[Examples]:
-        """The examples in pieces of `size`."""
+        """The examples in pieces of `size`, or of fewer where these have more than `AT_ONCE` inputs."""
+        size = max(1, min(size, AT_ONCE // self.model.inputs))
         for begin in range(0, len(self), size):
             yield self.at(slice(begin, begin + size))
 

@@ -21,6 +21,7 @@ from backquery.model.aliases import Array, Seed
 from backquery.model.arguments import generator_of, whole
 from backquery.model.brief import brief
 from backquery.model.declared import declared, declared_value
+from backquery.model.memory import SMALL, need
 from backquery.model.reading import finite_answer
 from backquery.model.scaling import (
     Scaling,
@@ -190,6 +191,7 @@ class Network:
             raise ModelError(f"{len(sizes) - 1} layers need as many activations; received {len(names)}")
         if init is not None and init not in INITS:
             raise ModelError(f"unknown init {init!r}; choose one of {', '.join(INITS)}")
+        need(memory_of(nodes, dtype), f"a network of {'-'.join(map(str, nodes))}", "fewer nodes need less")
         generator = generator_of(rng)
         layers = []
         for inputs, outputs, name in zip(sizes[:-1], sizes[1:], names, strict=True):
@@ -377,6 +379,12 @@ def _glorot(outputs: int, inputs: int, rng: np.random.Generator) -> Array:
 
 def _he(outputs: int, inputs: int, rng: np.random.Generator) -> Array:
     return rng.normal(0.0, sqrt(2.0 / inputs), (outputs, inputs))
+
+
+def memory_of(sizes: Sequence[int], dtype: DTypeLike) -> int:
+    """The bytes that making a network of so many nodes takes at most: random numbers are drawn in float64."""
+    weights, width = [before * after for before, after in pairwise(sizes)], np.dtype(dtype).itemsize
+    return width * sum(weights) + 8 * max(weights) + SMALL // 64
 
 
 INITS = {"book": _book, "glorot": _glorot, "he": _he}

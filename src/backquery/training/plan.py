@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from backquery import __version__
 from backquery.errors import ModelError, TrainingError
-from backquery.model import SIGMOID, Network, Scaling, activation_named
+from backquery.model import SIGMOID, Network, Scaling, activation_named, memory_of
+from backquery.model.memory import need
+from backquery.training.forecast import LESS, Forecast, forecast, training_in_words
 from backquery.training.history import History
 from backquery.training.loop import train
 from backquery.training.recipes import RECIPES, Recipe
@@ -105,15 +107,34 @@ def settled_activations(names: Sequence[str], loss: str, layers: int) -> tuple[s
     return tuple(names)
 
 
+def sizes_of(plan: Plan, dataset: Dataset) -> list[int]:
+    """The nodes of each layer of a plan's network, inputs first."""
+    return [dataset.inputs, *plan.hidden, len(dataset.classes)]
+
+
+def expectation(plan: Plan, dataset: Dataset) -> Forecast:
+    """What a plan will take on a data set, the network itself included; images are turned and moved beforehand."""
+    sizes = sizes_of(plan, dataset)
+    copies = 1 + (2 if plan.rotate else 0) + (4 if plan.shift else 0)
+    images, pixel = copies * len(dataset.train), dataset.train.images.itemsize
+    found = forecast(sizes, images, plan.epochs, plan.recipe, plan.dtype, plan.kernel)
+    turned = 2 * images * dataset.inputs * pixel if copies > 1 else 0
+    # Where images are remembered, what they are like is found out beside a network of its own.
+    networks = (2 if plan.statistics else 1) * memory_of(sizes, plan.dtype)
+    return found._replace(memory=found.memory + networks + turned)
+
+
 def create(plan: Plan, dataset: Dataset) -> Network:
     """The untrained network of a plan, its scaling made for the data set."""
+    expected = expectation(plan, dataset)
+    need(expected.memory, training_in_words(sizes_of(plan, dataset)), LESS)
     train, maximum, meaning = dataset.train, dataset.maximum, dataset.meaning
     if plan.recipe.usual.standardised:
         scaling = Scaling.standardised(train.images, maximum, meaning)
     else:
         scaling = Scaling.book(maximum, meaning)
     return Network.create(
-        [dataset.inputs, *plan.hidden, len(dataset.classes)],
+        sizes_of(plan, dataset),
         activation=plan.activations,
         biases=plan.biases,
         rng=plan.seed,

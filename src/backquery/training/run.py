@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from backquery.errors import DivergenceError, TrainingError
 from backquery.model import Data, Examples, Network, Seed, evaluate, generator_of, whole
 from backquery.model.declared import declared_value
+from backquery.model.memory import need
 from backquery.training.batch import BatchTraining
 from backquery.training.blocks import BlockTraining
+from backquery.training.forecast import LESS, forecast, training_in_words
 from backquery.training.history import EpochRecord
 from backquery.training.online import CompiledOnline, choose_kernel
 from backquery.training.recipes import Online, Recipe, target_values
@@ -56,6 +58,8 @@ class TrainingRun:
         self.examples = Examples.of(network, data)
         self.test = test
         self._tested = None if test is None else Examples.of(network, test)
+        expected = forecast(network.sizes, len(self.examples), epochs, self.recipe, network.dtype, kernel)
+        need(expected.memory, training_in_words(network.sizes), LESS)
         self.kernel, self._work = _work(network, self.examples, self.recipe, kernel)
         self._seed = int(rng) if isinstance(rng, int | np.integer) else None
         self._generator = generator_of(rng)

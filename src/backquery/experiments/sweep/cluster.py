@@ -14,14 +14,18 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
-from backquery.errors import ClusterError, MissingExtraError
+from backquery.errors import ClusterError, MissingExtraError, assume
 from backquery.model import threads
+from backquery.model.memory import as_many, in_words, need
 
 _LABEL = r"\w[\w-]{0,62}"
 ADDRESS = re.compile(
     rf"(?:(?P<scheme>tcp|tls|ws|wss)://)?(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[\w:.%]+\]):(?P<port>\d{{1,5}})", re.ASCII
 )
 """Where Dask can look for a scheduler: a host and a port, by TCP where no scheme is named."""
+
+OF_A_WORKER = 250e6
+"""Bytes of a worker process before it has read any data."""
 
 ENCRYPTED = ("tls", "wss")
 MOST_PORT = 65535
@@ -62,35 +66,58 @@ class Cluster:
             raise ClusterError(f"TLS files are for a tls:// address; received {scheduler}")
 
     @contextmanager
-    def connect(self, runs: int) -> Iterator[Any]:
+    def connect(self, runs: int, memory: float = 0.0) -> Iterator[Any]:
         """A Dask client whose workers are ready for so many runs; what was started for it ends with it.
 
-        Raises `ClusterError` where no scheduler or no worker answers within `timeout` seconds.
+        memory: the bytes that one run takes at most. Of processes here there are no more, where their number is
+        left open, than memory allows; as many as are asked for must fit.
+
+        Raises `ShortOfMemoryError` where they do not, `ClusterError` where no scheduler or no worker answers
+        within `timeout` seconds.
         """
         require_dask()
-        with _quiet(), self._local(runs) if self.scheduler is None else self._remote() as client:
+        with _quiet(), self._local(runs, memory) if self.scheduler is None else self._remote() as client:
             yield client
 
     @contextmanager
-    def _local(self, runs: int) -> Iterator[Any]:
+    def _local(self, runs: int, memory: float) -> Iterator[Any]:
         from distributed import Client
 
-        with _single_threads(), self._started(runs) as cluster, Client(cluster, set_as_default=False) as client:
+        with (
+            _single_threads(),
+            self._started(self._processes(runs, memory)) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
             try:
                 yield client
             except BaseException:
                 _end_at_once(cluster)
                 raise
 
-    def _started(self, runs: int) -> Any:
-        """Worker processes here, and their scheduler."""
+    def _processes(self, runs: int, memory: float) -> int:
+        """How many processes there are to be here."""
         from dask.system import CPU_COUNT
+
+        asked, each = min(self.workers or CPU_COUNT, runs), memory + OF_A_WORKER
+        if self.workers is None:
+            fitting = as_many(asked, each, share=1.0)
+            if fitting < asked:
+                assume(
+                    f"{fitting} of {asked} processes are started, as each takes up to {in_words(each)} of memory; "
+                    "--workers (in Python Cluster(workers=...)) says otherwise"
+                )
+            asked = fitting
+        need(asked * each, f"training {asked} networks at a time", "fewer --workers or smaller networks need less")
+        return asked
+
+    def _started(self, processes: int) -> Any:
+        """Worker processes here, and their scheduler."""
         from distributed import LocalCluster
 
         try:
             with _ctrl_c_held_back():
                 return LocalCluster(
-                    n_workers=min(self.workers or CPU_COUNT, runs),
+                    n_workers=processes,
                     threads_per_worker=1,
                     memory_limit=0,
                     dashboard_address="127.0.0.1:0",  # None would mean port 8787, which may be taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from backquery.experiments.sweep.runs import CURVES, NETWORKS, Run, Runs, Settin
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run, versions
 from backquery.files import remove_unfinished, replacing
 from backquery.model import Progress
-from backquery.training.plan import Plan, create
+from backquery.training.plan import Plan, create, expectation
 
 LOCK = ".lock"
 """Held by the sweep that is at work in a folder."""
@@ -106,9 +106,19 @@ def run_sweep(
             _check(next(iter(missing.values())), dataset)
             cluster = Cluster() if cluster is None else cluster
             # The lock comes first: no worker is started for a folder that another sweep holds.
-            with _alone(Path(folder)), cluster.connect(len(missing)) as client, _explained():
+            with (
+                _alone(Path(folder)),
+                cluster.connect(len(missing), _memory(missing, dataset)) as client,
+                _explained(),
+            ):
                 leader.lead(client, dataset)
         return leader.standing
+
+
+def _memory(missing: Mapping[Setting, Plan], dataset: Dataset) -> float:
+    """The bytes that the largest of the missing runs takes, with the data that its worker holds."""
+    read = sum(half.images.nbytes for _, half in dataset.halves)
+    return read + max(expectation(plan, dataset).memory for plan in missing.values())
 
 
 class _Leader:
