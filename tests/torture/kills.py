@@ -22,7 +22,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from tests.torture.children import PATIENCE, ROOT, Action, Ended, run
-from tests.torture.works import WORKS, Work, command, contents, is_unfinished, prepare, read
+from tests.torture.works import WORKS, Work, command, contents, prepare, read
 
 RESUMES = 5
 """Kills of one training before it may end."""
@@ -63,12 +63,7 @@ class Trial:
 
     def begin(self) -> None:
         """Lay the old files where the new ones are to be written."""
-        shutil.rmtree(self.into, ignore_errors=True)
-        for name, content in self.old.items():
-            path = self.into / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        self.into.mkdir(exist_ok=True)
+        lay(self.into, self.old)
 
     def unreadable(self) -> Iterator[str]:
         """What lies there now and is neither the old file nor the new one, whole."""
@@ -130,15 +125,14 @@ def trials(swift: bool) -> Iterator[list[Trial]]:
 
 
 def _trial(name: str, work: Work, given: Path, into: Path) -> Trial:
-    trees = []
-    for number in (1, 2, 2):
-        if work.cached:
-            shutil.rmtree(into, ignore_errors=True)
-        into.mkdir(exist_ok=True)
-        if not work.cached:  # whatever is loaded now need not be loaded by every process
-            _quietly(lambda number=number: work.act(given, into, number))
-            shutil.rmtree(into)
-            into.mkdir()
+    """The old files, the new ones where there were none, and over the old ones, as every trial begins."""
+    if not work.cached:  # whatever is loaded now need not be loaded by every process
+        into.mkdir()
+        _quietly(lambda: work.act(given, into, 1))
+    trees: list[dict[str, bytes]] = []
+    for number, before in ((1, None), (2, None), (2, 0)):
+        kept = {} if before is None or work.cached else trees[before]
+        lay(into, kept)
         ended = run(lambda number=number: work.act(given, into, number), into)
         if ended.code:
             raise RuntimeError(f"{name} ended with {ended.code}:\n{ended.err}")
@@ -146,12 +140,21 @@ def _trial(name: str, work: Work, given: Path, into: Path) -> Trial:
         for path in into.rglob("*"):
             if path.is_file():
                 read(path)
-        shutil.rmtree(into)
     old, new, once_more = trees
     names = [name for name in new if Path(name).suffix != ".known"]  # which are named by a file's times
     if any(new[name] != once_more[name] for name in names):
         raise RuntimeError(f"{name}: the same twice gives two files")
     return Trial(name, work, given, into, {} if work.cached else old, new, ended)
+
+
+def lay(folder: Path, tree: dict[str, bytes]) -> None:
+    """Make the folder anew, with these files."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in tree.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _quietly(act: Callable[[], object]) -> None:
@@ -291,8 +294,8 @@ def _kill_sweep(found: Found, folder: Path, rng: random.Random, most: int) -> in
         _end_all(leader.pid)
         after = _runs(folder)
         found.lost += [f"sweep: the run {key} is gone" for key in before.keys() - after.keys()]
-        found.unreadable += [f"sweep: {path.name}: {error}" for path in folder.rglob("*.s*")
-                             if not is_unfinished(path) and (error := _error(path))]  # fmt: skip
+        kept = (path for suffix in (".sqlite", ".safetensors") for path in folder.rglob(f"*{suffix}"))
+        found.unreadable += [f"sweep: {path.name}: {error}" for path in kept if (error := _error(path))]
         found.differing += [f"sweep: the run {key} is another" for key, one in before.items()
                             if after.get(key) not in (None, one)]  # fmt: skip
     found.kills += kills
