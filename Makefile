@@ -46,9 +46,17 @@ workflows: $(VENV)/.workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet --pedantic .github/workflows
 
-# The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
-torture: $(VENV)/.dev
+$(VENV)/.torture: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[torture]'
+	touch $@
+
+# The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors;
+# 200 kills, a fault at each call that writes a file, and damaged input for every reader.
+torture: $(VENV)/.torture
 	$(BIN)/python -m tests.kernels.torture
+	$(BIN)/python -m tests.torture kills
+	$(BIN)/python -m tests.torture faults
+	$(BIN)/python -m tests.torture fuzz
 
 # What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
 wheels: $(VENV)/.dev

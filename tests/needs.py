@@ -74,6 +74,7 @@ CONDITIONS: dict[str, tuple[Callable[[], object], str]] = {
     "a C compiler": (c_compiler, SYSTEM),
     "POSIX processes": (lambda: os.name == "posix", SYSTEM),
     "named pipes": (lambda: hasattr(os, "mkfifo"), SYSTEM),
+    "/proc": (Path("/proc/self/fd").exists, SYSTEM),
     "/dev/null": (Path("/dev/null").exists, SYSTEM),
     "/dev/full": (Path("/dev/full").exists, SYSTEM),
 }

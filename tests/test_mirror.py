@@ -7,9 +7,10 @@ from pathlib import Path
 import backquery
 
 TESTS, SOURCE = Path(__file__).parent, Path(backquery.__file__).parent
-ELSEWHERE = {Path("reference"), Path("measurements"), Path("io/keras2")}
-"""What mirrors no package: slow twins, written from the formulas alone, what only `measurements/` needs, and files
-of a program that cannot be installed beside the others, with what made them."""
+ELSEWHERE = {Path("reference"), Path("measurements"), Path("io/keras2"), Path("torture")}
+"""What mirrors no package: slow twins, written from the formulas alone, what only `measurements/` needs, files of
+a program that cannot be installed beside the others, with what made them, and kills, faults and damaged input of
+all that is written and read."""
 
 
 def folders(root: Path, marker: str) -> set[Path]:

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,9 @@ from backquery.errors import BackqueryError, OutputError
 
 UNFINISHED = ".backquery-{}.part"
 """The name of a file that is being written."""
+
+WAITING = ".{}.{}.backquery"
+"""The name of a file that takes the place of another soon, and counts already: see `replace_together`."""
 
 DAY = 24 * 60 * 60
 """Seconds. What has not been finished for so long never will be: whoever wrote it was killed."""
@@ -54,6 +57,44 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             beside.unlink(missing_ok=True)
 
 
+def replace_together(folder: Path, contents: Mapping[str, bytes], index: str, listed: bytes) -> None:
+    """Write files that belong together, by their names, and the file `index` that says by `listed` which do.
+
+    All are written beside their places first; then `index` is replaced, and with it the new ones count; then they
+    are moved. Whoever reads finds what is not in its place yet by `waiting`: so there are the old files or the new
+    ones, whole, whenever the process is killed. `OutputError` says what kept them from being written.
+    """
+    beside = {name: folder / WAITING.format(name, secrets.token_hex(6)) for name in contents}
+    try:
+        for name, content in contents.items():
+            target = check_writable(folder / name)
+            with beside[name].open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if target.exists():
+                shutil.copymode(target, beside[name])
+        _flush_folder(folder)
+        with replacing(folder / index) as stream:
+            stream.write(listed)
+        for name, path in beside.items():
+            path.replace(folder / name)
+        _flush_folder(folder)
+        _remove_old(folder, WAITING.format("*", "*"), DAY)
+    except OSError as error:
+        raise error if isinstance(error, BackqueryError) else _output_error(folder / index, error) from error
+    finally:
+        with suppress(OSError):
+            if not (folder / index).is_file() or (folder / index).read_bytes() != listed:
+                for path in beside.values():
+                    path.unlink(missing_ok=True)
+
+
+def waiting(folder: Path, name: str) -> list[Path]:
+    """What may have been written to take the place of a file, and was not moved, since the process was killed."""
+    return sorted(folder.glob(WAITING.format(name, "*")))
+
+
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Where a file of this name would be written (links followed), or `OutputError` if it could not be.
 
@@ -84,7 +125,11 @@ def remove_unfinished(folder: Path, age: float = 0.0) -> None:
 
     Without an age no other process may be writing to the folder.
     """
-    for unfinished in folder.glob(UNFINISHED.format("*")):
+    _remove_old(folder, UNFINISHED.format("*"), age)
+
+
+def _remove_old(folder: Path, names: str, age: float) -> None:
+    for unfinished in folder.glob(names):
         with suppress(OSError):
             if time() - unfinished.stat().st_mtime >= age:
                 unfinished.unlink()

@@ -26,6 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import ceil, sqrt
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -64,6 +65,15 @@ PHONES = (".heic", ".heif")
 MOST_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded."""
 
+MOST_BY_DECODER = {"WEBP": 15_000_000, "progressive": 25_000_000}
+"""The same where a decoder needs several times as much memory for a pixel."""
+
+MOST_IN_FULL = 8_000_000
+"""Pixels of a picture that is taken as it is; a larger one is made smaller first, by a whole factor."""
+
+STRIP = 1_000_000
+"""Pixels of a large picture that are converted at a time."""
+
 BOX_SHARE = 20 / 28
 """MNIST's digits fit a box of 20 pixels in images of 28."""
 
@@ -95,7 +105,7 @@ def prepare_image(
     for what was drawn, or ``"auto"``; `light` is ``"uneven"`` for a photograph with shadows, which are then
     taken away, ``"even"`` for any other picture, or ``"auto"``, which warns where it takes a picture for such a
     photograph; with ``centre=False`` the picture is only scaled. What cannot be decoded or has more than 50
-    million pixels raises `DataError`.
+    million pixels (25 in a progressive JPEG, 15 in WebP) raises `DataError`.
     """
     return prepare_steps(picture, shape, maximum, ink=ink, light=light, centre=centre, box_share=box_share).pixels
 
@@ -259,8 +269,11 @@ def _opened(picture: Picture) -> Iterator[Image]:
     image = None
     try:
         image = _open(picture)
-        if image.width * image.height > MOST_PIXELS:
-            raise DataError(f"{_name(picture)}: more than {MOST_PIXELS} pixels; scale it down first")
+        most = MOST_BY_DECODER.get(
+            "progressive" if image.info.get("progressive") else str(image.format), MOST_PIXELS
+        )
+        if image.width * image.height > most:
+            raise DataError(f"{_name(picture)}: more than {most} pixels; scale it down first")
         yield image
     except DataError:
         raise
@@ -329,11 +342,35 @@ def _upright(image: Image) -> Image:
     from PIL import Image as pillow  # noqa: N813
     from PIL import ImageOps
 
-    upright = ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(_reduced(image))
     if upright.mode.startswith("I") or not upright.has_transparency_data:
         return upright
     seen = upright.convert("RGBA")
     return pillow.alpha_composite(pillow.new("RGBA", seen.size, "white"), seen)
+
+
+def _reduced(image: Image) -> Image:
+    """A large picture, smaller by a whole factor, strip by strip: as other numbers it takes too much memory."""
+    from PIL import Image as pillow  # noqa: N813
+
+    factor = ceil(sqrt(image.width * image.height / MOST_IN_FULL))
+    if factor == 1:
+        return image
+    mode = _mode_of_means(image)
+    page = pillow.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    step = factor * max(1, STRIP // (factor * image.width))
+    for top in range(0, image.height, step):
+        strip = image.crop((0, top, image.width, min(top + step, image.height)))
+        page.paste(strip.convert(mode).reduce(factor), (0, top // factor))
+    page.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    return page
+
+
+def _mode_of_means(image: Image) -> str:
+    """The mode in which pixels of this picture can be averaged."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return image.mode[0]
+    return "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
 
 
 def _paper(brightness: Brightness) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from backquery.datasets import emnist
 from backquery.datasets.arrays import Stored, choose, read_chosen
 from backquery.datasets.dataset import Labelled
+from backquery.datasets.mat_elements import sound_variables
 from backquery.datasets.names import beside, said
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.errors import DataError
@@ -73,7 +74,7 @@ def _variables(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     from scipy.io import loadmat
 
     try:
-        variables = loadmat(path)
+        variables = loadmat(path, variable_names=sound_variables(path))
     except Exception as error:  # broken files raise whatever their bytes lead the reader to
         raise DataError(
             f"{path}: cannot be read as .mat ({error}); save it again with save('-v7', ...)"

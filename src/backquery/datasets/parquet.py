@@ -85,7 +85,9 @@ def _table(shards: Shards) -> pa.Table:
         if size > MEMORY_LIMIT:
             raise DataError(f"{shards[0]}: more than {MEMORY_LIMIT} bytes when unpacked; split it")
         return pa.concat_tables([pq.read_table(path) for path in shards])
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # broken files raise whatever their bytes lead the reader to
         raise DataError(
             f"{shards[0]}: cannot be read as Parquet ({error}); fetch or copy the file again"
         ) from error

@@ -4,9 +4,10 @@ Layer n computes ``sigmoid(x W - theta)``: ``weight<n>.txt`` holds W, one row fo
 for each node, and ``value<n>.txt`` the thresholds theta in one row. In this package's terms the weights are
 W transposed and the biases are -theta. The original networks have two layers; here any number may follow.
 
-Files are replaced one after the other, and between two of them a folder holds halves of two networks. So what is
-written here has a file ``SHA256SUMS`` beside it, replaced last, which the program sha256sum can check: what does
-not fit it is not read.
+Files are moved into place one after the other, and between two of them a folder holds halves of two networks. So
+what is written here has a file ``SHA256SUMS`` beside it, which the program sha256sum can check. It is replaced
+first, when all of the new files lie beside their places, and says which of them are read: what does not fit it is
+not.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from time import sleep
 
 import numpy as np
 
 from backquery.errors import ModelError, OutputError
-from backquery.files import replacing
+from backquery.files import replace_together, waiting
 from backquery.io.formats import need_network
 from backquery.model import SIGMOID, Array, Layer, Network, Scaling, image_shape
 
@@ -86,23 +87,22 @@ def save_text(network: Network, folder: str | os.PathLike[str]) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another") from error
-    with ExitStack() as files:
-        # What is opened first takes its place last.
-        sums = files.enter_context(replacing(folder / SUMS))
-        for number, layer in enumerate(network.layers, start=1):
-            thresholds = np.zeros(layer.outputs) if layer.biases is None else -layer.biases
-            for kind, rows in (("weight", layer.weights.T), ("value", thresholds[None])):
-                name, content = f"{kind}{number}.txt", _as_text(rows).encode("ascii")
-                stream = files.enter_context(replacing(folder / name))
-                stream.write(content)
-                stream.flush()
-                sums.write(f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode("ascii"))
-        sums.flush()
+    contents = {name: _as_text(rows).encode("ascii") for name, rows in _parts(network)}
+    sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
+    replace_together(folder, contents, SUMS, "".join(sums).encode("ascii"))
     for path in folder.iterdir():
         known = OURS.fullmatch(path.name)
         if known and int(known[2]) > len(network.layers):
             with suppress(OSError):
                 path.unlink()
+
+
+def _parts(network: Network) -> Iterator[tuple[str, Array]]:
+    """What each file holds, in rows."""
+    for number, layer in enumerate(network.layers, start=1):
+        thresholds = np.zeros(layer.outputs) if layer.biases is None else -layer.biases
+        yield f"weight{number}.txt", layer.weights.T
+        yield f"value{number}.txt", thresholds[None]
 
 
 def _read(folder: Path) -> dict[str, str]:
@@ -123,10 +123,23 @@ def _read_once(folder: Path) -> tuple[dict[str, str], str]:
     sums = _sums(folder)
     found = sums if sums is not None else [path.name for path in folder.glob("*.txt") if OURS.fullmatch(path.name)]
     contents = {name: _content(folder / name) for name in found}
-    for name, content in contents.items():
-        if sums is not None and (content is None or hashlib.sha256(content).hexdigest() != sums[name]):
+    for name, checksum in (sums or {}).items():
+        fitting = (one for one in _candidates(folder, name, contents[name]) if _fits(one, checksum))
+        contents[name] = next(fitting, None)
+        if contents[name] is None:
             return {}, name
     return {name: _text(folder / name, content) for name, content in contents.items() if content is not None}, ""
+
+
+def _candidates(folder: Path, name: str, content: bytes | None) -> Iterator[bytes]:
+    """What a file holds, and what was written to take its place by a process that was killed."""
+    if content is not None:
+        yield content
+    yield from (content for path in waiting(folder, name) if (content := _content(path)) is not None)
+
+
+def _fits(content: bytes, checksum: str) -> bool:
+    return hashlib.sha256(content).hexdigest() == checksum
 
 
 def _sums(folder: Path) -> Mapping[str, str] | None:

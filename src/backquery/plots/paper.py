@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from backquery.errors import OutputError, assume, printable
 from backquery.files import replacing
@@ -59,23 +59,20 @@ MOST_LETTERS = 10
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` to `path` as its suffix says (.png, .svg or .pdf), whole or not at all."""
     kind = check_picture_path(path).suffix.lower().lstrip(".")
+    content = figure_bytes(figure, kind)
     with replacing(path) as stream:
-        _draw(figure, stream, kind)
+        stream.write(content)
 
 
 def figure_bytes(figure: Figure, kind: str) -> bytes:
     """`figure` as the content of a file of that kind: png, svg or pdf."""
-    stream = io.BytesIO()
-    _draw(figure, stream, kind)
-    return stream.getvalue()
-
-
-def _draw(figure: Figure, stream: IO[bytes], kind: str) -> None:
     from matplotlib import rc_context
 
+    stream = io.BytesIO()
     undated = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     with legible(figure), rc_context({"svg.hashsalt": "backquery"}):
         figure.savefig(stream, format=kind, dpi=RESOLUTION, metadata=undated)
+    return stream.getvalue()
 
 
 @contextmanager
