@@ -1,0 +1,162 @@
+"""How the documentation's pages are built: ``make docs``.
+
+The sources are the Markdown files where they stand, README and docs/, as a code host shows them; so all links between
+them hold here too. Nothing that a page needs is fetched when it is read: formulas become MathML.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.nodes import make_refnode
+
+from backquery import __version__
+
+ROOT = Path(__file__).parents[1]
+
+project = "backquery"
+version = release = __version__
+author = copyright = "the authors of backquery"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_copybutton"]
+root_doc = "docs/index"
+include_patterns = ["README*.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"]
+exclude_patterns = [".*", "build", "dist", "site", "demo", "src", "tests", "benchmarks", "measurements"]
+
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 4
+nitpick_ignore = [("myst", "examples"), ("myst", "../examples")]  # a folder, which a code host shows
+
+# Single backticks in docstrings: a link where they name something public, else code.
+default_role = "py:obj"
+autodoc_default_options = {"members": True}
+autosummary_generate = False
+autodoc_member_order = "bysource"
+autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "Labels", "Pixels", "Seed", "Shape")}
+python_use_unqualified_type_names = True
+python_display_short_literal_types = True
+python_maximum_signature_line_length = 88
+add_module_names = False
+
+html_theme = "furo"
+html_title = "backquery"
+html_static_path = ["_site"]
+html_css_files = ["pages.css"]
+html_copy_source = html_show_sphinx = False
+html_math_renderer = "mathml"
+copybutton_prompt_text = "$ "
+# The first page of the folder leads to the first page of the documentation.
+html_additional_pages = {"index": "redirect.html"}
+templates_path = ["_site"]
+
+
+ALSO = {"To understand": ["promises"], "Taking part": ["../CHANGELOG"]}
+"""Pages that stand in a section of the index without being named there, if they exist."""
+
+
+def sections_as_trees(app: Sphinx, page: str, source: list[str]) -> None:
+    """The index is a list of links, which a code host shows; here each section becomes a part of the menu too."""
+    if page != root_doc:
+        return
+    trees = []
+    for section in source[0].split("\n## ")[1:]:
+        title, links = section.split("\n", 1)
+        found = [f"{words} <{path}>" for words, path in re.findall(r"^- \[(.*?)\]\((.*?)\.md\)", links, re.MULTILINE)]
+        also = [path for path in ALSO.get(title, []) if (ROOT / "docs" / f"{path}.md").exists()]
+        tree = [f":caption: {title}", ":hidden:", "", *found, *also]
+        trees.append("\n".join(["```{toctree}", *tree, "```"]))
+    source[0] += "\n" + "\n\n".join(trees)
+
+
+def inline_math(pages: Any, node: nodes.math) -> None:
+    """A formula in a line."""
+    pages.body.append(mathml(node, as_block=False))
+    raise nodes.SkipNode
+
+
+def block_math(pages: Any, node: nodes.math_block) -> None:
+    """A formula of its own, which scrolls where the screen is narrow."""
+    pages.body.append(f'<div class="math">{mathml(node, as_block=True)}</div>\n')
+    raise nodes.SkipNode
+
+
+def mathml(node: nodes.Element, as_block: bool) -> str:
+    """What browsers draw without a script."""
+    try:
+        return str(tex2mathml(node.astext(), as_block=as_block))
+    except MathError as error:
+        logging.getLogger(__name__).warning("%s in %s", error, node.astext(), location=node)
+        return ""
+
+
+def as_lists(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
+    """What a docstring says of single parameters or fields, ``name: (shape), words``, as a list."""
+    try:
+        known = {*inspect.signature(of).parameters, *getattr(of, "__annotations__", {})}
+    except (TypeError, ValueError):
+        return
+    told = []
+    for paragraph in "\n".join(lines).split("\n\n"):
+        # scikit-learn's way: a title with a line below it, and any names after it.
+        titled = re.match(r"(\w+)\n-+\n", paragraph)
+        name_ = r"\w+" if titled else "|".join(map(re.escape, sorted(known, key=len, reverse=True))) or "-"
+        begins = re.compile(rf"(?:^|(?<=[;.]) )((?:{name_})(?:, (?:{name_}))*) ?: ", re.MULTILINE)
+        paragraph = paragraph[titled.end() :] if titled else paragraph
+        if begins.match(paragraph):
+            listed = begins.sub(r"\n- **\1**: ", re.sub(r"\n +", "\n", paragraph)).lstrip("\n")
+            paragraph = listed.replace("\n", "\n  ").replace("\n  - **", "\n- **")
+        told += [f"**{titled[1]}**", paragraph] if titled else [paragraph]
+    lines[:] = "\n\n".join(told).splitlines()
+
+
+def plain_signature(app: Sphinx, *of: Any) -> tuple[str | None, str | None]:
+    """Aliases by their names alone."""
+    signature, returned = (part and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", part) for part in of[-2:])
+    return signature, returned
+
+
+def named_alone(app: Sphinx, env: Any, node: nodes.Element, text: nodes.Element) -> nodes.Element | None:
+    """What is public is found by its last name, from wherever it is named."""
+    if node.get("refdomain") != "py":
+        return None
+    python, wanted = env.get_domain("py"), str(node["reftarget"])
+    if "." in wanted and not wanted.startswith("backquery."):
+        return None
+    homes = sorted(
+        (
+            name
+            for name, found in python.objects.items()
+            if name.rsplit(".", 1)[-1] == wanted.rsplit(".", 1)[-1] and found.objtype in ("class", "function", "exception")
+        ),
+        key=len,
+    )
+    if not homes:
+        return None
+    found = python.objects[homes[0]]
+    return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, text, homes[0])
+
+
+def enlargeable(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """A click on a picture shows it in full size."""
+    if doctree is not None:
+        picture = re.compile(r'<img [^>]*?src="([^"]+\.png)"[^>]*>')
+        context["body"] = picture.sub(r'<a class="picture" href="\1">\g<0></a>', context["body"])
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """What Sphinx calls first."""
+    app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.connect("source-read", sections_as_trees)
+    app.connect("autodoc-process-docstring", as_lists)
+    app.connect("autodoc-process-signature", plain_signature)
+    app.connect("missing-reference", named_alone)
+    app.connect("html-page-context", enlargeable)
+    return {"parallel_read_safe": True}
