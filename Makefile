@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture wheels bench measure tables models engine site-demo clean
+.PHONY: demo test check workflows torture docs docs-html wheels bench measure tables models engine site-demo clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -49,6 +49,18 @@ workflows: $(VENV)/.workflows
 # The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
 torture: $(VENV)/.dev
 	$(BIN)/python -m tests.kernels.torture
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+# The documentation as pages, into build/docs; a warning, such as a link into nowhere, is an error.
+docs-html: $(VENV)/.docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs
+
+# The same, and then the documentation's commands that take long; those that do not are run by `make test`.
+docs: docs-html $(VENV)/.all
+	$(BIN)/python -m pytest --documents tests/test_docs.py
 
 # What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
 wheels: $(VENV)/.dev

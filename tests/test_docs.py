@@ -27,6 +27,7 @@ def needed(page: Path, long: bool) -> list[str]:
     """What a page's Python imports and its commands take, and the base lacks."""
     code = "\n".join(block.code for block in blocks(page) if block.language == "python")
     packages = [package for package in IMPORTED.findall(code) if package in EXTRAS]
+    packages += ["anywidget"] * ("backquery.studio.notebook" in code)
     return sorted({*packages, *(name for line in wanted(page, long) for name in line.needs)})
 
 
