@@ -1,7 +1,7 @@
-"""How the documentation's pages are built: ``make docs``.
+"""How the documentation's pages are built: ``make docs-html``.
 
-The sources are the Markdown files where they stand, README and docs/, as a code host shows them; so all links between
-them hold here too. Nothing that a page needs is fetched when it is read: formulas become MathML.
+The sources are the Markdown files where they stand, README and docs/, as a code host shows them; so all links
+between them hold here too. Nothing that a page needs is fetched when it is read: formulas become MathML.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ root_doc = "docs/index"
 include_patterns = ["README*.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"]
 exclude_patterns = [".*", "build", "dist", "site", "demo", "src", "tests", "benchmarks", "measurements"]
 
-myst_enable_extensions = ["dollarmath", "deflist"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 nitpick_ignore = [("myst", "examples"), ("myst", "../examples")]  # a folder, which a code host shows
 
@@ -69,7 +69,9 @@ def sections_as_trees(app: Sphinx, page: str, source: list[str]) -> None:
     trees = []
     for section in source[0].split("\n## ")[1:]:
         title, links = section.split("\n", 1)
-        found = [f"{words} <{path}>" for words, path in re.findall(r"^- \[(.*?)\]\((.*?)\.md\)", links, re.MULTILINE)]
+        found = [
+            f"{words} <{path}>" for words, path in re.findall(r"^- \[(.*?)\]\((.*?)\.md\)", links, re.MULTILINE)
+        ]
         also = [path for path in ALSO.get(title, []) if (ROOT / "docs" / f"{path}.md").exists()]
         tree = [f":caption: {title}", ":hidden:", "", *found, *also]
         trees.append("\n".join(["```{toctree}", *tree, "```"]))
@@ -103,18 +105,25 @@ def as_lists(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: li
         known = {*inspect.signature(of).parameters, *getattr(of, "__annotations__", {})}
     except (TypeError, ValueError):
         return
-    told = []
-    for paragraph in "\n".join(lines).split("\n\n"):
-        # scikit-learn's way: a title with a line below it, and any names after it.
-        titled = re.match(r"(\w+)\n-+\n", paragraph)
-        name_ = r"\w+" if titled else "|".join(map(re.escape, sorted(known, key=len, reverse=True))) or "-"
-        begins = re.compile(rf"(?:^|(?<=[;.]) )((?:{name_})(?:, (?:{name_}))*) ?: ", re.MULTILINE)
-        paragraph = paragraph[titled.end() :] if titled else paragraph
-        if begins.match(paragraph):
-            listed = begins.sub(r"\n- **\1**: ", re.sub(r"\n +", "\n", paragraph)).lstrip("\n")
-            paragraph = listed.replace("\n", "\n  ").replace("\n  - **", "\n- **")
-        told += [f"**{titled[1]}**", paragraph] if titled else [paragraph]
-    lines[:] = "\n\n".join(told).splitlines()
+    names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
+    paragraphs = "\n".join(lines).split("\n\n")
+    lines[:] = "\n\n".join(as_list(paragraph, names) for paragraph in paragraphs).splitlines()
+
+
+def as_list(paragraph: str, names: str) -> str:
+    """A paragraph that begins with one of these names and a colon, as a list; any other as it is.
+
+    Below a title, in scikit-learn's way, what stands before a colon is a name.
+    """
+    title = re.match(r"(\w+)\n-+\n", paragraph)
+    name = r"\w+" if title else f"(?:{names})"
+    begins = re.compile(rf"(?:^|(?<=[;.]) )({name}(?:, {name})*) ?: ", re.MULTILINE)
+    words = paragraph[title.end() :] if title else paragraph
+    if not names or not begins.match(words):
+        return paragraph
+    items = begins.sub(r"\0- **\1**: ", re.sub(r"\n *", "\n", words)).split("\0")[1:]
+    listed = "\n".join(item.strip().replace("\n", "\n  ") for item in items)
+    return f"**{title[1]}**\n\n{listed}" if title else listed
 
 
 def plain_signature(app: Sphinx, *of: Any) -> tuple[str | None, str | None]:
@@ -127,28 +136,23 @@ def named_alone(app: Sphinx, env: Any, node: nodes.Element, text: nodes.Element)
     """What is public is found by its last name, from wherever it is named."""
     if node.get("refdomain") != "py":
         return None
-    python, wanted = env.get_domain("py"), str(node["reftarget"])
+    objects, wanted = env.get_domain("py").objects, str(node["reftarget"])
     if "." in wanted and not wanted.startswith("backquery."):
         return None
-    homes = sorted(
-        (
-            name
-            for name, found in python.objects.items()
-            if name.rsplit(".", 1)[-1] == wanted.rsplit(".", 1)[-1] and found.objtype in ("class", "function", "exception")
-        ),
-        key=len,
-    )
+    last = wanted.rsplit(".", 1)[-1]
+    kinds = ("class", "function", "exception")
+    homes = [name for name in objects if name.endswith(f".{last}") and objects[name].objtype in kinds]
     if not homes:
         return None
-    found = python.objects[homes[0]]
-    return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, text, homes[0])
+    home = min(homes, key=len)
+    return make_refnode(app.builder, node["refdoc"], objects[home].docname, objects[home].node_id, text, home)
 
 
 def enlargeable(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """A click on a picture shows it in full size."""
     if doctree is not None:
         picture = re.compile(r'<img [^>]*?src="([^"]+\.png)"[^>]*>')
-        context["body"] = picture.sub(r'<a class="picture" href="\1">\g<0></a>', context["body"])
+        context["body"] = picture.sub(r'<a href="\1">\g<0></a>', context["body"])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

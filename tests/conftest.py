@@ -43,7 +43,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tables", choices=("write", "print"), help="of what the tests read")
-    parser.addoption("--documents", action="store_true", help="the documents' commands that take long, and no other")
+    parser.addoption(
+        "--documents", action="store_true", help="the documents' commands that take long, and no other"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

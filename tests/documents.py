@@ -113,7 +113,11 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     return [
         Block(
-            page.stem, text.count("\n", 0, found.start("code")), found["language"], found["code"], found["said"] or ""
+            page.stem,
+            text.count("\n", 0, found.start("code")),
+            found["language"],
+            found["code"],
+            found["said"] or "",
         )
         for found in BLOCK.finditer(text)
     ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import backquery
+from backquery.cli.pages import COMMANDS
 from tests.conftest import Run
 from tests.documents import PAGES, ROOT, TRANSLATED, Line, blocks, commands, lay_out, run_page
 
@@ -64,7 +66,9 @@ def test_a_page_runs_from_top_to_bottom(page: Path, long: bool, run: Run, tmp_pa
 def test_what_is_not_run_has_a_reason_and_takes_long_where_that_is_said() -> None:
     every = [line for page in PAGES for line in commands(page)]
     assert {line.words for line in every if not line.reason and not line.words.startswith("backquery ")} == set()
-    told = Counter(line.reason.split(":")[0] for line in every if line.words.startswith("backquery ") and line.reason)
+    told = Counter(
+        line.reason.split(":")[0] for line in every if line.words.startswith("backquery ") and line.reason
+    )
     assert told == {
         "an experiment of an hour or more": 5,
         "it needs a cluster of other machines": 1,
@@ -84,8 +88,30 @@ def test_the_links_of_a_page_lead_somewhere(page):
 def test_there_is_code_to_run() -> None:
     with_python = {page.stem for page in PAGES if any(block.language == "python" for block in blocks(page))}
     assert with_python >= {"README", "your-own-model", "tutorial", "mathematics", "the-book"}
-    assert {page.stem for page in PAGES if wanted(page, long=False)} >= {"README", "tutorial", "the-book", "evidence"}
+    assert {page.stem for page in PAGES if wanted(page, long=False)} >= {
+        "README",
+        "tutorial",
+        "the-book",
+        "evidence",
+    }
 
 
 def test_every_page_is_read_as_it_is_or_is_a_translation() -> None:
     assert {*EVERY} - {*PAGES} == {page for page in EVERY if TRANSLATED.search(page.stem)}
+
+
+def test_the_reference_names_everything_public() -> None:
+    python = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
+    public = {f"~backquery.{home}.{name}" for home, names in backquery._HOMES.items() for name in names}
+    assert set(re.findall(r"^   (~backquery\S+)$", python, re.MULTILINE)) == public
+    for package in backquery._PACKAGES:
+        page = ROOT / "docs" / "reference" / f"{package}.md"
+        assert f"({page.name})" in python and f"automodule:: backquery.{package}" in page.read_text("utf-8")
+    for home in backquery._HOMES:
+        page = ROOT / "docs" / "reference" / f"{home.split('.')[0]}.md"
+        assert f".. automodule:: backquery.{home}\n" in page.read_text("utf-8")
+
+
+def test_the_reference_has_the_help_of_every_command() -> None:
+    text = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
+    assert re.findall(r"cli/pages/(\S+)\.txt", text) == ["-".join(("backquery", *words)) for words in COMMANDS]
