@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,18 @@ from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util import logging
+from sphinx.util.inspect import TypeAliasForwardRef
 from sphinx.util.nodes import make_refnode
 
-from backquery import __version__
+import backquery
+from backquery import plots
 
 ROOT = Path(__file__).parents[1]
 
 project = "backquery"
-version = release = __version__
+version = release = backquery.__version__
 author = copyright = "the authors of backquery"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_copybutton"]
@@ -35,12 +40,16 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 nitpick_ignore = [("myst", "examples"), ("myst", "../examples")]  # a folder, which a code host shows
 
+# Loaded on first use, which autodoc does not make of it.
+vars(plots).update({name: getattr(plots, name) for name in plots.__all__})
+
 # Single backticks in docstrings: a link where they name something public, else code.
 default_role = "py:obj"
 autodoc_default_options = {"members": True}
 autosummary_generate = False
 autodoc_member_order = "bysource"
-autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "Labels", "Pixels", "Seed", "Shape")}
+autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "Data", "Labels", "Pixels", "Seed", "Shape")}
+TypeAliasForwardRef.__repr__ = lambda alias: alias.name  # type: ignore[method-assign]  # beside None it is printed so
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 88
@@ -127,8 +136,9 @@ def as_list(paragraph: str, names: str) -> str:
 
 
 def plain_signature(app: Sphinx, *of: Any) -> tuple[str | None, str | None]:
-    """Aliases by their names alone."""
-    signature, returned = (part and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", part) for part in of[-2:])
+    """Arrays by their usual name: NumPy's alias is gone when annotations have been evaluated."""
+    array = re.compile(r"ndarray\[tuple\[Any, \.\.\.\], dtype(\[\w+\])\]")
+    signature, returned = (part and array.sub(r"NDArray\1", part) for part in of[-2:])
     return signature, returned
 
 
@@ -155,11 +165,42 @@ def enlargeable(app: Sphinx, page: str, template: str, context: dict[str, Any], 
         context["body"] = picture.sub(r'<a href="\1">\g<0></a>', context["body"])
 
 
+def comments(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
+    """What stands below a constant where it is defined, for the package that gives it to others."""
+    if what != "data":
+        return
+    last = name.rsplit(".", 1)[-1]
+    homes = [module for module in sys.modules.values() if module.__name__.startswith("backquery")]
+    found = [
+        comment for home in homes if vars(home).get(last) is of for comment in [comment_in(home, last)] if comment
+    ]
+    # Else it would be the docstring of its type.
+    lines[:] = found[0] if found else []
+
+
+def comment_in(module: Any, name: str) -> list[str]:
+    """The string below a name's definition in a module, if it is there, by lines."""
+    analyser = ModuleAnalyzer.for_module(module.__name__)
+    analyser.analyze()
+    return list(analyser.attr_docs.get(("", name), []))
+
+
+def nothing_is_left_out(app: Sphinx, env: Any) -> None:
+    """Every name that a package lists is in the reference, by whichever package."""
+    there = {name.rsplit(".", 1)[-1] for name in env.get_domain("py").objects}
+    for package in backquery._PACKAGES:
+        for name in getattr(import_module(f"backquery.{package}"), "__all__", ()):
+            if name not in there:
+                logging.getLogger(__name__).warning("backquery.%s.%s is not in the reference", package, name)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """What Sphinx calls first."""
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
     app.connect("source-read", sections_as_trees)
+    app.connect("autodoc-process-docstring", comments)
     app.connect("autodoc-process-docstring", as_lists)
+    app.connect("env-check-consistency", nothing_is_left_out)
     app.connect("autodoc-process-signature", plain_signature)
     app.connect("missing-reference", named_alone)
     app.connect("html-page-context", enlargeable)
