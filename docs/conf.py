@@ -38,7 +38,6 @@ exclude_patterns = [".*", "build", "dist", "site", "demo", "src", "tests", "benc
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
-nitpick_ignore = [("myst", "examples"), ("myst", "../examples")]  # a folder, which a code host shows
 
 # Loaded on first use, which autodoc does not make of it.
 vars(plots).update({name: getattr(plots, name) for name in plots.__all__})
@@ -69,6 +68,14 @@ templates_path = ["_site"]
 
 ALSO = {"To understand": ["promises"], "Taking part": ["../CHANGELOG"]}
 """Pages that stand in a section of the index without being named there, if they exist."""
+
+
+FOLDER = re.compile(r"\[([^]]*)\]\((?:\.\./)?examples\)")
+
+
+def folders_are_no_pages(app: Sphinx, page: str, source: list[str]) -> None:
+    """A code host shows a folder; here its name stands alone."""
+    source[0] = FOLDER.sub(r"\1", source[0])
 
 
 def sections_as_trees(app: Sphinx, page: str, source: list[str]) -> None:
@@ -197,6 +204,7 @@ def nothing_is_left_out(app: Sphinx, env: Any) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """What Sphinx calls first."""
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.connect("source-read", folders_are_no_pages)
     app.connect("source-read", sections_as_trees)
     app.connect("autodoc-process-docstring", comments)
     app.connect("autodoc-process-docstring", as_lists)
