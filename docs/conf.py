@@ -144,8 +144,8 @@ def as_list(paragraph: str, names: str) -> str:
 
 def plain_signature(app: Sphinx, *of: Any) -> tuple[str | None, str | None]:
     """Arrays by their usual name: NumPy's alias is gone when annotations have been evaluated."""
-    array = re.compile(r"ndarray\[tuple\[Any, \.\.\.\], dtype(\[\w+\])\]")
-    signature, returned = (part and array.sub(r"NDArray\1", part) for part in of[-2:])
+    array = re.compile(r"~?(?:\w+\.)?ndarray\[tuple\[\S*Any, \.\.\.\], \S*?dtype\[([\w.~]+)\]\]")
+    signature, returned = (part and array.sub(r"NDArray[\1]", part) for part in of[-2:])
     return signature, returned
 
 
