@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture docs docs-html wheels bench measure tables models engine site-demo clean
+.PHONY: demo test check workflows torture wheels bench measure tables models engine site-demo clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -49,6 +49,8 @@ workflows: $(VENV)/.workflows
 # The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
 torture: $(VENV)/.dev
 	$(BIN)/python -m tests.kernels.torture
+
+.PHONY: docs docs-html
 
 $(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

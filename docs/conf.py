@@ -66,7 +66,7 @@ html_additional_pages = {"index": "redirect.html"}
 templates_path = ["_site"]
 
 
-ALSO = {"To understand": ["promises"], "Taking part": ["../CHANGELOG"]}
+ALSO = {"To understand": ["promises"], "Taking part": ["stability", "../CHANGELOG"]}
 """Pages that stand in a section of the index without being named there, if they exist."""
 
 
@@ -115,14 +115,20 @@ def mathml(node: nodes.Element, as_block: bool) -> str:
         return ""
 
 
+ASTERISK = re.compile(r"(`+).*?\1|(?<=[( ])\*(?=\w+[,)])")
+"""In a shape such as (n, *shape) it begins no emphasis; in code it needs no care."""
+
+
 def as_lists(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
     """What a docstring says of single parameters or fields, ``name: (shape), words``, as a list."""
     try:
         known = {*inspect.signature(of).parameters, *getattr(of, "__annotations__", {})}
     except (TypeError, ValueError):
         return
+    paragraphs = "\n".join(ASTERISK.sub(lambda it: it[0] if it[1] else r"\*", line) for line in lines).split(
+        "\n\n"
+    )
     names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
-    paragraphs = "\n".join(lines).split("\n\n")
     lines[:] = "\n\n".join(as_list(paragraph, names) for paragraph in paragraphs).splitlines()
 
 

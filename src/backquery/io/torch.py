@@ -388,7 +388,7 @@ class TorchLayer(TorchModel):
         return IDENTITY
 
     def signals(self, x: ArrayLike) -> Array:
-        """The layer's output, ``(n, *shape)``, for inputs (n, inputs)."""
+        """The layer's output (n, *shape) for inputs (n, inputs)."""
         return self.logits(x).reshape(-1, *self.shape)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:

@@ -85,11 +85,11 @@ class Layout:
         return (self.rows, self.columns, 3) if self.coloured else self.picture
 
     def drawn(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        """Inputs (..., inputs) in the shape in which they are drawn, ``(..., *drawn_shape)``."""
+        """Inputs (..., inputs) in the shape in which they are drawn, (..., *drawn_shape)."""
         return self.grid(inputs) if self.coloured else inputs.reshape(*inputs.shape[:-1], *self.picture)
 
     def undrawn(self, pictures: NDArray[Any]) -> NDArray[Any]:
-        """Pictures, ``(..., *drawn_shape)``, as inputs (..., inputs): what `drawn` is the inverse of."""
+        """Pictures (..., *drawn_shape) as inputs (..., inputs): what `drawn` is the inverse of."""
         return self.flat(pictures) if self.coloured else pictures.reshape(*pictures.shape[:-2], self.inputs)
 
     def grid(self, inputs: NDArray[Any]) -> NDArray[Any]:
