@@ -10,6 +10,7 @@ import pytest
 
 import backquery
 from backquery.cli.pages import COMMANDS
+from tests.browser import browsing
 from tests.conftest import Run
 from tests.documents import PAGES, ROOT, TRANSLATED, Line, blocks, commands, lay_out, run_page
 
@@ -115,3 +116,27 @@ def test_the_reference_names_everything_public() -> None:
 def test_the_reference_has_the_help_of_every_command() -> None:
     text = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
     assert re.findall(r"cli/pages/(\S+)\.txt", text) == ["-".join(("backquery", *words)) for words in COMMANDS]
+
+
+WHOLE = """() => ({
+    empty: [...document.images].filter(image => image.complete && !image.naturalWidth).map(image => image.src),
+    dead: [...document.querySelectorAll('article a[href^="#"]')].map(link => link.getAttribute("href").slice(1))
+        .filter(name => name && !document.getElementById(decodeURIComponent(name))),
+    sideways: document.documentElement.scrollWidth > innerWidth,
+})"""
+
+
+@pytest.mark.documents
+@pytest.mark.needs("playwright", "Chromium")
+def test_every_page_is_whole_on_a_narrow_screen_without_a_network() -> None:
+    """Of what `make docs-html` has built."""
+    pages = [page for page in (ROOT / "build" / "docs").rglob("*.html") if "_static" not in page.parts]
+    assert len(pages) > 40
+    failed: list[str] = []
+    with browsing() as browser:
+        page = browser.new_page(viewport={"width": 400, "height": 900}, offline=True)
+        page.on("requestfailed", lambda request: failed.append(request.url))
+        for path in pages:
+            page.goto(path.as_uri(), wait_until="load")
+            assert page.evaluate(WHOLE) == {"empty": [], "dead": [], "sideways": False}, path
+    assert failed == []
