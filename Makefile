@@ -58,6 +58,20 @@ torture: $(VENV)/.torture
 	$(BIN)/python -m tests.torture faults
 	$(BIN)/python -m tests.torture fuzz
 
+.PHONY: docs docs-html
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+# The documentation as pages, into build/docs; a warning, such as a link into nowhere, is an error.
+docs-html: $(VENV)/.docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs
+
+# The same, and then the documentation's commands that take long; those that do not are run by `make test`.
+docs: docs-html $(VENV)/.all
+	$(BIN)/python -m pytest --documents tests/test_docs.py
+
 # What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
 wheels: $(VENV)/.dev
 	$(BIN)/python -m tests.wheels

@@ -43,11 +43,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tables", choices=("write", "print"), help="of what the tests read")
+    parser.addoption(
+        "--documents", action="store_true", help="the documents' commands that take long, and no other"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--tables"):
         items[:] = [item for item in items if item.get_closest_marker(tables.MARKER)]
+    documents = bool(config.getoption("--documents"))
+    items[:] = [item for item in items if bool(item.get_closest_marker("documents")) == documents]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
