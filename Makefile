@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture wheels bench measure tables models engine site-demo clean
+.PHONY: demo test check workflows torture wheels fresh lowest coverage bench measure tables models engine site-demo clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -53,6 +53,14 @@ torture: $(VENV)/.dev
 # What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
 wheels: $(VENV)/.dev
 	$(BIN)/python -m tests.wheels
+
+# The README's commands where there is nothing but Python, venv and make, and what each takes; ARGS=make: its two only.
+fresh:
+	$(PYTHON) -m tests.fresh $(ARGS)
+
+# The tests with the lowest declared version of everything; ARGS names extras.
+lowest:
+	$(PYTHON) -m tests.lowest $(ARGS)
 
 bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks

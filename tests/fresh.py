@@ -35,11 +35,11 @@ from PIL import Image
 from backquery import datasets
 
 mnist = datasets.load("mnist")
-for position, (pixels, label) in enumerate(zip(mnist.train.pixels[:1000], mnist.train.labels)):
-    folder = Path("digits", str(label))
+for position in range(1000):
+    folder = Path("digits", str(mnist.train.labels[position]))
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(255 - pixels.reshape(28, 28)).save(folder / f"{position}.png")
-three = mnist.test.pixels[mnist.test.labels == 3][0].reshape(28, 28)
+    Image.fromarray(255 - mnist.train.images[position]).save(folder / f"{position}.png")
+three = mnist.test.images[mnist.test.labels == 3][0]
 Image.fromarray(255 - three).resize((280, 280)).save("my-three.png")
 """
 """Makes the files of one's own that the README's commands name."""
@@ -54,6 +54,7 @@ def main(*programs: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(place / "clone")], check=True)
+        (place / "supposed.py").write_text(SUPPOSED, "utf-8")
         bare = _bare(place)
         took = [
             (command, _seconds(command, place / "clone", bare))
@@ -81,7 +82,7 @@ def _commands(program: str) -> Iterator[str]:
     lines = [line.partition("#")[0].strip() for line in COMMANDS if line.startswith(f"{program} ")]
     assert len(lines) > 1, f"README.md no longer gives commands of {program}"
     if program == "backquery":
-        yield f"python -c '{SUPPOSED}'"
+        yield "python ../supposed.py"
     for line in lines:
         if line.split()[1] in INSTALLATIONS:
             yield INSTALLATIONS[line.split()[1]]
