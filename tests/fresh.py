@@ -1,4 +1,4 @@
-"""``python -m tests.fresh [make] [backquery]``: the README's commands on a machine that has nothing, and their times.
+"""``python -m tests.fresh [make] [backquery]``: the README's commands where nothing is, and their times.
 
 The last commit is cloned into an empty folder, with an empty home, an empty cache, and a path on which there is
 only what this module lists: a Python with venv, make and what its lines need, and no compiler. Nothing of this
@@ -25,7 +25,8 @@ PROGRAMS = ("make", "sh", "test", "touch")
 """What there is besides Python."""
 
 README = (ROOT / "README.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S) for line in block.splitlines()]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 INSTALLATIONS = dict(re.findall(r"`(\w+)` needs `(pip install [^`]+)`", README))
 """By the command that needs it: what is to be installed first."""
 

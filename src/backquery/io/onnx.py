@@ -93,7 +93,8 @@ def from_onnx(
     end is taken off, so that logits stay exact. A file that takes one image at a time only is run so for all.
 
     input_shape: the shape of one image, which is needed where the file leaves it open. outputs: for a dense chain
-    as in `network_from_onnx`, for others as in `from_torch`. Everything else is as in `network_from_onnx`.
+    as in `network_from_onnx`, for others as in `from_torch`. Everything else is as in `network_from_onnx`, and
+    what cannot be read raises `ModelError`.
     """
     told = {"input_shape": tuple(input_shape), "classes": classes, "scaling": scaling}
     what = _called(source)
@@ -108,7 +109,8 @@ def from_onnx(
 def network_to_onnx(network: Network) -> onnx.ModelProto:
     """The network as an ONNX model: ``inputs`` (n, inputs) in input scale to ``answers`` (n, outputs).
 
-    Image shape, class names, scaling and history are its metadata; statistics have no place in it.
+    Image shape, class names, scaling and history are its metadata; statistics have no place in it. Without the
+    package ``onnx`` there is `MissingExtraError`.
     """
     try:
         from onnx import helper

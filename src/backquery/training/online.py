@@ -15,6 +15,7 @@ from backquery.training.gradients import with_parameters
 from backquery.training.recipes import LOSSES, Loss
 
 KERNELS = ("auto", "sparse", "dense", "numpy")
+"""What computes the steps of one image at a time; ``"auto"`` is the fastest of the others that is there."""
 
 _BLANK_SHARE = 0.3
 """From this share of background pixels on, leaving them out pays."""
