@@ -21,6 +21,8 @@ from backquery.model import SIGMOID, SOFTMAX, UNREAD, Array, Network, Scaling, l
 from backquery.training import Recipe, train
 from backquery.training.plan import settled_recipe
 
+__all__ = ["BackQueryClassifier"]
+
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 1_000
 """By default epochs are repeated until the recipe's usual steps were made, within these bounds."""
 

@@ -94,8 +94,8 @@ def prepare_image(
     or (height, width, 3 or 4) of brightness from 0 (black) to 255 (white). `ink` is ``"dark"`` or ``"light"``
     for what was drawn, or ``"auto"``; `light` is ``"uneven"`` for a photograph with shadows, which are then
     taken away, ``"even"`` for any other picture, or ``"auto"``, which warns where it takes a picture for such a
-    photograph; with ``centre=False`` the picture is only scaled, else what was drawn is fitted into
-    `box_share`, between 0 and 1, of each side. What cannot be decoded or has more than 50 million pixels raises `DataError`.
+    photograph; with ``centre=False`` the picture is only scaled, else what was drawn is fitted into `box_share`,
+    between 0 and 1, of each side. What cannot be decoded or has more than 50 million pixels raises `DataError`.
     """
     return prepare_steps(picture, shape, maximum, ink=ink, light=light, centre=centre, box_share=box_share).pixels
 

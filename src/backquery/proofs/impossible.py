@@ -38,8 +38,9 @@ def proved_impossible(
     """Of which questions it is proved that no image between `low` and `high` (inputs,) answers them, (n,).
 
     layer: None for the logits, or the number of a network's layer, from 1. thorough: whether there is time for
-    more than a look at the whole box of a dense network: to tune weights (Xu et al. 2021), and to halve the box of
-    a small one (branch and bound: Bunel et al. 2020). `ProofError` where nothing can be said.
+    more than a look at the whole box of a dense network: to tune weights, and to halve the box of a small one
+    (branch and bound, with the multipliers of beta-CROWN, Wang et al. 2021). `ProofError` where nothing can be
+    said.
     """
     try:
         prover = _prover(model, layer, thorough)
