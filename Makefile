@@ -41,9 +41,12 @@ $(VENV)/.workflows: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[workflows]'
 	touch $@
 
-# What a public repository runs is judged without one.
+# What a public repository runs and reads is judged without one.
 workflows: $(VENV)/.workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/zizmor --offline --quiet --pedantic .github/workflows
 
 # The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
