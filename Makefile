@@ -73,7 +73,7 @@ coverage: $(VENV)/.all
 	$(BIN)/python -m coverage report --fail-under=100 \
 	    --include=$(subst $(space),$(comma),$(strip $(addprefix src/backquery/,$(WHOLE))))
 
-# The README's commands where there is nothing but Python, venv and make, and what each takes; ARGS=make: its two only.
+# The README's commands where there is nothing but Python, venv and make, and what each takes; ARGS=make: those alone.
 fresh:
 	$(PYTHON) -m tests.fresh $(ARGS)
 

@@ -1,10 +1,10 @@
-"""``python -m tests.fresh [make] [backquery]``: the README's commands where nothing is, and their times.
+"""``python -m tests.fresh [BEGINNING ...]``: the README's commands where nothing is, and their times.
 
 The last commit is cloned into an empty folder, with an empty home, an empty cache, and a path on which there is
 only what this module lists: a Python with venv, make and what its lines need, and no compiler. Nothing of this
-process's environment is kept but the way to the package index, and BACKQUERY_DATA, for where MNIST cannot be
-fetched. `make` runs the two commands that come first, word for word; `backquery` those of the command line, on a
-folder of pictures and a picture as the README supposes them; with neither, all run. Python's own library does.
+process's environment is kept but the way to the package index. Each line runs word for word that begins with one of
+the words that are given, such as ``make``; by default those of make, and then those of the command line, on a folder
+of pictures and a picture as the README supposes them, and with BACKQUERY_DATA, for where MNIST cannot be fetched.
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ Image.fromarray(255 - three).resize((280, 280)).save("my-three.png")
 """
 """Makes the files of one's own that the README's commands name."""
 
+DATA = ("BACKQUERY_DATA",)
+"""What tells the commands of MNIST."""
+
 MAY_END_WITH = {"audit": (0, 3)}
 """Exit codes that are answers."""
 
 
-def main(*programs: str) -> None:
+def main(*beginnings: str) -> None:
     """Run each command, and say what it took; the first that fails ends it."""
     begun = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -59,8 +62,8 @@ def main(*programs: str) -> None:
         bare = _bare(place)
         took = [
             (command, _seconds(command, place / "clone", bare))
-            for program in programs or ("make", "backquery")
-            for command in _commands(program)
+            for beginning in beginnings or ("make ", "backquery ")
+            for command in _commands(beginning)
         ]
     print("\n".join(f"{seconds:7.1f} s  {command}" for command, seconds in took))
     print(f"{perf_counter() - begun:7.1f} s  in all, on {os.cpu_count()} processors", flush=True)
@@ -73,16 +76,16 @@ def _bare(place: Path) -> dict[str, str]:
     for name, program in found.items():
         assert program, f"there is no {name} here"
         (place / "programs" / name).symlink_to(program)
-    paths = {"PATH": os.pathsep.join([str(place / "clone" / ".venv" / "bin"), str(place / "programs")])}
-    data = {name: os.environ[name] for name in ["BACKQUERY_DATA"] if name in os.environ}
-    return Environment(place).variables(**paths, **data)
+    return Environment(place).variables(
+        PATH=os.pathsep.join([str(place / "clone" / ".venv" / "bin"), str(place / "programs")])
+    )
 
 
-def _commands(program: str) -> Iterator[str]:
-    """The README's lines that begin with this program's name, and what must come before."""
-    lines = [line.partition("#")[0].strip() for line in COMMANDS if line.startswith(f"{program} ")]
-    assert len(lines) > 1, f"README.md no longer gives commands of {program}"
-    if program == "backquery":
+def _commands(beginning: str) -> Iterator[str]:
+    """The README's lines that begin so, and what must come before."""
+    lines = [line.partition("#")[0].strip() for line in COMMANDS if line.startswith(beginning)]
+    assert lines, f"README.md gives no command {beginning}"
+    if beginning.startswith("backquery"):
         yield "python ../supposed.py"
     for line in lines:
         if line.split()[1] in INSTALLATIONS:
@@ -92,8 +95,10 @@ def _commands(program: str) -> Iterator[str]:
 
 def _seconds(command: str, folder: Path, variables: dict[str, str]) -> float:
     print(f"$ {command}", flush=True)
+    # The tests must pass without real data.
+    known = {} if command.startswith("make") else {name: os.environ[name] for name in DATA if name in os.environ}
     clock = perf_counter()
-    code = subprocess.run(["sh", "-c", command], cwd=folder, env=variables).returncode
+    code = subprocess.run(["sh", "-c", command], cwd=folder, env=variables | known).returncode
     if code not in MAY_END_WITH.get(command.split()[1], (0,)):
         raise SystemExit(f"exit code {code} after {perf_counter() - clock:.0f} s: {command}")
     return perf_counter() - clock
