@@ -2,9 +2,10 @@
 
 The last commit is cloned into an empty folder, with an empty home, an empty cache, and a path on which there is
 only what this module lists: a Python with venv, make and what its lines need, and no compiler. Nothing of this
-process's environment is kept but the way to the package index. Each line runs word for word that begins with one of
-the words that are given, such as ``make``; by default those of make, and then those of the command line, on a folder
-of pictures and a picture as the README supposes them, and with BACKQUERY_DATA, for where MNIST cannot be fetched.
+process's environment is kept but the way to the package index. Each line runs word for word that begins with one
+of the words that are given, such as ``make``; by default those of make, and then those of the command line, on a
+folder of pictures and a picture as the README supposes them, and with BACKQUERY_DATA, for where MNIST cannot be
+fetched.
 """
 
 from __future__ import annotations
