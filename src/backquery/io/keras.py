@@ -33,6 +33,7 @@ from backquery.io.foreign import (
     read_notes,
     reading,
     settled,
+    theirs,
     write_notes,
 )
 from backquery.io.h5 import member_at, numbers_in
@@ -359,7 +360,7 @@ def _config(network: Network) -> dict[str, Any]:
         layers.append(_entry("Flatten", "flatten", dtype))
     for number, layer in enumerate(network.layers, start=1):
         leak = layer.activation.leak
-        activation = "linear" if leak else NAMES[layer.activation.name]
+        activation = "linear" if leak else theirs(layer.activation.name, NAMES, "Keras")
         dense = _entry(
             "Dense", f"layer_{number}", dtype,
             units=layer.outputs, activation=activation, use_bias=layer.biases is not None,

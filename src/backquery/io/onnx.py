@@ -20,7 +20,7 @@ from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Chain, NotAChainError
 from backquery.io.comparison import probes
-from backquery.io.foreign import NOTES, check_size, read_notes, reading, settled, write_notes
+from backquery.io.foreign import NOTES, check_size, read_notes, reading, settled, theirs, write_notes
 from backquery.io.onnx_file import read_model
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_runtime import compare_with_runtime
@@ -255,7 +255,7 @@ def _layer(layer: Layer, signal: str, number: int, last: bool) -> tuple[list[Any
     if layer.biases is not None:
         named[f"biases_{number}"] = layer.biases
     leak = layer.activation.leak
-    operator = "LeakyRelu" if leak else NAMES.get(layer.activation)
+    operator = "LeakyRelu" if leak else theirs(layer.activation, NAMES | {IDENTITY: None}, "ONNX")
     settings = {"alpha": leak} if leak else SETTINGS.get(operator or "", {})
     given = "answers" if last else f"signals_{number}"
     sums = f"sums_{number}" if operator else given

@@ -30,9 +30,10 @@ class Activation:
 
     `low` and `high` bound the open interval of the outputs, which is also the domain of the inverse. `slope(h)` is
     the derivative at the pre-activation whose output is ``h``; for softmax it is the diagonal of the Jacobian,
-    whose whole is ``diag(h) - h h'``. `code` is the number that the kernels know it by; with it goes `leak`, the
-    slope below zero of the ReLUs, and None of all others. `function` (of pre-activations), `slope` and `inverse`
-    (both of outputs) take and give arrays of any shape, (..., nodes) for softmax.
+    whose whole is ``diag(h) - h h'``. `code` is the number that the kernels know it by, None where they do not;
+    with it goes `leak`, the slope below zero of the ReLUs, and None of all others. `function` (of
+    pre-activations), `slope` and `inverse` (both of outputs) take and give arrays of any shape, (..., nodes) for
+    softmax.
     """
 
     def __repr__(self) -> str:
@@ -40,7 +41,7 @@ class Activation:
         return f"<activation {self.name}>"
 
     name: str
-    code: int
+    code: int | None
     function: Callable[[Array], Array]
     slope: Callable[[Array], Array]
     inverse: Callable[[Array], Array] | None

@@ -39,8 +39,8 @@ def proved_impossible(
 
     layer: None for the logits, or the number of a network's layer, from 1. thorough: whether there is time for
     more than a look at the whole box of a dense network: to tune weights, and to halve the box of a small one
-    (branch and bound, with the multipliers of beta-CROWN, Wang et al. 2021). `ProofError` where nothing can be
-    said.
+    (branch and bound, with the multipliers of beta-CROWN, Wang et al. 2021). Where too little is known of the
+    model, which would be a `ProofError`, nothing is proved.
     """
     try:
         prover = _prover(model, layer, thorough)

@@ -228,7 +228,7 @@ def _work(network: Network, examples: Examples, recipe: Recipe, kernel: str) -> 
     targets = np.full((network.outputs, network.outputs), low, network.dtype)
     np.fill_diagonal(targets, high)
     if recipe.one_by_one:
-        name = choose_kernel(kernel, examples)
+        name = choose_kernel(kernel, network, examples)
         if name == "numpy":
             return name, BlockTraining(network, examples, recipe.loss, targets)
         return name, CompiledOnline(network, examples, recipe.loss, targets, sparse=name == "sparse")
