@@ -16,6 +16,7 @@ from backquery.errors import ModelError, TrainingError
 from backquery.inversion import METHODS, Transpose
 from backquery.io.formats import FORMATS, Format, format_of
 from backquery.model import ACTIVATIONS, Activation
+from backquery.studio.alone.made import page_of
 from backquery.training import RECIPES, MiniBatch
 from backquery.training.plan import Plan
 
@@ -181,6 +182,8 @@ def test_what_does_not_know_a_new_activation_says_so(
     data = (x, np.arange(6) % 2)
     with pytest.raises(ModelError, match=f"{program} has no activation softsign"):
         export_model(network, tmp_path / f"network{suffix}")
+    with pytest.raises(ModelError, match="a page of one file does not know softsign"):
+        page_of("network", network)
     assert TrainingRun(network, data, epochs=1).kernel == "numpy"
     if kernels.available():
         with pytest.raises(TrainingError, match=r"does not know softsign; use kernel='numpy'"):

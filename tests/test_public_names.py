@@ -193,6 +193,14 @@ def test_what_follows_the_literature_says_its_source(name: str) -> None:
     assert CITATION.search(f"{inspect.getdoc(thing)}\n{inspect.getdoc(sys.modules[thing.__module__])}")
 
 
+def test_one_version_and_one_date_stand_everywhere() -> None:
+    cited = (LIST.parents[1] / "CITATION.cff").read_text("utf-8")
+    (version,), (date,) = (re.findall(rf"^{key}: (\S+)$", cited, re.M) for key in ("version", "date-released"))
+    assert version == backquery.__version__
+    told = re.findall(r"^## (\S+) - (\S+)$", (LIST.parents[1] / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert told[0] == (version, date)
+
+
 def test_these_rules_see_what_is_missing() -> None:
     def silent(x: ArrayLike, share: float) -> Array:  # noqa: F821
         """Gives something back."""
