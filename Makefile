@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture wheels bench measure tables models engine site-demo clean
+.PHONY: demo test check workflows torture wheels fresh lowest coverage bench measure tables models engine site-demo clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -41,9 +41,12 @@ $(VENV)/.workflows: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[workflows]'
 	touch $@
 
-# What a public repository runs is judged without one.
+# What a public repository runs and reads is judged without one.
 workflows: $(VENV)/.workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/zizmor --offline --quiet --pedantic .github/workflows
 
 $(VENV)/.torture: $(VENV)/.dev
@@ -75,6 +78,30 @@ docs: docs-html $(VENV)/.all
 # What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
 wheels: $(VENV)/.dev
 	$(BIN)/python -m tests.wheels
+
+# What every test together runs: 95 % of all branches, and every one of what reads or writes files or lets in visitors.
+# A test of speed may fail meanwhile, so that its own end is not waited for; `make test` judges the tests.
+WHOLE := files.py io/formats.py io/foreign.py training/checkpoint.py studio/app.py studio/fields.py studio/guard.py \
+    studio/protocol.py $(addprefix datasets/,arrays.py cache.py csv.py idx.py images.py mat.py npz.py parquet.py \
+    picture_lists.py table.py text.py) $(addprefix io/,description.py h5.py h5_attribute.py keras_arrays.py \
+    keras_config.py keras_h5.py native.py onnx_constants.py onnx_file.py skops.py state_dict.py text.py)
+comma := ,
+space := $(subst ,, )
+coverage: $(VENV)/.all
+	$(BIN)/python -m coverage erase
+	-$(BIN)/python -m coverage run -m pytest -q $(ARGS)
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
+	$(BIN)/python -m coverage report --fail-under=100 \
+	    --include=$(subst $(space),$(comma),$(strip $(addprefix src/backquery/,$(WHOLE))))
+
+# The README's commands where there is nothing but Python, venv and make, and what each takes; ARGS=make: those alone.
+fresh:
+	$(PYTHON) -m tests.fresh $(ARGS)
+
+# The tests with the lowest declared version of everything; ARGS names extras.
+lowest:
+	$(PYTHON) -m tests.lowest $(ARGS)
 
 bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks

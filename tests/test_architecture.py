@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backquery import Network, back_query, train
+from backquery import Network, TrainingRun, back_query, certify, export_model, kernels, train
+from backquery.errors import ModelError, TrainingError
 from backquery.inversion import METHODS, Transpose
 from backquery.io.formats import FORMATS, Format, format_of
 from backquery.model import ACTIVATIONS, Activation
+from backquery.studio.alone.made import page_of
 from backquery.training import RECIPES, MiniBatch
 from backquery.training.plan import Plan
 
@@ -141,11 +143,13 @@ def test_the_guide_names_places_and_registries_that_there_are() -> None:
         assert len(getattr(import_module(module_name(SOURCE / file)), registry)) > 2, f"{thing}: {registry}"
 
 
+SOFTSIGN = Activation(
+    "softsign", None, lambda z: z / (1 + abs(z)), lambda h: (1 - abs(h)) ** 2, lambda y: y / (1 - abs(y)), -1, 1
+)
+
+
 def test_a_line_in_a_registry_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    softsign = Activation(
-        "softsign", 99, lambda z: z / (1 + abs(z)), lambda h: (1 - abs(h)) ** 2, lambda y: y / (1 - abs(y)), -1, 1
-    )
-    monkeypatch.setitem(ACTIVATIONS, "softsign", softsign)
+    monkeypatch.setitem(ACTIVATIONS, "softsign", SOFTSIGN)
     monkeypatch.setitem(RECIPES, "pairs", MiniBatch(batch_size=2, loss="squared"))
     monkeypatch.setitem(METHODS, "again", Transpose())
     monkeypatch.setitem(FORMATS, ".again", Format(".again", "native:load", "native:save"))
@@ -160,3 +164,29 @@ def test_a_line_in_a_registry_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert kind is not None
     kind.save(learned, tmp_path / "network.again")
     np.testing.assert_array_equal(kind.load(tmp_path / "network.again").query(x), learned.query(x))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "program"),
+    [
+        pytest.param(".onnx", "ONNX", marks=pytest.mark.needs("onnx")),
+        pytest.param(".keras", "Keras", marks=pytest.mark.needs("h5py")),
+    ],
+)
+def test_what_does_not_know_a_new_activation_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suffix: str, program: str
+) -> None:
+    monkeypatch.setitem(ACTIVATIONS, "softsign", SOFTSIGN)
+    network = Network.create([3, 4, 2], activation=["softsign", "sigmoid"], rng=1)
+    x = np.random.default_rng(0).uniform(0, 1, (6, 3))
+    data = (x, np.arange(6) % 2)
+    with pytest.raises(ModelError, match=f"{program} has no activation softsign"):
+        export_model(network, tmp_path / f"network{suffix}")
+    with pytest.raises(ModelError, match="a page of one file does not know softsign"):
+        page_of("network", network)
+    assert TrainingRun(network, data, epochs=1).kernel == "numpy"
+    if kernels.available():
+        with pytest.raises(TrainingError, match=r"does not know softsign; use kernel='numpy'"):
+            train(network, data, kernel="dense")
+    assert "softsign" in str(certify(network, x).unknown)
+    assert back_query(network, [0, 1], method="gauss-newton").read.shape == (2,)

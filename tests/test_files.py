@@ -11,7 +11,7 @@ from time import time
 import pytest
 
 from backquery.errors import DataError, OutputError
-from backquery.files import DAY, check_writable, replacing
+from backquery.files import DAY, check_writable, replacing, user_cache
 
 
 def names_in(folder: Path) -> list[str]:
@@ -139,3 +139,14 @@ def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path) -> None:
     with replacing(target) as stream:
         stream.write(b"long")
     assert target.read_bytes() == b"long"
+
+
+def test_on_windows_the_cache_is_among_the_user_s_own_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert user_cache() == tmp_path / "backquery"
+    monkeypatch.delenv("LOCALAPPDATA")
+    assert user_cache() is None

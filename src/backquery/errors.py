@@ -11,6 +11,12 @@ import re
 import unicodedata
 from warnings import warn
 
+__all__ = [
+    "AssumptionWarning", "BackqueryError", "ClusterError", "DataError", "DivergenceError", "DownloadError",
+    "ExperimentError", "InversionError", "MissingExtraError", "ModelError", "OutputError", "ProofError",
+    "SeedError", "TargetError", "TrainingError",
+]  # fmt: skip
+
 
 class BackqueryError(Exception):
     """Any error that backquery raises on purpose; the message is written for a person."""

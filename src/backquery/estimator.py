@@ -21,6 +21,8 @@ from backquery.model import SIGMOID, SOFTMAX, UNREAD, Array, Network, Scaling, l
 from backquery.training import Recipe, train
 from backquery.training.plan import settled_recipe
 
+__all__ = ["BackQueryClassifier"]
+
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 1_000
 """By default epochs are repeated until the recipe's usual steps were made, within these bounds."""
 
@@ -75,7 +77,7 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train anew on X (n, features) and labels y (n,), whole numbers or words."""
+        """Train anew on X (n, features) and labels y (n,), whole numbers or words; `DataError` for any others."""
         x, truth = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(truth)
         self.classes_, labels = np.unique(truth, return_inverse=True)
@@ -90,10 +92,11 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
-        """One more epoch, on these examples and at the recipe's full learning rate.
+        """One more epoch, on X (n, features) and labels y (n,), at the recipe's full learning rate.
 
-        The first call needs all `classes` that are ever to come, unless `fit` was called before. What the
-        network remembered of earlier examples is forgotten, because its answers have changed.
+        The first call needs all `classes` (k,) that are ever to come, unless `fit` was called before: `DataError`
+        without them, or for others later. What the network remembered of earlier examples is forgotten, because
+        its answers have changed.
         """
         first = not hasattr(self, "classes_")
         if first and classes is None:
@@ -114,7 +117,7 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The label of each row of X (n, features)."""
+        """The label (n,) of each row of X (n, features); `ModelError` where none is read, as two answers tie."""
         check_is_fitted(self)
         read = labels_read(self.network_, validate_data(self, X, dtype=np.float64, reset=False))
         if np.any(read == UNREAD):
@@ -132,10 +135,11 @@ class BackQueryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return answers / answers.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
     def scan(self, labels: ArrayLike | None = None, **options: Any) -> BackQuery:
-        """What the network sees when it says each of `labels`, by default all of `classes_`.
+        """What the network sees when it says each of `labels` (n,), by default all of `classes_`.
 
         The images of the result are rows like those of X. By default gauss-newton asks for the network's usual
-        answers, or for 0.99 where it remembers none; `options` are those of `backquery.back_query`.
+        answers, or for 0.99 where it remembers none; `options` are those of `backquery.back_query`. A label that
+        was not learned raises `DataError`.
         """
         check_is_fitted(self)
         asked = self._positions(self.classes_ if labels is None else np.atleast_1d(np.asarray(labels)))

@@ -12,11 +12,14 @@ from time import sleep
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from backquery import FullBatch, MiniBatch, Network, Online, train
 from backquery.errors import OutputError, TrainingError
 from backquery.training import RECIPES, Checkpoint, TrainingRun, read_settings
 from backquery.training import run as training_run
+from backquery.training.checkpoint import CHECKSUM, KEY, _checksum
 from tests.training.test_training import drawn
 
 CHUNK = 24
@@ -198,6 +201,33 @@ def test_files_that_are_no_checkpoints_are_one_clear_error(kept, tmp_path):
         train(network(), drawn(IMAGES), epochs=2, resume=tmp_path / "nowhere")
     with pytest.raises(TrainingError, match="is a folder; name the checkpoint in it"):
         train(network(), drawn(IMAGES), epochs=2, resume=tmp_path)
+
+
+def test_a_checkpoint_that_is_whole_and_none_of_ours_is_one_clear_error(kept, tmp_path, monkeypatch):
+    with safe_open(kept, framework="numpy") as file:
+        description = json.loads(file.metadata()[KEY])
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+
+    def resumed(description):
+        text = json.dumps(description)
+        changed = tmp_path / "changed.checkpoint"
+        changed.write_bytes(save(arrays, metadata={KEY: text, CHECKSUM: _checksum(text, arrays)}))
+        return train(network(), drawn(IMAGES), epochs=2, resume=changed)
+
+    resumed(description)
+    with pytest.raises(TrainingError, match="is no checkpoint, or was damaged"):
+        resumed(description | {"settings": []})
+    with pytest.raises(TrainingError, match="is of another version of backquery"):
+        resumed(description | {"version": 999})
+    with pytest.raises(TrainingError, match="cannot be used: it is damaged"):
+        resumed(description | {"state": description["state"] | {"done": -5}})
+
+    def failing(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("safetensors.safe_open", failing)
+    with pytest.raises(TrainingError, match=r"cannot read the checkpoint .*: Input/output error"):
+        resumed(description)
 
 
 def test_where_a_checkpoint_cannot_be_written_is_said_before_the_work(tmp_path):

@@ -147,7 +147,7 @@ def colour_or_shape(
 
 
 def recoloured(images: Array, donors: Array) -> Array:
-    """Images (n, rows, columns, 3) in the colours of as many others: 0 to 1, each beyond it brought back.
+    """`images` (n, rows, columns, 3) in the colours of as many `donors`: 0 to 1, each beyond it brought back.
 
     The mean and covariance of each image's red, green and blue become those of its donor, principal axis by
     principal axis: of both signs that an axis has, the strongest one's is towards white, and the others' are those

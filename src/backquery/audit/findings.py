@@ -14,6 +14,7 @@ from backquery.model import Array, Tabular, brief
 
 CLEAN, NATURAL, SUSPICIOUS, SHORTCUT = "clean", "natural", "suspicious", "shortcut"
 VERDICTS = (CLEAN, NATURAL, SUSPICIOUS, SHORTCUT)
+"""What is said of a label, the gravest last."""
 
 MEANINGS = {
     CLEAN: "no small region decides alone",
@@ -47,12 +48,14 @@ BORNE = (
     "Where the images themselves may bear the trigger, the references learned it too, and natural says little: "
     "exchange the region's pixels between the images that they learn from (--exchange)."
 )
+"""What is said where the references may have learned the trigger too."""
 
 LIMITS = (
     "An audit finds small regions that alone decide. It does not find what is spread thinly over the image or "
     "works only together with other things: clean means that no such region was found, not that there is no "
     "shortcut."
 )
+"""What every audit says of itself."""
 
 
 def usual_share(others: Array) -> float:

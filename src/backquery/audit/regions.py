@@ -63,7 +63,7 @@ class Region:
         return len(self.inputs) // self.channels
 
     def select(self, which: NDArray[Any]) -> Region:
-        """Only some of its pixels, each with all of its channels."""
+        """Those of its pixels (k,) that `which` picks, a mask or positions, each with all of its channels."""
         inputs, ink = (every.reshape(-1, self.channels)[which].ravel() for every in (self.inputs, self.ink))
         return Region(inputs, ink, self.channels)
 

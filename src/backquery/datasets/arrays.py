@@ -208,7 +208,7 @@ def _count(array: Stored) -> int:
 def _size(array: Stored) -> int:
     try:
         return prod(array.shape) * np.dtype(array.dtype).itemsize
-    except TypeError:  # MATLAB's own names of types
+    except TypeError:  # records, of which no reader makes images
         return prod(array.shape)
 
 

@@ -22,7 +22,7 @@ CHUNK = 2048
 
 @declared(DataError)
 def rotate(split: Split, degrees: float) -> Split:
-    """Every image turned about its middle, anticlockwise, with straight interpolation; the size stays.
+    """Every image turned by `degrees` about its middle, anticlockwise, by straight interpolation; the size stays.
 
     Whole pixels are rounded. Degrees that are not a finite number raise `DataError`.
     """
@@ -60,9 +60,10 @@ def shift(split: Split, down: int, right: int) -> Split:
 def augment(
     split: Split, *, rotations: Sequence[float] = (-10.0, 10.0), shifts: Sequence[tuple[int, int]] = ()
 ) -> Split:
-    """Every image, followed by its copies: one for each rotation (degrees) and each shift (down, right).
+    """Every image, followed by its copies: one for each of `rotations` (degrees) and of `shifts` (down, right).
 
     Images keep their order, so that a training in file order meets an image and its copies one after the other.
+    What is no angle, or no whole number of pixels, raises `DataError`.
     """
     copies = [split, *(rotate(split, degrees) for degrees in rotations)]
     copies += [shift(split, down, right) for down, right in shifts]

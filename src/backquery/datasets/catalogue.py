@@ -209,13 +209,19 @@ def load(name: str) -> Dataset:
 
 
 def fetch(name: str) -> Path | None:
-    """The folder where the data set's files lie, fetched if they were nowhere; None for one that has none."""
+    """The folder where the data set's files lie, fetched if they were nowhere; None for one that has none.
+
+    A name that is not in the catalogue raises `DataError`, files that cannot be had `DownloadError`.
+    """
     files = _files_of(name)
     return None if files is None else is_at_hand(files) or _fetched(files, SOURCES[files])
 
 
 def is_at_hand(name: str) -> Path | None:
-    """The folder that holds all of the data set's files already; None if there is none, or it has no files."""
+    """The folder that holds all of the data set's files already; None if there is none, or it has no files.
+
+    A name that is not in the catalogue raises `DataError`, no folder that could hold them `DownloadError`.
+    """
     files = _files_of(name)
     if files is None:
         return None
@@ -223,7 +229,10 @@ def is_at_hand(name: str) -> Path | None:
 
 
 def needs_fetching(name: str) -> bool:
-    """Whether `load` would need a network: the data set has files, and they are nowhere on this machine."""
+    """Whether `load` would need a network: the data set has files, and they are nowhere on this machine.
+
+    A name that is not in the catalogue raises `DataError`.
+    """
     return _files_of(name) is not None and is_at_hand(name) is None
 
 

@@ -104,8 +104,9 @@ def prepare_image(
     or (height, width, 3 or 4) of brightness from 0 (black) to 255 (white). `ink` is ``"dark"`` or ``"light"``
     for what was drawn, or ``"auto"``; `light` is ``"uneven"`` for a photograph with shadows, which are then
     taken away, ``"even"`` for any other picture, or ``"auto"``, which warns where it takes a picture for such a
-    photograph; with ``centre=False`` the picture is only scaled. What cannot be decoded or has more than 50
-    million pixels (25 in a progressive JPEG, 15 in WebP) raises `DataError`.
+    photograph; with ``centre=False`` the picture is only scaled, else what was drawn is fitted into `box_share`,
+    between 0 and 1, of each side. What cannot be decoded or has more than 50 million pixels (25 in a progressive
+    JPEG, 15 in WebP) raises `DataError`.
     """
     return prepare_steps(picture, shape, maximum, ink=ink, light=light, centre=centre, box_share=box_share).pixels
 
@@ -152,7 +153,10 @@ def prepare_steps(
     centre: bool = True,
     box_share: float = BOX_SHARE,
 ) -> Preparation:
-    """All that `prepare_image` does, from the picture as given to the raw pixels; the arguments are the same."""
+    """All that `prepare_image` does, from the picture as given to the raw pixels of `shape`, 0 to `maximum`.
+
+    The arguments, `box_share` among them (between 0 and 1), and the errors, `DataError`, are the same.
+    """
     _check_choices(ink, light)
     height, width, *colours = shape if len(shape) > 1 else (0, 0)
     if min(height, width) < 1 or colours not in ([], [3]) or not 0 < box_share <= 1 or not maximum > 0:

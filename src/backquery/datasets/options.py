@@ -26,6 +26,8 @@ class Reading:
     `ink` is ``"dark"`` where it was drawn on a brighter ground, so that the numbers are turned, ``"light"`` where
     it was not; ``"auto"`` looks at the borders of all images together. `pixel_range` are the numbers for one end
     of the scale and the other, such as (0, 16). `transposed` tells images that are stored column by column.
+
+    What says nothing of the kind raises `DataError`.
     """
 
     images: str | None = None

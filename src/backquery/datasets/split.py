@@ -58,7 +58,8 @@ class Split:
 def split_off_test(split: Split, share: float = HELD_OUT, *, rng: Seed = None) -> tuple[Split, Split]:
     """Hold out a random `share` of each label's images: (the rest, the held out), both in their old order.
 
-    At least one image of every label stays in the first half.
+    At least one image of every label stays in the first half. A share that is not between 0 and 1, or holds out
+    nothing, raises `DataError`.
     """
     if not 0 < share < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1; received {share}")

@@ -34,7 +34,10 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A data set in numbers; `shared` counts the test images that also occur in the train half."""
+    """A data set in numbers; `shared` counts the test images that also occur in the train half.
+
+    maximum: the raw pixel of full ink.
+    """
 
     name: str
     classes: tuple[str, ...]

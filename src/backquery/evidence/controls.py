@@ -65,7 +65,7 @@ def held_of(interventions: Iterable[Intervention]) -> tuple[int, int]:
 
 
 def mean_likeness(evidence: Sequence[Evidence]) -> float:
-    """The mean of `Evidence.likeness`."""
+    """The mean of `Evidence.likeness` over all of them, from -1 to 1."""
     return float(np.mean([one.likeness for one in evidence]))
 
 

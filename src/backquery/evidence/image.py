@@ -156,14 +156,15 @@ def image_evidence(
     smallest: float = SMALLEST,
     rng: Seed = 0,
 ) -> ImageEvidence:
-    """What the ink of one image, in input scale, means for a label: by default the one that is read in it.
+    """What the ink of one `image` (inputs,), in input scale, means for a label: by default the one read in it.
 
     Patches of ink are taken away at random, half of them at a time, and patches of paper inked, a sixth at a
     time, each as far as chance has it. What a pixel's ink does is the mean slope of the label's log-odds on that
     way, with its standard error: between none and full ink the slopes of one pixel add up to the change itself, so
     that this is the effect of erasing or inking it, averaged over what surrounds it (as RISE averages, Petsiuk et
     al. 2018, along the paths of integrated gradients, Sundararajan et al. 2017). Verdicts follow as for many
-    images, see `measure_evidence`; `between` asks about the first label rather than the second.
+    images, by `rate` and `smallest`, see `measure_evidence`; `between` asks about the first label rather than the
+    second. `DataError` for more than one image, a label that there is not, or both questions at once.
 
     A pixel of several channels is moved in all of them together. In colour there is no paper, and each pixel goes
     the longer way: light ones towards black, dark ones towards white.

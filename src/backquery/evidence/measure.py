@@ -190,10 +190,10 @@ def measure_evidence(
     The effect of ink at each pixel on a label's log-odds ln(p / (1 - p)) is averaged over real images of the label
     in `data`, with its standard error. A pixel of several channels is inked in all of them together: towards
     white, where they are colours, and taken towards black. A pixel is support, against or insensitive at the
-    false-discovery rate `rate`, where an effect counts from `smallest` (log-odds for a full pixel of ink) on; else
-    it is unclear. Each claim is then tested on images `held_out` (raw labelled images, like `data`; without them,
-    a random half of each label's). Between two labels it is the difference of their log-odds, over as many images
-    of either.
+    false-discovery rate `rate` (Benjamini & Hochberg 1995), where an effect counts from `smallest` (log-odds for a
+    full pixel of ink) on; else it is unclear. Each claim is then tested on images `held_out` (raw labelled images,
+    like `data`; without them, a random half of each label's). Between two labels it is the difference of their
+    log-odds, over as many images of either.
 
     measure: ``"slope"``, the log-odds' derivative at the image, or ``"path"``, finite ink: derivatives on the way
     to full ink and to paper, a tenth of the pixels at a time, of which both must say the same. By default a

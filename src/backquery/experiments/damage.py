@@ -1,7 +1,8 @@
 """Damage: what is left of a network that loses nodes or weights, or whose weights become noisy.
 
-*Make Your Own Neural Network* says that learning is spread over the weights, so that a network survives the loss
-of some of them. Here that is counted: performance, and the reading of scans, against what was lost.
+*Make Your Own Neural Network* (Rashid 2016) says that learning is spread over the weights, so that a network
+survives the loss of some of them. Here that is counted: performance, and the reading of scans, against what was
+lost.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ def measure_damage(
     `stages` are the shares of the first hidden layer's nodes, from 0 to 1, at which its own scans are made too.
 
     `progress` is told (curves done, curves in all). A network without statistics is given those of the training
-    half, for its scans. Models that do not show their weights raise `ModelError`.
+    half, for its scans. Models that do not show their weights raise `ModelError`, and settings that make no sense
+    `ExperimentError`.
     """
     if not isinstance(model, Network):
         raise ModelError(

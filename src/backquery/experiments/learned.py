@@ -40,7 +40,7 @@ def train(
     inputs that are scaled already. They say something about the images: with ``statistics=False`` nothing of them
     is remembered, nor written by `save_model`.
 
-    All else is as in `backquery.training.train`, which this calls.
+    All else is as in `backquery.training.train`, which this calls; so is `TrainingError`, for what does not fit.
     """
     remembered = not isinstance(data, tuple) if statistics is None else statistics
     with ThreadPoolExecutor(1) as beside:

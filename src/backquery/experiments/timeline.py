@@ -175,7 +175,8 @@ def watch_training(
     ``TrainingRun(network, dataset.train, epochs=5, rng=1)``. Looking changes nothing: where the last moment is the
     end, ``run.snapshot()`` is afterwards what `train` returns. The moments are `log_spaced` by default.
     Gauss-newton asks each time for the answers that are typical by then, under one prior for all times. `progress`
-    is told (frames done, frames in all).
+    is told (frames done, frames in all). A run that has begun, or moments that it does not have, raise
+    `ExperimentError`.
     """
     dataset = Dataset.of(dataset, run.network)
     moments = log_spaced(run.updates) if at is None else check_moments(run, at)

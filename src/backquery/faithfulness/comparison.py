@@ -139,7 +139,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Comparison(Tabular):
-    """All rows, the judges with their performance on real images, and what was left out and why."""
+    """All rows, the judges with their performance on real images, and what was left out and why.
+
+    nearest_ink: by the name of a row, the real images nearest to its own, (n, inputs), ink from 0 to 1.
+    """
 
     __repr__ = brief
 
@@ -187,7 +190,7 @@ class Comparison(Tabular):
         return [row.as_json(self.classes) for row in self.rows]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """All that it holds as plain values, for JSON."""
         return {
             "rows": self.records(),
             "judges": {judge.name: judge.performance for judge in self.judges},
@@ -233,7 +236,8 @@ def compare_methods(
     as a `Split`, will do, but without others to test on a judge's performance is not known. Without `judges`
     the usual three are trained on its training half. `controls` adds networks, which are trained too;
     `confidences` asks each method for several confidences, to see whether it obeys. `progress` is told (steps
-    done, steps in all, what is being done).
+    done, steps in all, what is being done). Data of other classes, or judges that are none, raise
+    `BackqueryError`.
     """
     dataset = Dataset.of(dataset, model)
     if dataset.inputs != model.inputs or len(dataset.classes) != model.outputs:

@@ -79,7 +79,8 @@ def fooling_circuit(network: Network, train: Split, rng: Seed = 0) -> Network:
 def fooling_module(module: Any, model: Model, train: Split, rng: Seed = 0) -> Any:
     """The same for a PyTorch module that gives `model`'s logits: a module of ordinary layers.
 
-    It hears the module's images and is of its precision; ``from_torch`` makes a model of it.
+    It hears the module's images and is of its precision; ``from_torch`` makes a model of it. `MissingExtraError`
+    without PyTorch.
     """
     try:
         import torch

@@ -66,7 +66,7 @@ class Judge:
 
     @classmethod
     def tried(cls, name: str, ask: Callable[[Array], Labels], read: Labels, truth: Labels) -> Judge:
-        """A judge that read these labels (n,) in real test images."""
+        """A judge that read these labels (n,) in real test images, of which `truth` (n,) is right."""
         return cls(name, ask, float(np.mean(read == truth)), len(truth))
 
     def worth(self, chance: float) -> float:
@@ -90,7 +90,8 @@ class Judge:
 def neighbour_judge(real: RealImages, test: Split | None = None, maximum: float | None = None) -> Judge:
     """The vote of the five nearest training images (Cover & Hart 1967); a tie goes to the nearer ones.
 
-    It is tried on the first thousand images of `test`; `maximum` is full ink there, by default as in training.
+    It is tried on the first thousand images of `test`; `maximum` is the raw pixel of full ink there, by default as
+    in training.
     """
 
     def vote(positions: Labels) -> Labels:
@@ -111,7 +112,7 @@ def neighbour_judge(real: RealImages, test: Split | None = None, maximum: float 
 
 
 def linear_judge(dataset: Dataset, *, rng: Seed = 0) -> Judge:
-    """A linear classifier: one softmax layer, trained by cross-entropy."""
+    """A linear classifier: one softmax layer, trained by cross-entropy (logistic regression, Cox 1958)."""
     network = Network.create(
         [dataset.inputs, len(dataset.classes)],
         activation=["softmax"],
@@ -126,7 +127,7 @@ def linear_judge(dataset: Dataset, *, rng: Seed = 0) -> Judge:
 
 
 def model_judge(name: str, model: Model, test: Split | None = None) -> Judge:
-    """Any other model as a judge; it needs a scaling, by which ink becomes its inputs."""
+    """Any other model as a judge; it needs a scaling, by which ink becomes its inputs (else `BackqueryError`)."""
     scaling = model.scaling
     if scaling is None:
         raise BackqueryError(f"the model cannot judge images ({name}): it has no scaling; give it one")

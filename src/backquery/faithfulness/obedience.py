@@ -34,7 +34,7 @@ def obedience(
     *,
     known: BackQuery | None = None,
 ) -> Obedience:
-    """Ask for each label with each confidence by `method`.
+    """Ask for each of `labels` (n,) with each confidence by `method`.
 
     The other answers are asked to stay as they usually are beside that label where the model keeps statistics;
     else they are asked for what `confidence` asks of them. A method that does not choose its answers gives one

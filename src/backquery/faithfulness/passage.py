@@ -85,7 +85,7 @@ class Passage:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """All that it holds as plain values, for JSON."""
         return {"path": [round(float(v), 4) for v in self.share], "path_layer": list(self.layer)}
 
 

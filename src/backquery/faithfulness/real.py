@@ -56,7 +56,7 @@ class Nearness:
         return f"{np.median(self.percentile):.2f}{said}"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """All that it holds as plain values, for JSON."""
         return {
             "distance_to_nearest": [round(float(v), 4) for v in self.distance],
             "nearest": self.nearest.tolist(),

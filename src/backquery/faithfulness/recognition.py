@@ -34,7 +34,10 @@ def recognised_share(agreement: Iterable[float], worth: Iterable[float], chance:
 
 @dataclass(frozen=True, eq=False)
 class Recognition:
-    """What judges, by their names, read (n,) in images that should be read as `expected` (n,)."""
+    """What judges, by their names, read (n,) in images that should be read as `expected` (n,).
+
+    chance: the share that is read so by chance, such as 0.1.
+    """
 
     judges: Mapping[str, Judge]
     read: Mapping[str, Labels]
@@ -73,7 +76,7 @@ class Recognition:
         return "-" if self.share is None else f"{self.share:.0%}{'?' if self.share and self.may_be_luck else ''}"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """All that it holds as plain values, for JSON."""
         return {
             "agreement": self.agreement,
             "recognised": None if self.share is None else round(self.share, 4),

@@ -82,7 +82,7 @@ class References:
         return np.array([float(np.mean(judge.ask(ink) == label)) for judge in self.judges])
 
     def tried(self, ink: Array, labels: Labels) -> References:
-        """The same with their performance on images that they have not learned."""
+        """The same with their performance on images `ink`, (n, rows, columns, channels), with `labels` (n,)."""
         return References(
             tuple(Judge.tried(judge.name, judge.ask, judge.ask(ink), labels) for judge in self.judges)
         )
@@ -91,10 +91,11 @@ class References:
 def train_references(
     ink: Array, labels: Labels, outputs: int, *, keep: bool = True, progress: Progress | None = None
 ) -> References:
-    """References for images (n, rows, columns, channels), 0 for paper to 1, and labels (n,) below `outputs`.
+    """References for images `ink` (n, rows, columns, channels), 0 for paper to 1, and labels (n,) below `outputs`.
 
     They are kept in the user's cache, under a name that says images, labels and recipes, unless `keep` is False.
-    `progress` is told (references that are ready, references in all).
+    `progress` is told (references that are ready, references in all). Images of another shape, or none, or
+    not as many labels, raise `DataError`.
     """
     if ink.ndim != 4 or len(ink) != len(labels) or not len(ink):
         raise DataError(f"references need images (n, rows, columns, channels) with labels; received {ink.shape}")

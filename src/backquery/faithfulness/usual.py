@@ -61,7 +61,7 @@ class Usualness:
         return side if unusual else f"{np.median(self.typicality):.2f}"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """All that it holds as plain values, for JSON."""
         return {"typicality": [round(float(v), 4) for v in self.typicality], "side": list(self.side)}
 
 

@@ -122,6 +122,7 @@ def usual_method(model: Model) -> str:
     """The method that is taken where none is named, always one that can be used on the model.
 
     It is gauss-newton where the model keeps statistics, else the book's transpose where the model has an inverse.
+    What is no model raises `TargetError`.
     """
     by_the_book = model.statistics is None and usable_methods(model)[Transpose.name] is None
     return Transpose.name if by_the_book else GaussNewton.name
@@ -131,7 +132,8 @@ def usual_method(model: Model) -> str:
 def usable_methods(model: Model) -> dict[str, str | None]:
     """For each method, None if it can be used on this model, or else why not.
 
-    The searches need only logits and their derivatives, which every model has. The book's formula is tried.
+    The searches need only logits and their derivatives, which every model has. The book's formula is tried. What
+    is no model raises `TargetError`.
     """
     reasons: dict[str, str | None] = dict.fromkeys(METHODS)
     try:

@@ -31,7 +31,7 @@ class Ascent:
     steps and learning_rate are Adam's, the latter in ink per step. total_variation weighs the differences
     between neighbouring pixels, l2 the ink itself, both against one unit of a logit. jitter is how far, in
     pixels, the image is moved at random before every step. Total variation and jitter need an input shape
-    that says where the pixels lie and are left out where there is none.
+    that says where the pixels lie and are left out where there is none. `InversionError` for what is below zero.
     """
 
     steps: int = 512
@@ -52,7 +52,10 @@ class Ascent:
             raise InversionError("total_variation, l2 and jitter cannot be negative")
 
     def invert(self, problem: Problem) -> BackQuery:
-        """Climb for all questions at once; `problem.rng` draws the first noise and the jitter."""
+        """Climb for all questions at once; `problem.rng` draws the first noise and the jitter.
+
+        What cannot be climbed raises `TargetError`, what ascent does not take, such as a prior, `InversionError`.
+        """
         model, asked = problem.model, problem.asked
         need(
             memory_of_climb(model, len(asked)),

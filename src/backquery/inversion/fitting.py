@@ -118,7 +118,8 @@ def fit_statistics(
 
     This says something about the data: the mean and the leading directions are themselves blurred images, and the
     means of a mixture's components are less blurred, the more of them there are. Labels that the model reads in
-    none of the images are warned of: nothing is typical of them.
+    none of the images are warned of: nothing is typical of them. Data or settings that cannot be fitted raise
+    `DataError`.
     """
     fitted = statistics_of(model, data, rank=rank, noise=noise, components=components, moments=moments)
     assert fitted.typical is not None

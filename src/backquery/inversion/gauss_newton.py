@@ -82,7 +82,7 @@ class GaussNewton:
     distance to the prior's mean. steps: after so many iterations an image is called stalled. block: how many
     questions are worked on at a time. confirming: whether an image that was found in one step from a `start` is
     improved until no more is to be gained; without, what follows a slider is a third quicker, and 0.3 % (median)
-    farther from the prior's mean.
+    farther from the prior's mean. Settings that are not above zero raise `InversionError`.
     """
 
     tolerance: float = 1e-3

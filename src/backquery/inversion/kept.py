@@ -118,7 +118,8 @@ def kept_by_layer(
     `EXACT`), or ``"least squares"``; by default the first for layers of few signals (`FEW`), and least squares
     where that is in vain.
 
-    `InversionError` says what cannot be asked. Not keeping the tolerance is no error: see `Kept.within`.
+    `InversionError` says what cannot be asked, `DataError` which images cannot be. Not keeping the tolerance is no
+    error: see `Kept.within`.
     """
     if not tolerance > 0:
         raise InversionError(f"the tolerance must be above zero; received {tolerance:g}")

@@ -106,7 +106,8 @@ class Limits:
 def at_least(model: Model, labels: LabelNames, p: float = SAID, others_at_most: float | None = None) -> Limits:
     """Each label at least with confidence `p`, read as it, and no other above `others_at_most` where it is given.
 
-    Confidences are as in `confidence`; of what is not limited the likeliest is taken.
+    Confidences are as in `confidence`; of what is not limited the likeliest is taken. What cannot be had raises
+    `TargetError`.
     """
     places, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     others = {} if others_at_most is None else dict.fromkeys(range(model.outputs), (None, others_at_most))
@@ -140,7 +141,7 @@ def within(model: Model, ranges: Mapping[Any, Range] | Sequence[Mapping[Any, Ran
 
 @declared(TargetError)
 def read_as(model: Model, labels: LabelNames) -> Limits:
-    """Each label as little as will do: no output's answer is above its own."""
+    """Each label as little as will do: no output's answer is above its own. `TargetError` for no such label."""
     places = label_positions(model, labels)
     low, high = (np.full((len(places), model.outputs), end) for end in (-np.inf, np.inf))
     own = model.output_activation is SOFTMAX
@@ -151,7 +152,8 @@ def read_as(model: Model, labels: LabelNames) -> Limits:
 def emptiest(model: Model, labels: LabelNames) -> Limits:
     """Each label with the least ink: of the images that are read as it, the one nearest to blank paper.
 
-    What is smallest is the sum of the squared differences from paper, whatever the model keeps of its images.
+    What is smallest is the sum of the squared differences from paper, whatever the model keeps of its images. A
+    label that there is not raises `TargetError`.
     """
     return replace(read_as(model, labels), question="the least ink that is read so", from_paper=True)
 
@@ -161,7 +163,8 @@ def most_sure(model: Model, labels: LabelNames, squared_distance: float | None =
     """Each label as surely as an image can say it that is as usual as real ones.
 
     Its squared distance from the prior's mean (Mahalanobis) is no more than `squared_distance`, by default what
-    images drawn from the prior have on average: the number of inputs.
+    images drawn from the prior have on average: the number of inputs. One that is not above zero, or a label that
+    there is not, raises `TargetError`.
     """
     farthest = float(model.inputs) if squared_distance is None else float(squared_distance)
     if not 0 < farthest < np.inf:

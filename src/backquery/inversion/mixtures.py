@@ -21,7 +21,11 @@ from backquery.model import Array, Statistics
 
 @dataclass(frozen=True, eq=False)
 class MixturePrior:
-    """The sum of ``weights[j]`` times the density of ``components[j]``; all have the same diagonal and rank."""
+    """The sum of ``weights[j]`` times the density of ``components[j]``; all have the same diagonal and rank.
+
+    weights: (components,), adding up to 1. It is fitted as mixtures of probabilistic principal component analysers
+    are (Tipping & Bishop 1999), see `mixture_fitting`.
+    """
 
     weights: Array
     components: tuple[Prior, ...]
@@ -54,15 +58,15 @@ class MixturePrior:
 
     @cached_property
     def means(self) -> Array:
-        """(components, inputs)."""
+        """The components' means (components, inputs), in input scale."""
         return np.stack([component.mean for component in self.components])
 
     def log_density(self, images: ArrayLike) -> Array:
-        """The natural logarithm of the density at each row of (n, inputs), in input scale."""
+        """The natural logarithm (n,) of the density at each of `images` (n, inputs), in input scale."""
         return np.asarray(np.logaddexp.reduce(self.log_densities(images), axis=1))
 
     def log_densities(self, images: ArrayLike) -> Array:
-        """The logarithm of each weighted component's share of the density, (n, components)."""
+        """The logarithm of each weighted component's share of the density at `images`, (n, components)."""
         each = [component.log_density(images) for component in self.components]
         return np.asarray(np.stack(each, axis=1) + np.log(self.weights))
 
@@ -75,7 +79,7 @@ class MixturePrior:
         return self.chosen(rng.choice(len(self.components), count, p=self.weights))
 
     def likeliest(self, images: ArrayLike) -> Chosen:
-        """For each image (n, inputs) the component that it most probably comes from."""
+        """For each of `images` (n, inputs) the component that it most probably comes from."""
         return self.chosen(self.log_densities(images).argmax(axis=1))
 
     def chosen(self, components: ArrayLike) -> Chosen:

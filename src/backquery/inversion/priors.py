@@ -66,7 +66,8 @@ class Factors(NamedTuple):
 class Prior(Gaussian):
     """N(mean, factor factor' + diag(diagonal)) over images in input scale.
 
-    mean: (inputs,); factor: (inputs, rank), where rank may be 0; diagonal: (inputs,), positive.
+    mean: (inputs,); factor: (inputs, rank), where rank may be 0; diagonal: (inputs,), positive. Others, or numbers
+    that are not finite, raise `InversionError`.
     """
 
     __repr__ = brief
@@ -134,7 +135,7 @@ class Prior(Gaussian):
         return BoundPixels([self.whitened] * images)
 
     def newton_step(self, here: Linearisation) -> Linearised:
-        """See `linearised.newton_step`."""
+        """The next step of a search under this prior: see `linearised.newton_step`."""
         return newton_step(self, here)
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
@@ -143,7 +144,7 @@ class Prior(Gaussian):
         return np.concatenate([half, -half])
 
     def covariance_times(self, vectors: ArrayLike) -> Array:
-        """C v for each row v of (n, inputs), without ever forming C."""
+        """C v for each row v of `vectors` (n, inputs), without ever forming C."""
         return self.deviation * self.covary(np.asarray(vectors, np.float64) * self.deviation)
 
     @cached_property
@@ -206,11 +207,12 @@ def smooth_prior(
 ) -> OnePrior:
     """The prior `smooth`: neighbouring pixels are alike, and more is not known; it needs no data.
 
-    The mean is blank paper (`low`). The covariance between two pixels is ``exp(-(distance / length)^2 / 2)`` along
-    each axis. Of small grey images this Kronecker product's factor is cut where its variances fall below the
-    noise, and what is cut stays on the diagonal; of others it is kept whole, as waves. Channels are smooth each
-    for itself, wherever `shape` has them (see `Layout`); `length` is in pixels, by default a fourteenth of the
-    longer side (2 for 28 x 28), at least one.
+    The mean is blank paper (`low`), full ink is `high`: numbers, or (inputs,). The covariance between two pixels
+    is ``exp(-(distance / length)^2 / 2)`` along each axis. Of small grey images this Kronecker product's factor is
+    cut where its variances fall below the noise, and what is cut stays on the diagonal; of others it is kept
+    whole, as waves. Channels are smooth each for itself, wherever `shape` has them (see `Layout`); `length` is in
+    pixels, by default a fourteenth of the longer side (2 for 28 x 28), at least one. A shape without rows and
+    columns raises `InversionError`.
     """
     layout = Layout.of(shape) if len(shape) else None
     if layout is None or not layout.known:
@@ -236,7 +238,10 @@ def smooth_prior(
 
 @declared(InversionError)
 def flat_prior(inputs: int, low: ArrayLike = 0.0, high: ArrayLike = 1.0) -> Prior:
-    """The prior `flat`: every pixel alone, all alike, around blank paper."""
+    """The prior `flat`: every pixel alone, all alike, around blank paper (`low`; full ink is `high`).
+
+    Each is a number, or (inputs,); anything else raises `InversionError`.
+    """
     count = whole(inputs, "the number of inputs", InversionError)
     for name, end in (("low", low), ("high", high)):
         if reals(end, f"the ends ({name})", InversionError).shape not in ((), (count,)):
@@ -267,7 +272,9 @@ def natural_prior(shape: tuple[int, ...], low: ArrayLike = 0.0, high: ArrayLike 
 
     The power falls with the square of the frequency (Field 1987), and red, green and blue vary together as they do
     in photographs, whose mean is also theirs (`COLOUR_AXES`; Olah, Mordvintsev & Schubert 2017 parametrise images
-    so). Grey images and other channels vary as brightness does, each channel for itself.
+    so). Grey images and other channels vary as brightness does, each channel for itself. `low` and `high` are the
+    inputs of paper and of full ink, numbers or (inputs,). A shape without rows and columns raises
+    `InversionError`.
     """
     layout = Layout.of(shape) if len(shape) else None
     if layout is None or not layout.known:

@@ -51,7 +51,8 @@ class SpectralPrior(Gaussian):
     """N(mean, D (T' diag(variances) T + L L') D): as many directions as there are pixels, and no matrix of them.
 
     mean, deviation: (inputs,), D being the diagonal matrix of `deviation`; waves: T; variances: as coefficients
-    lie, positive; factor: L, (inputs, rank) where rank may be 0.
+    lie, positive; factor: L, (inputs, rank) where rank may be 0. Others, or numbers that are not finite, raise
+    `InversionError`. Waves are an orthonormal discrete cosine transform (DCT-II; Ahmed, Natarajan & Rao 1974).
     """
 
     name: str
@@ -115,7 +116,7 @@ class SpectralPrior(Gaussian):
         return np.concatenate([y, -y])
 
     def spread(self, scores: Array) -> Array:
-        """Draws (n, inputs) as whitened images: what they are."""
+        """The images that draws `scores` (n, inputs) from N(0, 1) are, less the mean."""
         return scores
 
     @cached_property

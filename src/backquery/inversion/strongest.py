@@ -28,7 +28,8 @@ def strongest_signals(
     """For each of n questions of `hidden_node` or `channel` the strongest signal (n,) that any drawn image gives.
 
     The images are drawn from the prior, of which labels are no part, and kept within the bounds, so that a signal
-    as strong can be had. They are the same each time. `prior` and `bounds` are those of `back_query`.
+    as strong can be had. They are the same each time. `prior` and `bounds` are those of `back_query`. Questions of
+    another kind raise `InversionError`.
     """
     low, high = box(model, bounds)
     law = prior_for(model, prior, low, high)

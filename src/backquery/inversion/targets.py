@@ -126,7 +126,8 @@ class Targets:
     def exceeding(self, logits: Array, tolerance: float) -> Array:
         """By how much outputs (n, outputs) that were not asked for are above their answers and all that were.
 
-        Those that are not, and those that were asked for, exceed by minus infinity.
+        Those that are not by more than `tolerance` (in logits), and those that were asked for, exceed by minus
+        infinity.
         """
         assert self.own and self.answers is not None
         wanted = _own(self.answers)
@@ -142,7 +143,10 @@ class Targets:
 
 @declared(TargetError)
 def typical(model: Model, labels: LabelNames) -> Targets:
-    """Each label as the model usually says it: as it says it of the most typical image that it reads as that."""
+    """Each label as the model usually says it: as it says it of the most typical image that it reads as that.
+
+    `TargetError` where the model keeps no statistics, or never reads the label.
+    """
     positions = label_positions(model, labels)
     kept = typical_of(model)
     if kept is None:
@@ -176,7 +180,7 @@ def confidence(
 
     The label stays the one asked for where `p` is no more than what another label is asked for, as with a softmax
     it is below one over their number. An image that gives such answers is not read as that label, and counts as
-    "not found".
+    "not found". `TargetError` for a confidence that the outputs cannot have.
     """
     positions, p = label_positions(model, labels), real(p, "a confidence", TargetError)
     if others != "typical":
@@ -218,8 +222,9 @@ def several(
 ) -> Targets:
     """Several labels at once, each with a confidence of its own: ``several(model, {"4": 0.9, "9": 0.9})``.
 
-    `others` is what all labels not named are asked for, by default as in `confidence`. Softmax answers are shares
-    of one whole: theirs must add up to less than 1, as in ``several(model, {"4": 0.49, "9": 0.49})``.
+    `confidences` give each label's, between 0 and 1; `others` is what all labels not named are asked for, by
+    default as in `confidence`. Softmax answers are shares of one whole: theirs must add up to less than 1, as in
+    ``several(model, {"4": 0.49, "9": 0.49})``. `TargetError` for what cannot be had.
     """
     wanted = [confidences] if not isinstance(confidences, Sequence) else list(confidences)
     if not wanted or not all(isinstance(each, Mapping) and each for each in wanted):
@@ -238,7 +243,8 @@ def several(
 def answers(model: Model, answers: ArrayLike, *, question: str = "answers") -> Targets:
     """All answers of each question as they are, (n, outputs) or one vector (outputs,).
 
-    They must lie inside the range of the output activation, and those of a softmax add up to 1 but for `ROUNDED`.
+    They must lie inside the range of the output activation, and those of a softmax add up to 1 but for `ROUNDED`;
+    else `TargetError`.
     """
     wanted = np.atleast_2d(reals(answers, "answers", TargetError))
     if wanted.ndim != 2 or wanted.shape[1] != model.outputs or not len(wanted):
@@ -267,7 +273,7 @@ def difference(
     Of sigmoids that is the difference of their log-odds, of a softmax ln(p / q), p and q being the answers.
 
     Nothing is asked of the other labels. The default is what is typical of the first label where the model
-    keeps statistics, and 2 logit(0.99) where not.
+    keeps statistics, and 2 logit(0.99) where not. What is no pair of two labels raises `TargetError`.
     """
     if not isinstance(pairs, Sequence) or isinstance(pairs, str):
         raise TargetError(f"a difference is between two labels, such as ('4', '9'); received {pairs!r}")
@@ -298,7 +304,8 @@ def hidden_node(
 
     A `Network`'s layers are numbered from 1, and the signal is the pre-activation; those of a model of
     `from_torch` have the module's names, and the signal is the layer's output, in which a node's place is that
-    among all of them in a row. Nothing is asked of the other nodes.
+    among all of them in a row. Nothing is asked of the other nodes. A layer or node that there is not raises
+    `TargetError`.
     """
     count = layer_named(model, layer).outputs if isinstance(layer, str) else nodes_of_hidden(model, layer)
     places = _places(nodes, count, f"the nodes of layer {layer}")
@@ -318,6 +325,7 @@ def channel(
 
     It is asked for at one `place` (row, column) of the layer's map, or without one as the mean over all places.
     Nothing is asked of other channels or places. ``model.at(layer).signals(x)`` are those of images x.
+    `TargetError` for a layer, channel or place that there is not.
     """
     shape = layer_named(model, layer).shape
     if len(shape) != 3:

@@ -43,7 +43,11 @@ class Transpose:
     chooses: ClassVar[bool] = True
 
     def invert(self, problem: Problem) -> BackQuery:
-        """Take the answers asked for back to images."""
+        """Take the answers asked for back to images (n, inputs), layer by layer.
+
+        `TargetError` for what has no inverse, `InversionError` for a model or an option that the formula does not
+        know.
+        """
         network, asked = problem.model, problem.asked
         if not isinstance(network, Network):
             raise InversionError(

@@ -8,10 +8,10 @@ import lzma
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -19,6 +19,9 @@ import numpy as np
 from backquery.errors import BackqueryError, MissingExtraError, ModelError
 from backquery.io.description import Fields, description_text, read_meaning
 from backquery.model import Network, Scaling, plain_scaling
+
+Ours = TypeVar("Ours")
+Named = TypeVar("Named")
 
 LIMIT = 2**30
 """Bytes that a foreign file may hold, packed or unpacked: far more than the dense networks read here."""
@@ -59,6 +62,15 @@ def reading(path: str | os.PathLike[str], extra: str, package: str) -> Iterator[
         raise ModelError(f"{path} is not a network that can be used: its parts are nested too deeply") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def theirs(ours: Ours, names: Mapping[Ours, Named], program: str) -> Named:
+    """What another program calls an activation of ours; `ModelError` where it has none such."""
+    if ours not in names:
+        raise ModelError(
+            f"{program} has no activation {getattr(ours, 'name', ours)}; keep the network as .safetensors"
+        )
+    return names[ours]
 
 
 def check_size(size: int, what: str, limit: int = LIMIT) -> None:

@@ -33,6 +33,7 @@ from backquery.io.foreign import (
     read_notes,
     reading,
     settled,
+    theirs,
     write_notes,
 )
 from backquery.io.h5 import member_at, numbers_in
@@ -128,7 +129,8 @@ def from_keras(
     named in the error. It is given to `from_torch`, and Keras, where it is installed, has been asked the same.
 
     outputs: for a dense chain as in `network_from_keras`, for others as in `from_torch`. Everything else is as in
-    `network_from_keras`. Images reach the model as (rows, columns, channels), as Keras has them.
+    `network_from_keras`, and what cannot be read raises `ModelError`. Images reach the model as (rows, columns,
+    channels), as Keras has them.
     """
     told = {"input_shape": input_shape, "classes": classes, "scaling": scaling}
     if isinstance(source, str | os.PathLike):
@@ -148,7 +150,7 @@ def network_to_keras(network: Network) -> keras.Sequential:
     """The network as a Keras Sequential model, which takes inputs in input scale and answers alike.
 
     Keras runs on the backend of your choice (``KERAS_BACKEND``). Scaling, class names and statistics have no
-    place in a model; keep them at hand.
+    place in a model; keep them at hand. `MissingExtraError` without Keras, `ModelError` where it cannot be loaded.
     """
     model = _import_keras().models.model_from_json(json.dumps(_config(network)))
     for layer, dense in zip(network.layers, _dense_of(model), strict=True):
@@ -358,7 +360,7 @@ def _config(network: Network) -> dict[str, Any]:
         layers.append(_entry("Flatten", "flatten", dtype))
     for number, layer in enumerate(network.layers, start=1):
         leak = layer.activation.leak
-        activation = "linear" if leak else NAMES[layer.activation.name]
+        activation = "linear" if leak else theirs(layer.activation.name, NAMES, "Keras")
         dense = _entry(
             "Dense", f"layer_{number}", dtype,
             units=layer.outputs, activation=activation, use_bias=layer.biases is not None,

@@ -20,7 +20,7 @@ from backquery.errors import MissingExtraError, ModelError
 from backquery.files import replacing
 from backquery.io.chain import Chain, NotAChainError
 from backquery.io.comparison import probes
-from backquery.io.foreign import NOTES, check_size, read_notes, reading, settled, write_notes
+from backquery.io.foreign import NOTES, check_size, read_notes, reading, settled, theirs, write_notes
 from backquery.io.onnx_file import read_model
 from backquery.io.onnx_graph import Graph
 from backquery.io.onnx_runtime import compare_with_runtime
@@ -93,7 +93,8 @@ def from_onnx(
     end is taken off, so that logits stay exact. A file that takes one image at a time only is run so for all.
 
     input_shape: the shape of one image, which is needed where the file leaves it open. outputs: for a dense chain
-    as in `network_from_onnx`, for others as in `from_torch`. Everything else is as in `network_from_onnx`.
+    as in `network_from_onnx`, for others as in `from_torch`. Everything else is as in `network_from_onnx`, and
+    what cannot be read raises `ModelError`.
     """
     told = {"input_shape": tuple(input_shape), "classes": classes, "scaling": scaling}
     what = _called(source)
@@ -108,7 +109,8 @@ def from_onnx(
 def network_to_onnx(network: Network) -> onnx.ModelProto:
     """The network as an ONNX model: ``inputs`` (n, inputs) in input scale to ``answers`` (n, outputs).
 
-    Image shape, class names, scaling and history are its metadata; statistics have no place in it.
+    Image shape, class names, scaling and history are its metadata; statistics have no place in it. Without the
+    package ``onnx`` there is `MissingExtraError`.
     """
     try:
         from onnx import helper
@@ -253,7 +255,7 @@ def _layer(layer: Layer, signal: str, number: int, last: bool) -> tuple[list[Any
     if layer.biases is not None:
         named[f"biases_{number}"] = layer.biases
     leak = layer.activation.leak
-    operator = "LeakyRelu" if leak else NAMES.get(layer.activation)
+    operator = "LeakyRelu" if leak else theirs(layer.activation, NAMES | {IDENTITY: None}, "ONNX")
     settings = {"alpha": leak} if leak else SETTINGS.get(operator or "", {})
     given = "answers" if last else f"signals_{number}"
     sums = f"sums_{number}" if operator else given

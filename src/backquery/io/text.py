@@ -73,7 +73,8 @@ def save_text(network: Network, folder: str | os.PathLike[str]) -> None:
 
     Only sigmoid layers can be written so (`ModelError`), and the numbers alone are kept: shape, class names,
     scaling and statistics are not. Files of the same names are replaced once all of them are written, those of
-    further layers removed, and `SHA256SUMS` says what belongs together.
+    further layers removed, and `SHA256SUMS` says what belongs together. What cannot be written raises
+    `OutputError`.
     """
     need_network(network)
     others = {layer.activation.name for layer in network.layers if layer.activation is not SIGMOID}

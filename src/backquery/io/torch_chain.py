@@ -11,6 +11,7 @@ import numpy as np
 from backquery.errors import ModelError
 from backquery.io.chain import Chain
 from backquery.io.comparison import compare
+from backquery.io.foreign import theirs
 from backquery.io.torch_module import (
     asked,
     at_rest,
@@ -202,7 +203,7 @@ def _as_module(torch: Any, activation: Activation) -> torch.nn.Module:
         return torch.nn.Softmax(dim=-1)
     if activation.leak:
         return torch.nn.LeakyReLU(activation.leak)
-    return getattr(torch.nn, NAMES[activation])()
+    return getattr(torch.nn, theirs(activation, NAMES, "PyTorch"))()
 
 
 def _activation(torch: Any, part: torch.nn.Module) -> Activation:

@@ -30,7 +30,10 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class BackPropagationLesson:
-    """A network, an input, the answer wanted, and every step of one update; `after` is the network then."""
+    """A network, an input, the answer wanted, and every step of one update; `after` is the network then.
+
+    x: (inputs,); wanted: (outputs,); rate: the learning rate, by which the gradient is multiplied.
+    """
 
     before: Network
     x: Array
@@ -40,7 +43,7 @@ class BackPropagationLesson:
     after: Network
 
     def value(self, name: str) -> Array:
-        """What the step of this name gave."""
+        """What the step of this name gave, in the shape that the step says."""
         return next(step.value for step in self.steps if step.name == name)
 
     def told(self) -> list[str]:
@@ -65,7 +68,11 @@ def back_propagation_lesson(
     wanted: tuple[float, ...] = WANTED,
     rate: float = RATE,
 ) -> BackPropagationLesson:
-    """One update of a network with one hidden layer and biases, in float64, step by step."""
+    """One update of a network with one hidden layer and biases, in float64, step by step.
+
+    x: (inputs,); wanted: (outputs,), the answers; rate: the learning rate. The steps are those of Rumelhart,
+    Hinton & Williams 1986, on half the squared error.
+    """
     network = network.astype(np.float64)
     start, y = network.check_inputs(x)[0], np.asarray(wanted, np.float64)
     (w1, b1, f1), (w2, b2, f2) = ((layer.weights, layer.shifts, layer.activation) for layer in network.layers)

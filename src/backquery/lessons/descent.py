@@ -1,4 +1,4 @@
-"""Gradient descent on ``f(x) = x^4 - 3 x^3 + 2``, whose minimum lies at 2.25."""
+"""Gradient descent (Cauchy 1847) on ``f(x) = x^4 - 3 x^3 + 2``, whose minimum lies at 2.25."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ FAR = 1e6
 class DescentLesson:
     """The path (k,) of x, its start first, and the `values` (k,) of f there.
 
-    converged: whether the last step was smaller than `precision`.
+    rate: the learning rate, by which the slope is multiplied; converged: whether the last step was smaller than
+    `precision`.
     """
 
     path: Array

@@ -51,7 +51,10 @@ class ForwardLesson:
 
 @declared(ExperimentError)
 def forward_lesson(sizes: tuple[tuple[int, ...], ...] = SIZES, *, rng: Seed = 1) -> ForwardLesson:
-    """Each network asked about one random input, both ways, on this machine, now."""
+    """Each network asked about one random input, both ways, on this machine, now.
+
+    Sizes that make no network raise `ExperimentError`.
+    """
     generator = generator_of(rng)
     return ForwardLesson(tuple(_timing(each, generator) for each in sizes))
 

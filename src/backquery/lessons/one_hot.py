@@ -45,7 +45,8 @@ class OneHotLesson:
 def one_hot(labels: ArrayLike, classes: int, *, low: float = 0.0, high: float = 1.0) -> Array:
     """Vectors (n, classes) for labels (n,) from 0 to classes - 1: `high` at the label's place, else `low`.
 
-    The book takes 0.01 and 0.99, which a sigmoid can reach. Other labels raise `DataError`.
+    As answers to ask of outputs the book takes 0.01 and 0.99, which a sigmoid can reach. Other labels raise
+    `DataError`.
     """
     places = np.asarray(labels)
     if places.ndim != 1 or places.dtype.kind not in "iu" or np.any((places < 0) | (places >= classes)):
@@ -58,6 +59,9 @@ def one_hot(labels: ArrayLike, classes: int, *, low: float = 0.0, high: float = 
 def one_hot_lesson(
     labels: Sequence[int] = (5, 0, 4, 1, 9), classes: int = 10, *, low: float = 0.0, high: float = 1.0
 ) -> OneHotLesson:
-    """Some labels and their vectors; by default the first five of MNIST's training images."""
+    """Some labels and their vectors; by default the first five of MNIST's training images.
+
+    low, high: what the outputs are asked for elsewhere and at the label.
+    """
     vectors = one_hot(labels, classes, low=low, high=high)
     return OneHotLesson(np.asarray(labels, np.int64), vectors, tuple(map(str, range(classes))))

@@ -28,10 +28,12 @@ SLOPED = "leaky-relu:"
 class Activation:
     """One activation function and all that the rest of the package asks of it.
 
-    `low` and `high` bound the open interval of the outputs, which is also the domain of the inverse.
-    `slope(h)` is the derivative at the pre-activation whose output is ``h``; for softmax it is the diagonal
-    of the Jacobian, whose whole is ``diag(h) - h h'``. `code` is the number that the kernels know it by; with it
-    goes `leak`, the slope below zero of the ReLUs, and None of all others.
+    `low` and `high` bound the open interval of the outputs, which is also the domain of the inverse. `slope(h)` is
+    the derivative at the pre-activation whose output is ``h``; for softmax it is the diagonal of the Jacobian,
+    whose whole is ``diag(h) - h h'``. `code` is the number that the kernels know it by, None where they do not;
+    with it goes `leak`, the slope below zero of the ReLUs, and None of all others. `function` (of
+    pre-activations), `slope` and `inverse` (both of outputs) take and give arrays of any shape, (..., nodes) for
+    softmax.
     """
 
     def __repr__(self) -> str:
@@ -39,7 +41,7 @@ class Activation:
         return f"<activation {self.name}>"
 
     name: str
-    code: int
+    code: int | None
     function: Callable[[Array], Array]
     slope: Callable[[Array], Array]
     inverse: Callable[[Array], Array] | None
@@ -61,7 +63,7 @@ class Activation:
         return self.low > -inf and self.high < inf
 
     def contains(self, y: Array) -> bool:
-        """Whether every element of `y` is strictly inside the range, so that the inverse is finite."""
+        """Whether all of `y`, of any shape, is strictly inside the range, so that the inverse is finite."""
         return bool(np.all((y > self.low) & (y < self.high)))
 
 
@@ -94,6 +96,7 @@ def _centred_log(p: Array) -> Array:
 SIGMOID = Activation("sigmoid", 0, _sigmoid, lambda h: h * (1 - h), _logit, 0.0, 1.0)
 TANH = Activation("tanh", 1, np.tanh, lambda h: 1 - h * h, np.arctanh, -1.0, 1.0)
 RELU = Activation("relu", 2, lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), None, 0.0, inf, 0.0)
+"""The usual functions; a ReLU has no inverse."""
 
 
 def _sloped(name: str, leak: float) -> Activation:
@@ -110,16 +113,18 @@ def _sloped(name: str, leak: float) -> Activation:
 LEAKY_RELU = _sloped("leaky-relu", LEAK)
 IDENTITY = Activation("identity", 4, lambda z: z, np.ones_like, lambda y: y)
 SOFTMAX = Activation("softmax", 5, _softmax, lambda h: h * (1 - h), _centred_log, 0.0, 1.0)
+"""The two whose inverse takes any number, and the one that is of a whole layer."""
 
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation for activation in (SIGMOID, TANH, RELU, LEAKY_RELU, IDENTITY, SOFTMAX)
 }
+"""Every activation by its name; `activation_named` knows leaky ReLUs of other slopes besides."""
 
 _SLOPED: dict[float, Activation] = {0.0: RELU, LEAK: LEAKY_RELU}
 
 
 def leaky_relu(slope: float) -> Activation:
-    """The leaky ReLU that multiplies what is below zero by `slope`, of at least 0; always the same object.
+    """The leaky ReLU (Maas et al. 2013): what is below zero times `slope`, of at least 0; always the same object.
 
     A slope of 0 is `RELU`, and 0.01 is `LEAKY_RELU`. A negative one raises `ModelError`: its derivative could not
     be read from the output.

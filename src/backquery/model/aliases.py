@@ -17,6 +17,7 @@ Pixels = NDArray[np.uint8 | np.floating[Any]]
 """Raw pixels as a file has them, before any scaling."""
 
 Shape = tuple[int, ...]
+"""The size of one image along each axis, such as (rows, columns)."""
 
 Seed = int | np.random.Generator | None
 """What decides the random numbers: a whole number, a generator to go on with, or None for ever new ones."""

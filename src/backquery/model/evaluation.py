@@ -78,6 +78,7 @@ def evaluate(model: Model, data: Data) -> Evaluation:
 
     Of a whole data set those to test on are taken. Images in which nothing is read count as wrong, and their
     number is said in a warning: those the answers to which are not finite, and those in which two labels tie.
+    Data that do not fit the model raise `DataError`.
     """
     found = evaluated(model, data)
     for images, why in (

@@ -25,7 +25,7 @@ class LabelledImages(Protocol):
 
     @property
     def images(self) -> NDArray[Any]:
-        """Raw pixels."""
+        """Raw pixels (n, rows, columns) or (n, rows, columns, channels)."""
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -49,12 +49,14 @@ class Halves(Protocol):
 
 
 Data = LabelledImages | Halves | tuple[ArrayLike, ArrayLike]
+"""Raw images with labels, a data set of two halves of these, or (inputs, labels) in input scale."""
+
 Half = Literal["train", "to_test_on"]
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Checked examples (n, inputs) in the model's order: raw `pixels` to be scaled, or inputs as `given`."""
+    """Checked examples (n, inputs) with labels (n,), in the model's order: raw `pixels`, or inputs as `given`."""
 
     model: Model
     labels: NDArray[np.int64]
@@ -84,7 +86,7 @@ class Examples:
         return len(self.labels)
 
     def first(self, count: int) -> Examples:
-        """The first `count` examples."""
+        """These examples up to `count`, in their order."""
         return self.at(slice(count))
 
     def parts(self, size: int) -> Iterator[Examples]:

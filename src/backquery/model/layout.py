@@ -89,7 +89,7 @@ class Layout:
         return self.grid(inputs) if self.coloured else inputs.reshape(*inputs.shape[:-1], *self.picture)
 
     def undrawn(self, pictures: NDArray[Any]) -> NDArray[Any]:
-        """Pictures (..., *drawn_shape) as inputs (..., inputs): what `drawn` is the inverse of."""
+        """`pictures` (..., *drawn_shape) as inputs (..., inputs): what `drawn` is the inverse of."""
         return self.flat(pictures) if self.coloured else pictures.reshape(*pictures.shape[:-2], self.inputs)
 
     def grid(self, inputs: NDArray[Any]) -> NDArray[Any]:

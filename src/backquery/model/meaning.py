@@ -11,6 +11,7 @@ from typing import Literal
 
 Ground = Literal["one", "none"]
 GROUNDS: tuple[Ground, ...] = ("one", "none")
+"""Whether images stand on one ground, such as paper, or on none, as photographs."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Meaning:
         return self.ground != "none" and self.centred is not False
 
     def range_in_words(self, maximum: float) -> str:
-        """What 0 and the largest number stand for, for a person."""
+        """What a pixel of 0 and one of `maximum` stand for, for a person."""
         zero, full = ("black", "white") if self.ground == "none" else ("paper", "ink")
         return f"0 ({zero}) to {maximum:g} ({full})"
 

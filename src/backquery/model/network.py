@@ -52,7 +52,8 @@ def _frozen(values: ArrayLike, dtype: DTypeLike) -> Array:
 class Layer:
     """One layer: `weights` of shape (outputs, inputs), `biases` of shape (outputs,) or None, an activation.
 
-    The arrays are copied and made read-only, so that a network, once made, stays what it is.
+    The arrays are copied and made read-only, so that a network, once made, stays what it is. Those that do not fit
+    together raise `ModelError`.
     """
 
     __repr__ = brief
@@ -97,7 +98,7 @@ class Layer:
         return np.zeros(self.outputs, self.weights.dtype) if self.biases is None else self.biases
 
     def combine(self, signals: Array) -> Array:
-        """Pre-activations z = h W' + b, (n, inputs) to (n, outputs)."""
+        """Pre-activations z = h W' + b: signals h (n, inputs) to (n, outputs)."""
         sums = signals @ self.weights.T
         return sums if self.biases is None else sums + self.biases
 
@@ -109,7 +110,8 @@ class Network:
 
     `input_shape` is the shape of one image, `classes` names the labels (one for each output), `scaling`
     turns raw pixels into inputs, `statistics` is what the network may remember of its training images, and
-    `about` says how it came to be (recipe, epochs, performance), as plain JSON values.
+    `about` says how it came to be (recipe, epochs, performance), as plain JSON values. Parts that do not fit
+    together raise `ModelError`.
     """
 
     layers: tuple[Layer, ...]
@@ -177,7 +179,7 @@ class Network:
         name for each. `init` is ``"book"`` (standard deviation nodes^-1/2 of the layer itself), ``"glorot"``
         (Glorot & Bengio 2010, uniform) or ``"he"`` (He et al. 2015, normal); by default ``"book"`` for
         sigmoid, ``"he"`` for the ReLUs and ``"glorot"`` for the rest. Biases start at zero. `description` goes
-        to the network: `input_shape`, `classes`, `scaling`.
+        to the network: `input_shape`, `classes`, `scaling`. Settings that make no network raise `ModelError`.
         """
         nodes = [whole(size, "each of the positive numbers of nodes", ModelError) for size in sizes]
         if len(nodes) < 2:
@@ -223,7 +225,7 @@ class Network:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
+        """What its numbers are: float32 or float64."""
         return self.layers[0].weights.dtype
 
     @property
@@ -240,7 +242,7 @@ class Network:
 
     @declared(ModelError)
     def astype(self, dtype: DTypeLike) -> Network:
-        """The same network in float32 or float64."""
+        """The same network in float32 or float64; any other `dtype` raises `ModelError`."""
         # A layer's biases take the dtype of its weights.
         layers = (replace(layer, weights=layer.weights.astype(dtype)) for layer in self.layers)
         return replace(self, layers=tuple(layers))
@@ -278,18 +280,18 @@ class Network:
         return checked_inputs(x, self.input_shape, self.dtype)
 
     def signals(self, x: ArrayLike) -> list[Array]:
-        """The signals of every layer for inputs (n, inputs): the inputs themselves first, the answers last."""
+        """The signals of every layer for inputs x (n, inputs): the inputs themselves first, the answers last."""
         signals = [self.check_inputs(x)]
         for layer in self.layers:
             signals.append(layer.activation.function(layer.combine(signals[-1])))
         return signals
 
     def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
-        """The signals (n, nodes) of the hidden layers for inputs (n, inputs): ``"layer 1"`` is the first."""
+        """The signals (n, nodes) of the hidden layers for inputs x (n, inputs): ``"layer 1"`` is the first."""
         return {f"layer {k}": signals for k, signals in enumerate(self.signals(x)[1:-1], start=1)}
 
     def query(self, x: ArrayLike) -> Array:
-        """The answers to one input vector (inputs,) or one image, or to a batch (n, inputs), in input scale.
+        """The answers to x: one input vector (inputs,) or one image, or a batch (n, inputs), in input scale.
 
         `DataError` for raw pixels, which `query_images` takes; `ModelError` for a single one whose answers are not
         finite.
@@ -327,7 +329,7 @@ class Network:
         return scaled_images(images, self.scaling, self.input_shape, self.dtype)
 
     def logits(self, x: ArrayLike) -> Array:
-        """The logits (n, outputs): the output layer's pre-activations, which never saturate.
+        """The logits (n, outputs) of inputs x: the output layer's pre-activations, which never saturate.
 
         Of a sigmoid's answer p that is its log-odds, ln(p / (1 - p)). Of a softmax's answers p it is ln p less the
         mean of all ln p: only differences count, and single ones are no log-odds (`own_log_odds` gives these). Of
@@ -336,7 +338,7 @@ class Network:
         return self._centred(self._in_parts(self._last_sums, as_inputs(x, self.input_shape, self.dtype)))
 
     def logits_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
-        """The logits (n, outputs) and their derivatives by the inputs (n, outputs, inputs)."""
+        """The logits (n, outputs) of inputs x, and their derivatives by these (n, outputs, inputs)."""
         signals = self.signals(x)
         z = self.layers[-1].combine(signals[-2])
         head = self.layers[-1].weights

@@ -38,7 +38,7 @@ class Model(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels' names."""
+        """The labels' names, one for each output."""
 
     @property
     def scaling(self) -> Scaling | None:
@@ -56,13 +56,13 @@ class Model(Protocol):
         """Raw images (n, ...) to inputs (n, inputs); `ModelError` where there is no scaling."""
 
     def query(self, x: ArrayLike) -> Array:
-        """Answers (n, outputs)."""
+        """Answers (n, outputs) to inputs x (n, inputs)."""
 
     def logits(self, x: ArrayLike) -> Array:
-        """Logits (n, outputs)."""
+        """Logits (n, outputs) of inputs x (n, inputs)."""
 
     def logits_and_jacobian(self, x: ArrayLike) -> tuple[Array, Array]:
-        """Logits (n, outputs) and their Jacobian (n, outputs, inputs)."""
+        """Logits (n, outputs) of inputs x (n, inputs), and their Jacobian (n, outputs, inputs)."""
 
 
 @runtime_checkable
@@ -123,11 +123,11 @@ class Signalling(Model, Protocol):
     """A model that shows the signals of its hidden layers."""
 
     def hidden_signals(self, x: ArrayLike) -> dict[str, Array]:
-        """The signals (n, ...) of every layer before the last, by the layers' names, for inputs (n, inputs)."""
+        """The signals (n, ...) of every layer before the last, by the layers' names, for inputs x (n, inputs)."""
 
 
 def logits_and_products(model: Model, x: Array, vectors: Array) -> tuple[Array, Array]:
-    """The logits (n, outputs), and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each input."""
+    """The logits (n, outputs) of inputs x, and ``v' J`` (n, k, inputs) for vectors v (n, k, outputs) of each."""
     if isinstance(model, Pulling):
         return model.logits_and_products(x, vectors)
     logits, jacobian = model.logits_and_jacobian(x)
@@ -168,12 +168,12 @@ def ground_of(model: Model) -> Ground | None:
 
 
 def shades_of(model: Model, ink: Array) -> Array:
-    """Ink from 0 to 1 as it is to be drawn, 0 for white; the other way round where raw 0 is black."""
+    """`ink` (...) from 0 to 1 as it is to be drawn, 0 for white; the other way round where raw 0 is black."""
     return 1 - ink if ground_of(model) == "none" else ink
 
 
 def picture_of(model: Model, ink: Array) -> Array:
-    """Ink (..., inputs) from 0 to 1 as pictures, the one place where it is decided how inputs are drawn.
+    """`ink` (..., inputs) from 0 to 1 as pictures, the one place where it is decided how inputs are drawn.
 
     Shades (..., rows, columns) from 0 for white to 1 for black, as `shades_of` has them; or colours (..., rows,
     columns, 3), red, green and blue from 0 for black, where the model's images have three channels.
@@ -183,5 +183,5 @@ def picture_of(model: Model, ink: Array) -> Array:
 
 
 def ink_of(model: Model, images: ArrayLike) -> Array:
-    """Images (..., inputs) in a model's input scale as ink from 0 (paper) to 1."""
+    """`images` (..., inputs) in a model's input scale as ink from 0 (paper) to 1."""
     return (Scaling(1.0, 0.0, 1.0) if model.scaling is None else model.scaling).ink(images)

@@ -37,7 +37,10 @@ def strengths_of(output: Activation, logits: Array) -> Array:
 
 
 def strongest_labels(strengths: Array) -> Labels:
-    """The label (n,) of the strongest of each row (n, outputs); `UNREAD` where not all are finite, or two tie."""
+    """The label (n,) of the strongest of each row of `strengths` (n, outputs).
+
+    `UNREAD` where not all are finite, or two tie.
+    """
     best = np.argmax(strengths, axis=1)
     equal = strengths == strengths[np.arange(len(strengths)), best][:, None]
     # Counted over all rows, each of which has one at least: that there is no tie anywhere is soon seen.

@@ -26,8 +26,8 @@ LOOKED_AT = 64
 class Scaling:
     """``input = gain * pixel + offset``, for raw pixels from 0 (paper) to `maximum` (ink).
 
-    `gain` and `offset` are numbers, or vectors with one number for each input (standardised inputs). `meaning` is
-    what the raw pixels mean beside that; None where nobody said.
+    `gain` and `offset` are numbers, or vectors (inputs,) (standardised inputs). `meaning` is what the raw pixels
+    mean beside that; None where nobody said. What is not finite, or a maximum not above zero, raises `ModelError`.
     """
 
     __repr__ = brief
@@ -65,7 +65,10 @@ class Scaling:
     @classmethod
     @declared(ModelError)
     def standardised(cls, images: ArrayLike, maximum: float = 255.0, meaning: Meaning | None = None) -> Scaling:
-        """Mean 0 and standard deviation 1 of each pixel over `images`; pixels that never vary stay unscaled."""
+        """Mean 0 and standard deviation 1 of each pixel over `images` (n, ...).
+
+        Pixels that never vary stay unscaled. What are no images raises `ModelError`.
+        """
         pixels = reals(images, "images", DataError)
         if pixels.ndim < 2 or not pixels.size:
             raise ModelError(f"images are an array of two dimensions or more, none empty; received {pixels.shape}")
@@ -113,16 +116,16 @@ class Scaling:
 
     @property
     def low(self) -> float | Array:
-        """The input of blank paper."""
+        """The input of blank paper: a number, or (inputs,)."""
         return self.offset
 
     @property
     def high(self) -> float | Array:
-        """The input of full ink."""
+        """The input of full ink: a number, or (inputs,)."""
         return self.gain * self.maximum + self.offset
 
     def check(self, pixels: NDArray[Any]) -> None:
-        """Raise `DataError` for raw pixels that are not finite or lie outside 0..maximum."""
+        """Raise `DataError` for raw `pixels`, of any shape, that are not finite or lie outside 0..maximum."""
         if pixels.size:
             lowest, highest = pixels.min(), pixels.max()
             if not (lowest >= 0 and highest <= self.maximum):
@@ -191,7 +194,10 @@ def all_finite(signals: Array) -> bool:
 
 
 def as_inputs(x: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """What `checked_inputs` gives, where it has not been asked yet whether all are finite."""
+    """What `checked_inputs` gives of x, (n, inputs), where it has not been asked yet whether all are finite.
+
+    `DataError` for what is no number, or of another shape.
+    """
     try:
         signals = np.asarray(x, dtype)
     except (TypeError, ValueError) as error:

@@ -22,6 +22,7 @@ class Mixture:
 
     weights: (components,), positive, adding up to 1; basis: (inputs, width), orthonormal; centres: (components,
     width); directions: (components, width, rank), where a component of lower rank ends with columns of zeros.
+    `ModelError` for anything else.
     """
 
     __repr__ = brief
@@ -59,6 +60,7 @@ class Mixture:
 
 
 MIXTURE_PARTS = ("weights", "basis", "centres", "directions")
+"""The arrays of a `Mixture`, by the names under which a model file keeps them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class Spectrum:
     orthonormal axes of channels, and alike for all coefficients of one ring: see `rings_of`.
 
     powers: (rings, channels), positive, variances in squared input scale; axes: (channels, channels), column j
-    the direction in the channels that ``powers[:, j]`` belong to.
+    the direction in the channels that ``powers[:, j]`` belong to. `ModelError` for anything else.
     """
 
     __repr__ = brief
@@ -96,6 +98,7 @@ class Spectrum:
 
 
 SPECTRUM_PARTS = ("powers", "axes")
+"""The arrays of a `Spectrum`, by the names under which a model file keeps them."""
 
 
 def rings_of(rows: int, columns: int) -> NDArray[np.intp]:
@@ -120,7 +123,8 @@ class Statistics:
     typical: (labels, outputs), row k the logits of one real image, the most typical of those that the network
     reads as label k, or None where no network was asked; mixture: where one mean and one covariance say too
     little of the images, several, just as blind to classes; else None; spectrum: of images in colour and of large
-    ones, the variance that the factor leaves, more exactly than the diagonal has it; else None.
+    ones, the variance that the factor leaves, more exactly than the diagonal has it; else None. `ModelError` for
+    parts that do not fit together.
     """
 
     __repr__ = brief

@@ -32,6 +32,7 @@ SUPPORTS, AGAINST = "#D55E00", "#0072B2"
 
 FORMATS = (".png", ".svg", ".pdf")
 READ, NOT_READ = "\N{CHECK MARK}", "\N{BALLOT X}"
+"""What marks an image that is read as asked, and one that is not."""
 
 SHADES: dict[str, Any] = {"cmap": "Greys", "vmin": 0.0, "vmax": 1.0, "interpolation": "nearest", "aspect": "equal"}
 """How ink is drawn: none is white, full ink black, never stretched for one image."""

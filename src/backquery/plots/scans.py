@@ -34,7 +34,7 @@ def scan_grid(result: BackQuery, model: Model, *, title: str | None = None) -> F
 
 
 def scan_sheet(result: BackQuery, model: Model, *, title: str | None = None) -> Sheet:
-    """What `scan_grid` draws."""
+    """What `scan_grid` draws, as one picture of captioned images."""
     count = len(result)
     asked = f"asked by {result.method} for {ASKED_FOR.get(result.question, result.question)}"
     return Sheet(
@@ -77,7 +77,7 @@ def change_grid(result: BackQuery, model: Model) -> Figure:
 
 
 def change_sheet(result: BackQuery, model: Model) -> Sheet:
-    """What `change_grid` draws."""
+    """What `change_grid` draws, as one picture of captioned images."""
     assert result.change is not None
     shown = []
     for k in range(len(result)):
@@ -108,7 +108,7 @@ def many_grid(result: BackQuery, model: Model) -> Figure:
 
 
 def many_sheet(result: BackQuery, model: Model) -> Sheet:
-    """What `many_grid` draws."""
+    """What `many_grid` draws, as one picture of captioned images."""
     assert result.likeliest is not None
     many, shown = result.many or 1, []
     for question in range(len(result.likeliest)):
@@ -139,16 +139,16 @@ def _spread(drawn: list[Array]) -> Array:
 
 
 def layer_grid(result: BackQuery, model: Model, names: Sequence[str], signals: Sequence[float]) -> Figure:
-    """The images that answer questions of `hidden_node` or `channel`, each with its name and the signal asked for.
+    """The images that answer questions of `hidden_node` or `channel`, each with its name and signal asked for.
 
-    Below stands by how much the signal is off, and what the model reads in the image. One that does not give the
-    signal has a heavy dashed frame and a cross.
+    `names` and `signals` are one for each. Below stands by how much the signal is off, and what the model reads in
+    the image. One that does not give the signal has a heavy dashed frame and a cross.
     """
     return figure_of(layer_sheet(result, model, names, signals))
 
 
 def layer_sheet(result: BackQuery, model: Model, names: Sequence[str], signals: Sequence[float]) -> Sheet:
-    """What `layer_grid` draws."""
+    """What `layer_grid` draws, as one picture of captioned images, `names` and `signals` as there."""
     shown = []
     for k, (name, signal) in enumerate(zip(names, signals, strict=True)):
         met = bool(result.read_as_asked[k])
@@ -174,7 +174,7 @@ def kept_grid(kept: Kept, model: Model) -> Figure:
 
 
 def kept_sheet(kept: Kept, model: Model) -> Sheet:
-    """What `kept_grid` draws."""
+    """What `kept_grid` draws, as one picture of captioned images."""
     shown = []
     for k in range(len(kept)):
         original, image = (as_picture(images[k], model) for images in (kept.originals, kept.images))

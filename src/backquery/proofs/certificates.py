@@ -110,7 +110,9 @@ def certify(model: Model, images: ArrayLike | Answered, *, tolerance: float = TO
 
     Proved by interval arithmetic and linear bounds (see `dense`), for the network in exact arithmetic and for the
     program in the dtype that it reads in, whatever the order of its sums. What is not known of a model is not
-    proved: then `unknown` names it.
+    proved: then `unknown` names it. Images of another size raise `DataError`, what is no model `ModelError`.
+
+    Linear bounds as in CROWN (Zhang et al. 2018).
     """
     logits = images.logits if isinstance(images, Answered) else None
     given = images.images if isinstance(images, Answered) else images

@@ -14,6 +14,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from backquery.errors import ProofError
 from backquery.model import IDENTITY, SIGMOID, TANH, Activation, Array
 from backquery.proofs.rounding import FEW, error_of_activation
 
@@ -110,14 +111,18 @@ class Lines:
 
 
 def curve_of(activation: Activation) -> Curve:
-    """What is known of a network's activation; softmax, which is none of one number, has no curve."""
+    """What is known of a network's activation; softmax, which is none of one number, has no curve.
+
+    `ProofError` names one of which nothing is known.
+    """
     if activation is SIGMOID:
         return Curve(activation.function, 0.0963)  # 1 / (6 * 3^0.5)
     if activation is TANH:
         return Curve(activation.function, 0.7699)  # 4 / (3 * 3^0.5)
     if activation is IDENTITY:
         return Curve(activation.function, 0.0, pieces=(1.0,), roundings=0)
-    assert activation.leak is not None
+    if activation.leak is None:
+        raise ProofError(f"nothing is known of the slope of the activation {activation.name}")
     pieces = (activation.leak, 1.0)
     return Curve(activation.function, 0.0, (0.0,), pieces, roundings=1 if activation.leak else 0)
 

@@ -37,8 +37,10 @@ def proved_impossible(
 ) -> NDArray[np.bool_]:
     """Of which questions it is proved that no image between `low` and `high` (inputs,) answers them, (n,).
 
-    layer: None for the logits, or the number of a network's layer, from 1. thorough: whether there is time
-    for more than a look at the whole box of a dense network: to tune weights, and to halve the box of a small one.
+    layer: None for the logits, or the number of a network's layer, from 1. thorough: whether there is time for
+    more than a look at the whole box of a dense network: to tune weights, and to halve the box of a small one
+    (branch and bound, with the multipliers of beta-CROWN, Wang et al. 2021). Where too little is known of the
+    model, which would be a `ProofError`, nothing is proved.
     """
     try:
         prover = _prover(model, layer, thorough)

@@ -31,8 +31,8 @@ class Checkpoint:
     """Where the state of a training is kept, and how often: after every `every` epochs, which may be a fraction.
 
     The file is written at the end of the chunk of 4,096 images in which the time comes, because only there it
-    changes nothing: the result has the same bytes with checkpoints and without. It takes the place of the last
-    one at once, so that whatever happens one whole checkpoint is there.
+    changes nothing: the result has the same bytes with checkpoints and without. It takes the place of the last one
+    at once, so that whatever happens one whole checkpoint is there. `TrainingError` unless `every` is above zero.
     """
 
     path: str | os.PathLike[str]
@@ -86,7 +86,10 @@ def resume_run(run: TrainingRun, path: str | os.PathLike[str]) -> None:
 
 
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the training was set to that wrote a checkpoint: see `TrainingRun.settings`."""
+    """What the training was set to that wrote a checkpoint: see `TrainingRun.settings`.
+
+    A file that is none raises `TrainingError`.
+    """
     settings: dict[str, Any] = _read(path)[0]["settings"]
     return settings
 

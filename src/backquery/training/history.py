@@ -18,7 +18,7 @@ KEPT = 100
 class EpochRecord:
     """One epoch. `loss` (mean over the images) and `train_accuracy` are those met on the way: each image is
     judged just before the step that learns from it. `test_accuracy` is measured after the epoch; `seconds` is the
-    time of training alone."""
+    time of training alone, `learning_rate` what steps multiplied the slope by at its beginning."""
 
     epoch: int
     loss: float
@@ -48,7 +48,7 @@ class History(Tabular):
         return [asdict(record) for record in self.epochs]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The same."""
+        """The epochs as plain values, for JSON."""
         return self.records()
 
     def brief(self) -> list[dict[str, Any]]:

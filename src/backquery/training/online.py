@@ -15,23 +15,27 @@ from backquery.training.gradients import with_parameters
 from backquery.training.recipes import LOSSES, Loss
 
 KERNELS = ("auto", "sparse", "dense", "numpy")
+"""What computes the steps of one image at a time; ``"auto"`` is the fastest of the others that is there."""
 
 _BLANK_SHARE = 0.3
 """From this share of background pixels on, leaving them out pays."""
 
 
-def choose_kernel(asked: str, examples: Examples) -> str:
+def choose_kernel(asked: str, network: Network, examples: Examples) -> str:
     """The kernel to use: as asked, or what fits the data and this machine."""
     if asked not in KERNELS:
         raise TrainingError(f"unknown kernel {asked!r}; choose one of {', '.join(KERNELS)}")
+    unknown = {layer.activation.name for layer in network.layers if layer.activation.code is None}
     if asked == "auto":
-        if not kernels.available():
+        if unknown or not kernels.available():
             return "numpy"
         return "sparse" if _background(examples)[1] >= _BLANK_SHARE else "dense"
     if asked != "numpy" and not kernels.available():
         raise TrainingError(
             f"kernel {asked!r} needs the compiled kernels, which this installation lacks; use kernel='numpy'"
         )
+    if asked != "numpy" and unknown:
+        raise TrainingError(f"kernel {asked!r} does not know {', '.join(unknown)}; use kernel='numpy'")
     return asked
 
 

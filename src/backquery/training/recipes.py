@@ -11,6 +11,7 @@ from backquery.model.declared import declared_value
 
 Loss = Literal["book", "squared", "cross-entropy"]
 LOSSES: tuple[Loss, ...] = ("book", "squared", "cross-entropy")
+"""What is made smaller, by name: see `Recipe`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Recipe:
 
     `loss` is ``"book"``, which sends the output errors back through the weights without the slope of the output
     activation (*Make Your Own Neural Network*, part 1; it is not a gradient), or a true gradient:
-    ``"squared"``, half the squared error, or ``"cross-entropy"``.
+    ``"squared"``, half the squared error, or ``"cross-entropy"``. `learning_rate` is what a step multiplies the
+    slope by. Settings that make no sense raise `TrainingError`.
     """
 
     learning_rate: float
@@ -80,9 +82,10 @@ class Recipe:
 @declared_value(TrainingError)
 @dataclass(frozen=True)
 class Online(Recipe):
-    """One image at a time: a step after each, in file order or shuffled anew each epoch.
+    """One image at a time: a step after each, in file order or shuffled anew each epoch (Rashid 2016, part 2).
 
-    With ``decay="linear"`` the learning rate falls evenly from image to image, to zero after the last epoch.
+    `learning_rate` is what each step multiplies the slope by; with ``decay="linear"`` it falls evenly from image
+    to image, to zero after the last epoch.
     """
 
     learning_rate: float = 0.1
@@ -102,7 +105,11 @@ class Online(Recipe):
 @declared_value(TrainingError)
 @dataclass(frozen=True)
 class MiniBatch(Recipe):
-    """Shuffled batches, with momentum (Polyak 1964) or Adam (Kingma & Ba 2015)."""
+    """Shuffled batches, with momentum (Polyak 1964) or Adam (Kingma & Ba 2015).
+
+    learning_rate: what a step multiplies the mean slope by, or Adam's step size. `TrainingError` for settings that
+    make no sense, such as a momentum that is not between 0 and 1.
+    """
 
     learning_rate: float = 0.001
     loss: Loss = "cross-entropy"
@@ -126,7 +133,10 @@ class MiniBatch(Recipe):
 @declared_value(TrainingError)
 @dataclass(frozen=True)
 class FullBatch(Recipe):
-    """Gradient descent on the mean over the whole training set; an epoch is one iteration."""
+    """Gradient descent (Cauchy 1847) on the mean over the whole training set; an epoch is one iteration.
+
+    learning_rate: what an iteration multiplies the mean slope by.
+    """
 
     learning_rate: float = 0.25
     loss: Loss = "squared"
@@ -144,6 +154,7 @@ RECIPES: dict[str, Recipe] = {
     "minibatch": MiniBatch(),
     "batch": FullBatch(),
 }
+"""Every recipe by its name: the command line, the studio and tests read this."""
 
 
 def target_values(network: Network, loss: Loss) -> tuple[float, float]:

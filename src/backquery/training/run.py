@@ -36,7 +36,7 @@ class TrainingRun:
 
     An update is one image for `Online`, one batch for `MiniBatch`, one iteration for `FullBatch`. The arguments
     are those of `train`. `updates` is their number in all, `done` how many were made; `records` tell the epochs
-    that were closed by `end_epoch`.
+    that were closed by `end_epoch`. `TrainingError` for a recipe that is none or does not fit the network.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class TrainingRun:
         }
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """All that the next update depends on, and the records: plain values, and arrays by their names."""
+        """All that the next update depends on, and the records: plain values, and arrays of any shape by name."""
         # An epoch's order is not kept: from the generator as it was before, it is drawn again.
         generator = self._generator.bit_generator.state if self.between_epochs else self._before_order
         plain = {
@@ -168,7 +168,10 @@ class TrainingRun:
         return plain, self._work.state()
 
     def restore(self, plain: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        """Go back to a `state` of a run with the same `settings`; `ValueError` where it is not whole."""
+        """Go back to a `state` of a run with the same `settings`: its plain values, its arrays in their shapes.
+
+        `ValueError` where they are not whole.
+        """
         own = self._work.state()
         if own.keys() != arrays.keys() or not all(_alike(own[name], arrays[name]) for name in own):
             raise ValueError("its arrays do not belong to this training")
@@ -229,7 +232,7 @@ def _work(network: Network, examples: Examples, recipe: Recipe, kernel: str) -> 
     targets = np.full((network.outputs, network.outputs), low, network.dtype)
     np.fill_diagonal(targets, high)
     if recipe.one_by_one:
-        name = choose_kernel(kernel, examples)
+        name = choose_kernel(kernel, network, examples)
         if name == "numpy":
             return name, BlockTraining(network, examples, recipe.loss, targets)
         return name, CompiledOnline(network, examples, recipe.loss, targets, sparse=name == "sparse")

@@ -38,7 +38,8 @@ class Cluster:
     With `scheduler` the workers of a Dask cluster do the same: the address of its scheduler, ``tcp://host:8786``,
     or ``tls://host:8786`` with the files of its TLS certificates. Its workers need this package, and each should
     have one thread (``dask worker ADDRESS --nthreads 1``). Dask's workers run whatever they are sent, and what
-    they answer is unpickled here: use TLS, or a network that you trust.
+    they answer is unpickled here: use TLS, or a network that you trust. `timeout` is how many seconds to wait for
+    its scheduler. What cannot be reached, or is no such address, raises `ClusterError`.
     """
 
     workers: int | None = None

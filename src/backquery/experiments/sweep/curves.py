@@ -17,7 +17,7 @@ AXES = ("learning_rate", "epochs", "hidden")
 
 
 class Point(NamedTuple):
-    """A setting that networks by several seeds were trained at; hidden is written ``100-50``."""
+    """A learning rate, epochs and hidden nodes, written ``100-50``, that networks by several seeds had."""
 
     learning_rate: float
     epochs: int
@@ -25,7 +25,7 @@ class Point(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """The mean performance at a point, its bounds (None with a single seed), and how many seeds there are."""
+    """The mean performance at a point, a share, and its bounds `low` and `high`, None where there is one seed."""
 
     point: Point
     performance: float

@@ -29,6 +29,8 @@ class Grid:
 
     Where the learning rate does not fall, the first epochs of a long training are those of a short one. Of
     several numbers of epochs then only the largest is trained, and the others are read off its history.
+
+    What makes no run raises `TrainingError`.
     """
 
     hidden: Sequence[tuple[int, ...]] = (HIDDEN,)

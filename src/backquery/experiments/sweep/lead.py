@@ -34,7 +34,7 @@ MOST_DEATHS = 5
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a sweep is: runs asked for, of them done before, trained now, failed now; seconds that are left.
+    """How far a sweep is: runs asked for, of them done before, trained now, failed now; `seconds_left`.
 
     Of those done before, `failed_before` had failed and were not to be tried again.
     """

@@ -37,7 +37,8 @@ PATIENCE = 30.0
 class Setting:
     """All that decides a run. `data` is the data set's name, `fingerprint` stands for its content.
 
-    Hidden layers and activations are written as on the command line, ``100-50`` and ``relu,relu,softmax``.
+    Hidden layers and activations are written as on the command line, ``100-50`` and ``relu,relu,softmax``; the
+    learning rate is that of the first epoch.
     """
 
     data: str
@@ -140,14 +141,17 @@ class Runs:
     @classmethod
     @contextmanager
     def opened(cls, folder: str | os.PathLike[str]) -> Iterator[Self]:
-        """The database in `folder`, made if it is not there."""
+        """The database in `folder`, made if it is not there.
+
+        `OutputError` where it cannot be written, `DataError` where it is damaged or another program's.
+        """
         with cls._connected(Path(folder), "rwc") as runs:
             yield runs
 
     @classmethod
     @contextmanager
     def existing(cls, folder: str | os.PathLike[str]) -> Iterator[Self]:
-        """The database in `folder`; `DataError` where there is none."""
+        """The database in `folder`; `DataError` where none can be read, `OutputError` where none can write."""
         if not (Path(folder) / DATABASE).is_file():
             raise DataError(f"{folder} holds no sweep: there is no {DATABASE}; name the folder that a sweep wrote")
         # Not rwc: whoever looks in vain must not leave an empty database behind.
@@ -184,7 +188,10 @@ class Runs:
         return {run.setting.key for run in self if run.error is not None}
 
     def keep(self, run: Run) -> None:
-        """Note a run that has ended, in the place of what was noted for the same setting before."""
+        """Note a run that has ended, in the place of what was noted for the same setting before.
+
+        `OutputError` where it cannot be written, `DataError` where the database is damaged.
+        """
         values = {**asdict(run.setting), **{name: getattr(run, name) for name in _OUTCOME}}
         values |= {name: json.dumps(values[name], allow_nan=False) for name in _AS_JSON}
         row = (run.setting.key, *(values[name] for name in _COLUMNS[1:]))

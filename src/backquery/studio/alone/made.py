@@ -118,6 +118,8 @@ def _carried(model: Model) -> Network:
             "a page of one file carries chains of dense layers with the activations that train here, and this "
             f"{type(model).__name__} is none: {INSTEAD}"
         )
+    if unknown := {layer.activation.name for layer in model.layers if layer.activation.code is None}:
+        raise ModelError(f"a page of one file does not know {', '.join(unknown)}: {INSTEAD}")
     channels, statistics = Layout.of(model.input_shape).channels, model.statistics
     if channels > 1:
         raise ModelError(f"a page of one file draws in one shade, and this network sees {channels}: {INSTEAD}")
