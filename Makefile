@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture wheels bench measure tables models engine site-demo clean
+.PHONY: demo test check workflows torture mutants wheels bench measure tables models engine site-demo clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -49,6 +49,14 @@ workflows: $(VENV)/.workflows
 # The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
 torture: $(VENV)/.dev
 	$(BIN)/python -m tests.kernels.torture
+
+$(VENV)/.mutants: $(VENV)/.all
+	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
+	touch $@
+
+# Small faults, a thousand drawn by a seed, and which of them the tests notice: hours. Goes on where it was ended.
+mutants: $(VENV)/.mutants
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 # What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
 wheels: $(VENV)/.dev
