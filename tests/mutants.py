@@ -65,7 +65,9 @@ TESTS = [f"tests/{name}" for name in ("model", "kernels", "training", "inversion
 ]
 QUIET = ["-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-m", "not slow"]
 
-NEEDED = ("src", "tests", "measurements", "benchmarks", "examples", "docs", "*.md", "*.toml", "*.py", "Makefile")
+NEEDED = ["*.md", "*.toml", "*.py", "Makefile"] + [
+    f"{folder}/**/*" for folder in ("src", "tests", "measurements", "benchmarks", "examples", "docs")
+]
 """What tests look at. A copy of it is what is mutated."""
 
 HEAVY = (
@@ -144,11 +146,15 @@ class Place:
 
     def prepare(self) -> None:
         """A fresh copy; and what many tests need is loaded."""
-        shutil.rmtree(self.tree, ignore_errors=True)
-        self.tree.mkdir(parents=True)
-        for path in (path for pattern in NEEDED for path in ROOT.glob(pattern)):
-            made = self.tree / path.name
-            shutil.copytree(path, made) if path.is_dir() else shutil.copy2(path, made)
+        sources = {path.relative_to(ROOT): path for pattern in NEEDED for path in _files(ROOT, pattern)}
+        for copy in _files(self.tree, "**/*"):
+            if copy.relative_to(self.tree) not in sources:
+                copy.unlink()
+        for name, path in sources.items():
+            copy = self.tree / name
+            if not copy.is_file() or copy.stat().st_mtime_ns != path.stat().st_mtime_ns:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
         for name in ("src", "tests"):
             compileall.compile_dir(self.tree / name, quiet=2)
         os.environ["KERAS_BACKEND"] = "torch"
@@ -209,6 +215,10 @@ class Place:
         loaded = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (loaded + ROOM, resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return [path for path in folder.glob(pattern) if path.is_file() and path.suffix != ".pyc"]
 
 
 def _ended(process: int, seconds: float) -> int:
@@ -307,8 +317,10 @@ class Near:
         """The nearest tests first, of these the quickest, until they would take longer than this; one at least."""
         by_line = self._contexts(path)
         lines = executed_with((self.source / path).read_text(), line) or by_line
+        beside = Path("tests", path).parent
         contexts = {name for one in lines for name in by_line.get(one, ())}
         found = {name for context in contexts for name in self.users.get(context, [context])}
+        found = found or {name for name in self.tests if Path(name.partition("::")[0]).parent == beside}
         good = {name for name in found if name in self.tests and self.tests[name]["passed"]}
         chosen: list[str] = []
         files: set[str] = set()
@@ -412,12 +424,19 @@ def _written(area: str, path: Path, index: int) -> Mutant:
 # What is tested.
 
 
-class Ended:
-    """A pytest plugin: which test, or which file that could not be read, ended a run."""
+class Chosen:
+    """A pytest plugin: these tests in this order, and which of them, or which file not even read, ended the run."""
 
-    def __init__(self, told: Path) -> None:
+    def __init__(self, tests: list[str], told: Path) -> None:
+        self.order = {test: position for position, test in enumerate(tests)}
+        # Names of parameters may hold what no command line can.
+        self.functions = list(dict.fromkeys(test.partition("[")[0] for test in tests))
         self.told = told
         told.unlink(missing_ok=True)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        chosen = [item for item in items if item.nodeid in self.order]
+        items[:] = sorted(chosen, key=lambda item: self.order[item.nodeid])
 
     def pytest_sessionstart(self) -> None:
         settings.register_profile(
@@ -505,10 +524,10 @@ class Trial:
             yield tests[first:]
 
     def _run(self, tests: list[str]) -> tuple[int, str]:
-        ended = Ended(self.place.folder / "ended.txt")
+        chosen = Chosen(tests, self.place.folder / "ended.txt")
         measured = sum(self.near.tests[test]["seconds"] for test in tests)
-        code = self.place.run(["-x", *tests], ended, 5 + 4 * measured)
-        return code, ended.told.read_text() if ended.told.is_file() else ""
+        code = self.place.run(["-x", *chosen.functions], chosen, 5 + 4 * measured)
+        return code, chosen.told.read_text() if chosen.told.is_file() else ""
 
 
 def is_killed(verdict: str) -> bool:
