@@ -425,7 +425,7 @@ def _written(area: str, path: Path, index: int) -> Mutant:
 
 
 class Chosen:
-    """A pytest plugin: these tests in this order, and which of them, or which file not even read, ended the run."""
+    """A pytest plugin: these tests, in this order; and which of them, or which file, ended the run."""
 
     def __init__(self, tests: list[str], told: Path) -> None:
         self.order = {test: position for position, test in enumerate(tests)}

@@ -128,6 +128,17 @@ def activated(x: Any) -> Any:
     return layers.Dense(5, activation="log_softmax")(layers.Concatenate()(parts))
 
 
+def channels_first(x: Any) -> Any:
+    """Of odd sides, so that none stands for another."""
+    first = {"data_format": "channels_first"}
+    x = layers.Permute((3, 1, 2))(layers.Cropping2D(((0, 0), (2, 3)))(x))
+    x = layers.UpSampling2D((2, 1), **first)(layers.ZeroPadding2D(((1, 0), (0, 2)), **first)(x))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", **first)(layers.CenterCrop(31, 11, **first)(x))
+    x = layers.MaxPooling2D(2, **first)(layers.Cropping2D(((0, 1), (1, 0)), **first)(x))
+    y = layers.GlobalAveragePooling2D(**first)(layers.Conv2DTranspose(3, 2, **first)(x))
+    return layers.Dense(5)(layers.Concatenate()([layers.Flatten(**first)(x), y]))
+
+
 MODELS: dict[str, Callable[[Any], Any]] = {
     "xception": xception,
     "mobile": mobile,
@@ -135,6 +146,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "normalised": normalised,
     "scaled": scaled,
     "joined": joined,
+    "channels first": channels_first,
     "activated": activated,
 }
 

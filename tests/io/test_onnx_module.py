@@ -164,9 +164,10 @@ def test_a_model_that_learns_is_refused() -> None:
         [node("ConstantOfShape", "huge", "e"), node("ReduceMax", "e", "m"), node("Add", "x m", "s")],
         [node("Tile", "x many", "s")],
         [node("Expand", "x wide", "s")],
+        [node("Resize", "x none none larger", "s")],
         [node("Reshape", "x column", "c"), node("Reshape", "x row", "r"), node("Mul", "c r", "s")],
     ],
-    ids=["a constant", "filled", "tiled", "expanded", "an outer product"],
+    ids=["a constant", "filled", "tiled", "expanded", "resized", "an outer product"],
 )
 def test_a_small_file_cannot_ask_for_much_memory(nodes: list[Any]) -> None:
     numbers = {
@@ -174,6 +175,8 @@ def test_a_small_file_cannot_ask_for_much_memory(nodes: list[Any]) -> None:
         "one": np.float32(1),
         "many": np.int64([1, 1, 2**20, 2**10]),
         "wide": np.int64([2**24, 1, 2, 6, 6]),
+        "none": np.float32([]),
+        "larger": np.int64([1, 2, 12_000, 12_000]),
         "column": np.int64([-1, 1, 1, 1, 1, 1]),
         "row": np.int64([1, -1, 1, 1, 1, 1]),
         "k": KERNEL,
