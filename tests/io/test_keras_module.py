@@ -139,6 +139,21 @@ def channels_first(x: Any) -> Any:
     return layers.Dense(5)(layers.Concatenate()([layers.Flatten(**first)(x), y]))
 
 
+CALLED = (
+    "absolute", "negative", "square", "sqrt", "rsqrt", "exp", "log", "sin", "cos", "tanh", "relu", "relu6",
+    "sigmoid", "silu", "softplus", "softmax", "selu",
+)  # fmt: skip
+
+
+def called(x: Any) -> Any:
+    """Functions of `keras.ops` in the place of layers."""
+    ops = keras.ops
+    x = ops.maximum(ops.abs(layers.Dense(3)(ops.max(ops.minimum(x, 0.9), axis=[1, 2]))), 0.01)
+    parts = [getattr(ops, name)(x) for name in CALLED]
+    parts += [ops.gelu(x, approximate=False), x**2.0, ops.min(x, axis=-1, keepdims=True), 1.0 - x, x * 2.0]
+    return layers.Dense(5)(layers.Concatenate()(parts))
+
+
 MODELS: dict[str, Callable[[Any], Any]] = {
     "xception": xception,
     "mobile": mobile,
@@ -147,6 +162,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "scaled": scaled,
     "joined": joined,
     "channels first": channels_first,
+    "called": called,
     "activated": activated,
 }
 

@@ -181,6 +181,10 @@ CHAINS = {
         ],
         {"axis": np.array([1]), "w": W, "b": B},
     ),
+    "squeezed wherever it can be": lambda: (
+        [node("Unsqueeze", "x axis", "r"), node("MatMul", "r w", "u"), node("Squeeze", "u")],
+        {"axis": np.array([1]), "w": W[:, :2].copy()},
+    ),
     "clipped where it never reaches": lambda: (
         [
             node("MatMul", "x w", "s"),

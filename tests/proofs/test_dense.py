@@ -87,7 +87,9 @@ def test_the_sums_at_the_lowest_are_those_of_the_linear_bound(seed: int, activat
     low, high = image - 0.3, image + 0.3
     bounds = Dense(network.layers, np.float64).over(low, high)
     first, last = bounds.sums_at_the_lowest(forms, np.zeros((2, 1, 7)))
-    linear = bounds.at_the_images(forms)
+    linear, pull = bounds.at_the_images(forms), rng.normal(size=(2, 1, 7))
+    pulled = bounds.at_the_images(forms, pull)
+    np.testing.assert_allclose(pulled.form, linear.form - pull @ network.layers[0].weights, atol=1e-12)
     corner = np.where(linear.form[:, 0] > 0, low, high)
     bound = np.einsum("ni,ni->n", linear.form[:, 0], corner) + linear.known[:, 0]
     np.testing.assert_allclose(first, network.layers[0].combine(corner), rtol=1e-9)
