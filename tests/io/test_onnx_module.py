@@ -17,8 +17,10 @@ from tests.needs import needs
 
 needs("onnx", "onnxruntime", "torch", "onnxscript")
 
+import onnx  # noqa: E402
 import torch  # noqa: E402
 
+from backquery.io.foreign import NOTES, write_notes  # noqa: E402
 from backquery.io.torch import TorchModel  # noqa: E402
 from tests.io.deep_modules import MODULES, made, pictures  # noqa: E402
 from tests.io.test_onnx_exporters import export  # noqa: E402
@@ -184,6 +186,16 @@ def test_a_small_file_cannot_ask_for_much_memory(nodes: list[Any]) -> None:
     shape = ("n", 2, 6, 6) if nodes[-1].op_type != "Mul" else ("n", 2, 300, 300)
     with pytest.raises(ModelError, match=r"asks for [\d,]+ bytes"):
         from_onnx(picture_model(*nodes, node("Conv", "s k"), shape=shape, **numbers))
+
+
+def test_notes_in_a_file_are_read_whatever_its_layers() -> None:
+    described = Network.create([72, 3], input_shape=(2, 6, 6), classes=list("xyz"), scaling=Scaling.book(16.0))
+    nodes = node("Conv", "x k", "c"), node("GlobalMaxPool", "c", "p"), node("Flatten", "p")
+    file = onnx.load_from_string(picture_model(*nodes, k=KERNEL))
+    onnx.helper.set_model_props(file, {NOTES: write_notes(described)})
+    model = from_onnx(file.SerializeToString())
+    assert isinstance(model, TorchModel)
+    assert (model.classes, model.scaling) == (("x", "y", "z"), described.scaling)
 
 
 def test_without_pytorch_the_command_that_brings_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
