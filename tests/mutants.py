@@ -86,6 +86,9 @@ PER_TEST, PER_FILE = 0.01, 0.1
 FIRST = 0.5
 """Seconds of tests that are tried before all others are even read."""
 
+PATIENCE = 30
+"""So many times the seconds of a processor may a run take, where others use it too."""
+
 ENOUGH = 7200.0
 """Seconds of this processor after which even all tests must be through."""
 
@@ -192,7 +195,7 @@ class Place:
             except BaseException:
                 code = int(pytest.ExitCode.INTERNAL_ERROR)
             os._exit(code)
-        status = _ended(process, 10 * seconds)
+        status = _ended(process, PATIENCE * seconds)
         with suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)  # what it started and left
         return os.waitstatus_to_exitcode(status)

@@ -34,6 +34,7 @@ def both(network, data, loss):
     twin = BatchTraining(network, examples, Online(1.0, loss), targets)
     blocks.prepare()
     twin.prepare()
+    assert blocks.inputs.dtype == twin.inputs.dtype == network.dtype
     return blocks, twin
 
 
