@@ -85,6 +85,8 @@ def normalised(x: Any) -> Any:
     x = layers.LayerNormalization(axis=[1, 2, 3], epsilon=0.1)(x)
     x = layers.UnitNormalization()(layers.PReLU(shared_axes=[1, 2])(x))
     x = layers.LeakyReLU(negative_slope=0.2)(layers.ELU(0.5)(x))
+    if hasattr(layers, "RMSNormalization"):  # of Keras 3.9
+        x = layers.RMSNormalization(epsilon=0.1)(x)
     x = layers.BatchNormalization(axis=1)(layers.ReLU(2.0, 0.1, 0.05)(x))
     return layers.Dense(5)(layers.GlobalMaxPooling2D()(layers.Softmax(axis=[1, 2])(x)))
 

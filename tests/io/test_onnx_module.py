@@ -205,21 +205,29 @@ def test_without_pytorch_the_command_that_brings_it_is_named(monkeypatch: pytest
         from_onnx(content)
 
 
-def test_a_condition_on_shapes_chooses_a_branch() -> None:
+def branch(name: str, *nodes: Any) -> Any:
     from onnx import TensorProto, helper
 
-    def branch(name: str, *nodes: Any) -> Any:
-        return helper.make_graph(
-            list(nodes), name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)]
-        )
+    return helper.make_graph(list(nodes), name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
 
-    choose = node(
-        "If",
-        "same",
-        "s",
-        then_branch=branch("t", node("Neg", "x", "t")),
-        else_branch=branch("e", node("Identity", "x", "e")),
-    )
+
+def choice() -> Any:
+    negative, itself = branch("t", node("Neg", "x", "t")), branch("e", node("Identity", "x", "e"))
+    return node("If", "same", "s", then_branch=negative, else_branch=itself)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_condition_that_is_settled_leaves_one_branch(same: bool) -> None:
+    ends = (node("Conv", "s k", "c"), node("GlobalAveragePool", "c", "p"), node("Flatten", "p"))
+    content = picture_model(choice(), *ends, k=KERNEL, same=np.bool_(same))
+    x = np.random.default_rng(2).uniform(size=(2, 2, 6, 6)).astype("float32")
+    scores = run_onnx(content, x)
+    found = from_onnx(content).logits(x.reshape(2, -1))
+    np.testing.assert_allclose(found, scores - scores.mean(1, keepdims=True), atol=1e-5)
+
+
+def test_a_condition_on_shapes_chooses_a_branch() -> None:
+    choose = choice()
     ends = (node("Conv", "s k", "c"), node("GlobalAveragePool", "c", "p"), node("Flatten", "p"))
     for length in (6, 7):
         asks = (node("Shape", "x", "l", start=3), node("Equal", "l six", "many"), node("Squeeze", "many", "same"))
