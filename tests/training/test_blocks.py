@@ -108,6 +108,17 @@ def test_divergence_is_told_at_its_image(place, hidden):
     assert blocks.run(order, 0.01, 0.01) == twin.run(order, 0.01, 0.01) == place
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_logits_whose_exponentials_overflow_are_learned_from(dtype):
+    rng = np.random.default_rng(3)
+    network = Network((Layer(rng.normal(0, 2000, (3, 6)), None, activation_named("softmax")),)).astype(dtype)
+    blocks, twin = both(network, images_for(network, 20, rng), "squared")
+    assert np.abs(network.logits(blocks.inputs)).max() > 1500
+    assert blocks.run(np.arange(20), 0.1, 0.1) == twin.run(np.arange(20), 0.1, 0.1) == -1
+    for a, b in zip(blocks.snapshot().layers, twin.snapshot().layers, strict=True):
+        np.testing.assert_allclose(a.weights, b.weights, rtol=1e-6)
+
+
 def test_a_dead_node_stays_dead():
     network = Network.create([12, 8, 3], biases=True, rng=1, dtype="float64").without_nodes([2, 5])
     blocks, twin = both(network, images_for(network, 150, np.random.default_rng(0)), "squared")
