@@ -61,7 +61,7 @@ AREAS = {
 """What is mutated, as patterns of files in `SOURCE`."""
 
 TESTS = [f"tests/{name}" for name in ("model", "kernels", "training", "inversion", "proofs", "io", "datasets")] + [
-    f"tests/test_{name}.py" for name in ("files", "estimator", "fuzz", "odd_arguments")
+    f"tests/test_{name}.py" for name in ("files", "estimator", "fuzz", "odd_arguments", "public_face")
 ]
 QUIET = ["-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-m", "not slow"]
 
