@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture wheels fresh lowest coverage bench measure tables models engine site-demo clean
+.PHONY: demo test check workflows torture mutants wheels fresh lowest coverage bench measure tables models engine site-demo clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -74,6 +74,14 @@ docs-html: $(VENV)/.docs
 # The same, and then the documentation's commands that take long; those that do not are run by `make test`.
 docs: docs-html $(VENV)/.all
 	$(BIN)/python -m pytest --documents tests/test_docs.py
+
+$(VENV)/.mutants: $(VENV)/.all
+	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
+	touch $@
+
+# Small faults, a thousand drawn by a seed, and which of them the tests notice: hours. Goes on where it was ended.
+mutants: $(VENV)/.mutants
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 # What is published, into dist/, for this platform; tried in a clean environment, with and without a compiler.
 wheels: $(VENV)/.dev

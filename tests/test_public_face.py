@@ -14,6 +14,8 @@ import pytest
 
 import backquery
 
+SOURCE = Path(backquery.__file__).parent
+
 MOVED = [
     ("backquery", "damage", "measure_damage"),
     ("backquery.experiments.damage", "damage", "measure_damage"),
@@ -25,6 +27,12 @@ MOVED = [
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(backquery, name) is not None
     assert name in dir(backquery)
+
+
+@pytest.mark.parametrize("home", sorted(path.parent.name for path in SOURCE.glob("*/__init__.py")))
+def test_a_package_has_what_it_says_it_has(home: str) -> None:
+    package = import_module(f"backquery.{home}")
+    assert [name for name in getattr(package, "__all__", ()) if not hasattr(package, name)] == []
 
 
 def test_packages_are_there_after_a_plain_import_and_not_loaded_before() -> None:

@@ -29,6 +29,17 @@ def two_strokes() -> np.ndarray:
     return ink
 
 
+@pytest.mark.parametrize("darker", [True, False])
+def test_of_dark_and_light_strokes_those_of_which_there_is_more_are_the_ink(darker: bool) -> None:
+    paper = np.full((64, 64), 100.0)
+    for row in range(4, 60, 8):
+        paper[row, 4:60] = 160
+        paper[row + 4, 4:60] = 101**2 / 161 - 1  # as far from the paper
+    paper[4, 4:60] = paper[8, 4:60] if darker else 160
+    paper[8, 4:60] = paper[4, 4:60]
+    assert ink_is_darker(paper) == darker
+
+
 def page(ink: np.ndarray, camera: Camera = SMALL, seed: int = 0) -> np.ndarray:
     with Image.open(io.BytesIO(photograph(ink, camera, np.random.default_rng(seed)))) as image:
         return np.asarray(image)

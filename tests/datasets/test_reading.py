@@ -49,6 +49,12 @@ def test_csv_alone_and_with_a_test_file(tmp_path: Path) -> None:
     check(read(str(path), str(other)), test=slice(4, 6))
 
 
+def test_a_pair_of_csv_files_whose_names_differ_within_a_word(tmp_path: Path) -> None:
+    write_csv(tmp_path / "mytrainset.csv", IMAGES[:4], LABELS[:4])
+    write_csv(tmp_path / "mytestset.csv", IMAGES[4:], LABELS[4:])
+    check(read(tmp_path / "mytrainset.csv"), slice(0, 4), slice(4, 6))
+
+
 def test_the_books_pair_of_csv_files(tmp_path: Path) -> None:
     write_csv(tmp_path / "mnist_train.csv", IMAGES[:4], LABELS[:4])
     write_csv(tmp_path / "mnist_test.csv", IMAGES[4:], LABELS[4:])

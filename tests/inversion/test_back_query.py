@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 from backquery.inversion import METHODS, BackQuery, GaussNewton, back_query, confidence
 from backquery.model.network import Network
+from tests.inversion.conftest import image_of, network_of, prior_of
 
 NETWORK = Network.create([16, 24, 3], rng=2, input_shape=(4, 4), classes=("cat", "dog", "owl"))
 
@@ -72,3 +74,14 @@ def test_importing_it_loads_neither_scipy_nor_numba() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
     )
+
+
+def test_what_was_found_as_plain_values() -> None:
+    network, prior = network_of("tanh, softmax"), prior_of()
+    wanted = network.query(image_of(prior))
+    result = back_query(network, wanted, method="gauss-newton", prior=prior)
+    (scan,) = json.loads(json.dumps(result.as_json()))["scans"]
+    name = network.classes[int(wanted.argmax())]
+    told = {"label": name, "read": name, "converged": True, "outcome": "converged", "advice": ""}
+    numbers = {"error": result.error[0], "logit_error": result.logit_error[0], "steps": result.steps[0]}
+    assert scan == {**told, **numbers, "answer": pytest.approx(wanted.max(), abs=1e-3)}

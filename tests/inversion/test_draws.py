@@ -9,6 +9,7 @@ import pytest
 
 from backquery.errors import DataError, InversionError
 from backquery.inversion import GaussNewton, MixturePrior, answers, back_query, hidden_node, smooth_prior
+from backquery.inversion.drawn import Drawn
 from backquery.inversion.draws import sample
 from backquery.model.activations import IDENTITY
 from backquery.model.network import Layer, Network
@@ -39,6 +40,18 @@ def test_draws_of_a_linear_model_have_the_posterior_s_mean_and_covariance() -> N
     error = np.sqrt((covariance**2 + np.outer(np.diag(covariance), np.diag(covariance))) / count)
     assert np.all(np.abs(found - covariance) < 5 * error)
     np.testing.assert_allclose(network.query(drawn), np.tile(asked, (count, 1)), atol=2e-3)
+
+
+def test_the_nearest_at_hand_is_of_the_same_question_and_an_answer() -> None:
+    prior, rng = prior_of(), np.random.default_rng(4)
+    drawn, question = rng.normal(size=(6, 16)), np.array([0, 0, 0, 1, 1, 2])
+    under = Drawn(prior, drawn, question)
+    # The second image lies by the first draw, the first by the second, and the third, no answer, by the third.
+    images, likeliest = drawn[[1, 0, 2, 4, 3, 5]] + 0.1 * rng.normal(size=(6, 16)), np.zeros((6, 16))
+    found = under.nearest_at_hand(images, np.array([True, True, False, True, False, False]), likeliest)
+    np.testing.assert_array_equal(found[:2], images[[1, 0]])
+    assert any(np.array_equal(found[2], images[n]) for n in (0, 1))
+    np.testing.assert_array_equal(found[3:], [images[3], images[3], likeliest[5]])
 
 
 @pytest.mark.parametrize("kind", ["the book's", "deep tanh", "tanh, softmax", "relu, softmax"])

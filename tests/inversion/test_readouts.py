@@ -35,10 +35,10 @@ def test_values_and_jacobians_of_all_answers(kind: str) -> None:
 def test_slopes_of_which_nobody_asks_the_values_are_the_same(kind: str) -> None:
     network = network_of(kind)
     asked = confidence(network, [0, 1, 2], 0.9)
-    y, rows = whitened(), np.arange(3)
+    y, rows, origins = whitened(2), np.array([2, 0]), np.add(ORIGIN, [[0.0], [0.1], [0.3]])
     for model in (network, Opaque(network)):
         for own in (False, True):
-            readout = readout_for(model, None, asked.maps, ORIGIN, DEVIATION, own)
+            readout = readout_for(model, None, asked.maps, origins, DEVIATION, own)
             jacobian = readout.jacobian(readout.values(y, rows)[1], rows)
             np.testing.assert_array_equal(readout.slopes(y, rows), jacobian)
 

@@ -151,6 +151,7 @@ def test_questions_can_be_taken_apart() -> None:
         (lambda: confidence(SIGMOID, [True]), "unknown label True"),
         (lambda: confidence(SIGMOID, []), "at least one label"),
         (lambda: confidence(SIGMOID, [0], 1.0), "between 0 and 1, both excluded"),
+        (lambda: answers(SIGMOID, [[0.5, 1.5, 0.25, 0.1]]), "both excluded, so 1.5 cannot be asked for"),
         (lambda: confidence(SIGMOID, [0], float("nan")), "between 0 and 1, both excluded"),
         (lambda: confidence(SIGMOID, [0], 0.9, others=0.0), "others must lie between 0 and 1"),
         (lambda: confidence(SOFTMAX, [0], 0.9, others=0.1), "omit others"),

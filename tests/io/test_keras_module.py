@@ -85,6 +85,8 @@ def normalised(x: Any) -> Any:
     x = layers.LayerNormalization(axis=[1, 2, 3], epsilon=0.1)(x)
     x = layers.UnitNormalization()(layers.PReLU(shared_axes=[1, 2])(x))
     x = layers.LeakyReLU(negative_slope=0.2)(layers.ELU(0.5)(x))
+    if hasattr(layers, "RMSNormalization"):  # of Keras 3.9
+        x = layers.RMSNormalization(epsilon=0.1)(x)
     x = layers.BatchNormalization(axis=1)(layers.ReLU(2.0, 0.1, 0.05)(x))
     return layers.Dense(5)(layers.GlobalMaxPooling2D()(layers.Softmax(axis=[1, 2])(x)))
 
@@ -128,6 +130,32 @@ def activated(x: Any) -> Any:
     return layers.Dense(5, activation="log_softmax")(layers.Concatenate()(parts))
 
 
+def channels_first(x: Any) -> Any:
+    """Of odd sides, so that none stands for another."""
+    first = {"data_format": "channels_first"}
+    x = layers.Permute((3, 1, 2))(layers.Cropping2D(((0, 0), (2, 3)))(x))
+    x = layers.UpSampling2D((2, 1), **first)(layers.ZeroPadding2D(((1, 0), (0, 2)), **first)(x))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", **first)(layers.CenterCrop(31, 11, **first)(x))
+    x = layers.MaxPooling2D(2, **first)(layers.Cropping2D(((0, 1), (1, 0)), **first)(x))
+    y = layers.GlobalAveragePooling2D(**first)(layers.Conv2DTranspose(3, 2, **first)(x))
+    return layers.Dense(5)(layers.Concatenate()([layers.Flatten(**first)(x), y]))
+
+
+CALLED = (
+    "absolute", "negative", "square", "sqrt", "rsqrt", "exp", "log", "sin", "cos", "tanh", "relu", "relu6",
+    "sigmoid", "silu", "softplus", "softmax", "selu",
+)  # fmt: skip
+
+
+def called(x: Any) -> Any:
+    """Functions of `keras.ops` in the place of layers."""
+    ops = keras.ops
+    x = ops.maximum(ops.abs(layers.Dense(3)(ops.max(ops.minimum(x, 0.9), axis=[1, 2]))), 0.01)
+    parts = [getattr(ops, name)(x) for name in CALLED]
+    parts += [ops.gelu(x, approximate=False), x**2.0, ops.min(x, axis=-1, keepdims=True), 1.0 - x, x * 2.0]
+    return layers.Dense(5)(layers.Concatenate()(parts))
+
+
 MODELS: dict[str, Callable[[Any], Any]] = {
     "xception": xception,
     "mobile": mobile,
@@ -135,6 +163,8 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "normalised": normalised,
     "scaled": scaled,
     "joined": joined,
+    "channels first": channels_first,
+    "called": called,
     "activated": activated,
 }
 

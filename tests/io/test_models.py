@@ -86,6 +86,11 @@ def test_a_model_is_saved_only_where_it_can_be_loaded_from(tmp_path: Path, name:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_there_is_no_name_one_is_proposed() -> None:
+    with pytest.raises(ModelError, match=r"received \., try network\.safetensors"):
+        save_model(Network.create([4, 2], rng=1), "")
+
+
 @pytest.mark.parametrize(
     ("suffix", "package", "extra"),
     [

@@ -161,6 +161,20 @@ CHAINS = {
             "backwards": np.array([2, 0, 1]),
         },
     ),
+    "every other, backwards": lambda: (
+        [node("Slice", "x from to axes by", "c"), node("MatMul", "c w")],
+        {
+            "w": W[:2],
+            "from": np.array([3]),
+            "to": np.array([-(2**62)]),
+            "axes": np.array([1]),
+            "by": np.array([-2]),
+        },
+    ),
+    "cut where every axis is told": lambda: (
+        [node("Slice", "x from to", "c"), node("MatMul", "c w")],
+        {"w": W[:2], "from": np.array([0, 1]), "to": np.array([2**62, -1])},
+    ),
     "hidden signals turned": lambda: (
         [
             node("MatMul", "x w", "s"),
@@ -180,6 +194,10 @@ CHAINS = {
             node("Squeeze", "u axis"),
         ],
         {"axis": np.array([1]), "w": W, "b": B},
+    ),
+    "squeezed wherever it can be": lambda: (
+        [node("Unsqueeze", "x axis", "r"), node("MatMul", "r w", "u"), node("Squeeze", "u")],
+        {"axis": np.array([1]), "w": W[:, :2].copy()},
     ),
     "clipped where it never reaches": lambda: (
         [

@@ -17,8 +17,10 @@ from tests.needs import needs
 
 needs("onnx", "onnxruntime", "torch", "onnxscript")
 
+import onnx  # noqa: E402
 import torch  # noqa: E402
 
+from backquery.io.foreign import NOTES, write_notes  # noqa: E402
 from backquery.io.torch import TorchModel  # noqa: E402
 from tests.io.deep_modules import MODULES, made, pictures  # noqa: E402
 from tests.io.test_onnx_exporters import export  # noqa: E402
@@ -164,9 +166,10 @@ def test_a_model_that_learns_is_refused() -> None:
         [node("ConstantOfShape", "huge", "e"), node("ReduceMax", "e", "m"), node("Add", "x m", "s")],
         [node("Tile", "x many", "s")],
         [node("Expand", "x wide", "s")],
+        [node("Resize", "x none none larger", "s")],
         [node("Reshape", "x column", "c"), node("Reshape", "x row", "r"), node("Mul", "c r", "s")],
     ],
-    ids=["a constant", "filled", "tiled", "expanded", "an outer product"],
+    ids=["a constant", "filled", "tiled", "expanded", "resized", "an outer product"],
 )
 def test_a_small_file_cannot_ask_for_much_memory(nodes: list[Any]) -> None:
     numbers = {
@@ -174,6 +177,8 @@ def test_a_small_file_cannot_ask_for_much_memory(nodes: list[Any]) -> None:
         "one": np.float32(1),
         "many": np.int64([1, 1, 2**20, 2**10]),
         "wide": np.int64([2**24, 1, 2, 6, 6]),
+        "none": np.float32([]),
+        "larger": np.int64([1, 2, 12_000, 12_000]),
         "column": np.int64([-1, 1, 1, 1, 1, 1]),
         "row": np.int64([1, -1, 1, 1, 1, 1]),
         "k": KERNEL,
@@ -183,6 +188,16 @@ def test_a_small_file_cannot_ask_for_much_memory(nodes: list[Any]) -> None:
         from_onnx(picture_model(*nodes, node("Conv", "s k"), shape=shape, **numbers))
 
 
+def test_notes_in_a_file_are_read_whatever_its_layers() -> None:
+    described = Network.create([72, 3], input_shape=(2, 6, 6), classes=list("xyz"), scaling=Scaling.book(16.0))
+    nodes = node("Conv", "x k", "c"), node("GlobalMaxPool", "c", "p"), node("Flatten", "p")
+    file = onnx.load_from_string(picture_model(*nodes, k=KERNEL))
+    onnx.helper.set_model_props(file, {NOTES: write_notes(described)})
+    model = from_onnx(file.SerializeToString())
+    assert isinstance(model, TorchModel)
+    assert (model.classes, model.scaling) == (("x", "y", "z"), described.scaling)
+
+
 def test_without_pytorch_the_command_that_brings_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     content = picture_model(node("Conv", "x k"), k=KERNEL)
@@ -190,21 +205,29 @@ def test_without_pytorch_the_command_that_brings_it_is_named(monkeypatch: pytest
         from_onnx(content)
 
 
-def test_a_condition_on_shapes_chooses_a_branch() -> None:
+def branch(name: str, *nodes: Any) -> Any:
     from onnx import TensorProto, helper
 
-    def branch(name: str, *nodes: Any) -> Any:
-        return helper.make_graph(
-            list(nodes), name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)]
-        )
+    return helper.make_graph(list(nodes), name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
 
-    choose = node(
-        "If",
-        "same",
-        "s",
-        then_branch=branch("t", node("Neg", "x", "t")),
-        else_branch=branch("e", node("Identity", "x", "e")),
-    )
+
+def choice() -> Any:
+    negative, itself = branch("t", node("Neg", "x", "t")), branch("e", node("Identity", "x", "e"))
+    return node("If", "same", "s", then_branch=negative, else_branch=itself)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_condition_that_is_settled_leaves_one_branch(same: bool) -> None:
+    ends = (node("Conv", "s k", "c"), node("GlobalAveragePool", "c", "p"), node("Flatten", "p"))
+    content = picture_model(choice(), *ends, k=KERNEL, same=np.bool_(same))
+    x = np.random.default_rng(2).uniform(size=(2, 2, 6, 6)).astype("float32")
+    scores = run_onnx(content, x)
+    found = from_onnx(content).logits(x.reshape(2, -1))
+    np.testing.assert_allclose(found, scores - scores.mean(1, keepdims=True), atol=1e-5)
+
+
+def test_a_condition_on_shapes_chooses_a_branch() -> None:
+    choose = choice()
     ends = (node("Conv", "s k", "c"), node("GlobalAveragePool", "c", "p"), node("Flatten", "p"))
     for length in (6, 7):
         asks = (node("Shape", "x", "l", start=3), node("Equal", "l six", "many"), node("Squeeze", "many", "same"))

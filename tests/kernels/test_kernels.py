@@ -215,4 +215,5 @@ def test_systems_with_a_positive_matrix_are_solved_and_others_refused(size, dtyp
     solve = kernels.function("solve_positive", dtype, ctypes.c_int32)
     assert solve(*pointers(sums, sides), count, ctypes.c_int32(3), pitch) == 1
     np.testing.assert_allclose(sides[:, :size], wanted, rtol=0, atol=1e4 * np.finfo(dtype).eps)
-    assert solve(*pointers(padded(-np.eye(size, dtype=dtype)), sides), count, ctypes.c_int32(1), pitch) == 0
+    negative = padded(-np.eye(size, dtype=dtype))  # a name, since a pointer keeps no array
+    assert solve(*pointers(negative, sides), count, ctypes.c_int32(1), pitch) == 0

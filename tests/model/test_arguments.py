@@ -88,6 +88,13 @@ def test_numpy_s_numbers_are_numbers_too() -> None:
     assert Network.create(np.array([4, 2]), rng=np.random.default_rng(1)).sizes == (4, 2)
 
 
+def test_an_estimator_of_scikit_learn_is_named_with_what_makes_a_model_of_it() -> None:
+    from sklearn.neural_network import MLPClassifier
+
+    with pytest.raises(ModelError, match=r"a MLPClassifier is no .*; network_from_sklearn\(estimator\) makes one"):
+        back_query(MLPClassifier(), [3])
+
+
 @pytest.mark.needs("torch")
 def test_a_module_of_pytorch_is_named_with_what_makes_a_model_of_it(tmp_path) -> None:
     import torch

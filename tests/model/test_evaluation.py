@@ -28,6 +28,13 @@ def test_confusion_counts_truth_by_row_and_reading_by_column():
     assert evaluation.as_json()["confusion"] == slow.tolist()
 
 
+def test_of_mistakes_as_frequent_the_first_labels_come_first():
+    evaluation = evaluate(Network.create([4, 10], rng=0), (np.ones((10, 4)), np.arange(10)))
+    evaluation = replace(evaluation, confusion=np.full((10, 10), 2) + np.eye(10, k=9, dtype=int))
+    assert evaluation.worst_confusions() == [(0, 9, 3), (0, 1, 2), (0, 2, 2), (0, 3, 2), (0, 4, 2)]
+    assert len(evaluation.worst_confusions(100)) == 90
+
+
 def test_without_mistakes_there_is_no_worst_confusion():
     network = Network.create([2, 2], activation=["identity"], rng=0, dtype="float64")
     inputs = np.random.default_rng(0).normal(size=(20, 2))

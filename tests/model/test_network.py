@@ -71,6 +71,16 @@ def test_inverses_undo_their_functions(name):
         np.testing.assert_allclose(f.inverse(answers), POINTS - POINTS.mean(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_come_near_the_ends_of_the_range_and_never_leave_it(name):
+    f, far = activation_named(name), np.linspace(-30, 30, 601)
+    answers = f.function(np.stack([far, -far], axis=1))
+    for end, reached in ((f.low, answers.min()), (f.high, answers.max())):
+        assert reached == pytest.approx(end, abs=1e-12) if np.isfinite(end) else abs(reached) > 0.29
+    assert f.low <= answers.min() and answers.max() <= f.high
+    assert f.bounded == (name in ("sigmoid", "tanh", "softmax"))
+
+
 @pytest.mark.parametrize("slope", [0.0, 0.01, 0.2, 0.3, 1, 1.5])
 def test_a_leaky_relu_of_a_slope_is_always_the_same(slope):
     activation = leaky_relu(slope)

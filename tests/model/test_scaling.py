@@ -56,6 +56,13 @@ def test_scaling_by_channel_is_torchvision_s_in_the_order_of_the_model(shape):
     assert scaling.meaning.ground == "none"
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scaled_images_are_of_the_type_that_is_asked_for(dtype):
+    images = np.full((2, 3, 3), 255, np.uint8)
+    inputs = scaled_images(images, Scaling.unit(255), (3, 3), dtype)
+    assert inputs.dtype == dtype and inputs.tolist() == [[1.0] * 9] * 2
+
+
 @pytest.mark.parametrize("of", [{"white": 255.0}, {"maximum": 1.0}, {"white": 255.0, "maximum": 1.0}])
 def test_scaling_by_channel_knows_bytes_from_fractions(of):
     images, white, maximum = pictures(), of.get("white", 1.0), of.get("maximum", 255.0)

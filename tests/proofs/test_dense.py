@@ -79,6 +79,23 @@ def test_split_sums_bound_their_images_whatever_is_pulled(seed: int, activation:
         assert not len(there) or (slow.sums_of(network, there) @ form[0, 0]).min() >= least[0, 0]
 
 
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_sums_at_the_lowest_are_those_of_the_linear_bound(seed: int, activation: str) -> None:
+    network, rng = drawn([5, 7, 6, 3], [activation, activation, "identity"], seed), np.random.default_rng(seed)
+    image, forms = rng.uniform(0, 1, (2, 5)), rng.normal(size=(2, 1, 3))
+    low, high = image - 0.3, image + 0.3
+    bounds = Dense(network.layers, np.float64).over(low, high)
+    first, last = bounds.sums_at_the_lowest(forms, np.zeros((2, 1, 7)))
+    linear, pull = bounds.at_the_images(forms), rng.normal(size=(2, 1, 7))
+    pulled = bounds.at_the_images(forms, pull)
+    np.testing.assert_allclose(pulled.form, linear.form - pull @ network.layers[0].weights, atol=1e-12)
+    corner = np.where(linear.form[:, 0] > 0, low, high)
+    bound = np.einsum("ni,ni->n", linear.form[:, 0], corner) + linear.known[:, 0]
+    np.testing.assert_allclose(first, network.layers[0].combine(corner), rtol=1e-9)
+    np.testing.assert_allclose(np.einsum("nk,nk->n", forms[:, 0], last), bound, rtol=1e-9)
+
+
 def test_overflow_leaves_nothing_known() -> None:
     network = drawn([2, 3, 2], ["relu", "identity"], 0, np.float32, 1e30)
     bounds = Dense(network.layers, np.float32).over(np.ones((1, 2)), np.ones((1, 2)))

@@ -34,6 +34,7 @@ def both(network, data, loss):
     twin = BatchTraining(network, examples, Online(1.0, loss), targets)
     blocks.prepare()
     twin.prepare()
+    assert blocks.inputs.dtype == twin.inputs.dtype == network.dtype
     return blocks, twin
 
 
@@ -105,6 +106,17 @@ def test_divergence_is_told_at_its_image(place, hidden):
     blocks, twin = both(network, (inputs, labels), "squared")
     order = np.arange(len(inputs))
     assert blocks.run(order, 0.01, 0.01) == twin.run(order, 0.01, 0.01) == place
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_logits_whose_exponentials_overflow_are_learned_from(dtype):
+    rng = np.random.default_rng(3)
+    network = Network((Layer(rng.normal(0, 2000, (3, 6)), None, activation_named("softmax")),)).astype(dtype)
+    blocks, twin = both(network, images_for(network, 20, rng), "squared")
+    assert np.abs(network.logits(blocks.inputs)).max() > 1500
+    assert blocks.run(np.arange(20), 0.1, 0.1) == twin.run(np.arange(20), 0.1, 0.1) == -1
+    for a, b in zip(blocks.snapshot().layers, twin.snapshot().layers, strict=True):
+        np.testing.assert_allclose(a.weights, b.weights, rtol=1e-6)
 
 
 def test_a_dead_node_stays_dead():

@@ -29,6 +29,12 @@ def test_what_is_usual_with_each_recipe(recipe, activations, biases, epochs):
     assert plan == Plan((7,), activations, biases, recipe, RECIPES[recipe], epochs, seed=1)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_given_as_itself_is_planned_under_a_name_that_gives_its_kind(name):
+    planned = Plan.settled((3,), recipe=RECIPES[name]).recipe_name
+    assert type(RECIPES[planned]) is type(RECIPES[name])
+
+
 def test_what_is_given_takes_the_place_of_what_is_usual():
     plan = Plan.settled(
         [5, 4], learning_rate=0.3, loss="cross-entropy", activations=["tanh"], biases=True, epochs=2

@@ -133,7 +133,7 @@ def _scaled(x: Interval, gain: Tensor, shift: Tensor, size: Tensor) -> Interval:
 def _constant(value: Any) -> Tensor:
     if isinstance(value, Interval):
         raise ProofError("a product of two signals")
-    return torch.as_tensor(value).double()
+    return torch.as_tensor(value, dtype=torch.float64)
 
 
 def _added(func: Callable[..., Any], x: Any, y: Any, *, alpha: float = 1) -> Interval:
@@ -145,19 +145,18 @@ def _added(func: Callable[..., Any], x: Any, y: Any, *, alpha: float = 1) -> Int
 def _subtracted(func: Callable[..., Any], x: Any, y: Any, *, alpha: float = 1) -> Interval:
     if alpha != 1:
         raise ProofError("sub with a factor")
-    return _sum(y, x, 1.0, -1.0) if func.__name__ in ("rsub", "__rsub__") else _sum(x, y, -1.0)
+    return _sum(y, x, -1.0) if func.__name__ in ("rsub", "__rsub__") else _sum(x, y, -1.0)
 
 
-def _sum(x: Any, y: Any, second: float, first: float = 1.0) -> Interval:
-    """``first x + second y``."""
+def _sum(x: Any, y: Any, second: float) -> Interval:
+    """``x + second y``."""
     if not isinstance(y, Interval):
-        shift = second * _constant(y)
-        return _fitted(x, first, shift)
+        return _fitted(x, 1.0, second * _constant(y))
     if not isinstance(x, Interval):
-        return _fitted(y, second, first * _constant(x))
-    ends = [(first * one.low, first * one.high) for one in (x,)] + [(second * y.low, second * y.high)]
+        return _fitted(y, second, _constant(x))
+    ends = [(x.low, x.high), (second * y.low, second * y.high)]
     low, high = (sum(torch.minimum(*pair) for pair in ends), sum(torch.maximum(*pair) for pair in ends))
-    path = first * x.taken() + second * y.taken()
+    path = x.taken() + second * y.taken()
     error = _error((x.size_of_all + y.size_of_all), 2, x.tape, FEW)
     return x.noted(low, high, path, None, error)
 
