@@ -207,6 +207,12 @@ def nothing_is_left_out(app: Sphinx, env: Any) -> None:
                 logging.getLogger(__name__).warning("backquery.%s.%s is not in the reference", package, name)
 
 
+def in_its_language(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Browsers choose letters, and readers their voice, by the language that a page says it is in."""
+    if translated := re.search(r"\.(ru|zh)$", page):
+        context["language"] = translated[1]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """What Sphinx calls first."""
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
@@ -218,4 +224,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-signature", plain_signature)
     app.connect("missing-reference", named_alone)
     app.connect("html-page-context", enlargeable)
+    app.connect("html-page-context", in_its_language)
     return {"parallel_read_safe": True}
