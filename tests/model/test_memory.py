@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(work: str) -> None:
 
 
 @pytest.mark.usefixtures("small_machine")
-@pytest.mark.parametrize("kind", ["x.npz", "train-images-idx3-ubyte", "pictures"])
+@pytest.mark.parametrize("kind", ["x.npz", "train-images-idx3-ubyte", "pictures", "plain.csv", "fractions.csv"])
 def test_data_that_do_not_fit_are_not_read(kind: str, tmp_path: Path) -> None:
     from PIL import Image
 
@@ -172,6 +172,10 @@ def test_data_that_do_not_fit_are_not_read(kind: str, tmp_path: Path) -> None:
     path = tmp_path / kind
     if kind == "x.npz":
         np.savez(path, x_train=SHOWN.images, y_train=SHOWN.labels)
+    elif kind.endswith(".csv"):
+        share = 1 if kind == "plain.csv" else 256
+        table = np.column_stack([SHOWN.labels, SHOWN.images.reshape(len(SHOWN), -1) / share])
+        np.savetxt(path, table, fmt="%d" if share == 1 else "%.4f", delimiter=",")
     elif kind == "pictures":
         for place, (image, label) in enumerate(zip(SHOWN.images, SHOWN.labels, strict=True)):
             (path / str(label)).mkdir(parents=True, exist_ok=True)
