@@ -23,6 +23,7 @@ from backquery.datasets import Dataset, Split
 from backquery.errors import ShortOfMemoryError
 from backquery.evidence import measure_evidence
 from backquery.experiments.damage import measure_damage, memory_of_damage
+from backquery.faithfulness.real import RealImages
 from backquery.faithfulness.references import train_references
 from backquery.inversion import Ascent, GaussNewton, fitting
 from backquery.inversion.forecast import memory_of_climb, memory_of_search
@@ -148,6 +149,7 @@ WORK: dict[str, Callable[[], object]] = {
     "climb": lambda: back_query(SMALL, [0], method="ascent"),
     "damage": lambda: measure_damage(SMALL, HALVES),
     "evidence": lambda: measure_evidence(SMALL, SHOWN),
+    "neighbours": lambda: RealImages(SHOWN.images, SHOWN.labels, 255),
     "references": lambda: train_references(np.zeros((120, 12, 12, 1)), SHOWN.labels, 4),
 }
 
