@@ -334,19 +334,19 @@ class GaussNewton:
         c, doubtful = ended.c, effort.tolerance
         if quick is not problem.model or dtype != np.float64:
             c, _ = readout(problem.model, np.float64).values(prior.whiten(images, origin), np.arange(len(asked)))
-        if dtype != np.float64:
-            doubtful *= ROUGHLY
+            doubtful *= 1.0 if dtype == np.float64 else ROUGHLY
         error = np.abs(asked.values - c).max(axis=1)
         holds = error < effort.tolerance
         beyond = np.zeros(len(asked), bool)
         if not holds.all():
-            lowest, highest = task.readout.limits(low, high)
+            box = (prior.whiten(bounds, origin) for bounds in (problem.low, problem.high))
+            lowest, highest = readout(quick, np.float64).limits(*box)
             beyond = ~holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
         component = prior.components if isinstance(prior, Chosen) else np.full(len(asked), ONE)
         behind = np.full(len(asked), np.nan)
         found = _Found(
-            images, c, ended.cost, error, holds, ended.trapped, beyond, ended.steps, component, behind,
-            ended.multipliers,
+            images, c, ended.cost.astype(np.float64), error, holds, ended.trapped, beyond, ended.steps, component,
+            behind, ended.multipliers.astype(np.float64),
         )  # fmt: skip
         rounded = np.flatnonzero(~holds & (np.abs(asked.values - ended.c).max(axis=1) < doubtful))
         if not rounded.size:
