@@ -50,7 +50,8 @@ class Waves:
             return _along_axes(y, self._matrices)
         from scipy.fft import dctn
 
-        return _along_axes(dctn(y, axes=self._sides, norm="ortho"), self._only_channels(self.channels))
+        waves: Array = dctn(y, axes=self._sides, norm="ortho")
+        return _along_axes(waves, self._only_channels(self.channels))
 
     def images(self, coefficients: Array) -> Array:
         """Coefficients to images (..., inputs)."""
@@ -58,7 +59,7 @@ class Waves:
             from scipy.fft import idctn
 
             turned = _along_axes(coefficients, self._only_channels(self.channels.T))
-            y = idctn(turned, axes=self._sides, norm="ortho")
+            y: Array = idctn(turned, axes=self._sides, norm="ortho")
         else:
             y = _along_axes(coefficients, self._transposed)
         return y.reshape(*y.shape[:-3], self.layout.inputs)
