@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -294,3 +296,19 @@ def test_parts_that_do_not_fit_are_refused(change: dict, words: str) -> None:
         SpectralPrior(**(parts | change))
     with pytest.raises(InversionError, match="orthogonal"):
         Waves(Layout.of((2, 3)), np.ones((2, 2)), np.eye(3), np.eye(1))
+
+
+@pytest.mark.parametrize("shape", [(190, 180), (3, 190, 180), (190, 180, 3), (1, 190, 180)])
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-12), ("float32", 1e-4)])
+def test_a_fast_transform_makes_the_waves_that_matrices_make(shape, dtype, bound) -> None:
+    layout = Layout.of(shape)
+    channels = np.linalg.qr(np.random.default_rng(1).normal(size=(layout.channels,) * 2))[0]
+    fast = Waves.cosines(layout, channels)
+    assert fast.transformed and not Waves.cosines(Layout.of((28, 28))).transformed
+    slow = replace(fast, transformed=False)
+    y = np.random.default_rng(0).normal(size=(2, layout.inputs)).astype(dtype)
+    coefficients = fast.coefficients(y)
+    assert coefficients.dtype == np.dtype(dtype) or layout.channels > 1
+    np.testing.assert_allclose(coefficients, slow.coefficients(y), rtol=0, atol=bound)
+    np.testing.assert_allclose(fast.images(coefficients), y, rtol=0, atol=bound)
+    np.testing.assert_allclose(slow.images(coefficients), y, rtol=0, atol=bound)

@@ -23,6 +23,7 @@ from backquery.datasets import Dataset, Split
 from backquery.errors import ShortOfMemoryError
 from backquery.evidence import measure_evidence
 from backquery.experiments.damage import measure_damage, memory_of_damage
+from backquery.faithfulness.real import RealImages
 from backquery.faithfulness.references import train_references
 from backquery.inversion import Ascent, GaussNewton, fitting
 from backquery.inversion.forecast import memory_of_climb, memory_of_search
@@ -148,6 +149,7 @@ WORK: dict[str, Callable[[], object]] = {
     "climb": lambda: back_query(SMALL, [0], method="ascent"),
     "damage": lambda: measure_damage(SMALL, HALVES),
     "evidence": lambda: measure_evidence(SMALL, SHOWN),
+    "neighbours": lambda: RealImages(SHOWN.images, SHOWN.labels, 255),
     "references": lambda: train_references(np.zeros((120, 12, 12, 1)), SHOWN.labels, 4),
 }
 
@@ -162,7 +164,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(work: str) -> None:
 
 
 @pytest.mark.usefixtures("small_machine")
-@pytest.mark.parametrize("kind", ["x.npz", "train-images-idx3-ubyte", "pictures"])
+@pytest.mark.parametrize("kind", ["x.npz", "train-images-idx3-ubyte", "pictures", "plain.csv", "fractions.csv"])
 def test_data_that_do_not_fit_are_not_read(kind: str, tmp_path: Path) -> None:
     from PIL import Image
 
@@ -172,6 +174,10 @@ def test_data_that_do_not_fit_are_not_read(kind: str, tmp_path: Path) -> None:
     path = tmp_path / kind
     if kind == "x.npz":
         np.savez(path, x_train=SHOWN.images, y_train=SHOWN.labels)
+    elif kind.endswith(".csv"):
+        share = 1 if kind == "plain.csv" else 256
+        table = np.column_stack([SHOWN.labels, SHOWN.images.reshape(len(SHOWN), -1) / share])
+        np.savetxt(path, table, fmt="%d" if share == 1 else "%.4f", delimiter=",")
     elif kind == "pictures":
         for place, (image, label) in enumerate(zip(SHOWN.images, SHOWN.labels, strict=True)):
             (path / str(label)).mkdir(parents=True, exist_ok=True)

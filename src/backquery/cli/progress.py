@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from backquery.model import Model, Progress
     from backquery.training import EpochRecord, Moment
 
+FEW_INPUTS = 2**14
+"""Inputs up to which a dense network is asked backwards in no time."""
+
 LINES = 20
 """At most about so many lines are written where there is no terminal to redraw."""
 
@@ -84,10 +87,11 @@ def bar(what: str = "getting ready", *, stays: bool = False) -> Iterator[Progres
 
 
 def bar_for(network: Model) -> AbstractContextManager[Progress | None]:
-    """The bar of a back query; a dense network has answered before one is drawn."""
+    """The bar of a back query; a dense network has answered before one is drawn, unless its images are large."""
     from backquery.model import Network
 
-    return nullcontext() if isinstance(network, Network) else bar("asking backwards")
+    quick = isinstance(network, Network) and network.inputs <= FEW_INPUTS
+    return nullcontext() if quick else bar("asking backwards")
 
 
 def bar_for_reading(source: str, what: str = "reading the images") -> AbstractContextManager[Progress | None]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.cache import remembered
-from backquery.datasets.dataset import Labelled
+from backquery.datasets.dataset import Labelled, need_room
 from backquery.datasets.labels import is_number
 from backquery.datasets.names import LABEL_COLUMNS
 from backquery.datasets.options import AS_FOUND, Reading
@@ -62,6 +62,8 @@ def read_csv(path: Path | Part, how: Reading = AS_FOUND) -> Labelled:
 def table_in(part: Part, layout: Layout, label_column: str | int | None = None) -> Table:
     """Everything in the text: as bytes where it is plain, else as 32-bit floating numbers and words."""
     if layout.separator != " " and not layout.decimal_comma:
+        # A number takes two letters at least; of a packed text there may be more than is foreseen.
+        need_room((part.path.stat().st_size // 2,), 1, str(part))
         try:
             values = _remembered(part, layout)
             return Table(str(part), values, layout.names)
@@ -146,6 +148,7 @@ def _parse_plain(stretch: bytes, columns: int) -> Bytes:
 def _by_numpy(part: Part, layout: Layout, label_column: str | int | None) -> Table:
     """All numbers as 32-bit floats; a few columns, which may hold words, as they stand there, too."""
     texts = _may_hold_words(layout, label_column)
+    need_room((sum(1 for _ in _lines(part, layout)), layout.columns), 4, str(part))
     rows = _loaded(part, layout, texts)
     values = np.empty((len(rows), layout.columns), np.float32)
     words = set()

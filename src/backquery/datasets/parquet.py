@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backquery.datasets.arrays import images_from_array
-from backquery.datasets.dataset import MEMORY_LIMIT, Labelled, as_halves
+from backquery.datasets.dataset import MEMORY_LIMIT, Labelled, as_halves, need_room
 from backquery.datasets.labels import labels_from_array, listed
 from backquery.datasets.names import LABEL_COLUMNS, said
 from backquery.datasets.options import AS_FOUND, Reading
@@ -84,6 +84,7 @@ def _table(shards: Shards) -> pa.Table:
         size = sum(one.row_group(group).total_byte_size for one in about for group in range(one.num_row_groups))
         if size > MEMORY_LIMIT:
             raise DataError(f"{shards[0]}: more than {MEMORY_LIMIT} bytes when unpacked; split it")
+        need_room((size,), 1, str(shards[0]))
         return pa.concat_tables([pq.read_table(path) for path in shards])
     except DataError:
         raise

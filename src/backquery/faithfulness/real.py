@@ -12,9 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from backquery.datasets import Split
 from backquery.faithfulness.usual import percentiles
 from backquery.model import Array, Labels
+from backquery.model.memory import need
 
 AT_ONCE = 128
 """Images whose distances to all real ones are held at once."""
+
+PIXELS = 2**22
+"""Pixels, about, of real images that are measured once more at a time."""
 
 NEIGHBOURS = 5
 
@@ -72,6 +76,11 @@ class RealImages:
     """
 
     def __init__(self, images: NDArray[Any], labels: Labels, maximum: float) -> None:
+        need(
+            1.5 * 4 * images.size,
+            f"looking for the nearest of {len(images):,} images",
+            "fewer or smaller images need less",
+        )
         self.ink = _as_ink(images, maximum)
         self.labels = labels
         self.maximum = maximum
@@ -119,10 +128,16 @@ class RealImages:
         sizes = np.einsum("ij,ij->i", asked, asked) + self._squares.max()
         slack = 4 * asked.shape[1] * np.finfo(np.float32).eps * sizes
         rows, columns = np.nonzero(near <= (most + slack)[:, None])
-        exact = np.linalg.norm(self.ink[columns].astype(np.float64) - asked[rows], axis=1)
+        at_once = max(1, PIXELS // asked.shape[1])
+        parts = [slice(begin, begin + at_once) for begin in range(0, len(rows), at_once)]
+        exact = np.concatenate([self._exactly(asked[rows[part]], columns[part]) for part in parts])
         order = np.lexsort((columns, exact, rows))
         nearest = order[np.searchsorted(rows, np.arange(len(asked)))[:, None] + np.arange(count)]
         return exact[nearest], columns[nearest]
+
+    def _exactly(self, asked: Array, positions: Labels) -> Array:
+        """The distance (n,) of each image from the real one at its position."""
+        return np.asarray(np.linalg.norm(self.ink[positions].astype(np.float64) - asked, axis=1))
 
 
 def _as_ink(images: NDArray[Any], maximum: float) -> Array:

@@ -10,18 +10,23 @@ import numpy as np
 from backquery.errors import InversionError
 from backquery.model import Array, Layout
 
+LARGE = 2**15
+"""Pixels from which on a fast transform is quicker than two products of matrices."""
+
 
 @dataclass(frozen=True, eq=False)
 class Waves:
     """Orthogonal functions over an image's rows, columns and channels, one in each row of each matrix.
 
-    rows: (rows, rows); columns: (columns, columns); channels: (channels, channels).
+    rows: (rows, rows); columns: (columns, columns); channels: (channels, channels). transformed: whether rows and
+    columns are cosines of images so large that a fast transform makes them sooner than the matrices do.
     """
 
     layout: Layout
     rows: Array
     columns: Array
     channels: Array
+    transformed: bool = False
 
     def __post_init__(self) -> None:
         sides = (self.layout.rows, self.layout.columns, self.layout.channels)
@@ -35,15 +40,28 @@ class Waves:
     def cosines(cls, layout: Layout, channels: Array | None = None) -> Waves:
         """Cosines, which do not take opposite edges for neighbours as a Fourier transform does (DCT-II)."""
         colours = np.eye(layout.channels) if channels is None else channels
-        return cls(layout, _cosines(layout.rows), _cosines(layout.columns), colours)
+        large = layout.rows * layout.columns > LARGE
+        return cls(layout, _cosines(layout.rows), _cosines(layout.columns), colours, large)
 
     def coefficients(self, y: Array) -> Array:
         """Images (..., inputs) to coefficients, of the shape `in_order` gives an image."""
-        return _along_axes(y.reshape(*y.shape[:-1], *self.shape), self._matrices)
+        y = y.reshape(*y.shape[:-1], *self.shape)
+        if not self.transformed:
+            return _along_axes(y, self._matrices)
+        from scipy.fft import dctn
+
+        waves: Array = dctn(y, axes=self._sides, norm="ortho")
+        return _along_axes(waves, self._only_channels(self.channels))
 
     def images(self, coefficients: Array) -> Array:
         """Coefficients to images (..., inputs)."""
-        y = _along_axes(coefficients, self._transposed)
+        if self.transformed:
+            from scipy.fft import idctn
+
+            turned = _along_axes(coefficients, self._only_channels(self.channels.T))
+            y: Array = idctn(turned, axes=self._sides, norm="ortho")
+        else:
+            y = _along_axes(coefficients, self._transposed)
         return y.reshape(*y.shape[:-3], self.layout.inputs)
 
     def in_order(self, channels_first: Array) -> Array:
@@ -56,6 +74,16 @@ class Waves:
         """The shape of an image as its inputs lie, and of its coefficients."""
         a, b, c = (len(matrix) for matrix in self._matrices)
         return a, b, c
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        """The axes of rows and columns, counted from the last."""
+        return (-2, -1) if self.layout.channels_first else (-3, -2)
+
+    def _only_channels(self, matrix: Array) -> tuple[Array, Array, Array]:
+        """What `_along_axes` multiplies channels alone by."""
+        one = np.eye(1)
+        return (matrix, one, one) if self.layout.channels_first else (one, one, matrix)
 
     @cached_property
     def _matrices(self) -> tuple[Array, Array, Array]:

@@ -17,10 +17,11 @@ from scipy.stats import ttest_1samp
 
 from backquery.datasets import fingerprint, load
 from backquery.datasets.idx import write_idx
-from backquery.errors import DataError, OutputError, TrainingError
-from backquery.experiments.sweep import Grid, Point, Run, Runs, Setting, families
+from backquery.errors import AssumptionWarning, DataError, OutputError, ShortOfMemoryError, TrainingError
+from backquery.experiments.sweep import Cluster, Grid, Point, Run, Runs, Setting, families
 from backquery.experiments.sweep.runs import DATABASE
 from backquery.experiments.sweep.worker import DataMissing, Failed, Source, Trained, do_run
+from backquery.model import memory
 from backquery.plots import save_figure, sweep_curves
 from backquery.plots.paper import PENCIL
 from backquery.training.plan import Plan, carry_out, settled_recipe
@@ -483,3 +484,19 @@ def test_a_best_that_lies_on_a_grey_line_has_its_dot(source):
     assert dots == [("learning rate", 0.1, pytest.approx(wrong)), ("epochs", 3, pytest.approx(wrong))]
     (alone,) = families(run for run in swept(source, quality) if run.setting.hidden == "200")
     assert "dot" not in sweep_curves(alone).texts[1].get_text()
+
+
+@pytest.mark.needs("distributed")
+def test_no_more_processes_are_started_than_memory_allows(monkeypatch):
+    from dask import system
+
+    monkeypatch.setattr(system, "CPU_COUNT", 8)
+    monkeypatch.setattr(memory, "available", lambda: 3 * 10**9)
+    with pytest.warns(AssumptionWarning, match=r"^2 of 8 processes are started, as each takes up to 1\.25 GB"):
+        assert Cluster()._processes(20, 1e9) == 2
+    assert Cluster()._processes(2, 1e9) == 2
+    assert Cluster(workers=2)._processes(20, 1e9) == 2
+    with pytest.raises(ShortOfMemoryError, match=r"training 3 networks at a time needs 3\.75 GB.*fewer --workers"):
+        Cluster(workers=3)._processes(20, 1e9)
+    with pytest.raises(ShortOfMemoryError, match="training a network at a time"):
+        Cluster()._processes(20, 5e9)

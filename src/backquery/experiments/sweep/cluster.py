@@ -99,16 +99,15 @@ class Cluster:
         """How many processes there are to be here."""
         from dask.system import CPU_COUNT
 
-        asked, each = min(self.workers or CPU_COUNT, runs), memory + OF_A_WORKER
-        if self.workers is None:
-            fitting = as_many(asked, each, share=1.0)
-            if fitting < asked:
-                assume(
-                    f"{fitting} of {asked} processes are started, as each takes up to {in_words(each)} of memory; "
-                    "--workers (in Python Cluster(workers=...)) says otherwise"
-                )
-            asked = fitting
-        need(asked * each, f"training {asked} networks at a time", "fewer --workers or smaller networks need less")
+        most, each = min(self.workers or CPU_COUNT, runs), memory + OF_A_WORKER
+        asked = most if self.workers else as_many(most, each, share=1.0)
+        networks = "a network" if asked == 1 else f"{asked} networks"
+        need(asked * each, f"training {networks} at a time", "fewer --workers or smaller networks need less")
+        if asked < most:
+            assume(
+                f"{asked} of {most} processes are started, as each takes up to {in_words(each)} of memory; "
+                "--workers (in Python Cluster(workers=...)) says otherwise"
+            )
         return asked
 
     def _started(self, processes: int) -> Any:
