@@ -1,8 +1,8 @@
 """``python -m tests.lowest [EXTRA ...]``: the tests with the lowest declared version of everything.
 
 In an environment of its own, with the base, `dev` and the extras that are named; what an extra is needed for is
-skipped otherwise. What pip chooses for what is not declared here, it chooses freely; so deprecations are let pass, of
-which old packages are warned by new ones.
+skipped otherwise. What pip chooses for what is not declared here, it chooses freely; so deprecations are let pass,
+of which old packages are warned by new ones.
 """
 
 from __future__ import annotations
