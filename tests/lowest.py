@@ -1,7 +1,8 @@
 """``python -m tests.lowest [EXTRA ...]``: the tests with the lowest declared version of everything.
 
 In an environment of its own, with the base, `dev` and the extras that are named; what an extra is needed for is
-skipped otherwise. What pip chooses for what is not declared here, it chooses freely.
+skipped otherwise. What pip chooses for what is not declared here, it chooses freely; so deprecations are let pass,
+of which old packages are warned by new ones.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main(*named: str) -> int:
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), "utf-8")
         seconds = environment.install("-c", constraints, "--editable", f"{ROOT}[{','.join(extras)}]")
         print(f"installed in {seconds:.0f} s: {', '.join(map(' '.join, versions.items()))}", flush=True)
-        command = [environment.programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command = [environment.programs / "python", "-m", "pytest", "-q", "-W", "ignore::DeprecationWarning"]
         return subprocess.run(command, cwd=ROOT, env=environment.variables()).returncode
 
 

@@ -134,9 +134,8 @@ def enumerated(name: str) -> list[str]:
 
 
 def test_the_header_gives_activations_and_losses_the_codes_that_they_have():
-    assert {name: activation.code for name, activation in ACTIVATIONS.items()} == {
-        name: code for code, name in enumerate(enumerated("activation"))
-    }
+    known = {name: one.code for name, one in ACTIVATIONS.items() if one.code is not None}
+    assert known == {name: code for code, name in enumerate(enumerated("activation"))}
     assert list(LOSSES) == enumerated("loss")
 
 
