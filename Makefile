@@ -4,7 +4,7 @@ EXTRAS ?= light
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check workflows torture mutants wheels fresh lowest coverage bench measure tables models engine site-demo clean
+.PHONY: demo test check workflows sanitize torture mutants wheels fresh lowest coverage bench measure tables models engine site-demo docs docs-html clean
 
 # The kernels' sources too: installing compiles them.
 $(VENV)/.base: pyproject.toml hatch_build.py $(wildcard src/backquery/kernels/*.[ch]) src/backquery/kernels/build.py
@@ -53,15 +53,15 @@ $(VENV)/.torture: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[torture]'
 	touch $@
 
-# The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors;
-# 200 kills, a fault at each call that writes a file, and damaged input for every reader.
-torture: $(VENV)/.torture
+# The kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every width of this machine's vectors.
+sanitize: $(VENV)/.dev
 	$(BIN)/python -m tests.kernels.torture
+
+# The same; 200 kills, a fault at each call that writes a file, and damaged input for every reader.
+torture: sanitize $(VENV)/.torture
 	$(BIN)/python -m tests.torture kills
 	$(BIN)/python -m tests.torture faults
 	$(BIN)/python -m tests.torture fuzz
-
-.PHONY: docs docs-html
 
 $(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
