@@ -252,6 +252,7 @@ def test_networks_are_frozen_values():
         (lambda: Layer(np.ones(3), None, SOFTMAX), "matrix"),
         (lambda: Layer(np.ones((2, 3)), np.ones(3), SOFTMAX), "vector of 2 numbers"),
         (lambda: Network((*network((6, 5)).layers, *network((4, 3)).layers)), "gives 5 signals"),
+        (lambda: Network((*network((6, 5)).layers, *network((5, 3)).astype("float32").layers)), "the same dtype"),
         (lambda: network(input_shape=(2, 2)), "does not make 6 inputs"),
         (lambda: network(classes=("a", "b")), "as many class names"),
         (lambda: network(classes=("a", "a", "b", "c")), "differ"),
