@@ -216,6 +216,13 @@ def test_names_tell_the_shape(tmp_path: Path) -> None:
 
 
 @pandas_needed
+def test_the_one_column_that_is_named_otherwise_holds_the_labels(tmp_path: Path) -> None:
+    table = frame().rename(columns={"label": "sort of shoe"})
+    table[[*table.columns[1:9], "sort of shoe", *table.columns[9:]]].to_csv(tmp_path / "shoes.csv", index=False)
+    check(read(tmp_path / "shoes.csv"))
+
+
+@pandas_needed
 def test_other_columns_are_left_out_and_said(tmp_path: Path) -> None:
     table = frame()
     table.insert(0, "id", [f"picture {k}" for k in RNG.permutation(COUNT)])
