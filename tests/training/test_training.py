@@ -262,6 +262,15 @@ def test_divergence_stops_and_says_where(kernel):
         train(network, (inputs, labels), Online(1000.0, "squared"), epochs=1, kernel=kernel)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_image_that_ends_in_divergence_is_counted_from_one(kernel):
+    network = network_named("identity outputs")
+    inputs, labels = drawn(40)
+    inputs[7] = 1e200 if network.dtype == np.float64 else 1e30
+    with pytest.raises(DivergenceError, match="at image 8 of epoch 1"):
+        train(network, (inputs, labels), Online(0.01, "squared"), epochs=1, kernel=kernel)
+
+
 def test_full_batch_divergence_names_the_iteration():
     with pytest.raises(DivergenceError, match="iteration"):
         train(network_named("identity outputs"), drawn(40), FullBatch(1e6), epochs=200)
