@@ -71,6 +71,10 @@ def test_inverses_undo_their_functions(name):
         np.testing.assert_allclose(f.inverse(answers), POINTS - POINTS.mean(), rtol=1e-9)
 
 
+def test_of_all_functions_relu_alone_has_no_inverse():
+    assert [name for name in NAMES if activation_named(name).inverse is None] == ["relu"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_come_near_the_ends_of_the_range_and_never_leave_it(name):
     f, far = activation_named(name), np.linspace(-30, 30, 601)
