@@ -160,6 +160,7 @@ def test_a_zip_with_both_halves(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("mnist_train.csv", text)
         archive.writestr("mnist_test.csv", "".join(text.splitlines(keepends=True)[:8]))
+        archive.writestr("__MACOSX/._mnist_train.csv", b"\0\5\26\7what macOS adds")
     dataset = read(tmp_path / "archive.zip")
     check(dataset)
     assert dataset.test is not None and len(dataset.test) == 8

@@ -12,8 +12,9 @@ from backquery import FullBatch, MiniBatch, Network, Online, Scaling, datasets, 
 from backquery.errors import DataError, DivergenceError, TrainingError
 from backquery.model.activations import SIGMOID
 from backquery.model.network import Layer
-from backquery.training import LOSSES, RECIPES
+from backquery.training import LOSSES, RECIPES, Examples, online
 from backquery.training.gradients import descent, loss_of
+from backquery.training.online import choose_kernel
 from backquery.training.recipes import target_values
 from tests.reference import training as twin
 
@@ -260,6 +261,14 @@ def test_divergence_stops_and_says_where(kernel):
     inputs, labels = drawn(400)
     with pytest.raises(DivergenceError, match=r"at image \d+ of epoch 1 with a learning rate of 1000; try 100"):
         train(network, (inputs, labels), Online(1000.0, "squared"), epochs=1, kernel=kernel)
+
+
+def test_without_compiled_kernels_numpy_is_there_to_be_asked_for(monkeypatch):
+    monkeypatch.setattr(online.kernels, "available", lambda: False)
+    examples = Examples.of(network_named("identity outputs"), drawn(10))
+    assert [choose_kernel(asked, examples) for asked in ("auto", "numpy")] == ["numpy", "numpy"]
+    with pytest.raises(TrainingError, match="'dense' needs the compiled kernels"):
+        choose_kernel("dense", examples)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
