@@ -263,6 +263,15 @@ def test_divergence_stops_and_says_where(kernel):
         train(network, (inputs, labels), Online(1000.0, "squared"), epochs=1, kernel=kernel)
 
 
+def test_batches_of_all_images_without_momentum_are_plain_descent():
+    network, data = network_named("the book's"), drawn(30)
+    plainly = MiniBatch(0.2, "squared", batch_size=30, optimizer="momentum", momentum=0.0)
+    ends = [train(network, data, recipe, epochs=4)[0] for recipe in (plainly, FullBatch(0.2, "squared"))]
+    for one, other in zip(ends[0].layers, ends[1].layers, strict=True):
+        np.testing.assert_allclose(one.weights, other.weights, atol=1e-6)
+    assert not np.allclose(ends[0].layers[0].weights, network.layers[0].weights, atol=1e-4)
+
+
 def test_without_compiled_kernels_numpy_is_there_to_be_asked_for(monkeypatch):
     monkeypatch.setattr(online.kernels, "available", lambda: False)
     examples = Examples.of(network_named("identity outputs"), drawn(10))
