@@ -65,6 +65,7 @@ def test_inverses_undo_their_functions(name):
     answers = f.function(POINTS)
     assert f.contains(answers)
     np.testing.assert_allclose(f.function(f.inverse(answers)), answers, rtol=1e-9)
+    np.testing.assert_array_equal(f.inverse(answers[0]), f.inverse(answers)[0])
     if name != "softmax":
         np.testing.assert_allclose(f.inverse(answers), POINTS, rtol=1e-9)
     else:
