@@ -11,7 +11,7 @@ from time import time
 import pytest
 
 from backquery.errors import DataError, OutputError
-from backquery.files import DAY, check_writable, replacing, user_cache
+from backquery.files import check_writable, replacing, user_cache
 
 
 def names_in(folder: Path) -> list[str]:
@@ -22,7 +22,9 @@ def test_what_was_left_half_written_long_ago_goes_with_the_next_writing(tmp_path
     old, young = (tmp_path / f".backquery-{name}.part" for name in ("old", "young"))
     for path in (old, young):
         path.write_bytes(b"half")
-    os.utime(old, (time() - 2 * DAY,) * 2)
+    hour = 3600
+    os.utime(old, (time() - 25 * hour,) * 2)
+    os.utime(young, (time() - 23 * hour,) * 2)
     with replacing(tmp_path / "result.bin") as stream:
         stream.write(b"new")
     assert names_in(tmp_path) == [young.name, "result.bin"]

@@ -139,3 +139,13 @@ def test_files_that_do_not_belong_together(tmp_path: Path, images, labels, messa
     idx.write_idx(tmp_path / "labels", labels)
     with pytest.raises(DataError, match=message):
         idx.read_pair(tmp_path / "images", tmp_path / "labels")
+
+
+def test_a_fourth_axis_holds_three_colours_and_nothing_else(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 4), np.uint8)
+    idx.write_idx(tmp_path / "labels", np.arange(4, dtype=np.uint8))
+    idx.write_idx(tmp_path / "colours", images[..., :3])
+    np.testing.assert_array_equal(idx.read_pair(tmp_path / "colours", tmp_path / "labels").images, images[..., :3])
+    idx.write_idx(tmp_path / "more", images)
+    with pytest.raises(DataError, match=r"the shape \(4, 5, 6, 4\); images have three axes"):
+        idx.read_pair(tmp_path / "more", tmp_path / "labels")

@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 from backquery.datasets import read
 from backquery.datasets.mat import read_mat
+from backquery.datasets.reading import files_of
 from backquery.errors import DataError
 
 RNG = np.random.default_rng(6)
@@ -20,6 +21,7 @@ LABELS = 1 + np.arange(40) % 26
 @pytest.mark.reads("data", "`.mat` with images first to last or last to first, and labels", "read")
 def test_images_last_to_first(tmp_path: Path) -> None:
     savemat(tmp_path / "mnist.mat", {"data": IMAGES.reshape(40, -1).T, "label": LABELS[None].astype(float)})
+    assert files_of(tmp_path / "mnist.mat") == [tmp_path / "mnist.mat"]
     savemat(tmp_path / "stack.mat", {"X": np.moveaxis(IMAGES, 0, -1), "y": LABELS[:, None]})
     savemat(
         tmp_path / "halves.mat", {"train_x": IMAGES, "train_y": LABELS, "test_x": IMAGES[:9], "test_y": LABELS[:9]}

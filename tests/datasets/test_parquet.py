@@ -84,6 +84,16 @@ def test_without_names_the_numbers_are_the_classes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.train.images, IMAGES)
 
 
+def test_the_column_whose_classes_are_named_holds_the_labels(tmp_path: Path) -> None:
+    features = {"species": {"names": NAMES, "_type": "ClassLabel"}, "label": {"_type": "Value"}}
+    schema = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"pixels": IMAGES.tolist(), "label": np.arange(8), "species": LABELS})
+    pq.write_table(table.replace_schema_metadata(schema), tmp_path / "two.parquet")
+    dataset = read(tmp_path / "two.parquet")
+    assert dataset.classes == ("cat", "dog", "emu")
+    np.testing.assert_array_equal(dataset.train.labels, LABELS)
+
+
 @pytest.mark.reads("data", "Parquet with a column for each pixel, or of nested lists", "read; pyarrow is needed")
 def test_pixels_in_columns_and_in_lists(tmp_path: Path) -> None:
     words = np.array(NAMES)[LABELS]

@@ -29,6 +29,13 @@ def two_strokes() -> np.ndarray:
     return ink
 
 
+def test_what_is_faint_is_no_ink_however_much_there_is_of_it() -> None:
+    paper = np.full((64, 64), 150.0)
+    paper[np.random.default_rng(0).random(paper.shape) < 0.45] = 153
+    paper[30:32, 10:50] = 80
+    assert ink_is_darker(paper) and not ink_is_darker(150 * 150 / paper)
+
+
 @pytest.mark.parametrize("darker", [True, False])
 def test_of_dark_and_light_strokes_those_of_which_there_is_more_are_the_ink(darker: bool) -> None:
     paper = np.full((64, 64), 100.0)

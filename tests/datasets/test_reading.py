@@ -49,6 +49,15 @@ def test_csv_alone_and_with_a_test_file(tmp_path: Path) -> None:
     check(read(str(path), str(other)), test=slice(4, 6))
 
 
+def test_what_is_opened_by_its_path_is_what_is_read_from_there(tmp_path: Path) -> None:
+    train, test = write_csv(tmp_path / "a.csv"), write_csv(tmp_path / "b.csv", IMAGES[4:], LABELS[4:])
+    opened = open_data(str(train), test, classes="210")
+    check(open_data(train, test), test=slice(4, 6))
+    assert opened.classes == ("2", "1", "0")
+    np.testing.assert_array_equal(opened.train.labels, 2 - LABELS.astype(int))
+    np.testing.assert_array_equal(opened.test.labels, 2 - LABELS[4:].astype(int))
+
+
 def test_a_pair_of_csv_files_whose_names_differ_within_a_word(tmp_path: Path) -> None:
     write_csv(tmp_path / "mytrainset.csv", IMAGES[:4], LABELS[:4])
     write_csv(tmp_path / "mytestset.csv", IMAGES[4:], LABELS[4:])

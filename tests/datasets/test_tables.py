@@ -160,6 +160,7 @@ def test_a_zip_with_both_halves(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("mnist_train.csv", text)
         archive.writestr("mnist_test.csv", "".join(text.splitlines(keepends=True)[:8]))
+        archive.writestr("__MACOSX/._mnist_train.csv", b"\0\5\26\7what macOS adds")
     dataset = read(tmp_path / "archive.zip")
     check(dataset)
     assert dataset.test is not None and len(dataset.test) == 8
@@ -213,6 +214,13 @@ def test_names_tell_the_shape(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="25 columns, a label and 24 pixels; the pixels must make a square"):
         frame(pixels=flat).to_csv(tmp_path / "flat.csv", index=False)
         read(tmp_path / "flat.csv")
+
+
+@pandas_needed
+def test_the_one_column_that_is_named_otherwise_holds_the_labels(tmp_path: Path) -> None:
+    table = frame().rename(columns={"label": "sort of shoe"})
+    table[[*table.columns[1:9], "sort of shoe", *table.columns[9:]]].to_csv(tmp_path / "shoes.csv", index=False)
+    check(read(tmp_path / "shoes.csv"))
 
 
 @pandas_needed

@@ -84,4 +84,5 @@ def test_what_was_found_as_plain_values() -> None:
     name = network.classes[int(wanted.argmax())]
     told = {"label": name, "read": name, "converged": True, "outcome": "converged", "advice": ""}
     numbers = {"error": result.error[0], "logit_error": result.logit_error[0], "steps": result.steps[0]}
+    assert result.as_json()["prior"] == prior.name and result.as_json()["method"] == "gauss-newton"
     assert scan == {**told, **numbers, "answer": pytest.approx(wanted.max(), abs=1e-3)}

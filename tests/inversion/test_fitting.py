@@ -42,6 +42,14 @@ def test_mean_covariance_and_typical_answers_are_numpy_s(monkeypatch: pytest.Mon
         np.testing.assert_allclose(statistics.typical[label], read[reference.medoid(read)], atol=1e-12)
 
 
+def test_inputs_are_taken_as_they_are_and_pixels_as_the_network_scales_them() -> None:
+    model, data = network(), drawn()
+    of_pixels = fit_statistics(model, data)
+    of_inputs = fit_statistics(model, (model.scale(data.images), data.labels))
+    for name in ("mean", "diagonal", "typical"):
+        np.testing.assert_allclose(getattr(of_inputs, name), getattr(of_pixels, name), atol=1e-12)
+
+
 def test_the_leading_directions_are_kept() -> None:
     model, data = network(), drawn()
     factor = fit_statistics(model, data, rank=3).factor.astype(np.float64)

@@ -132,3 +132,20 @@ def test_a_prior_checks_its_parts(mean, factor, diagonal, words: str) -> None:
 def test_a_length_must_be_positive() -> None:
     with pytest.raises(InversionError, match="positive number of pixels"):
         smooth_prior((4, 4), length=0)
+
+
+def test_a_prior_s_numbers_are_its_own_and_stay_as_they_are() -> None:
+    mean = np.full(4, 0.5)
+    prior = Prior("own", mean, np.ones((4, 1)), np.ones(4))
+    mean[0] = 0.25
+    assert prior.mean[0] == 0.5
+    for numbers in (prior.mean, prior.factor, prior.diagonal):
+        with pytest.raises(ValueError, match="read-only"):
+            numbers[0] = 1.0
+
+
+def test_a_flat_prior_asked_for_by_name_lies_in_the_box_that_is_asked_for() -> None:
+    network = Network.create([4, 3], rng=1)
+    found = prior_for(network, "flat", -1.0, 3.0)
+    np.testing.assert_array_equal(found.mean, np.full(4, -1.0), "blank paper")
+    np.testing.assert_allclose(found.diagonal, 4.0**2 * flat_prior(4).diagonal)

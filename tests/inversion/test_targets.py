@@ -113,6 +113,10 @@ def test_a_difference_constrains_two_labels_and_nothing_else() -> None:
 
 
 def test_a_hidden_node_is_asked_for_its_pre_activation() -> None:
+    alike = [hidden_node(SIGMOID, 1, [2, 7, 5], value).values for value in (1.5, [1.5], [1.5] * 3)]
+    assert all(np.array_equal(values, np.full((3, 1), 1.5)) for values in alike)
+    with pytest.raises(TargetError, match="one number or 3 of them"):
+        hidden_node(SIGMOID, 1, [2, 7, 5], [1.5, 1.0])
     asked = hidden_node(SIGMOID, 1, [2, 7], [1.5, -2.0])
     assert asked.layer == 1
     np.testing.assert_array_equal(asked.maps @ np.arange(8.0), [[2], [7]])

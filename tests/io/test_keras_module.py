@@ -81,7 +81,7 @@ def attending(x: Any) -> Any:
 
 def normalised(x: Any) -> Any:
     x = layers.Conv2D(8, 3)(layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])(x))
-    x = layers.GroupNormalization(4, epsilon=0.1)(x)
+    x = layers.GroupNormalization(-1, epsilon=0.2)(layers.GroupNormalization(4, epsilon=0.1)(x))
     x = layers.LayerNormalization(axis=[1, 2, 3], epsilon=0.1)(x)
     x = layers.UnitNormalization()(layers.PReLU(shared_axes=[1, 2])(x))
     x = layers.LeakyReLU(negative_slope=0.2)(layers.ELU(0.5)(x))

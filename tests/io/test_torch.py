@@ -439,7 +439,7 @@ CHAINS = {
     "norms before": lambda: nn.Sequential(nn.BatchNorm1d(48), nn.Linear(48, 9), nn.BatchNorm1d(9), nn.ReLU(),
                                           nn.Linear(9, 4)),
     "norms after": lambda: nn.Sequential(nn.Linear(48, 9), nn.ReLU(), nn.BatchNorm1d(9), nn.Linear(9, 4),
-                                         nn.BatchNorm1d(4, affine=False)),
+                                         nn.BatchNorm1d(4, 0.5, affine=False)),
     "reshaped": lambda: nn.Sequential(nn.Unflatten(1, (6, 8)), nn.Flatten(1), nn.Linear(48, 9), nn.Sigmoid(),
                                       nn.Unflatten(1, (3, 3)), nn.Flatten(), nn.Linear(9, 4)),
     "dropouts": lambda: nn.Sequential(nn.Dropout(0.3), nn.Linear(48, 9), nn.Dropout1d(0.3), nn.ReLU(),

@@ -49,7 +49,9 @@ def test_a_network_names_its_nodes_activations_and_labels() -> None:
 def test_an_evaluation_says_its_performance() -> None:
     network = Network.create([64, 10], rng=0, input_shape=(8, 8))
     found = evaluate(network, (np.ones((20, 64)), np.arange(20) % 10))
-    assert repr(found).startswith(f"Evaluation({found.performance:.2%} right: 2 of 20 images; ")
+    ((truth, read, images),) = found.worst_confusions(1)
+    right = f"{found.performance:.2%} right: 2 of 20 images"
+    assert repr(found) == f"Evaluation({right}; {truth} read as {read} {images} times)"
 
 
 def test_a_back_query_is_a_table_by_class_name() -> None:

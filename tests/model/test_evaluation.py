@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from backquery import Network, Scaling, evaluate
-from backquery.errors import AssumptionWarning
-from backquery.model.reading import UNREAD
+from backquery.errors import AssumptionWarning, DataError
+from backquery.model.reading import UNREAD, labels_read
 
 
 def test_confusion_counts_truth_by_row_and_reading_by_column():
@@ -26,6 +26,14 @@ def test_confusion_counts_truth_by_row_and_reading_by_column():
     wrong = sorted(((slow[t, r], t, r) for t in range(3) for r in range(3) if t != r), reverse=True)
     assert [n for _, _, n in evaluation.worst_confusions(2)] == [n for n, _, _ in wrong[:2]]
     assert evaluation.as_json()["confusion"] == slow.tolist()
+
+
+def test_raw_pixels_are_not_evaluated_as_inputs():
+    network = Network.create([4, 3], rng=0, scaling=Scaling.unit(255))
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 4)).astype(float)
+    with pytest.raises(DataError, match="inputs are to lie between 0 and 1"):
+        labels_read(network, pixels)
+    assert labels_read(network, pixels / 255).shape == (20,)
 
 
 def test_of_mistakes_as_frequent_the_first_labels_come_first():

@@ -65,10 +65,15 @@ def test_inverses_undo_their_functions(name):
     answers = f.function(POINTS)
     assert f.contains(answers)
     np.testing.assert_allclose(f.function(f.inverse(answers)), answers, rtol=1e-9)
+    np.testing.assert_array_equal(f.inverse(answers[0]), f.inverse(answers)[0])
     if name != "softmax":
         np.testing.assert_allclose(f.inverse(answers), POINTS, rtol=1e-9)
     else:
         np.testing.assert_allclose(f.inverse(answers), POINTS - POINTS.mean(), rtol=1e-9)
+
+
+def test_of_all_functions_relu_alone_has_no_inverse():
+    assert [name for name in NAMES if activation_named(name).inverse is None] == ["relu"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -252,6 +257,7 @@ def test_networks_are_frozen_values():
         (lambda: Layer(np.ones(3), None, SOFTMAX), "matrix"),
         (lambda: Layer(np.ones((2, 3)), np.ones(3), SOFTMAX), "vector of 2 numbers"),
         (lambda: Network((*network((6, 5)).layers, *network((4, 3)).layers)), "gives 5 signals"),
+        (lambda: Network((*network((6, 5)).layers, *network((5, 3)).astype("float32").layers)), "the same dtype"),
         (lambda: network(input_shape=(2, 2)), "does not make 6 inputs"),
         (lambda: network(classes=("a", "b")), "as many class names"),
         (lambda: network(classes=("a", "a", "b", "c")), "differ"),

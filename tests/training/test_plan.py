@@ -11,7 +11,7 @@ import pytest
 from backquery import MiniBatch, Online, datasets
 from backquery.errors import TrainingError
 from backquery.training import RECIPES, train
-from backquery.training.plan import Plan, begin, carry_out
+from backquery.training.plan import Plan, begin, carry_out, create
 from backquery.training.recipes import Recipe, Usual
 
 
@@ -61,6 +61,18 @@ def test_what_is_given_takes_the_place_of_what_is_usual():
 def test_what_cannot_be_trained_is_refused(settings, message):
     with pytest.raises(TrainingError, match=message):
         Plan.settled(**{"hidden": (5,), **settings})
+
+
+def test_a_network_of_a_plan_knows_the_images_and_labels_of_its_data():
+    shapes = datasets.load("shapes")
+    network = create(Plan.settled((6,), dtype="float64"), shapes)
+    assert (network.classes, network.input_shape, network.dtype) == (
+        shapes.classes,
+        shapes.input_shape,
+        np.float64,
+    )
+    assert network.sizes == (shapes.inputs, 6, len(shapes.classes)) and network.classes != ("0", "1", "2")
+    assert network.scale(shapes.train.images[:2]).max() <= 1
 
 
 def test_a_plan_begun_is_the_plan_carried_out():

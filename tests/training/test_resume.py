@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from time import sleep
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from safetensors.numpy import save
 
 from backquery import FullBatch, MiniBatch, Network, Online, train
 from backquery.errors import OutputError, TrainingError
+from backquery.model import Examples, Scaling
 from backquery.training import RECIPES, Checkpoint, TrainingRun, read_settings
 from backquery.training import run as training_run
 from backquery.training.checkpoint import CHECKSUM, KEY, _checksum
@@ -359,3 +361,13 @@ def test_one_bit_that_flips_is_noticed_wherever_it_is(kept, tmp_path):
         broken.write_bytes(damaged)
         with pytest.raises(TrainingError, match="checkpoint"):
             train(network(), drawn(IMAGES), epochs=2, kernel="sparse", resume=broken)
+
+
+def test_the_same_images_under_another_scaling_are_other_data() -> None:
+    images, labels = np.arange(96, dtype=np.uint8).reshape(8, 3, 4), np.arange(8) % 3
+    network = Network.create([12, 3], rng=1, input_shape=(3, 4))
+    prints = set()
+    for scaling in (Scaling(0.01, 0.0), Scaling(0.02, 0.0), Scaling(0.01, 0.5), Scaling(np.full(12, 0.01), 0.0)):
+        examples = Examples.of(replace(network, scaling=scaling), SimpleNamespace(images=images, labels=labels))
+        prints |= {training_run._fingerprint(examples), training_run._fingerprint(examples)}
+    assert len(prints) == 4

@@ -12,8 +12,9 @@ from backquery import FullBatch, MiniBatch, Network, Online, Scaling, datasets, 
 from backquery.errors import DataError, DivergenceError, TrainingError
 from backquery.model.activations import SIGMOID
 from backquery.model.network import Layer
-from backquery.training import LOSSES, RECIPES
+from backquery.training import LOSSES, RECIPES, Examples, online
 from backquery.training.gradients import descent, loss_of
+from backquery.training.online import choose_kernel
 from backquery.training.recipes import target_values
 from tests.reference import training as twin
 
@@ -258,8 +259,36 @@ def test_progress_counts_to_the_end():
 def test_divergence_stops_and_says_where(kernel):
     network = network_named("identity outputs")
     inputs, labels = drawn(400)
-    with pytest.raises(DivergenceError, match=r"at image \d+ of epoch 1 with a learning rate of 1000; try 100"):
+    with pytest.raises(
+        DivergenceError, match=r"at image \d+ of epoch 1 with a learning rate of 1000; try 100, or"
+    ):
         train(network, (inputs, labels), Online(1000.0, "squared"), epochs=1, kernel=kernel)
+
+
+def test_batches_of_all_images_without_momentum_are_plain_descent():
+    network, data = network_named("the book's"), drawn(30)
+    plainly = MiniBatch(0.2, "squared", batch_size=30, optimizer="momentum", momentum=0.0)
+    ends = [train(network, data, recipe, epochs=4)[0] for recipe in (plainly, FullBatch(0.2, "squared"))]
+    for one, other in zip(ends[0].layers, ends[1].layers, strict=True):
+        np.testing.assert_allclose(one.weights, other.weights, atol=1e-6)
+    assert not np.allclose(ends[0].layers[0].weights, network.layers[0].weights, atol=1e-4)
+
+
+def test_without_compiled_kernels_numpy_is_there_to_be_asked_for(monkeypatch):
+    monkeypatch.setattr(online.kernels, "available", lambda: False)
+    examples = Examples.of(network_named("identity outputs"), drawn(10))
+    assert [choose_kernel(asked, examples) for asked in ("auto", "numpy")] == ["numpy", "numpy"]
+    with pytest.raises(TrainingError, match="'dense' needs the compiled kernels"):
+        choose_kernel("dense", examples)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_image_that_ends_in_divergence_is_counted_from_one(kernel):
+    network = network_named("identity outputs")
+    inputs, labels = drawn(40)
+    inputs[7] = np.finfo(network.dtype).max * np.sign(network.layers[0].weights[0])
+    with pytest.raises(DivergenceError, match="at image 8 of epoch 1"):
+        train(network, (inputs, labels), Online(0.01, "squared"), epochs=1, kernel=kernel)
 
 
 def test_full_batch_divergence_names_the_iteration():
