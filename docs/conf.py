@@ -66,10 +66,6 @@ html_additional_pages = {"index": "redirect.html"}
 templates_path = ["_site"]
 
 
-ALSO = {"To understand": ["promises"], "Taking part": ["stability", "../CHANGELOG"]}
-"""Pages that stand in a section of the index without being named there, if they exist."""
-
-
 FOLDER = re.compile(r"\[([^]]*)\]\((?:\.\./)?examples\)")
 
 
@@ -88,8 +84,7 @@ def sections_as_trees(app: Sphinx, page: str, source: list[str]) -> None:
         found = [
             f"{words} <{path}>" for words, path in re.findall(r"^- \[(.*?)\]\((.*?)\.md\)", links, re.MULTILINE)
         ]
-        also = [path for path in ALSO.get(title, []) if (ROOT / "docs" / f"{path}.md").exists()]
-        tree = [f":caption: {title}", ":hidden:", "", *found, *also]
+        tree = [f":caption: {title}", ":hidden:", "", *found]
         trees.append("\n".join(["```{toctree}", *tree, "```"]))
     source[0] += "\n" + "\n\n".join(trees)
 
