@@ -87,4 +87,4 @@ site-demo: $(VENV)/.base
 	$(BIN)/python -m measurements.pages site
 
 clean:
-	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo found site build dist .pytest_cache .mypy_cache .ruff_cache

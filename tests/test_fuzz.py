@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def changed(text: bytes, changes: list[tuple[float, Any]]) -> bytes:
     for share, put in changes:
         found = list(places(whole))
         within, place = found[min(int(share * len(found)), len(found) - 1)]
-        within[place] = put
+        within[place] = deepcopy(put)
     return json.dumps(whole[0]).encode()
 
 
