@@ -126,6 +126,18 @@ def test_waves_can_be_drawn_from_too() -> None:
     np.testing.assert_allclose(np.cov(drawn.T) / spread, covariance / spread, atol=0.05)
 
 
+@pytest.mark.parametrize("steepness", [1.0, 3e3, 3e4])
+def test_what_float32_cannot_tell_is_searched_on_in_float64(steepness: float) -> None:
+    """Logits as sums of thousands, which float32 rounds by more than an answer's tolerance."""
+    rng = np.random.default_rng(5)
+    layer = Layer(steepness * rng.normal(0, 1, (3, 16)), steepness * rng.normal(0, 1, 3), IDENTITY)
+    network, prior = Network((layer,), input_shape=(4, 4)), prior_of(rank=6)
+    wanted = network.query(np.stack([image_of(prior, seed) for seed in (1, 2)]))
+    result = back_query(network, wanted, method="gauss-newton", prior=prior, many=8)
+    assert result.outcome == ("converged",) * 16
+    np.testing.assert_allclose(network.query(result.images), np.repeat(wanted, 8, axis=0), rtol=0, atol=1e-3)
+
+
 def test_a_hidden_node_has_many_images_too() -> None:
     network, prior = network_of("the book's"), prior_of()
     result = back_query(network, hidden_node(network, 1, [0, 3], 0.5), method="gauss-newton", prior=prior, many=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backquery.inversion.linearised import Linearisation, Mask, Rows, Step
 from backquery.inversion.mixtures import Chosen
-from backquery.inversion.priors import OnePrior
+from backquery.inversion.priors import OnePrior, flat_prior
 from backquery.model import Array
 
 
@@ -18,16 +18,18 @@ from backquery.model import Array
 class Drawn:
     """A prior's covariance about images `mean` (n, inputs), one for each of a batch, as `linearised.Whitened`.
 
-    question: (n,), which question each image is drawn for.
+    question: (n,), which question each image is drawn for; random: whether the prior drew the images, and nobody
+    gave them.
     """
 
     prior: OnePrior | Chosen
     mean: Array
     question: NDArray[np.intp]
+    random: bool = True
 
     def of(self, rows: Rows) -> Drawn:
         """Those of the questions `rows`."""
-        return Drawn(self.prior.of(rows), self.mean[rows], self.question[rows])
+        return replace(self, prior=self.prior.of(rows), mean=self.mean[rows], question=self.question[rows])
 
     @property
     def inputs(self) -> int:
@@ -62,6 +64,10 @@ class Drawn:
     def newton_step(self, here: Linearisation) -> Step:
         """See `Whitened`."""
         return self.prior.newton_step(here)
+
+    def plainly(self, low: Array, high: Array, mean: Array) -> Drawn:
+        """The same about images `mean` (n, inputs) with every pixel for itself, by what the box leaves it."""
+        return replace(self, prior=flat_prior(self.inputs, low, high), mean=mean)
 
     def nearest_at_hand(self, images: Array, answers: Mask, likeliest: Array) -> Array:
         """For each image drawn the nearest, pixel by pixel, of its question's `images` that are `answers`.

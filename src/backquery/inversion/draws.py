@@ -7,8 +7,9 @@ exact draws from the prior given the answer, whichever d were chosen by their *a
 is independent of these. So many images are drawn, and those whose answers come nearest to what is asked are taken
 (as in the rejection with regression of Beaumont, Zhang & Balding 2002): they have less far to go.
 
-Elsewhere the images are answers near random images, and no exact draws. Weights that would make up for the bend
-of the constraints, ratios of determinants, are left out: the box, which most pixels of a drawing end at, has none,
+Elsewhere the images are answers near random images, and no exact draws: where no search under the prior gets to
+an answer, nearness is counted pixel by pixel, from an answer at hand. Weights that would make up for the bend of
+the constraints, ratios of determinants, are left out: the box, which most pixels of a drawing end at, has none,
 and several answers may lie nearest by, of which the search finds one. An image that was drawn is not brought into
 the box before the search, for then it would not be a draw: the box is a constraint like the others.
 """
@@ -25,14 +26,14 @@ from backquery.inversion.drawn import Drawn
 from backquery.inversion.gauss_newton import GaussNewton
 from backquery.inversion.mixtures import AnyPrior, Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
-from backquery.inversion.priors import Prior
+from backquery.inversion.priors import OnePrior, Prior
 from backquery.inversion.problem import Method, Problem
 from backquery.inversion.readouts import readout_for
 from backquery.inversion.result import BackQuery
 from backquery.inversion.starts import signals_read
 from backquery.model import Array, generator_of, quick_of, reals, whole
 
-POOL, PIXELS = 2048, 2**21
+POOL, PIXELS = 4096, 2**22
 """Images that are drawn to choose from, and pixels of them about, where images are large."""
 
 
@@ -52,13 +53,16 @@ def draws(problem: Problem, method: Method, many: int, around: ArrayLike | None 
         prior_for(problem.model, problem.prior, problem.low, problem.high),
     )
     question = np.repeat(np.arange(len(problem.asked)), many)
-    chosen = _drawn(problem, prior, many, rng) if around is None else _blindly(problem, around, question, rng)
-    under = prior.likeliest(chosen)
+    if around is None:
+        chosen, under = _drawn(problem, prior, many, rng)
+    else:
+        chosen = _blindly(problem, around, question, rng)
+        under = prior.likeliest(chosen)
     batch = replace(
         problem,
         asked=problem.asked[question],
         start=likeliest.images[question],
-        drawn=Drawn(under, chosen, question),
+        drawn=Drawn(under, chosen, question, random=around is None),
     )
     result = method.invert(batch)
     component = under.components if isinstance(under, Chosen) else None
@@ -67,17 +71,26 @@ def draws(problem: Problem, method: Method, many: int, around: ArrayLike | None 
     return replace(result, draw=draw, likeliest=likeliest, change=change, component=component, second_best=None)
 
 
-def _drawn(problem: Problem, prior: AnyPrior, many: int, rng: np.random.Generator) -> Array:
-    """Of images drawn from the prior those whose answers come nearest to what each question asks, its `many`."""
-    pool = sample(prior, max(many, min(POOL, PIXELS // prior.inputs)), rng)
+def _drawn(
+    problem: Problem, prior: AnyPrior, many: int, rng: np.random.Generator
+) -> tuple[Array, OnePrior | Chosen]:
+    """Of images drawn from the prior those whose answers come nearest to what each question asks, its `many`.
+
+    And what they were drawn from: of a mixture a component for each.
+    """
+    count = max(many, min(POOL, PIXELS // prior.inputs))
+    under = prior.picked(count, rng) if isinstance(prior, MixturePrior) else prior
+    pool = under.draw(rng) if isinstance(under, Chosen) else sample(under, count, rng)
     model, asked = quick_of(problem.model), problem.asked
     every, maps = signals_read(problem)
-    readout = readout_for(model, asked.layer, every, np.zeros(prior.inputs), prior.deviation, asked.own)
-    shown = np.clip(pool, problem.low, problem.high) / prior.deviation
+    origin, single = np.zeros(prior.inputs), np.float32
+    readout = readout_for(model, asked.layer, every, origin, prior.deviation, asked.own, single)
+    shown = (np.clip(pool, problem.low, problem.high) / prior.deviation).astype(single)
     signals, _ = readout.values(shown, np.arange(len(pool)))
     lacking = signals @ maps.transpose(0, 2, 1) - asked.values[:, None, :]
     order = np.argsort((lacking**2).sum(axis=2), axis=1, kind="stable")
-    return pool[order[:, :many].ravel()]
+    nearest = order[:, :many].ravel()
+    return pool[nearest], under.of(nearest)
 
 
 def sample(prior: AnyPrior, count: int, rng: np.random.Generator) -> Array:
@@ -85,7 +98,8 @@ def sample(prior: AnyPrior, count: int, rng: np.random.Generator) -> Array:
     if isinstance(prior, MixturePrior):
         return prior.draw(count, rng)
     if isinstance(prior, Prior):
-        y = prior.spread(rng.normal(size=(count, prior.rank))) + rng.normal(size=(count, prior.inputs))
+        y = rng.standard_normal((count, prior.inputs), np.float32)
+        y += prior.spread(rng.standard_normal((count, prior.rank), np.float32))
         return prior.unwhiten(y)
     return prior.unwhiten(prior.spread(prior.draw(2 * count, rng)[:count]))
 

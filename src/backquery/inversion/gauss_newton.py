@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from backquery.errors import InversionError
 from backquery.inversion.cannot import cannot_be
@@ -28,13 +28,13 @@ from backquery.inversion.mixtures import AnyPrior, Chosen, MixturePrior
 from backquery.inversion.named_priors import prior_for
 from backquery.inversion.priors import FACTORED, OnePrior, flat_prior
 from backquery.inversion.problem import Problem
-from backquery.inversion.readouts import readout_for
+from backquery.inversion.readouts import ChainReadout, ModelReadout, readout_for
 from backquery.inversion.result import CONVERGED, IMPOSSIBLE, NOT_FOUND, STALLED, BackQuery, round_trip
 from backquery.inversion.search import Effort, Search, Task
 from backquery.inversion.spectral import SpectralPrior
 from backquery.inversion.starts import first_guess, other_starts
 from backquery.inversion.targets import Targets
-from backquery.model import Array, Model, answers_log_odds, quick_of
+from backquery.model import Array, Model, Network, answers_log_odds, quick_of
 
 TRIED = (3, 6, 12)
 """Components of a mixture that are searched for an answer at a time, until one has it."""
@@ -51,14 +51,20 @@ GROWTHS, GROWING = 6, 5
 DERIVATIVES = 2**22
 """Derivatives that are held at once, where images are large: fewer questions are then worked on at a time."""
 
-HURRIED, ASIDE, NEARER = 12, 10, 20
-"""Steps of a search for the nearest answer to an image that was drawn; of one for any answer near it where that
-was in vain; and of what brings such an answer nearer."""
+DRAWN = 2
+"""Blocks that images near what was drawn are searched in at once, being in half the precision."""
+
+HURRIED, NEARER = 8, 20
+"""Steps of a search for the nearest answer to an image that was drawn, and of what brings an answer at hand nearer
+where that was in vain."""
 
 CORRECTED = 10
 """Corrections of a step for an image that was drawn: each costs a run forwards, and may save a step."""
 
-NEARLY = 0.05
+ROUGHLY = 10.0
+"""Where a search in float32 comes so many tolerances near, one in float64 goes on."""
+
+NEARLY = 0.02
 """The share of the squared distance to an image that was drawn which may be left to be gained: it is random."""
 
 ONE = -1
@@ -96,7 +102,8 @@ class GaussNewton:
         """Search for all questions, block by block; see `BackQuery` for the outcomes."""
         model, asked = problem.model, problem.asked
         prior = prior_for(model, problem.prior, problem.low, problem.high)
-        at_once = min(self.block, max(1, DERIVATIVES // (model.inputs * asked.values.shape[1])))
+        block = self.block if problem.drawn is None else DRAWN * self.block
+        at_once = min(block, max(1, DERIVATIVES // (model.inputs * asked.values.shape[1])))
         blocks = np.array_split(np.arange(len(asked)), range(at_once, len(asked), at_once))
         if len(blocks) == 1:
             found = self._answer_of_all(problem, prior)
@@ -253,35 +260,27 @@ class GaussNewton:
 
         The first answer that is found is taken: where answers are linear it is the nearest, and elsewhere what is
         left to be gained is little beside the distance to an image that is random anyway. Where that is in vain,
-        any answer near what was found will do to go on from: it is sought without the prior's shape. At last an
-        answer is at hand that another draw of the question has led to, or the likeliest one, which is where the
-        problem says to start.
+        an answer is at hand that another draw of the question has led to, or the likeliest one, which is where the
+        problem says to start. From that on, nearness to an image which is random anyway is counted pixel by pixel:
+        by the prior's measure, answers that are so hard to find hardly come away from where they are.
         """
-        nearly = replace(self, optimality=max(self.optimality, NEARLY), steps=min(self.steps, HURRIED))
+        hurried = replace(self, steps=min(self.steps, HURRIED))
         begin = np.clip(drawn.mean, problem.low, problem.high)
-        found = nearly._search(problem, drawn, begin, improving=False)
-        lost = np.flatnonzero(~found.holds)
-        if lost.size:
-            flat = Drawn(flat_prior(drawn.inputs, problem.low, problem.high), found.images, drawn.question).of(
-                lost
-            )
-            few = replace(self, steps=min(self.steps, ASIDE))
-            aside = few._search(problem.of(lost), flat, flat.mean, trusting=True, improving=False)
-            there = np.flatnonzero(aside.holds)
-            found = nearly._nearer(problem, drawn, found, lost[there], aside.images[there])
+        found = hurried._search(problem, drawn, begin, improving=False)
         lost = np.flatnonzero(~found.holds)
         if lost.size and problem.start is not None:
             at_hand = drawn.nearest_at_hand(found.images, found.holds, problem.start)[lost]
-            found = nearly._nearer(problem, drawn, found, lost, at_hand)
+            measure = drawn.plainly(problem.low, problem.high, drawn.mean) if drawn.random else drawn
+            found = self._nearer(problem, measure, found, lost, at_hand)
         return found
 
     def _nearer(
         self, problem: Problem, drawn: Drawn, found: _Found, rows: NDArray[np.intp], answers: Array
     ) -> _Found:
-        """What was found, with `answers` at `rows` brought nearer to the images drawn, in a few steps."""
+        """What was found, with `answers` at `rows` brought nearer to the images drawn."""
         if not rows.size:
             return found
-        few = replace(self, steps=min(self.steps, NEARER))
+        few = replace(self, optimality=max(self.optimality, NEARLY), steps=min(self.steps, NEARER))
         again = few._search(problem.of(rows), drawn.of(rows), answers, trusting=True)
         return found.improved(rows, replace(again, steps=again.steps + found.steps[rows]))
 
@@ -300,9 +299,16 @@ class GaussNewton:
         Unless `exactly`, a model with a quick twin is searched by that, and what is found is verified by itself.
         """
         asked, origin = problem.asked, prior.mean if problem.near is None else problem.near
-        low, high, begin = (prior.whiten(images, origin) for images in (problem.low, problem.high, start))
-        model = problem.model if exactly else quick_of(problem.model)
-        readout = readout_for(model, asked.layer, asked.maps, origin, prior.deviation, asked.own)
+        quick, dtype = quick_of(problem.model), _precision(problem, prior)
+        if exactly:
+            quick, dtype = problem.model, np.float64
+
+        def readout(model: Model, dtype: DTypeLike) -> ChainReadout | ModelReadout:
+            return readout_for(model, asked.layer, asked.maps, origin, prior.deviation, asked.own, dtype)
+
+        low, high, begin = (
+            prior.whiten(images, origin).astype(dtype, copy=False) for images in (problem.low, problem.high, start)
+        )
         waves = isinstance(prior, SpectralPrior)
         effort = Effort(
             asked.tolerance(self.tolerance), self.optimality, self.steps, trusting, self.confirming, improving,
@@ -310,27 +316,31 @@ class GaussNewton:
             gradual=waves and not trusting, solving=waves,
             corrections=CORRECTED if isinstance(prior, Drawn) else Effort.corrections,
         )  # fmt: skip
-        task = Task(readout, prior, asked.values, low, high, begin, effort, used, problem.progress)
+        task = Task(
+            readout(quick, dtype), prior, asked.values.astype(dtype, copy=False), low, high, begin, effort, used,
+            problem.progress,
+        )  # fmt: skip
         ended = Search(task).run()
         # Rounding on the way back from whitened coordinates may leave the box.
         images = np.clip(prior.unwhiten(ended.y, origin), problem.low, problem.high)
-        c = ended.c
-        if model is not problem.model:
-            exact = readout_for(problem.model, asked.layer, asked.maps, origin, prior.deviation, asked.own)
-            c, _ = exact.values(ended.y, np.arange(len(asked)))
+        c, doubtful = ended.c, effort.tolerance
+        if quick is not problem.model or dtype != np.float64:
+            c, _ = readout(problem.model, np.float64).values(prior.whiten(images, origin), np.arange(len(asked)))
+            doubtful *= 1.0 if dtype == np.float64 else ROUGHLY
         error = np.abs(asked.values - c).max(axis=1)
         holds = error < effort.tolerance
         beyond = np.zeros(len(asked), bool)
         if not holds.all():
-            lowest, highest = readout.limits(low, high)
+            box = (prior.whiten(bounds, origin) for bounds in (problem.low, problem.high))
+            lowest, highest = readout(quick, np.float64).limits(*box)
             beyond = ~holds & np.any((asked.values < lowest) | (asked.values > highest), axis=1)
         component = prior.components if isinstance(prior, Chosen) else np.full(len(asked), ONE)
         behind = np.full(len(asked), np.nan)
         found = _Found(
-            images, c, ended.cost, error, holds, ended.trapped, beyond, ended.steps, component, behind,
-            ended.multipliers,
+            images, c, ended.cost.astype(np.float64), error, holds, ended.trapped, beyond, ended.steps, component,
+            behind, ended.multipliers.astype(np.float64),
         )  # fmt: skip
-        rounded = np.flatnonzero(~holds & (np.abs(asked.values - ended.c).max(axis=1) < effort.tolerance))
+        rounded = np.flatnonzero(~holds & (np.abs(asked.values - ended.c).max(axis=1) < doubtful))
         if not rounded.size:
             return found
         again = self._search(
@@ -419,6 +429,16 @@ class _Found:
             values[rows[better]] = getattr(other, name)[better]
         merged["steps"][rows] = other.steps
         return _Found(**merged)
+
+
+def _precision(problem: Problem, prior: OnePrior | Chosen | Drawn) -> DTypeLike:
+    """What is searched in: where many searches compete, in float32, which takes half the time.
+
+    What is found is verified in float64, and what rounding may have kept from holding is searched on.
+    """
+    chain = isinstance(problem.model, Network) and not problem.asked.own
+    near_draws = isinstance(prior, Drawn) and not isinstance(prior.prior, SpectralPrior)
+    return np.float32 if chain and (near_draws or isinstance(prior, Chosen)) else np.float64
 
 
 def _one_block(problem: Problem, rows: NDArray[np.intp]) -> Problem:

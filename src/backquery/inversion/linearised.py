@@ -31,7 +31,7 @@ Rows = NDArray[np.intp]
 Kind = TypeVar("Kind", bound=np.generic)
 
 ROUNDING = 1e-12
-"""Damping that is always there, so that constraints which repeat one another do no harm."""
+"""Damping that is always there, and more in float32, so that constraints which repeat one another do no harm."""
 
 
 FLAT = 1e-30
@@ -154,12 +154,13 @@ class BoundPixels:
         """See `Bound`."""
         from scipy.linalg.lapack import dposv
 
-        sums, solved = self.sums(rows, free), np.array(sides)
-        if solved.shape[-1]:
-            # One by one, because NumPy solves stacks by LU alone, which takes twice the work of Cholesky.
-            for row, columns in zip(rows, solved, strict=True):
-                dposv(sums[row].T, columns.T, lower=1, overwrite_b=1)
-        return solved
+        if not sides.shape[-1]:
+            return sides
+        sums, solved = self.sums(rows, free), np.array(sides, np.float64)
+        # One by one, because NumPy solves stacks by LU alone, which takes twice the work of Cholesky.
+        for row, columns in zip(rows, solved, strict=True):
+            dposv(sums[row].T, columns.T, lower=1, overwrite_b=1)
+        return solved.astype(sides.dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,8 @@ def newton_step(prior: LowRank, here: Linearisation) -> Linearised:
     response, shift = solved[:, :k], solved[:, k]
     # The Schur complement: with du eliminated, k unknowns are left for each image.
     gain = inside @ inside.transpose(0, 2, 1) + mixed @ response.transpose(0, 2, 1)
-    damped = (damping[:, None] + ROUNDING) * lifted(gain, damping + ROUNDING)
+    rounding = max(ROUNDING, float(np.finfo(gain.dtype).eps))
+    damped = (damping[:, None] + rounding) * lifted(gain, damping + rounding)
     # Inverted rather than factored: it is k x k, and every correction multiplies by it again.
     inverse = np.linalg.inv(gain)
 

@@ -68,9 +68,11 @@ class MixturePrior:
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Images (count, inputs) as the mixture draws them, in input scale; no box holds them."""
-        chosen = self.chosen(rng.choice(len(self.components), count, p=self.weights))
-        y = chosen.spread(rng.normal(size=(count, chosen.rank))) + rng.normal(size=(count, self.inputs))
-        return chosen.unwhiten(y, chosen.mean)
+        return self.picked(count, rng).draw(rng)
+
+    def picked(self, count: int, rng: np.random.Generator) -> Chosen:
+        """So many components, each as often as its weight says."""
+        return self.chosen(rng.choice(len(self.components), count, p=self.weights))
 
     def likeliest(self, images: ArrayLike) -> Chosen:
         """For each image (n, inputs) the component that it most probably comes from."""
@@ -122,16 +124,24 @@ class Chosen:
 
     def spread(self, scores: Array) -> Array:
         """See `Whitened`."""
-        return np.stack([prior.spread(row) for prior, row in zip(self._priors, scores, strict=True)])
+        return _each_by_its_own(scores, [prior.factors(scores.dtype).spreading for prior in self._priors])
 
     def gather(self, y: Array) -> Array:
         """See `Whitened`."""
-        return np.stack([prior.gather(rows) for prior, rows in zip(self._priors, y, strict=True)])
+        return _each_by_its_own(y, [prior.factors(y.dtype).whitened for prior in self._priors])
 
     def explained(self, y: Array) -> tuple[Array, Array]:
-        """See `Whitened`."""
-        each = [prior.explained(row[None]) for prior, row in zip(self._priors, y, strict=True)]
-        return np.concatenate([u for u, _ in each]), np.concatenate([squares for _, squares in each])
+        """See `Whitened`, and `Prior.explained`."""
+        along = self.gather(y)
+        u = _each_by_its_own(along, [prior.factors(y.dtype).inner for prior in self._priors])
+        return u, np.asarray(np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", along, u))
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """An image (n, inputs) of each of these components, in input scale; no box holds them."""
+        count = len(self.components)
+        y = rng.standard_normal((count, self.mixture.inputs), np.float32)
+        y += self.spread(rng.standard_normal((count, self.rank), np.float32))
+        return self.unwhiten(y, self.mean)
 
     def precise(self, y: Array, kept: Array) -> Array:
         """See `Whitened`."""
@@ -149,6 +159,14 @@ class Chosen:
     @property
     def _priors(self) -> Sequence[Prior]:
         return [self.mixture.components[j] for j in self.components]
+
+
+def _each_by_its_own(values: Array, matrices: Sequence[Array]) -> Array:
+    """(n, ..., a) times n matrices (a, b), one by one, for a stack of them would be copied."""
+    products = np.empty((*values.shape[:-1], matrices[0].shape[1]), matrices[0].dtype)
+    for each, matrix, product in zip(values, matrices, products, strict=True):
+        np.dot(each, matrix, out=product)
+    return products
 
 
 AnyPrior = OnePrior | MixturePrior

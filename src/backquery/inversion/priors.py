@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from backquery.errors import InversionError
 from backquery.inversion.gaussian import Gaussian
@@ -52,6 +52,14 @@ of ImageNet's pixels (Krizhevsky, Sutskever & Hinton 2012, section 4.1; figures 
 
 COLOUR_MEANS = (0.485, 0.456, 0.406)
 """The mean red, green and blue of ImageNet's pixels, for colours from 0 to 1 (as torchvision prints them)."""
+
+
+class Factors(NamedTuple):
+    """F (inputs, rank) in whitened coordinates, its transpose, and ``(I + F' F)^-1`` (rank, rank)."""
+
+    whitened: Array
+    spreading: Array
+    inner: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +105,11 @@ class Prior(Gaussian):
 
     def spread(self, scores: Array) -> Array:
         """F u for each row u of scores (n, rank), with F whitened: (n, inputs)."""
-        return scores @ self._spreading
+        return scores @ self.factors(scores.dtype).spreading
 
     def gather(self, y: Array) -> Array:
         """F' y for whitened images or slopes, (..., inputs) to (..., rank)."""
-        return matrix_product(y, self.whitened)
+        return matrix_product(y, self.factors(y.dtype).whitened)
 
     def explained(self, y: Array) -> tuple[Array, Array]:
         """The scores u (n, rank) that explain whitened images best, and their squared distances (n,).
@@ -110,7 +118,7 @@ class Prior(Gaussian):
         origin, by Woodbury's identity in the space of the factor.
         """
         along = self.gather(y)
-        u: Array = along @ self._inner
+        u: Array = along @ self.factors(y.dtype).inner
         return u, np.asarray(np.einsum("ij,ij->i", y, y) - np.einsum("ij,ij->i", along, u))
 
     def precise(self, y: Array, kept: Array) -> Array:
@@ -150,15 +158,19 @@ class Prior(Gaussian):
         # Rows of their own: freshly fitted factors come column by column.
         return np.ascontiguousarray(self.factor / self.deviation[:, None])
 
-    @cached_property
-    def _spreading(self) -> Array:
-        # A copy: for few rows BLAS takes twice as long with a matrix that lies the other way.
-        return np.ascontiguousarray(self.whitened.T)
+    def factors(self, dtype: DTypeLike) -> Factors:
+        """The matrices of this prior's operations in the precision of what they are applied to."""
+        return self._single if dtype == np.float32 else self._double
 
     @cached_property
-    def _inner(self) -> Array:
-        """``(I + F' F)^-1``, (rank, rank)."""
-        return np.asarray(np.linalg.inv(np.eye(self.rank) + self.whitened.T @ self.whitened))
+    def _double(self) -> Factors:
+        inner = np.linalg.inv(np.eye(self.rank) + self.whitened.T @ self.whitened)
+        # A copy: for few rows BLAS takes twice as long with a matrix that lies the other way.
+        return Factors(self.whitened, np.ascontiguousarray(self.whitened.T), inner)
+
+    @cached_property
+    def _single(self) -> Factors:
+        return Factors(*(matrix.astype(np.float32) for matrix in self._double))
 
     def scaled(self, scale: float) -> Prior:
         """The same prior with `scale` times the covariance; every back query stays what it is."""

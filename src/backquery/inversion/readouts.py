@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from backquery.errors import InversionError
 from backquery.inversion.linearised import matrix_product, of_rows, times
@@ -49,9 +49,10 @@ class ChainReadout:
         self._chain = chain
         self._depth = layer - 1
         self._shared = maps.ndim == 2
+        origin, maps = (np.asarray(part, chain.first.dtype) for part in (origin, maps))
         self._base: Array = np.atleast_2d(origin) @ chain.weights[0].T + chain.biases[0]
         self._head: Array = maps
-        self._offset: Array = np.zeros(maps.shape[:-1])
+        self._offset: Array = np.zeros(maps.shape[:-1], maps.dtype)
         if self._depth:
             self._head = maps @ chain.weights[self._depth]
             self._offset = maps @ chain.biases[self._depth]
@@ -59,7 +60,8 @@ class ChainReadout:
     @property
     def first(self) -> Array:
         """The first layer's weights (nodes, inputs), by whitened coordinates."""
-        return self._chain.first
+        first: Array = self._chain.first
+        return first
 
     def values(self, y: Array, rows: Rows) -> tuple[Array, list[Array]]:
         """See `Readout`."""
@@ -111,16 +113,15 @@ class ChainReadout:
 
 
 class Chain:
-    """A network's layers in float64, the first one also with the whitening multiplied in."""
+    """A network's layers in one precision, the first one also with the whitening multiplied in."""
 
-    def __init__(self, network: Network, deviation: Array) -> None:
+    def __init__(self, network: Network, deviation: Array, dtype: DTypeLike = np.float64) -> None:
         layers = network.layers
-        # Logits are asked for more finely than float32 can promise.
-        self.weights = [layer.weights.astype(np.float64) for layer in layers]
-        self.biases = [layer.shifts.astype(np.float64) for layer in layers]
+        self.weights = [layer.weights.astype(dtype) for layer in layers]
+        self.biases = [layer.shifts.astype(dtype) for layer in layers]
         self.functions: list[Callable[[Array], Array]] = [layer.activation.function for layer in layers]
         self.slopes: list[Callable[[Array], Array]] = [layer.activation.slope for layer in layers]
-        self.first = self.weights[0] * deviation
+        self.first = self.weights[0] * deviation.astype(dtype)
 
 
 class ModelReadout:
@@ -174,13 +175,22 @@ class ModelReadout:
 
 
 def readout_for(
-    model: Model, layer: int | str | None, maps: Array, origin: Array, deviation: Array, own: bool = False
+    model: Model,
+    layer: int | str | None,
+    maps: Array,
+    origin: Array,
+    deviation: Array,
+    own: bool = False,
+    dtype: DTypeLike = np.float64,
 ) -> ChainReadout | ModelReadout:
-    """The fastest readout there is for a model; `layer` None means the logits, or each output's `own` log-odds."""
+    """The fastest readout there is for a model; `layer` None means the logits, or each output's `own` log-odds.
+
+    A network's chain computes in `dtype`: logits are asked for more finely than float32 can promise.
+    """
     if isinstance(layer, str):
         return ModelReadout(layer_named(model, layer), maps, origin, deviation)
     if isinstance(model, Network) and not own:
-        return ChainReadout(_chain_of(model, deviation), layer or len(model.layers), maps, origin)
+        return ChainReadout(_chain_of(model, deviation, dtype), layer or len(model.layers), maps, origin)
     nodes_of(model, layer)
     return ModelReadout(model, maps, origin, deviation, own)
 
@@ -208,15 +218,19 @@ def layer_named(model: Model, name: str) -> LayerModel:
     raise InversionError(f"{type(model).__name__} has no layers with names such as {name!r}; {instead}")
 
 
+CHAINS = 4
+"""How many chains of a network are remembered: those of a prior and of none, in two precisions."""
+
 _chains: Memory[dict[bytes, Chain]] = Memory(dict)
 
 
-def _chain_of(network: Network, deviation: Array) -> Chain:
-    """The chain, remembered for the deviation that was asked for last: it is a copy of all weights."""
-    known, key = _chains.of(network), deviation.tobytes()
+def _chain_of(network: Network, deviation: Array, dtype: DTypeLike) -> Chain:
+    """The chain, remembered for the deviations that were asked for last: it is a copy of all weights."""
+    known, key = _chains.of(network), np.dtype(dtype).char.encode() + deviation.tobytes()
     if key not in known:
-        known.clear()
-        known[key] = Chain(network, deviation)
+        while len(known) >= CHAINS:
+            del known[next(iter(known))]
+        known[key] = Chain(network, deviation, dtype)
     return known[key]
 
 

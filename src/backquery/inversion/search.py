@@ -60,7 +60,7 @@ SMALL = 2.0
 DETOUR = 5.0
 """What leaving an answer for a better one must gain, against what a step on the constraint must."""
 
-TINY = 1e-300
+TINY = 1e-30
 """Promises smaller than this are none."""
 
 DOUBT = 1e-6
@@ -102,7 +102,8 @@ class Effort:
 class Task(NamedTuple):
     """A batch of questions and how they are to be searched for, all in whitened coordinates.
 
-    asked: (n, k) values of the constraints; low, high: (inputs,) or (n, inputs); start: (n, inputs);
+    asked: (n, k) values of the constraints; low, high: (inputs,) or (n, inputs); start: (n, inputs); they and the
+    readout are of one precision, in which is searched;
     used: the steps that are already gone; progress: told of each step.
     """
 
@@ -174,6 +175,8 @@ class Search:
 
     def __init__(self, task: Task) -> None:
         n, effort = len(task.asked), task.effort
+        # Every number of a search is of the precision in which its questions are asked.
+        precision = task.asked.dtype
         self._readout, self._asked, self._effort = task.readout, task.asked, effort
         self._prior, self._progress = task.prior, task.progress
         self._low, self._high = np.atleast_2d(task.low), np.atleast_2d(task.high)
@@ -184,20 +187,20 @@ class Search:
         self.trapped = np.zeros(n, bool)
         self._multipliers = np.zeros_like(task.asked)
         self._unknown = np.full(n, effort.trusting)
-        self._damping = np.full(n, WARM if effort.trusting else COLD)
+        self._damping = np.full(n, WARM if effort.trusting else COLD, precision)
         lacking = _length(self._asked - self.images.c)
         self._restoring = np.full(n, effort.gradual)
         self._bent = self._restoring.copy()
         # Of the steps towards the constraints, and of those that improve.
-        self._shares = np.ones((2, n))
+        self._shares = np.ones((2, n), precision)
         self._shares[0, self._bent] = np.minimum(1.0, SMALL / np.maximum(lacking[self._bent], SMALL))
         self._stray = np.zeros(n, bool)
         self._answers: Array | None = None
-        self._costs = np.full(n, np.inf)
+        self._costs = np.full(n, np.inf, precision)
         self._refused = np.zeros(n, int)
-        self._gained = np.full(n, np.inf)
+        self._gained = np.full(n, np.inf, precision)
         self._since = np.zeros(n, int)
-        self._mark = np.zeros(n)
+        self._mark = np.zeros(n, precision)
         self._last: tuple[Rows, Array] | None = None
         close = _largest(self._asked - self.images.c) < SMALL
         self._small = close & (effort.trusting and not effort.confirming)
@@ -296,18 +299,20 @@ class Search:
             images = self._trial(rows, waiting, here.y, goal, solution, share)
             error = self._asked[rows[waiting]] - images.c
             nearer = of_rows(size, waiting) - _length(error)
-            trial = Trial(
-                images, *self._explained(images.y, rows[waiting]), share * of_rows(ambition, waiting),
-                solution.multipliers[waiting], nearer / np.maximum(promise, TINY),
-            )  # fmt: skip
-            good = np.where(
-                of_rows(held, waiting),
-                self._improves(of_rows(rows, waiting), error, trial, share),
-                (nearer > SLACK * promise) | (_largest(error) < self._effort.tolerance),
-            )
-            if good.any():
-                self._accept(rows[waiting[good]], trial.of(np.flatnonzero(good)), held[waiting[good]])
-            waiting = waiting[~good]
+            onward = (nearer > SLACK * promise) | (_largest(error) < self._effort.tolerance)
+            # What the prior makes of an image that comes no nearer is of no interest.
+            judged = np.flatnonzero(onward | of_rows(held, waiting))
+            if judged.size:
+                tried, error, images = waiting[judged], of_rows(error, judged), images.of(judged)
+                share, brought = share[judged], (nearer / np.maximum(promise, TINY))[judged]
+                trial = Trial(
+                    images, *self._explained(images.y, rows[tried]), share * ambition[tried],
+                    solution.multipliers[tried], brought,
+                )  # fmt: skip
+                good = ~held[tried] | self._improves(rows[tried], error, trial, share)
+                if good.any():
+                    self._accept(rows[tried[good]], trial.of(np.flatnonzero(good)), held[tried[good]])
+                waiting = np.delete(waiting, judged[good])
             shares[waiting] /= 2
             turning = self._turning_to_restoring(rows, waiting[shares[waiting] < TURNING], held)
             turned.append(turning)
