@@ -46,7 +46,7 @@ workflows: $(VENV)/.workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet --pedantic .github/workflows
 
-$(VENV)/.torture: $(VENV)/.dev
+$(VENV)/.torture: $(VENV)/.all
 	$(BIN)/python -m pip install --quiet --editable '.[torture]'
 	touch $@
 
