@@ -49,7 +49,7 @@ workflows: $(VENV)/.workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/zizmor --offline --quiet --pedantic .github/workflows
 
-$(VENV)/.torture: $(VENV)/.dev
+$(VENV)/.torture: $(VENV)/.all
 	$(BIN)/python -m pip install --quiet --editable '.[torture]'
 	touch $@
 
@@ -136,4 +136,4 @@ site-demo: $(VENV)/.base
 	$(BIN)/python -m measurements.pages site
 
 clean:
-	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo found site build dist .pytest_cache .mypy_cache .ruff_cache

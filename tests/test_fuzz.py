@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def changed(text: bytes, changes: list[tuple[float, Any]]) -> bytes:
     for share, put in changes:
         found = list(places(whole))
         within, place = found[min(int(share * len(found)), len(found) - 1)]
-        within[place] = put
+        within[place] = deepcopy(put)
     return json.dumps(whole[0]).encode()
 
 
@@ -90,10 +91,15 @@ def params(kinds: list[str]) -> list[Any]:
 
 
 @pytest.fixture
-def reader(kind: str, tmp_path: Path) -> Callable[[bytes], None]:
+def sound(kind: str, tmp_path: Path) -> bytes:
+    return KINDS[kind].sound(tmp_path)
+
+
+@pytest.fixture
+def reader(kind: str, sound: bytes, tmp_path: Path) -> Callable[[bytes], None]:
     """Reads what it is given as an input of this kind, within bounds."""
     path = tmp_path / f"damaged{KINDS[kind].suffix}"
-    path.write_bytes(KINDS[kind].sound(tmp_path))
+    path.write_bytes(sound)
     KINDS[kind].read(path)
 
     def read_damaged(content: bytes) -> None:
@@ -113,9 +119,9 @@ def reader(kind: str, tmp_path: Path) -> Callable[[bytes], None]:
 @QUIETLY
 @given(edits=EDITS)
 def test_damaged_input_is_read_or_refused_in_words(
-    kind: str, reader: Callable[[bytes], None], tmp_path: Path, edits: list[Edit]
+    reader: Callable[[bytes], None], sound: bytes, edits: list[Edit]
 ) -> None:
-    reader(damaged(KINDS[kind].sound(tmp_path), edits))
+    reader(damaged(sound, edits))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -123,9 +129,9 @@ def test_damaged_input_is_read_or_refused_in_words(
 @QUIETLY
 @given(changes=CHANGES)
 def test_a_text_of_other_values_is_read_or_refused_in_words(
-    kind: str, reader: Callable[[bytes], None], tmp_path: Path, changes: list[tuple[float, Any]]
+    reader: Callable[[bytes], None], sound: bytes, changes: list[tuple[float, Any]]
 ) -> None:
-    reader(changed(KINDS[kind].sound(tmp_path), changes))
+    reader(changed(sound, changes))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -133,7 +139,7 @@ def test_a_text_of_other_values_is_read_or_refused_in_words(
 @QUIETLY
 @given(asked=st.integers(0, len(ASKED) - 1), changes=CHANGES)
 def test_a_frame_of_other_values_is_answered_in_words(
-    kind: str, reader: Callable[[bytes], None], tmp_path: Path, asked: int, changes: list[tuple[float, Any]]
+    reader: Callable[[bytes], None], tmp_path: Path, asked: int, changes: list[tuple[float, Any]]
 ) -> None:
     frames(tmp_path / "frame", asked)
     reader(changed((tmp_path / "frame").read_bytes(), changes))
@@ -141,8 +147,8 @@ def test_a_frame_of_other_values_is_answered_in_words(
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", params(list(KINDS)))
-def test_what_was_found_once_stays_mended(kind: str, reader: Callable[[bytes], None], tmp_path: Path) -> None:
+def test_what_was_found_once_stays_mended(kind: str, sound: bytes, reader: Callable[[bytes], None]) -> None:
     for edits in EDITS_FOUND.get(kind, ()):
-        reader(damaged(KINDS[kind].sound(tmp_path), edits))
+        reader(damaged(sound, edits))
     for path in sorted((FOUND / kind).glob("*")):
         reader(path.read_bytes())

@@ -17,6 +17,7 @@ from PIL import Image
 from backquery.datasets import Dataset, prepare_image
 from backquery.datasets.images import MOST_PIXELS, upright_shape
 from backquery.errors import DataError
+from tests.bounds import MOST_BYTES, MOST_SECONDS, cost
 
 
 def stroke(height: int = 60, width: int = 40, paper: int = 255, ink: int = 0) -> np.ndarray:
@@ -232,6 +233,32 @@ def huge_png(side: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(bytes(99)))
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.mark.needs("/proc")
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3)])
+def test_the_largest_pictures_take_bounded_time_and_memory(mode: str, shape: tuple[int, ...]) -> None:
+    content = encoded(Image.new(mode, (7_071, 7_071)), "PNG")
+    seconds, held = cost(lambda: prepare_image(content, shape))
+    assert seconds < MOST_SECONDS and held < MOST_BYTES
+
+
+@pytest.mark.parametrize(("kind", "options"), [("WEBP", {}), ("JPEG", {"progressive": True})])
+def test_what_a_decoder_needs_more_memory_for_is_bounded_earlier(kind: str, options: dict[str, object]) -> None:
+    content = encoded(Image.new("RGB", (5_001, 5_000)), kind, **options)
+    with pytest.raises(DataError, match="5000000 pixels; scale it down first"):
+        prepare_image(content)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_large_picture_is_that_picture_made_smaller(orientation: int) -> None:
+    small = Image.fromarray(np.kron(stroke(), np.ones((4, 4), np.uint8)))
+    large = small.resize((small.width * 20, small.height * 20), Image.Resampling.NEAREST)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pictures = [encoded(image, "PNG", exif=exif) for image in (small, large)]
+    np.testing.assert_allclose(*map(prepare_image, pictures), atol=8)
 
 
 @pytest.mark.parametrize("side", [7_072, 9_600, 60_000])

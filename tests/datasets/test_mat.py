@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 from backquery.datasets import read
 from backquery.datasets.mat import read_mat
+from backquery.datasets.mat_elements import sound_variables
 from backquery.datasets.reading import files_of
 from backquery.errors import DataError
 
@@ -48,6 +49,22 @@ def test_emnist(tmp_path: Path) -> None:
     np.testing.assert_array_equal(train.images.transpose(0, 2, 1), IMAGES)
     assert classes == tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     assert "".join(test.labels) == "ABCDEFGHIJKLMNOPQRSTUVWXYZABCD"
+
+
+def test_every_element_is_looked_at_before_scipy_reads_it(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mat"
+    savemat(whole, {"X": IMAGES, "note": "text", "many": np.array(["a", 1.5], object), "s": {"t": {"y": LABELS}}})
+    assert sound_variables(whole) == ["X", "note", "many", "s"]
+    content, broken = whole.read_bytes(), tmp_path / "broken.mat"
+    for kind in (8, 14, 113, 2**16 - 1):
+        place = content.index(b"X".ljust(4, b"\0")) + 4
+        broken.write_bytes(content[:place] + kind.to_bytes(2, "little") + content[place + 2 :])
+        with pytest.raises(DataError, match=f"an element of the type {kind}"):
+            read_mat(broken)
+    for length in (130, 200, len(content) - 9):
+        broken.write_bytes(content[:length])
+        with pytest.raises(DataError, match="it ends within an element"):
+            read_mat(broken)
 
 
 def svhn(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:

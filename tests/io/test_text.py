@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backquery.errors import ModelError, OutputError
+from backquery.files import WAITING
 from backquery.io import load_text, save_text
 from backquery.model.network import Network
 
@@ -85,6 +86,19 @@ def test_halves_of_two_networks_are_no_network(tmp_path: Path, monkeypatch: pyte
         load_text(tmp_path / "1")
     (tmp_path / "2" / "SHA256SUMS").unlink()
     assert load_text(tmp_path / "2").sizes == (4, 3, 2)
+
+
+def test_a_writing_that_was_broken_off_between_two_moves_counts_as_whole(tmp_path: Path) -> None:
+    old, new = (Network.create([4, 3, 2], rng=number, dtype="float64") for number in (1, 2))
+    save_text(old, tmp_path / "old")
+    save_text(new, tmp_path)
+    for name in ("weight1.txt", "value2.txt"):  # as if these had not been moved yet
+        (tmp_path / name).replace(tmp_path / WAITING.format(name, "0"))
+        (tmp_path / "old" / name).replace(tmp_path / name)
+    for before, after in zip(new.layers, load_text(tmp_path).layers, strict=True):
+        assert np.array_equal(before.weights, after.weights)
+    save_text(old, tmp_path)
+    assert np.array_equal(load_text(tmp_path).layers[0].weights, old.layers[0].weights)
 
 
 def test_who_reads_while_another_writes_gets_one_network_or_the_other(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
@@ -51,9 +52,9 @@ def main(seconds: int, seed: int, kinds: list[str], kept: Path) -> Found:
     from tests.torture.inputs import KINDS
 
     found = Found()
-    for kind in kinds or KINDS:
-        if all(find_spec(name) for name in KINDS[kind].needs):
-            _fuzz(found, kind, seconds, seed, kept / kind)
+    possible = [kind for kind in kinds or KINDS if all(map(find_spec, KINDS[kind].needs))]
+    with ThreadPoolExecutor(os.cpu_count()) as several:
+        list(several.map(lambda kind: _fuzz(found, kind, seconds, seed, kept / kind), possible))
     return found
 
 
@@ -61,7 +62,13 @@ def _fuzz(found: Found, kind: str, seconds: int, seed: int, kept: Path) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as corpus:
         command = [sys.executable, "-m", "tests.torture.fuzz", kind, str(kept), corpus]
-        command += [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={LONGEST}", f"-timeout={HANG}"]
+        command += [
+            f"-max_total_time={seconds}",
+            f"-seed={seed}",
+            f"-max_len={LONGEST}",
+            f"-timeout={HANG}",
+            f"-report_slow_units={HANG}",
+        ]
         command += ["-rss_limit_mb=8192", "-print_final_stats=1", f"-artifact_prefix={kept}/"]
         quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}
         ended = subprocess.run(

@@ -127,7 +127,7 @@ def trials(swift: bool) -> Iterator[list[Trial]]:
 def _trial(name: str, work: Work, given: Path, into: Path) -> Trial:
     """The old files, the new ones where there were none, and over the old ones, as every trial begins."""
     if not work.cached:  # whatever is loaded now need not be loaded by every process
-        into.mkdir()
+        lay(into, {})
         _quietly(lambda: work.act(given, into, 1))
     trees: list[dict[str, bytes]] = []
     for number, before in ((1, None), (2, None), (2, 0)):

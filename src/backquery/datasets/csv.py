@@ -224,7 +224,10 @@ def _complaint(part: Part, layout: Layout, words: set[int], otherwise: str = "no
             text = line.decode("utf-8", "replace")
             if number <= layout.skipped or not text.strip():
                 continue
-            fields = layout.fields(text)
+            try:
+                fields = layout.fields(text)
+            except DataError as error:
+                return DataError(f"{part}, row {number}: {error}")
             if len(fields) != layout.columns:
                 return DataError(
                     f"{part}, row {number}: {len(fields)} columns, but {layout.columns} in the first row; "

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from backquery.errors import DataError, assume
 from backquery.model import Labels
 
+MOST_NUMBER = 2.0**63
+"""From here on a number is a name: no whole number of NumPy's is as large."""
+
 MOST_CLASSES = 1000
 """Of so many different labels at most, each is a class."""
 
@@ -76,7 +79,7 @@ def labels_from_text(texts: NDArray[np.str_], where: str) -> NDArray[Any]:
     broken = (number is not None and not number.is_integer() for number in numbers)
     if wrong := [name for name, broke in zip(names, broken, strict=True) if broke or _MISSING.fullmatch(name)]:
         raise DataError(f"{where}: {wrong[0]!r} is not a label; whole numbers and names are")
-    if None in numbers:
+    if any(number is None or abs(number) >= MOST_NUMBER for number in numbers):
         return np.array(names)[inverse]
     return np.array([int(number or 0) for number in numbers], np.int64)[inverse]
 

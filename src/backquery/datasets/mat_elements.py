@@ -99,6 +99,8 @@ class _Elements:
 
     def _content(self, kind: int, halves: int, count: int, depth: int) -> None:
         if kind in (CELL, STRUCT):
+            if count > MOST_PARTS:  # of structs without fields nothing else would say so
+                raise ValueError("it holds too many parts")
             self._matrices(count * (self._fields() if kind == STRUCT else 1), depth)
         elif kind == CHARACTERS:
             self._element(TEXT, kept=False)

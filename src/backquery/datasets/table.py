@@ -25,6 +25,9 @@ _PIXEL = re.compile(
 )
 _RUNNING = re.compile(r"(?:unnamed.*|index|idx|id|row|no|nr|#)?", re.IGNORECASE)
 
+MOST_DIGITS = 9
+"""Of a row or column in a name; what has more counts no pixels."""
+
 RARE = 0.9
 """A column in which one value fills more than this share of the rows is rather a pixel than a label."""
 
@@ -212,7 +215,7 @@ def _order_and_shape(
 def _rows_and_columns(table: Table, pixels: Sequence[int]) -> NDArray[np.int64] | None:
     """The row and column (pixels, 2) that names like ``28x28`` or ``pixel_0_0`` say, if they fill an image."""
     numbers = [re.findall(r"\d+", table.names[column]) for column in pixels] if table.names else []
-    if not numbers or any(len(found) != 2 for found in numbers):
+    if not numbers or any(len(found) != 2 or max(map(len, found)) > MOST_DIGITS for found in numbers):
         return None
     places = np.array(numbers, dtype=np.int64)
     sides = [len(np.unique(places[:, axis])) for axis in (0, 1)]

@@ -79,8 +79,11 @@ class Layout(NamedTuple):
     wordy: tuple[int, ...] = ()
 
     def fields(self, line: str) -> list[str]:
-        """The fields of one row."""
-        return _fields(line, self.separator, self.quote)
+        """The fields of one row; `DataError` if it is none."""
+        try:
+            return _fields(line, self.separator, self.quote)
+        except csv.Error as error:
+            raise DataError(f"{line[:30]!r} is no row of a table ({error})") from None
 
 
 def texts_in(path: Path) -> list[Part]:

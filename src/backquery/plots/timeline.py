@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,10 +92,8 @@ def save_animation(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     mode = "RGB" if Layout.of(timeline.image_shape).coloured else "L"
     pictures = [_pixels(timeline_frame(timeline, position), mode) for position in range(len(timeline))]
     pace = [PACE] * (len(pictures) - 1) + [HOLD]
-    content = io.BytesIO()  # Pillow writes to files without looking whether all of it was written
-    pictures[0].save(content, format=kind, save_all=True, append_images=pictures[1:], duration=pace, loop=0)
     with replacing(path) as stream:
-        stream.write(content.getvalue())
+        pictures[0].save(stream, format=kind, save_all=True, append_images=pictures[1:], duration=pace, loop=0)
 
 
 def check_animation_path(path: str | os.PathLike[str]) -> Path:

@@ -246,7 +246,10 @@ def _explained(path: Path) -> Iterator[None]:
     """SQLite's errors in our words."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (
+        sqlite3.DatabaseError,
+        UnicodeDecodeError,
+    ) as error:  # the latter for what SQLite says of damaged names
         # SQLite's extended codes carry the primary one in their lowest byte.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         reasons = {
