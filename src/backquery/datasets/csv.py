@@ -9,6 +9,7 @@ by field to say which row and column it stumbles over.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,13 +63,8 @@ def read_csv(path: Path | Part, how: Reading = AS_FOUND) -> Labelled:
 def table_in(part: Part, layout: Layout, label_column: str | int | None = None) -> Table:
     """Everything in the text: as bytes where it is plain, else as 32-bit floating numbers and words."""
     if layout.separator != " " and not layout.decimal_comma:
-        # A number takes two letters at least; of a packed text there may be more than is foreseen.
-        need_room((part.path.stat().st_size // 2,), 1, str(part))
-        try:
-            values = _remembered(part, layout)
-            return Table(str(part), values, layout.names)
-        except NotPlainError:
-            pass
+        with suppress(NotPlainError):
+            return Table(str(part), _remembered(part, layout), layout.names)
     return _by_numpy(part, layout, label_column)
 
 
@@ -79,9 +75,11 @@ def parse(part: Part, layout: Layout) -> Bytes:
 
 
 def _remembered(part: Part, layout: Layout) -> Bytes:
-    if part.member is not None:
-        return parse(part, layout)
     try:
+        # A number takes two letters at least; of a packed text there may be more than is foreseen.
+        need_room((part.path.stat().st_size // 2,), 1, str(part))
+        if part.member is not None:
+            return parse(part, layout)
         return remembered(part.path, PARSER, lambda _: parse(part, layout))
     except OSError as error:
         raise DataError(f"{part}: cannot be read ({error.strerror or error})") from error
