@@ -68,7 +68,7 @@ MOST_PIXELS = 50_000_000
 MOST_BY_DECODER = {"WEBP": 15_000_000, "progressive": 25_000_000}
 """The same where a decoder needs several times as much memory for a pixel."""
 
-MOST_IN_FULL = 8_000_000
+MOST_IN_FULL = 5_000_000
 """Pixels of a picture that is taken as it is; a larger one is made smaller first, by a whole factor."""
 
 STRIP = 1_000_000
