@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,9 +67,9 @@ def kept(folder):
 
 
 def workers_of(process=None):
-    """The worker processes below this process or another."""
+    """The worker processes below this process or another; where setproctitle is installed, Dask names them so."""
     children = psutil.Process(process and process.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(words_of(child))]
+    return [child for child in children if re.search("spawn_main|dask worker", " ".join(words_of(child)))]
 
 
 def words_of(process):
@@ -231,8 +232,8 @@ def test_failures_are_kept_while_the_rest_goes_on_and_tried_again_when_asked(tmp
 
     class Looking(Cluster):
         @contextmanager
-        def connect(self, runs):
-            with super().connect(runs) as client:
+        def connect(self, *arguments):
+            with super().connect(*arguments) as client:
                 threads.extend(client.run(blas_threads).values())
                 yield client
 
