@@ -90,8 +90,8 @@ wheels: $(VENV)/.dev
 # What every test together runs: 95 % of all branches, and every one of what reads or writes files or lets in visitors.
 # A test of speed may fail meanwhile, so that its own end is not waited for; `make test` judges the tests.
 WHOLE := files.py io/formats.py io/foreign.py training/checkpoint.py studio/app.py studio/fields.py studio/guard.py \
-    studio/protocol.py $(addprefix datasets/,arrays.py cache.py csv.py idx.py images.py mat.py npz.py parquet.py \
-    picture_lists.py table.py text.py) $(addprefix io/,description.py h5.py h5_attribute.py keras_arrays.py \
+    studio/protocol.py $(addprefix datasets/,arrays.py cache.py csv.py idx.py images.py mat.py mat_elements.py \
+    npz.py parquet.py picture_lists.py table.py text.py) $(addprefix io/,description.py h5.py h5_attribute.py keras_arrays.py \
     keras_config.py keras_h5.py native.py onnx_constants.py onnx_file.py skops.py state_dict.py text.py)
 comma := ,
 space := $(subst ,, )

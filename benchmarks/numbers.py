@@ -95,9 +95,7 @@ WORK = {
     "answers": lambda: [load_model("mnist").query(_data()[0])],
     "a faithful search": lambda: [back_query(load_model("mnist"), range(10)).images],
     "the book's formula": lambda: [back_query(load_model("mnist"), range(10), method="transpose").images],
-    "a prior": lambda: [
-        data_prior(fit_statistics(load_model("mnist"), _data())).covariance_times(np.eye(784)[:9])
-    ],
+    "a prior": lambda: [_covaried(np.eye(SIZES[0])[:9])],
 }
 """What may depend on the number of threads."""
 

@@ -14,7 +14,7 @@ from warnings import warn
 __all__ = [
     "AssumptionWarning", "BackqueryError", "ClusterError", "DataError", "DivergenceError", "DownloadError",
     "ExperimentError", "InversionError", "MissingExtraError", "ModelError", "OutputError", "ProofError",
-    "SeedError", "TargetError", "TrainingError",
+    "SeedError", "ShortOfMemoryError", "TargetError", "TrainingError",
 ]  # fmt: skip
 
 

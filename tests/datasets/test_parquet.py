@@ -12,7 +12,8 @@ from PIL import Image
 
 from backquery.datasets import Reading, read
 from backquery.datasets.reading import files_of
-from backquery.errors import AssumptionWarning, DataError, MissingExtraError
+from backquery.errors import AssumptionWarning, DataError, MissingExtraError, ShortOfMemoryError
+from backquery.model import memory
 from tests.needs import needs
 
 needs("pyarrow")
@@ -146,4 +147,14 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     path = huggingface(tmp_path / "a.parquet")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'backquery\[parquet\]'"):
+        read(path)
+
+
+def test_what_does_not_fit_is_refused_for_that_and_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = huggingface(tmp_path / "train.parquet")
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "available", lambda: 0)
+    with pytest.raises(ShortOfMemoryError, match=r"^reading .*train\.parquet needs .*: fewer or smaller images"):
         read(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from math import prod
 from pathlib import Path
 from typing import IO, Protocol
@@ -140,17 +140,19 @@ class _Elements:
             raise ValueError(f"it holds an element of the type {kind}")
         if small:
             return tag[4 : 4 + small]
-        content = b"".join(self._pieces(length, kept))
-        for _ in self._pieces(min(-length % 8, self._left), False):
-            pass
+        content = self._read(length, kept)
+        self._read(min(-length % 8, self._left), kept=False)
         return content
 
-    def _pieces(self, count: int, kept: bool) -> Iterator[bytes]:
+    def _read(self, count: int, kept: bool) -> bytes:
+        """So many bytes, which are gone through a piece at a time where they are not kept."""
+        pieces = []
         while count:
             piece = self._take(min(count, PIECE))
             count -= len(piece)
             if kept:
-                yield piece
+                pieces.append(piece)
+        return b"".join(pieces)
 
     def _take(self, count: int) -> bytes:
         if count > self._left:

@@ -17,7 +17,7 @@ from backquery.datasets.names import LABEL_COLUMNS, said
 from backquery.datasets.options import AS_FOUND, Reading
 from backquery.datasets.pictures import Loose, read_pictures
 from backquery.datasets.table import Table, as_images
-from backquery.errors import DataError, MissingExtraError
+from backquery.errors import BackqueryError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +86,7 @@ def _table(shards: Shards) -> pa.Table:
             raise DataError(f"{shards[0]}: more than {MEMORY_LIMIT} bytes when unpacked; split it")
         need_room((size,), 1, str(shards[0]))
         return pa.concat_tables([pq.read_table(path) for path in shards])
-    except DataError:
+    except BackqueryError:
         raise
     except Exception as error:  # broken files raise whatever their bytes lead the reader to
         raise DataError(

@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from backquery.inversion.linearised import ROUNDING, lifted
-from backquery.inversion.memory import Memory
 from backquery.inversion.mixtures import MixturePrior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import readout_for
+from backquery.inversion.remembered import Remembered
 from backquery.model import Array
 
 AT_ONCE = 8
@@ -30,9 +30,8 @@ class Means(NamedTuple):
     gain: Array
 
 
-_known: Memory[WeakKeyDictionary[MixturePrior, dict[tuple[int | str | None, bool, bytes], Means]]] = Memory(
-    WeakKeyDictionary
-)
+_MeansFor = dict[tuple[int | str | None, bool, bytes], Means]
+_known: Remembered[WeakKeyDictionary[MixturePrior, _MeansFor]] = Remembered(WeakKeyDictionary)
 
 
 def promises(problem: Problem, mixture: MixturePrior) -> Array:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backquery.errors import InversionError, TargetError
-from backquery.inversion.memory import Memory
 from backquery.inversion.mixtures import AnyPrior, MixturePrior
 from backquery.inversion.priors import data_prior, flat_prior, large_data_prior, natural_prior, smooth_prior
+from backquery.inversion.remembered import Remembered
 from backquery.model import Layout, Model, Statistics
 
 PRIORS = ("data", "mixture", "natural", "smooth", "flat")
@@ -40,7 +40,7 @@ def prior_for(model: Model, prior: str | AnyPrior | None, low: ArrayLike, high: 
     return known[key]
 
 
-_named: Memory[dict[tuple[str, bytes, bytes], AnyPrior]] = Memory(dict)
+_named: Remembered[dict[tuple[str, bytes, bytes], AnyPrior]] = Remembered(dict)
 
 
 def _usual(model: Model) -> str:

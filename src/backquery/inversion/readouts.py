@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from backquery.errors import InversionError
 from backquery.inversion.linearised import matrix_product, of_rows, times
 from backquery.inversion.log_odds import own_log_odds_pulled
-from backquery.inversion.memory import Memory
+from backquery.inversion.remembered import Remembered
 from backquery.model import Array, Layered, LayerModel, Model, Network, logits_and_products, own_log_odds
 
 Rows = NDArray[np.intp]
@@ -226,7 +226,7 @@ def layer_named(model: Model, name: str) -> LayerModel:
 CHAINS = 4
 """How many chains of a network are remembered: those of a prior and of none, in two precisions."""
 
-_chains: Memory[dict[bytes, Chain]] = Memory(dict)
+_chains: Remembered[dict[bytes, Chain]] = Remembered(dict)
 
 
 def _chain_of(network: Network, deviation: Array, dtype: DTypeLike) -> Chain:

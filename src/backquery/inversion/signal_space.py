@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from backquery.inversion.linearised import lifted, matrix_product, times, times_transposed
-from backquery.inversion.memory import Memory
 from backquery.inversion.priors import OnePrior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import AT_ONCE, ChainReadout, Rows
+from backquery.inversion.remembered import Remembered
 from backquery.model import Array
 
 UPDATES = 12
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
     covariance: Array
 
 
-_seen: Memory[WeakKeyDictionary[OnePrior, Seen]] = Memory(WeakKeyDictionary)
+_seen: Remembered[WeakKeyDictionary[OnePrior, Seen]] = Remembered(WeakKeyDictionary)
 
 
 def likeliest_answer(problem: Problem, prior: OnePrior, readout: ChainReadout) -> Array:

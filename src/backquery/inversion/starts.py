@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from backquery.inversion.linearised import boxed
-from backquery.inversion.memory import Memory
 from backquery.inversion.priors import OnePrior
 from backquery.inversion.problem import Problem
 from backquery.inversion.readouts import ChainReadout, nodes_of, readout_for
+from backquery.inversion.remembered import Remembered
 from backquery.inversion.signal_space import likeliest_answer
 from backquery.inversion.spectral import SpectralPrior
 from backquery.model import Array, quick_of
@@ -59,7 +59,7 @@ class Shown:
 ShownFor = tuple[int | str | None, bool, bytes, bytes, bytes]
 """What draws are shown for: a layer, within a box; of a layer with a name, also what is read of it."""
 
-_shown_to: Memory[WeakKeyDictionary[OnePrior, dict[ShownFor, Shown]]] = Memory(WeakKeyDictionary)
+_shown_to: Remembered[WeakKeyDictionary[OnePrior, dict[ShownFor, Shown]]] = Remembered(WeakKeyDictionary)
 
 
 def first_guess(problem: Problem, prior: OnePrior) -> tuple[Array, bool]:

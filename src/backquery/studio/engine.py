@@ -29,7 +29,7 @@ from backquery.inversion import (
     within,
 )
 from backquery.inversion import answers as asked_answers
-from backquery.inversion.memory import Memory
+from backquery.inversion.remembered import Remembered
 from backquery.model import (
     SOFTMAX,
     Array,
@@ -239,8 +239,8 @@ def _passage(model: Model, inputs: Array, data: Dataset) -> Passage | None:
     return None if signals is None else signals.passage(inputs)
 
 
-_real_signals: Memory[dict[str, RealSignals | None]] = Memory(dict)
-_real_densities: Memory[dict[str, RealDensities]] = Memory(dict)
+_real_signals: Remembered[dict[str, RealSignals | None]] = Remembered(dict)
+_real_densities: Remembered[dict[str, RealDensities]] = Remembered(dict)
 
 
 def evidence(subject: Subject, fields: Fields, dataset: Dataset | None) -> Answer:

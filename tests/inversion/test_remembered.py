@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from backquery.inversion import back_query
-from backquery.inversion.memory import Memory
 from backquery.inversion.named_priors import prior_for
+from backquery.inversion.remembered import Remembered
 from backquery.model.network import Network
 from tests.inversion.conftest import Opaque, network_of, prior_of
 
@@ -36,10 +36,10 @@ class Owner:
 
 
 def test_an_owner_is_given_the_same_each_time_and_another_something_else() -> None:
-    memory, one, other = Memory(dict), Owner(), Owner()
-    memory.of(one)["kept"] = 1
-    assert memory.of(one) == {"kept": 1}
-    assert memory.of(other) == {}
+    remembered, one, other = Remembered(dict), Owner(), Owner()
+    remembered.of(one)["kept"] = 1
+    assert remembered.of(one) == {"kept": 1}
+    assert remembered.of(other) == {}
 
 
 def test_what_is_kept_goes_when_its_owner_goes() -> None:
@@ -49,8 +49,8 @@ def test_what_is_kept_goes_when_its_owner_goes() -> None:
         def __del__(self) -> None:
             Kept.gone += 1
 
-    memory, owner = Memory(dict), Owner()
-    memory.of(owner)["kept"] = Kept()
+    remembered, owner = Remembered(dict), Owner()
+    remembered.of(owner)["kept"] = Kept()
     assert Kept.gone == 0
     del owner
     gc.collect()
@@ -80,9 +80,9 @@ def test_models_that_cannot_be_kept_give_the_same_images(unkept: type) -> None:
     model = unkept(network)
     with pytest.raises(TypeError):
         WeakKeyDictionary()[model] = 0
-    memory = Memory(dict)
-    memory.of(model)["kept"] = 1
-    assert memory.of(model) == {}
+    remembered = Remembered(dict)
+    remembered.of(model)["kept"] = 1
+    assert remembered.of(model) == {}
     expected = back_query(Opaque(network), [0, 1], method="gauss-newton")
     for _ in range(2):
         found = back_query(model, [0, 1], method="gauss-newton")

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 Kept = TypeVar("Kept")
 
 
-class Memory(Generic[Kept]):
+class Remembered(Generic[Kept]):
     """Something for each owner, made empty when it is first asked for, and kept for as long as the owner lives.
 
     An owner that no dictionary takes for a key, because it cannot be hashed or weakly referenced, gets a new one
