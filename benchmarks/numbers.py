@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,21 +52,20 @@ def threads() -> tuple[str, list[str], list[list[Any]]]:
 
 def widths() -> tuple[str, list[str], list[list[Any]]]:
     """How far the widths of vectors that this machine has are apart from the widest."""
-    widest, *others = kernels.widths()
-    asked, rows = os.environ.get(kernels.WIDTH), []
-    for width in others:
-        found = []
-        for dtype in BOUNDS:
-            both = []
-            for one in (widest, width):
-                os.environ[kernels.WIDTH] = one
-                both.append(learned("sparse kernel", dtype))
-            found.append(f"{apart(*both):.1e}")
-        rows.append([width, *found])
-    os.environ.pop(kernels.WIDTH)
-    if asked is not None:
-        os.environ[kernels.WIDTH] = asked
+    found = {width: _by_width(width) for width in kernels.widths()}
+    widest = next(iter(found), "none")
+    rows = [
+        [width, *(f"{apart(weights[dtype], found[widest][dtype]):.1e}" for dtype in BOUNDS)]
+        for width, weights in found.items()
+        if width != widest
+    ]
     return f"Kernels by vectors of another width than {widest}: largest difference", ["width", *BOUNDS], rows
+
+
+def _by_width(width: str) -> dict[str, list[Array]]:
+    """What is learned by vectors of one width, in each precision."""
+    with patch.dict(os.environ, {kernels.WIDTH: width}):
+        return {dtype: learned("sparse kernel", dtype) for dtype in BOUNDS}
 
 
 def apart(one: list[Array], other: list[Array]) -> float:
@@ -80,8 +80,8 @@ def _data() -> tuple[Array, Array]:
     return x, rng.integers(0, SIZES[-1], IMAGES)
 
 
-def _by_recipe(recipe: Recipe) -> list[Array]:
-    found, _ = train(Network.create(SIZES, rng=1, biases=True), _data(), recipe, epochs=1, rng=1)
+def _by_recipe(recipe: Recipe, kernel: str = "auto") -> list[Array]:
+    found, _ = train(Network.create(SIZES, rng=1, biases=True), _data(), recipe, epochs=1, rng=1, kernel=kernel)
     return [layer.weights for layer in found.layers]
 
 
@@ -91,6 +91,7 @@ def _covaried(vectors: Array) -> Array:
 
 WORK = {
     "training by single steps": lambda: _by_recipe(Online(0.1)),
+    "the same by NumPy": lambda: _by_recipe(Online(0.1), "numpy"),
     "training by batches": lambda: _by_recipe(MiniBatch()),
     "answers": lambda: [load_model("mnist").query(_data()[0])],
     "a faithful search": lambda: [back_query(load_model("mnist"), range(10)).images],

@@ -66,7 +66,7 @@ html_additional_pages = {"index": "redirect.html"}
 templates_path = ["_site"]
 
 
-FOLDER = re.compile(r"\[([^]]*)\]\((?:\.\./)?examples\)")
+FOLDER = re.compile(r"\[([^]]*)\]\((?:\.\./)*(?:examples|src/backquery/cli/pages)\)")
 
 
 def folders_are_no_pages(app: Sphinx, page: str, source: list[str]) -> None:

@@ -184,8 +184,8 @@ def verdict(rows: list[list[Any]]) -> str:
     names = sorted({row[0] for row in near})
     below = f"all but {', '.join(names)}" if names else "all"
     return fill(
-        f"**Of {count * len(learned)} draws of networks that learned, {read} are read as asked; the judges read "
-        f"at least {worst[0]} and {worst[1]} of each {count}; draws are at least 0.6 times as far apart as "
-        f"real images for {below}.**",
+        f"**Of {count * len(learned)} draws from a prior, of networks that learned, {read} are read as asked; the "
+        f"judges read at least {worst[0]} and {worst[1]} of each {count}; draws are at least 0.6 times as far "
+        f"apart as real images for {below}.**",
         115,
     )

@@ -22,6 +22,17 @@ def cost(act: Callable[[], object]) -> tuple[float, int]:
     return process_time() - begin, (_held("VmHWM") if forget else 0) - before
 
 
+def excess_of(act: Callable[[], object]) -> str:
+    """What an act takes too much of, twice, as packages may be loaded the first time; "" where it keeps within."""
+    excess = ""
+    for _ in range(2):
+        seconds, held = cost(act)
+        if seconds <= MOST_SECONDS and held <= MOST_BYTES:
+            return ""
+        excess = f"takes {seconds:.1f} s, {held >> 20} MiB"
+    return excess
+
+
 def _held(name: str) -> int:
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024

@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TRANSLATED = re.compile(r"\.(ru|zh)$")  # the same code, see test_translations
-PAGES = [
-    page
-    for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-    if not TRANSLATED.search(page.stem)
-]
+EVERY = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = [page for page in EVERY if not TRANSLATED.search(page.stem)]
 
 BLOCK = re.compile(
     r"(?:^<!--(?P<said>[^>]*?)-->\n+)?^```(?P<language>python|sh|console|text)\n(?P<code>.*?)^```$", re.M | re.S
@@ -129,6 +126,11 @@ def commands(page: Path) -> Iterator[Line]:
         yield from block.commands
 
 
+def wanted(lines: Iterable[Line], *, long: bool) -> list[Line]:
+    """Those commands that are run, the long ones only where they are asked for."""
+    return [line for line in lines if not line.reason and (long or not line.long)]
+
+
 def run_page(page: Path, call: Callable[[list[str]], str], *, long: bool) -> None:
     """Run a page in the current folder; `call` runs one command of ours and gives what it printed.
 
@@ -144,8 +146,7 @@ def run_page(page: Path, call: Callable[[list[str]], str], *, long: bool) -> Non
             lacking = [line for line in unnumbered(block.code) if line not in [*unnumbered(printed), "..."]]
             assert not lacking, f"{page.name}: the commands above no longer print {lacking}"
         elif block.commands:
-            wanted = [line for line in block.commands if not line.reason and (long or not line.long)]
-            printed = "".join(call(line.arguments) for line in wanted)
+            printed = "".join(call(line.arguments) for line in wanted(block.commands, long=long))
 
 
 def unnumbered(text: str) -> list[str]:

@@ -22,13 +22,13 @@ from time import perf_counter
 
 from benchmarks.environments import ROOT, Environment
 
+from tests.documents import commands
+
 PROGRAMS = ("make", "sh", "test", "touch")
 """What there is besides Python."""
 
-README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
-INSTALLATIONS = dict(re.findall(r"`(\w+)` needs `(pip install [^`]+)`", README))
+README = ROOT / "README.md"
+INSTALLATIONS = dict(re.findall(r"`(\w+)` needs `(pip install [^`]+)`", README.read_text("utf-8")))
 """By the command that needs it: what is to be installed first."""
 
 SUPPOSED = """\
@@ -84,7 +84,7 @@ def _bare(place: Path) -> dict[str, str]:
 
 def _commands(beginning: str) -> Iterator[str]:
     """The README's lines that begin so, and what must come before."""
-    lines = [line.partition("#")[0].strip() for line in COMMANDS if line.startswith(beginning)]
+    lines = [line.words.partition("#")[0].strip() for line in commands(README) if line.words.startswith(beginning)]
     assert lines, f"README.md gives no command {beginning}"
     if beginning.startswith("backquery"):
         yield "python ../supposed.py"

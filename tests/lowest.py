@@ -17,14 +17,24 @@ from pathlib import Path
 from benchmarks.environments import ROOT, Environment
 
 DECLARED = re.compile(r"([\w-]+)(?:\[[\w,-]+\])?(?:>=|==)([\w.]+)")
+OWN = re.compile(r"backquery\[([\w,-]+)\]")
+"""Extras that another one stands for."""
 
 
 def lowest(extras: list[str]) -> dict[str, str]:
     """Each declared package and its lowest version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    groups = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
-    found = (DECLARED.fullmatch(one.split(";")[0].strip()) for group in groups for one in group)
-    return {one[1]: one[2] for one in found if one}
+    found: dict[str, str] = {}
+    waiting = [*project["dependencies"], f"backquery[{','.join(extras)}]"]
+    while waiting:
+        one = waiting.pop(0).split(";")[0].strip()
+        if own := OWN.fullmatch(one):
+            waiting += [each for extra in own[1].split(",") for each in project["optional-dependencies"][extra]]
+        elif declared := DECLARED.fullmatch(one):
+            found[declared[1]] = declared[2]
+        else:
+            raise SystemExit(f"pyproject.toml: no lowest version in {one!r}")
+    return found
 
 
 def main(*named: str) -> int:

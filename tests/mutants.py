@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="that draws them")
     parser.add_argument("--area", choices=list(AREAS), help="test no others of what is drawn")
     parser.add_argument(
-        "--seconds", type=float, default=8.0, help="of tests for one mutant, as they were measured"
+        "--seconds", type=float, default=4.0, help="of tests for one mutant, as they were measured"
     )
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "mutants", help="that keeps what was seen")
     parser.add_argument("--measure", nargs="+", metavar="TEST", help="measure these tests again, and no more")
@@ -128,7 +128,7 @@ def main() -> None:
     place = Place(options.folder.resolve())
     if not options.report:
         place.prepare()
-    if options.measure or not place.tests.is_file():
+    if options.measure or not (options.report or place.tests.is_file()):
         measure(place, options.measure or TESTS)
     if not options.measure:
         drawn = [one for one in draw(place, options.count, options.seed) if options.area in (None, one.area)]

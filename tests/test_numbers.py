@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from backquery import FullBatch, MiniBatch, Network, Online, train
 from backquery.evidence.sensitivity import Question
 from backquery.inversion import Ascent, confidence, hidden_node
-from backquery.inversion.ascent import _roughness_slope, _uphill
+from backquery.inversion.ascent import _uphill
 from backquery.inversion.readouts import Readout, readout_for
 from backquery.model import ACTIVATIONS, SOFTMAX, Layer, Layout, Model, activation_named
 from backquery.training import LOSSES
@@ -162,8 +162,7 @@ def test_an_ascent_climbs_along_the_slope_of_what_it_climbs(output: str) -> None
         calm = method.total_variation * total_variation(one.reshape(4, 4)) + method.l2 * np.sum(one**2)
         return value_of(readout, 0)(one) - calm
 
-    slope = readout.slopes(ink, np.array([0]))[:, 0]
-    slope = slope - method.total_variation * _roughness_slope(ink, layout) - 2 * method.l2 * ink
+    slope = method._slope(readout, ink, layout)
     np.testing.assert_allclose(slope, finite_differences(height, ink[0]), rtol=0, atol=WITHIN)
 
 
@@ -274,10 +273,11 @@ def test_all_ways_of_training_agree_within_what_is_promised(peer: str, dtype: st
     assert learned(peer, dtype)[0].dtype == np.dtype(dtype)
 
 
-def test_single_steps_are_the_same_bytes_by_any_number_of_threads() -> None:
+@pytest.mark.parametrize("work", ["training by single steps", "the same by NumPy"])
+def test_single_steps_are_the_same_bytes_by_any_number_of_threads(work: str) -> None:
     """Batches are not, nor are answers and searches: products of matrices are added up in another order."""
     found = []
     for count in (1, 2):
         with threadpool_limits(count, user_api="blas"):
-            found.append(WORK["training by single steps"]())
+            found.append(WORK[work]())
     assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))

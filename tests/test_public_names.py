@@ -23,7 +23,8 @@ CALLED = [one for one in THINGS if one.is_function or one.is_class]
 CONSTANTS = [one for one in THINGS if one not in CALLED and not inspect.ismodule(one.thing)]
 
 ARRAY = re.compile(r"\b(Array|Pixels|Labels|ndarray|NDArray|ArrayLike)\b")
-SHAPE = re.compile(r"\((\w[\w /+*'-]*|\*?\w+|\.\.\.)?(, ?(\w[\w /+*'-]*|\*\w+|\.\.\.)?)*\)|\bshapes?\b")
+_SIDE = r"(\w[\w /+*'-]*|\*\w+|\.\.\.)"
+SHAPE = re.compile(rf"\({_SIDE},( {_SIDE}(, {_SIDE})*)?\)|\(\.\.\.\)|\bshapes?\b")
 """A shape in parentheses, such as (n, inputs), or words about one."""
 
 UNITS = {
@@ -211,4 +212,5 @@ def test_these_rules_see_what_is_missing() -> None:
     assert (
         not SHAPE.search(one.docstring) and SHAPE.search("rows of x (n, inputs)") and SHAPE.search("labels (n,)")
     )
+    assert not any(SHAPE.search(words) for words in ("rows (see there)", "from 0 (paper) to 1", "called()"))
     assert not is_said(errors.DataError, one.docstring) and is_said(errors.DataError, "raises `BackqueryError`")

@@ -57,8 +57,8 @@ class TestAttribute:
     def test_a_text_behind_too_many_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
         content = h5(first="1", second="2", model_config="{}")
         heap = content.index(b"GCOL")
-        number = next(at for at in range(heap + 16, len(content), 8) if content[at : at + 1] == b"\x03") - heap
-        assert h5_attribute._in_heap(content, heap, 3) == b"{}" and number > 16
+        third = next(at for at in range(heap + 16, len(content), 8) if content[at : at + 1] == b"\x03")
+        assert h5_attribute._in_heap(content, heap, 3) == b"{}" and third > heap + 16
         monkeypatch.setattr(h5_attribute, "PIECES", 2)
         with pytest.raises(ModelError, match="its description is missing"):
             h5_attribute._in_heap(content, heap, 3)
@@ -66,7 +66,7 @@ class TestAttribute:
 
 @pytest.mark.needs("onnx")
 @pytest.mark.parametrize(("kind", "dims"), [(999, [2]), (1, [-1])])
-def test_numbers_in_another_file_that_are_none(tmp_path: Path, kind: int, dims: list[int]) -> None:
+def test_numbers_in_another_file_that_are_none(kind: int, dims: list[int]) -> None:
     import onnx
 
     from backquery.io.onnx_file import _length

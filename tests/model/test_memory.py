@@ -33,7 +33,7 @@ from backquery.training import FullBatch, MiniBatch, Online, train
 from backquery.training.forecast import forecast
 
 FACTOR = 2.5
-"""No forecast is larger than so many times what is taken; none is smaller than that."""
+"""No forecast is larger than so many times what is taken, but for a search's; none is smaller than that."""
 
 MEGA = 10**6
 
@@ -266,7 +266,7 @@ def test_limits_of_control_groups_hold(
     assert list(memory._of_groups()) == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
+@pytest.mark.needs("/proc")
 def test_a_limit_on_addresses_is_seen_by_a_command(tmp_path: Path) -> None:
     shown = images((200, 200), 400)
     np.savez(tmp_path / "big.npz", x_train=shown.images, y_train=shown.labels)

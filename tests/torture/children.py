@@ -27,6 +27,7 @@ from backquery.kernels import build
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("interposer.c")
+QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}
 MOST_CALLS = 100_000
 PATIENCE = 120.0
 """Seconds after which a process hangs."""
@@ -52,17 +53,21 @@ class Action(IntEnum):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its exit code, or minus a signal's number; which calls it made, one letter each."""
+    """How a process ended: its exit code, or minus a signal's number; which calls it made, one letter each.
+
+    A letter is a capital where something was done at the call. hung: whether it had to be ended for its time.
+    """
 
     code: int
     out: str
     err: str
     calls: str
     seconds: float
+    hung: bool
 
     @property
     def killed(self) -> bool:
-        return self.code == -signal.SIGKILL
+        return self.code == -signal.SIGKILL and not self.hung
 
 
 @contextmanager
@@ -78,8 +83,7 @@ def interposer() -> Iterator[Path]:
 
 def again(library: Path, *arguments: str) -> int:
     """``python -m`` with the library loaded; its exit code."""
-    quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}
-    environment = os.environ | quiet | {"LD_PRELOAD": str(library)}
+    environment = os.environ | QUIET | {"LD_PRELOAD": str(library)}
     return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, env=environment, check=False).returncode
 
 
@@ -103,7 +107,8 @@ def run(
         child = os.fork()
         if not child:
             _be(act, folder, action, at, out, err, calls)
-        timer = Timer(PATIENCE if kill_after is None else kill_after, os.kill, (child, signal.SIGKILL))
+        patience = PATIENCE if kill_after is None else kill_after
+        timer = Timer(patience, os.kill, (child, signal.SIGKILL))
         timer.start()
         _, status = os.waitpid(child, 0)
         timer.cancel()
@@ -111,7 +116,8 @@ def run(
         seconds = perf_counter() - begin
         # What was killed at once has made none of them.
         texts = (path.read_text("utf-8", "replace") if path.exists() else "" for path in (out, err, calls))
-        return Ended(os.waitstatus_to_exitcode(status), *texts, seconds)
+        hung = kill_after is None and seconds >= patience
+        return Ended(os.waitstatus_to_exitcode(status), *texts, seconds, hung)
 
 
 def _be(act: Callable[[], int], folder: Path, action: Action, at: int, out: Path, err: Path, calls: Path) -> None:

@@ -58,15 +58,17 @@ def inject(found: Found, trial: Trial, action: Action, at: int) -> None:
     ended = run(trial.act, trial.into, action, at)
     found.faults[WORDS[action]] = found.faults.get(WORDS[action], 0) + 1
     where = f"{WORDS[action]} at call {at} of {len(trial.clean.calls)} ({trial.clean.calls[at - 1]})"
-    found.wrong += [f"{where}: {what}" for what in _wrong(trial, action, ended)]
+    found.wrong += [f"{where}: {what}" for what in _wrong(trial, action, at, ended)]
 
 
-def _wrong(trial: Trial, action: Action, ended: Ended) -> Iterator[str]:
+def _wrong(trial: Trial, action: Action, at: int, ended: Ended) -> Iterator[str]:
     yield from trial.unreadable()
     if action is Action.KILL:
         if not ended.killed:
             yield f"{trial.name}: was not killed"
         return
+    if not ended.calls[at - 1 : at].isupper():
+        yield f"{trial.name}: met no fault"
     left = [path.name for path in trial.into.rglob("*") if is_unfinished(path)]
     if left and action is not Action.PROTECTED and not _is_listed(trial):
         yield f"{trial.name}: leaves {left}"

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from struct import unpack_from
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
@@ -280,12 +281,20 @@ def _understood(path: Path) -> object:
     return None
 
 
+def _saved() -> str:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.safetensors"
+        save_model(NETWORK, path)
+        return b64encode(path.read_bytes()).decode()
+
+
 ASKED: tuple[dict[str, Any], ...] = (
     {"ask": "query", "pixels": b64encode(bytes(16)).decode()},
     {"ask": "query", "drawing": b64encode(bytes(range(100))).decode(), "rows": 10, "columns": 10},
     {"ask": "back", "method": "gauss-newton", "label": 1},
     {"ask": "back", "method": "gauss-newton", "confidences": {"0": 0.9, "2": 0.1}, "warm": True, "hurried": False},
-    {"ask": "back", "method": "transpose", "answers": [0.1, 0.9, 0.1], "draw": 3},
+    {"ask": "back", "method": "transpose", "answers": [0.1, 0.9, 0.1]},
+    {"ask": "back", "method": "gauss-newton", "label": 1, "draw": 3},
     {"ask": "back", "method": "gauss-newton", "limits": {"1": 0.9, "2": 0.1}},
     {"ask": "opinion", "pixels": b64encode(bytes(16)).decode()},
     {"ask": "proof", "pixels": b64encode(bytes(16)).decode()},
@@ -298,15 +307,19 @@ ASKED: tuple[dict[str, Any], ...] = (
     {"ask": "samples", "label": 1, "count": 4, "seed": 1},
     {"ask": "image", "file": b64encode(picture("png")).decode(), "centre": True, "shade": "auto"},
     {"ask": "code", "of": "back", "method": "transpose", "label": 1},
-    {"ask": "load", "file": b64encode(bytes(40)).decode(), "name": "mine"},
+    {"ask": "load", "file": _saved(), "name": "mine"},
     {"ask": "train", "hidden": 3, "rate": 0.1, "epochs": 1, "images": 10, "seed": 1, "method": "transpose",
      "pace": 0},
     {"ask": "save"},
+    {"ask": "page"},
     {"ask": "hello"},
     {"ask": "reset"},
+    {"ask": "pause"},
+    {"ask": "continue"},
     {"ask": "stop"},
+    {"ask": "adopt"},
 )  # fmt: skip
-"""A request of each ask."""
+"""A request of each ask; none is refused but the last, where no training has ended."""
 
 
 def frames(path: Path, asked: int = 3) -> None:
@@ -317,7 +330,9 @@ def frames(path: Path, asked: int = 3) -> None:
 def _studio() -> Opened:
     from backquery.studio.opened import Opened
 
-    data = Dataset("images", IMAGES, IMAGES, tuple("012"))
+    # As many as evidence asks for.
+    many = Split(np.tile(IMAGES.images, (5, 1, 1)), np.tile(IMAGES.labels, 5))
+    data = Dataset("images", many, many, tuple("012"))
     opened = Opened("a network", replace(SIGMOID, classes=data.classes), lambda: data)
     opened.prepare().join()
     return opened

@@ -4,6 +4,7 @@
    removes something below the folder: see `MADE` to `REMOVED`. */
 
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +39,7 @@ void arm(const char *path, int what, long number)
     memcpy(folder, path, length + 1);
 }
 
-/* How many calls there were; the kind of each is written into `into`. */
+/* How many calls there were; the kind of each is written into `into`, as a capital where something was done. */
 long counted(char *into, long room)
 {
     long count = atomic_load(&calls);
@@ -64,12 +65,10 @@ static int is_ours(int file)
     return is_below(path);
 }
 
-/* What the system is to say to this call: 0, an error's number, or -1 for half of what was to be written. */
-static int verdict(enum kind kind)
+/* What the system is to say to the call of this number: 0, an error's number, or -1 for half of what was to be
+   written. */
+static int answer(enum kind kind, long number)
 {
-    long number = atomic_fetch_add(&calls, 1) + 1;
-    if (number <= MOST)
-        kinds[number - 1] = kind;
     int grows = kind == WRITTEN || kind == MADE;
     switch (action) {
     case KILL:
@@ -90,6 +89,15 @@ static int verdict(enum kind kind)
         return number >= at && kind != FLUSHED ? EROFS : 0;
     }
     return 0;
+}
+
+static int verdict(enum kind kind)
+{
+    long number = atomic_fetch_add(&calls, 1) + 1;
+    int met = answer(kind, number);
+    if (number <= MOST)
+        kinds[number - 1] = met ? toupper(kind) : kind;
+    return met;
 }
 
 #define REAL(name) static __typeof__(name) *real; if (!real) real = dlsym(RTLD_NEXT, #name)
@@ -154,7 +162,7 @@ size_t fwrite(const void *bytes, size_t size, size_t count, FILE *stream)
     return half_written(done);
 }
 
-/* These write within the library, which hides it from us. */
+/* Not declared by what is included, so that its type has to be written out. */
 ssize_t sendfile(int into, int from, off_t *place, size_t count)
 {
     ssize_t (*real)(int, int, off_t *, size_t) = dlsym(RTLD_NEXT, "sendfile");

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.torture.faults import WORDS
 
 pytestmark = pytest.mark.needs("a C compiler", "/proc")
 
@@ -25,4 +28,6 @@ def test_fifty_kills_lose_nothing() -> None:
 
 
 def test_a_fault_of_each_kind_in_each_writing_is_said_in_one_line() -> None:
-    assert told("faults", "--count", "1", "--seed", "1", "--swift").rstrip().endswith(": 0 wrong")
+    said = told("faults", "--count", "1", "--seed", "1", "--swift").rstrip()
+    assert said.endswith(": 0 wrong")
+    assert all(re.search(rf"\b[1-9]\d* of {kind}", said) for kind in WORDS.values()), said

@@ -192,8 +192,6 @@ def _loaded(part: Part, layout: Layout, texts: Sequence[int]) -> NDArray[Any]:
     try:
         return np.loadtxt(_lines(part, layout), np.dtype(fields), comments=None, ndmin=1, **written)
     except ValueError as error:
-        if isinstance(error, DataError):
-            raise
         raise _complaint(part, layout, set(texts), str(error)) from error
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from backquery.errors import InversionError, TargetError
 from backquery.inversion.forecast import memory_of_climb
 from backquery.inversion.problem import Problem
-from backquery.inversion.readouts import readout_for
+from backquery.inversion.readouts import Readout, readout_for
 from backquery.inversion.result import CLIMBED, BackQuery, round_trip
 from backquery.inversion.targets import Targets
 from backquery.model import Array, Layout, generator_of
@@ -66,7 +66,6 @@ class Ascent:
         low, span = problem.low, problem.high - problem.low
         # With the box for whitening, steps are in ink, and mean the same whatever the scaling.
         readout = readout_for(model, asked.layer, _uphill(asked, model.outputs), low, span)
-        rows = np.arange(len(asked))
         layout = Layout.of(model.input_shape)
         begin = problem.near if problem.start is None else problem.start
         ink = (
@@ -78,8 +77,7 @@ class Ascent:
         for climb in _adam(self.learning_rate, self.steps):
             shift = tuple(rng.integers(-self.jitter, self.jitter + 1, 2)) if layout.known else (0, 0)
             moved = _rolled(ink, layout, shift)
-            slope = readout.slopes(moved, rows)[:, 0, :]
-            slope = slope - self.total_variation * _roughness_slope(moved, layout) - 2 * self.l2 * moved
+            slope = self._slope(readout, moved, layout)
             ink = np.clip(ink + climb(_rolled(slope, layout, (-shift[0], -shift[1]))), 0.0, 1.0)
         if not np.all(np.isfinite(ink)):
             raise InversionError(
@@ -99,6 +97,12 @@ class Ascent:
             found=found,
             met=None if found is None else np.all(found >= asked.values, axis=1),
         )
+
+    def _slope(self, readout: Readout, ink: Array, layout: Layout) -> Array:
+        """The slope (n, inputs) of what is climbed: what is asked for, less roughness and ink."""
+        asked = readout.slopes(ink, np.arange(len(ink)))[:, 0, :]
+        slope: Array = asked - self.total_variation * _roughness_slope(ink, layout) - 2 * self.l2 * ink
+        return slope
 
 
 def _uphill(asked: Targets, outputs: int) -> Array:

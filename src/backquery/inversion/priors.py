@@ -207,12 +207,12 @@ def smooth_prior(
 ) -> OnePrior:
     """The prior `smooth`: neighbouring pixels are alike, and more is not known; it needs no data.
 
-    The mean is blank paper (`low`), full ink is `high`: numbers, or (inputs,). The covariance between two pixels
-    is ``exp(-(distance / length)^2 / 2)`` along each axis. Of small grey images this Kronecker product's factor is
-    cut where its variances fall below the noise, and what is cut stays on the diagonal; of others it is kept
-    whole, as waves. Channels are smooth each for itself, wherever `shape` has them (see `Layout`); `length` is in
-    pixels, by default a fourteenth of the longer side (2 for 28 x 28), at least one. A shape without rows and
-    columns raises `InversionError`.
+    The mean is blank paper (`low`), in colour that of photographs; full ink is `high`: numbers, or (inputs,). The
+    covariance between two pixels is ``exp(-(distance / length)^2 / 2)`` along each axis. Of small grey images this
+    Kronecker product's factor is cut where its variances fall below the noise, and what is cut stays on the
+    diagonal; of others it is kept whole, as waves. Channels are smooth each for itself, wherever `shape` has them
+    (see `Layout`); `length` is in pixels, by default a fourteenth of the longer side (2 for 28 x 28), at least
+    one. A shape without rows and columns raises `InversionError`.
     """
     layout = Layout.of(shape) if len(shape) else None
     if layout is None or not layout.known:

@@ -53,7 +53,7 @@ from backquery.studio.protocol import Answer, RequestError
 LONGEST_DRAWING = 1024
 """Rows and columns that a drawing may have."""
 
-MOST_PICTURE_PIXELS = 16_000_000
+MOST_PICTURE_PIXELS = 15_000_000
 """Larger pictures are refused before they are decoded."""
 
 MOST_NODES = 1000

@@ -40,6 +40,16 @@ def settle(visitor: Visitor) -> None:
     """Wait for what arrives late above the nodes and moves them down: the opinion of the last judge."""
     expect(visitor.part("cells").get_by_role("switch")).to_have_count(20)
     expect(visitor.part("facts")).to_contain_text("a linear one: ")
+    stand_still(visitor)
+
+
+def stand_still(visitor: Visitor) -> None:
+    """Wait until nothing has moved the nodes for half a second."""
+    places: list[object] = []
+    while len(places) < 6 or any(place != places[-1] for place in places[-6:]):
+        assert len(places) < 100, "the nodes do not come to rest"
+        places.append(node(visitor, 0).bounding_box())
+        visitor.page.wait_for_timeout(100)
 
 
 def test_each_node_is_shown_with_its_weights(visitor: Visitor, network: Network) -> None:
@@ -127,11 +137,12 @@ def test_a_drag_switches_off_many_and_on_again(visitor: Visitor) -> None:
         assert off(visitor) == wanted
         visitor.page.mouse.move(*centre(node(visitor, 15)), steps=5)  # the button is up
         assert off(visitor) == wanted
-        # What comes of it arrives late, and may move the nodes under the next hand.
+        # What comes of it arrives late, and moves the nodes under the next hand.
         expect(visitor.lead("inside")).to_contain_text(
             "7 of 20 nodes are off. The network" if wanted else "Click to"
         )
         expect(visitor.part("scans", "inside")).to_have_attribute("aria-busy", "false")
+        stand_still(visitor)
 
 
 def test_nodes_by_keyboard(visitor: Visitor) -> None:

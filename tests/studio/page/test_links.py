@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
@@ -52,6 +53,7 @@ def test_any_fragment_is_a_state_or_none(visitor: Visitor) -> None:
 
 def test_a_link_of_other_values_leaves_the_page_at_work(visitor: Visitor) -> None:
     sound = state_of(visitor)
+    assert json.loads(sound)["off"] == [1, 10]
 
     @QUIETLY
     @given(CHANGES)
@@ -62,6 +64,8 @@ def test_a_link_of_other_values_leaves_the_page_at_work(visitor: Visitor) -> Non
         assert visitor.complaints == [], text
 
     follow()
+    visitor.page.get_by_role("switch", name="Node 5", exact=True).click()
+    expect(visitor.lead("inside")).not_to_contain_text("2 of 20 nodes are off")
     visitor.page.evaluate("(fragment) => { location.hash = fragment; }", fragment_of(sound))
     expect(visitor.lead("inside")).to_contain_text("2 of 20 nodes are off")
     visitor.draw(ONE)
