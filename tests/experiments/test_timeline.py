@@ -265,6 +265,25 @@ def test_an_animation_shows_every_frame_and_holds_the_last(watched, suffix, tmp_
     assert np.abs(pictures[0] - pictures[-1]).max() > 100
 
 
+@pytest.mark.needs("POSIX processes")
+@pytest.mark.parametrize("suffix", [".gif", ".apng"])
+def test_an_animation_of_which_the_last_byte_cannot_be_written_leaves_the_old_one(watched, suffix, tmp_path):
+    import resource
+
+    path = tmp_path / f"t{suffix}"
+    save_animation(watched[1], path)
+    size = path.stat().st_size
+    path.write_bytes(b"old")
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, unlimited[1]))
+    try:
+        with pytest.raises(OutputError, match="File too large"):
+            save_animation(watched[1], path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert path.read_bytes() == b"old" and [*tmp_path.iterdir()] == [path]
+
+
 def test_animations_have_suffixes_of_their_own(watched, tmp_path):
     with pytest.raises(OutputError, match=r"written as .gif, .apng; received .*t.mp4"):
         save_animation(watched[1], tmp_path / "t.mp4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,8 +93,11 @@ def save_animation(timeline: Timeline, path: str | os.PathLike[str]) -> None:
     mode = "RGB" if Layout.of(timeline.image_shape).coloured else "L"
     pictures = [_pixels(timeline_frame(timeline, position), mode) for position in range(len(timeline))]
     pace = [PACE] * (len(pictures) - 1) + [HOLD]
+    # Not into the file: Pillow takes no notice of how much of what it writes is written.
+    content = io.BytesIO()
+    pictures[0].save(content, format=kind, save_all=True, append_images=pictures[1:], duration=pace, loop=0)
     with replacing(path) as stream:
-        pictures[0].save(stream, format=kind, save_all=True, append_images=pictures[1:], duration=pace, loop=0)
+        stream.write(content.getvalue())
 
 
 def check_animation_path(path: str | os.PathLike[str]) -> Path:
