@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import shutil
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from time import time
-from typing import IO
+from typing import IO, Any
 
 from backquery.errors import BackqueryError, OutputError
 
@@ -55,6 +56,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def save_arrays(path: str | os.PathLike[str], **arrays: Any) -> None:
+    """Write arrays to an .npz file, as `replacing` does.
+
+    It is made before it is written: an archive that cannot be finished complains when it is forgotten, too.
+    """
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    with replacing(path) as stream:
+        stream.write(content.getvalue())
 
 
 def replace_together(folder: Path, contents: Mapping[str, bytes], index: str, listed: bytes) -> None:

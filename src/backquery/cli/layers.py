@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backquery.cli import UsageError
-from backquery.cli.terminal import Drawing, give, quieten_matplotlib, save_arrays, table
+from backquery.cli.terminal import Drawing, give, quieten_matplotlib, table
+from backquery.files import save_arrays
 
 if TYPE_CHECKING:
     from backquery.cli.options.layers import LayerOptions

@@ -260,16 +260,6 @@ def check_outputs(picture: Path | None, arrays: Path | None = None) -> None:
         check_writable(arrays)
 
 
-def save_arrays(path: Path, **arrays: Any) -> None:
-    """Write arrays to an .npz file."""
-    import numpy as np
-
-    from backquery.files import replacing
-
-    with replacing(path) as stream:
-        np.savez_compressed(stream, **arrays)
-
-
 def save_picture(figure: Figure, path: str | os.PathLike[str], notes: Notes | None = None) -> None:
     """Write a figure, and note that, without Matplotlib's own remarks about its caches."""
     from backquery.notes import Notes

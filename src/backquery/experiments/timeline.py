@@ -16,7 +16,7 @@ from backquery.datasets import Dataset
 from backquery.datasets.npz import stored_in
 from backquery.deprecation import renamed
 from backquery.errors import DataError, ExperimentError
-from backquery.files import replacing
+from backquery.files import save_arrays
 from backquery.inversion import METHODS, back_query
 from backquery.inversion.fitting import statistics_of, with_typical
 from backquery.model import UNREAD, Array, LabelledImages, Network, Progress, brief, evaluate, ink_of, name_read
@@ -99,8 +99,7 @@ class Timeline:
         }
         arrays["ink"] = arrays["ink"].astype(np.float32)
         arrays |= {name: np.array(getattr(self, name)) for name in _COMMON}
-        with replacing(path) as stream:
-            np.savez_compressed(stream, **arrays)
+        save_arrays(path, **arrays)
 
 
 _KINDS = {"updates": "i", "epochs": "f", "performance": "f", "ink": "f", "read": "i", "answers": "f"}

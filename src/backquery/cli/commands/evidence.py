@@ -12,7 +12,8 @@ from cyclopts.validators import Number
 from backquery.cli import UsageError
 from backquery.cli.options import AsJson, Labels, Model, Picture, ShowCode, TestHalf, arrays_of, decides
 from backquery.cli.options.reading import AS_FOUND, ReadingOptions, Scale
-from backquery.cli.terminal import Drawing, check_outputs, give, save_arrays, save_picture, say, table
+from backquery.cli.terminal import Drawing, check_outputs, give, save_picture, say, table
+from backquery.files import save_arrays
 
 if TYPE_CHECKING:
     from backquery.datasets import Dataset

@@ -13,7 +13,8 @@ from backquery.cli.options.inversion import MethodOrUsual, Prior
 from backquery.cli.options.layers import THE_ANSWERS, LayerOptions
 from backquery.cli.options.limits import NO_LIMITS, LimitOptions
 from backquery.cli.options.reading import Scale
-from backquery.cli.terminal import Drawing, check_outputs, give, quieten_matplotlib, save_arrays, table
+from backquery.cli.terminal import Drawing, check_outputs, give, quieten_matplotlib, table
+from backquery.files import save_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
