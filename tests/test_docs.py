@@ -126,7 +126,8 @@ WHOLE = """() => ({
 @pytest.mark.needs("playwright", "Chromium")
 def test_every_page_is_whole_on_a_narrow_screen_without_a_network() -> None:
     """Of what `make docs-html` has built."""
-    pages = [page for page in (ROOT / "build" / "docs").rglob("*.html") if "_static" not in page.parts]
+    built = ROOT / "build" / "docs"
+    pages = [page for page in built.rglob("*.html") if "_static" not in page.parts]
     assert len(pages) > 40
     failed: list[str] = []
     with browsing() as browser:
@@ -134,5 +135,7 @@ def test_every_page_is_whole_on_a_narrow_screen_without_a_network() -> None:
         page.on("requestfailed", lambda request: failed.append(request.url))
         for path in pages:
             page.goto(path.as_uri(), wait_until="load")
+            if path == built / "index.html":
+                page.wait_for_url((built / "docs" / "index.html").as_uri())
             assert page.evaluate(WHOLE) == {"empty": [], "dead": [], "sideways": False}, path
     assert failed == []
